@@ -1,0 +1,133 @@
+"""Scaled dot-product attention, written once; every model in the app runs through `attention`.
+
+    Attention(Q, K, V) = softmax(Q Kᵀ / √d_k + M) V          Vaswani et al. 2017, equation 1
+
+The forward pass runs at full speed through PyTorch's fused kernel and materialises no weights. Inside `record()` each
+call also leaves its query, key, value and mask behind, and the weights are computed from those when somebody looks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One attention call of one layer, for one sentence of the batch; computes its maps when asked.
+
+    Tensors stay on the model's device. What leaves is NumPy float32 on the CPU, read-only.
+    """
+
+    query: Tensor  # [head, query, head_dim]
+    key: Tensor  # [head, key, head_dim]
+    value: Tensor  # [head, key, head_dim]
+    allowed: Tensor  # bool [query, key], True where a query may look
+    scale: float  # usually 1 / √head_dim
+
+    def scores_tensor(self, masked: bool = True) -> Tensor:
+        """What the softmax is given: Q Kᵀ · scale, -inf where the mask forbids. [head, query, key]"""
+        raw = (self.query.float() @ self.key.float().transpose(-2, -1)) * self.scale
+        return raw.masked_fill(~self.allowed, -math.inf) if masked else raw
+
+    def weights_tensor(self) -> Tensor:
+        """Attention weights; each row sums to 1. [head, query, key]"""
+        return self.scores_tensor().softmax(dim=-1)
+
+    def scores(self, masked: bool = True) -> Array:
+        return to_numpy(self.scores_tensor(masked))
+
+    def weights(self) -> Array:
+        return to_numpy(self.weights_tensor())
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(heads, queries, keys, head_dim)"""
+        return (*self.query.shape[:2], self.key.shape[1], self.query.shape[2])
+
+    def array(self, name: str) -> Array:
+        """One of "query", "key", "value", "allowed" as a read-only NumPy array."""
+        return to_numpy(getattr(self, name))
+
+
+@dataclass
+class Record:
+    """What one forward pass left behind, keyed by attention kind and layer."""
+
+    calls: dict[tuple[str, int], tuple[Tensor, Tensor, Tensor, Tensor | None, float]] = field(default_factory=dict)
+    activations: dict[tuple[str, int], Tensor] = field(default_factory=dict)  # feed-forward neurons [batch, token, d_ff]
+
+    def call(self, kind: str, layer: int, row: int = 0) -> Call:
+        """The call of one layer for sentence `row` of the batch."""
+        query, key, value, mask, scale = self.calls[kind, layer]
+        shape = (query.shape[0], 1, query.shape[-2], key.shape[-2])
+        allowed = torch.ones(shape, dtype=torch.bool, device=query.device) if mask is None else mask.expand(shape)
+        return Call(query[row], key[row], value[row], allowed[row, 0], scale)
+
+
+# A ContextVar, not a global: many sessions share one model, each thread records only its own pass.
+_record: ContextVar[Record | None] = ContextVar("record", default=None)
+
+
+@contextmanager
+def record() -> Iterator[Record]:
+    """Keep what the attention calls inside this block compute with."""
+    kept = Record()
+    token = _record.set(kept)
+    try:
+        yield kept
+    finally:
+        _record.reset(token)
+
+
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    *,
+    kind: str,
+    layer: int,
+    scale: float | None = None,
+) -> Tensor:
+    """Mix the values by how well each query matches each key.
+
+    Args:
+        query: [batch, head, query, head_dim]; key, value: [batch, head, key, head_dim].
+        mask: bool, broadcastable to [batch, 1, query, key]; True where a query may look. None lets all look at all.
+        kind: "encoder", "decoder" or "cross"; layer: zero-based. Both only name the call in the record.
+        scale: factor on Q Kᵀ; None is 1 / √head_dim.
+
+    Returns:
+        [batch, head, query, head_dim]
+    """
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    kept = _record.get()
+    if kept is not None:
+        kept.calls[kind, layer] = (query, key, value, mask, scale)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+
+
+def keep_activation(kind: str, layer: int, neurons: Tensor) -> None:
+    """Leave a feed-forward layer's neurons (after ReLU) in the record, if one is open. [batch, token, d_ff]"""
+    kept = _record.get()
+    if kept is not None:
+        kept.activations[kind, layer] = neurons
+
+
+def to_numpy(tensor: Tensor) -> Array:
+    """A read-only NumPy copy; floats become float32."""
+    tensor = tensor.detach()
+    array = (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy().copy()
+    array.flags.writeable = False
+    return array

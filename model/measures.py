@@ -1,0 +1,135 @@
+"""What can be read off a trace: how spread a head is, what it tends to do, how tokens move (NumPy only)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.trace import Array, Attention, Tokens
+
+
+def shown(tokens: Tokens, specials: bool) -> list[int]:
+    """Positions of all tokens, or of those that somebody typed."""
+    return [i for i, special in enumerate(tokens.special) if specials or not special]
+
+
+def special_mass(attention: Attention, layer: int, head: int) -> float:
+    """Share of a head's attention that goes to special tokens, mean over the queries that somebody typed."""
+    rows = shown(attention.queries, specials=False)
+    columns = [i for i, special in enumerate(attention.keys.special) if special]
+    if not rows:
+        return 0.0
+    return float(attention.weights(layer)[head][np.ix_(rows, columns)].sum(-1).mean())
+
+
+def entropy_bits(weights: Array) -> Array:
+    """Entropy of each row of weights: 0 where one key takes all, log2(keys) where all are equal. [..., key] -> [...]"""
+    safe = np.where(weights > 0, weights, 1.0)
+    return -(weights * np.log2(safe)).sum(axis=-1)
+
+
+ROLES = ("previous", "same", "next")
+
+
+def role_scores(attention: Attention, layer: int) -> dict[str, Array]:
+    """How much of each head's attention goes to the previous, the same and the next token (self-attention).
+
+    Mean weight over the queries that have such a neighbour; special tokens do not ask and padding is not asked.
+
+    Returns:
+        role -> float64 [head]; NaN where no query has such a neighbour.
+    """
+    weights = attention.weights(layer).astype(np.float64)
+    asking = np.array(shown(attention.queries, specials=False))
+    scores = {}
+    for role, offset in zip(ROLES, (-1, 0, 1), strict=True):
+        q = asking[(asking + offset >= 0) & (asking + offset < len(attention.keys))]
+        scores[role] = weights[:, q, q + offset].mean(axis=-1) if len(q) else np.full(attention.num_heads, np.nan)
+    return scores
+
+
+@dataclass(frozen=True, eq=False)
+class HeadSteps:
+    """The formula for one query of one head, step by step, with the run's own numbers.
+
+    Attributes:
+        query: [head_dim]; keys, values: [key, head_dim].
+        products: query times key, dimension by dimension; their sums are the dots. [key, head_dim]
+        dots: q·k; scaled: dots · scale; scores: scaled, -inf where masked; weights: after the softmax. [key]
+        weighted: each value times its weight [key, head_dim]; output: their sum [head_dim].
+        error: largest difference between `scaled` worked out here and the scores the model used.
+    """
+
+    query: Array
+    keys: Array
+    values: Array
+    products: Array
+    dots: Array
+    scale: float
+    scaled: Array
+    allowed: Array
+    scores: Array
+    weights: Array
+    weighted: Array
+    output: Array
+    error: float
+
+
+def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadSteps:
+    """Work one row of one head out by hand, from the q, k and v that the model used."""
+    q, k, v = attention.query(layer)[head, query], attention.key(layer)[head], attention.value(layer)[head]
+    products = q * k
+    dots = products.sum(axis=-1)
+    scaled = dots * attention.scale(layer)
+    weights = attention.weights(layer)[head, query]
+    weighted = weights[:, None] * v
+    return HeadSteps(
+        query=q,
+        keys=k,
+        values=v,
+        products=products,
+        dots=dots,
+        scale=attention.scale(layer),
+        scaled=scaled,
+        allowed=attention.mask(layer)[query],
+        scores=attention.scores(layer)[head, query],
+        weights=weights,
+        weighted=weighted,
+        output=weighted.sum(axis=0),
+        error=float(np.abs(scaled - attention.scores(layer, masked=False)[head, query]).max()),
+    )
+
+
+def cosine_to_first(states: Array) -> Array:
+    """Cosine similarity of each token's state with its own embedding (row 0). [layer, token, d] -> [layer, token]"""
+    unit = states / np.linalg.norm(states, axis=-1, keepdims=True).clip(1e-12)
+    return (unit * unit[0]).sum(axis=-1)
+
+
+def paths(states: Array) -> tuple[Array, float]:
+    """Each token's way through the layers in the plane that keeps most of the variance (principal components).
+
+    Args:
+        states: [layer, token, d_model]
+
+    Returns:
+        points [layer, token, 2], and the share of the variance that the plane keeps.
+    """
+    flat = states.reshape(-1, states.shape[-1]).astype(np.float64)
+    centred = flat - flat.mean(axis=0)
+    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+    plane = directions[:2]
+    # The sign of a component is arbitrary; fix it, so that the picture does not flip between runs.
+    plane = plane * np.sign(plane[np.arange(len(plane)), np.abs(plane).argmax(axis=1)])[:, None]
+    points = centred @ plane.T
+    if points.shape[1] < 2:
+        points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
+    power = singular**2
+    return points.reshape(*states.shape[:2], 2), float(power[:2].sum() / power.sum().clip(1e-12))
+
+
+def cosine_similarities(vectors: Array) -> Array:
+    """Cosine of the angle between every two rows. [row, d] -> [row, row]"""
+    unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12)
+    return unit @ unit.T

@@ -1,0 +1,196 @@
+"""Frozen results of one forward pass. NumPy only: whoever holds a trace needs no deep-learning library.
+
+One axis order everywhere: [layer, head, query, key]. Layers and heads count from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class Recorded(Protocol):
+    """What an attention layer left behind; maps are computed when asked. `model.attention.Call` is one."""
+
+    @property
+    def scale(self) -> float: ...
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(heads, queries, keys, head_dim)"""
+        ...
+
+    def array(self, name: str) -> Array:
+        """ "query", "key", "value" [head, token, head_dim] or "allowed" bool [query, key]."""
+        ...
+
+    def scores(self, masked: bool = True) -> Array: ...
+
+    def weights(self) -> Array: ...
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The tokens of one side of an attention, as people read them.
+
+    Attributes:
+        texts: the label of each token; may repeat.
+        special: True for tokens that nobody typed, such as "</s>".
+    """
+
+    texts: tuple[str, ...]
+    special: tuple[bool, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.texts) != len(self.special):
+            raise ValueError(f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones")
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """All heads of all layers of one kind of attention, with the tokens that ask and the tokens that are asked.
+
+    Attributes:
+        kind: "encoder", "decoder" or "cross".
+        queries, keys: the tokens of the two sides; in cross-attention decoder tokens ask and encoder tokens are asked.
+    """
+
+    kind: str
+    queries: Tokens
+    keys: Tokens
+    num_heads: int
+    head_dim: int
+    layers: tuple[Recorded, ...]
+
+    def __post_init__(self) -> None:
+        expected = (self.num_heads, len(self.queries), len(self.keys), self.head_dim)
+        for layer, recorded in enumerate(self.layers):
+            if recorded.shape != expected:
+                raise ValueError(
+                    f"{self.kind} layer {layer}: heads, queries, keys, head_dim are {recorded.shape}, expected {expected}"
+                )
+
+    @property
+    def query_tokens(self) -> tuple[str, ...]:
+        return self.queries.texts
+
+    @property
+    def key_tokens(self) -> tuple[str, ...]:
+        return self.keys.texts
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
+
+    def weights(self, layer: int) -> Array:
+        """Attention weights; rows sum to 1. float32 [head, query, key]"""
+        return self._layer(layer).weights()
+
+    def scores(self, layer: int, *, masked: bool = True) -> Array:
+        """Scaled scores before the softmax; -inf where masked, unless the mask is left out. float32 [head, query, key]"""
+        return self._layer(layer).scores(masked)
+
+    def query(self, layer: int) -> Array:
+        """float32 [head, query, head_dim]"""
+        return self._layer(layer).array("query")
+
+    def key(self, layer: int) -> Array:
+        """float32 [head, key, head_dim]"""
+        return self._layer(layer).array("key")
+
+    def value(self, layer: int) -> Array:
+        """float32 [head, key, head_dim]"""
+        return self._layer(layer).array("value")
+
+    def mask(self, layer: int) -> Array:
+        """True where a query may look. bool [query, key]"""
+        return self._layer(layer).array("allowed")
+
+    def scale(self, layer: int) -> float:
+        """The factor on Q Kᵀ, usually 1 / √head_dim."""
+        return self._layer(layer).scale
+
+    def _layer(self, layer: int) -> Recorded:
+        if not 0 <= layer < self.num_layers:
+            raise IndexError(f"{self.kind} attention has layers 0 to {self.num_layers - 1}; got {layer}")
+        return self.layers[layer]
+
+
+@dataclass(frozen=True)
+class Check:
+    """How far a trace is from an independent run of the same model, and how far it may be.
+
+    Attributes:
+        max_weight_error, max_logit_error: largest absolute difference to the stock implementation.
+        max_row_sum_error: largest |sum of a row of weights - 1|.
+        leaked_mass: largest attention weight on a masked position; exactly 0 or the check fails.
+        tolerance: what the errors may be in the model's number format.
+        how: one line on what the trace was compared with.
+    """
+
+    max_weight_error: float
+    max_row_sum_error: float
+    leaked_mass: float
+    max_logit_error: float
+    tolerance: float
+    how: str
+
+    @property
+    def ok(self) -> bool:
+        """True where every error is finite and within the tolerance, and nothing leaks through the mask."""
+        errors = (self.max_weight_error, self.max_row_sum_error, self.max_logit_error)
+        return all(error <= self.tolerance for error in errors) and self.leaked_mass == 0.0  # NaN compares False
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Everything one forward pass computed.
+
+    Attributes:
+        text: what the model was given, as typed.
+        attentions: by kind, only those the model has.
+        hidden_states: "encoder" | "decoder" -> float32 [layer + 1, token, d_model]; row 0 is the embedding.
+        neurons: "encoder" | "decoder" -> float32 [layer, token, d_ff], feed-forward activations after ReLU.
+        tokens: "encoder" | "decoder" -> the tokens of that stack; decoder tokens are those fed in.
+        predicted: the token the model found likeliest after each decoder token, or None.
+        logits: float32 [token, vocab], or None.
+        output: the translation or continuation, or None.
+        notes: (id, detail) of what the reader should know about how the text was read; the sentences are in assets.
+        device: where it ran, as PyTorch names it.
+    """
+
+    text: str
+    attentions: Mapping[str, Attention]
+    hidden_states: Mapping[str, Array]
+    neurons: Mapping[str, Array]
+    tokens: Mapping[str, Tokens]
+    predicted: tuple[str, ...] | None
+    logits: Array | None
+    output: str | None
+    notes: tuple[tuple[str, str], ...]
+    device: str
+    check: Callable[[Trace], Check]
+
+    def __post_init__(self) -> None:
+        for stack, states in self.hidden_states.items():
+            if states.ndim != 3 or states.shape[1] != len(self.tokens[stack]):
+                raise ValueError(
+                    f"{stack} hidden states have shape {states.shape}, expected [layer + 1, {len(self.tokens[stack])}, d_model]"
+                )
+
+    def verify(self) -> Check:
+        """Compare this trace with the stock implementation, run afresh with the same weights."""
+        return self._check
+
+    @cached_property
+    def _check(self) -> Check:
+        return self.check(self)

@@ -1,0 +1,162 @@
+"""The transformer of "Attention Is All You Need" (Vaswani et al. 2017), to be read beside the paper.
+
+Post-norm residuals, ReLU feed-forward, one embedding shared by source, target and output (§3.4).
+Shapes: b sentences in the batch, s source tokens, t target tokens, d = d_model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model.attention import attention, keep_activation
+from model.positions import sinusoidal
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes of the model; `config.json` beside the weights."""
+
+    vocab_size: int
+    d_model: int = 256
+    num_heads: int = 8
+    encoder_layers: int = 3
+    decoder_layers: int = 3
+    d_ff: int = 1024
+    max_tokens: int = 512
+    dropout: float = 0.1
+    pad: int = 0
+    bos: int = 1
+    eos: int = 2
+    unk: int = 3
+
+    def __post_init__(self) -> None:
+        if self.d_model % self.num_heads or self.d_model % 2:
+            raise ValueError(
+                f"d_model must be even and divisible by num_heads; got d_model={self.d_model}, num_heads={self.num_heads}"
+            )
+
+
+class MultiHeadAttention(nn.Module):
+    """Several attentions side by side, concatenated and projected by W_O (§3.2.2)."""
+
+    def __init__(self, config: Config, kind: str, layer: int) -> None:
+        super().__init__()
+        self.kind, self.layer, self.num_heads = kind, layer, config.num_heads
+        self.w_q = nn.Linear(config.d_model, config.d_model)
+        self.w_k = nn.Linear(config.d_model, config.d_model)
+        self.w_v = nn.Linear(config.d_model, config.d_model)
+        self.w_o = nn.Linear(config.d_model, config.d_model)
+
+    def forward(self, asking: Tensor, asked: Tensor, mask: Tensor | None) -> Tensor:
+        """asking: [b, query, d]; asked: [b, key, d]; mask: bool [b or 1, 1, query or 1, key]. Returns [b, query, d]."""
+
+        def heads(x: Tensor) -> Tensor:  # [b, token, d] -> [b, head, token, head_dim]
+            return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+        q, k, v = heads(self.w_q(asking)), heads(self.w_k(asked)), heads(self.w_v(asked))
+        mixed = attention(q, k, v, mask, kind=self.kind, layer=self.layer)
+        return self.w_o(mixed.transpose(1, 2).flatten(-2))
+
+
+class FeedForward(nn.Module):
+    """max(0, x W_1 + b_1) W_2 + b_2, the same at every position (§3.3)."""
+
+    def __init__(self, config: Config, kind: str, layer: int) -> None:
+        super().__init__()
+        self.kind, self.layer = kind, layer
+        self.w_1 = nn.Linear(config.d_model, config.d_ff)
+        self.w_2 = nn.Linear(config.d_ff, config.d_model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        neurons = self.w_1(x).relu()  # [b, token, d_ff]
+        keep_activation(self.kind, self.layer, neurons)
+        return self.w_2(neurons)
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention, then feed-forward; LayerNorm(x + Sublayer(x)) around each (§3.1)."""
+
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(config, "encoder", layer)
+        self.feed_forward = FeedForward(config, "encoder", layer)
+        self.norm_1, self.norm_2 = nn.LayerNorm(config.d_model), nn.LayerNorm(config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        x = self.norm_1(x + self.dropout(self.self_attention(x, x, mask)))
+        return self.norm_2(x + self.dropout(self.feed_forward(x)))
+
+
+class DecoderLayer(nn.Module):
+    """Masked self-attention, encoder-decoder attention, feed-forward (§3.1)."""
+
+    def __init__(self, config: Config, layer: int) -> None:
+        super().__init__()
+        self.self_attention = MultiHeadAttention(config, "decoder", layer)
+        self.cross_attention = MultiHeadAttention(config, "cross", layer)
+        self.feed_forward = FeedForward(config, "decoder", layer)
+        self.norm_1, self.norm_2, self.norm_3 = (nn.LayerNorm(config.d_model) for _ in range(3))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, y: Tensor, memory: Tensor, causal: Tensor, source_mask: Tensor | None) -> Tensor:
+        y = self.norm_1(y + self.dropout(self.self_attention(y, y, causal)))
+        y = self.norm_2(y + self.dropout(self.cross_attention(y, memory, source_mask)))
+        return self.norm_3(y + self.dropout(self.feed_forward(y)))
+
+
+class Transformer(nn.Module):
+    """Encoder-decoder transformer: source ids and target ids in, a score for every possible next token out."""
+
+    positions: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.register_buffer(
+            "positions",
+            torch.from_numpy(sinusoidal(config.max_tokens, config.d_model)).float(),
+            persistent=False,
+        )
+        self.encoder = nn.ModuleList(EncoderLayer(config, layer) for layer in range(config.encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.decoder_layers))
+        self.dropout = nn.Dropout(config.dropout)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+        nn.init.normal_(self.embedding.weight, std=config.d_model**-0.5)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token embedding · √d_model + positional encoding (§3.4, §3.5). [b, token] -> [b, token, d]"""
+        return self.embedding(ids) * math.sqrt(self.config.d_model) + self.positions[: ids.shape[1]]
+
+    def encode(self, source: Tensor) -> tuple[list[Tensor], Tensor]:
+        """source: [b, s]. Returns the hidden states (embedding first, [b, s, d] each) and the padding mask [b, 1, 1, s]."""
+        mask = (source != self.config.pad)[:, None, None, :]
+        hidden = [self.dropout(self.embed(source))]
+        for layer in self.encoder:
+            hidden.append(layer(hidden[-1], mask))
+        return hidden, mask
+
+    def decode(self, target: Tensor, memory: Tensor, source_mask: Tensor) -> list[Tensor]:
+        """target: [b, t]; memory: [b, s, d]. Returns the hidden states, embedding first, [b, t, d] each."""
+        # Padding stands at the end of a target, so the causal mask alone keeps every real token from seeing it.
+        causal = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).tril()
+        hidden = [self.dropout(self.embed(target))]
+        for layer in self.decoder:
+            hidden.append(layer(hidden[-1], memory, causal[None, None], source_mask))
+        return hidden
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """Scores over the vocabulary, by the transposed embedding. [b, t, d] -> [b, t, vocab]"""
+        return hidden @ self.embedding.weight.T
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """source: [b, s]; target: [b, t], starting with bos. Returns logits [b, t, vocab]."""
+        encoder_hidden, mask = self.encode(source)
+        return self.project(self.decode(target, encoder_hidden[-1], mask)[-1])

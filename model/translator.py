@@ -1,0 +1,250 @@
+"""The bundled English-French model: load, trace, decode."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Encoding, Tokenizer
+from torch import Tensor
+
+from model.attention import Record, record, to_numpy
+from model.edits import Edits
+from model.errors import InputError
+from model.positions import sinusoidal
+from model.reference import stock_run
+from model.trace import Array, Attention, Check, Tokens, Trace
+from model.transformer import Config, Transformer
+
+TOLERANCE = 1e-4  # float32, twelve sublayers deep; logits reach about 30
+
+
+class Translator:
+    """A from-scratch transformer with its tokenizer.
+
+    Attributes:
+        module: the `torch.nn.Module` that runs.
+        max_tokens: how many tokens a text may have, the end mark included.
+        device: where it runs, as PyTorch names it.
+    """
+
+    def __init__(self, module: Transformer, tokenizer: Tokenizer, device: str) -> None:
+        self.module = module.to(device).eval()
+        self.tokenizer = tokenizer
+        self.config = module.config
+        self.max_tokens = module.config.max_tokens
+        self.device = device
+
+    @classmethod
+    def open(cls, folder: Path, device: str = "auto") -> Translator:
+        """Read what `model.train.save` wrote."""
+        module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
+        half = load_file(folder / "model.safetensors")
+        module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
+        return cls(module, Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
+
+    def positions(self, length: int) -> Array:
+        """The positional encoding this model adds to its embeddings. float64 [position, d_model]"""
+        return sinusoidal(length, self.config.d_model)
+
+    def trace(self, text: str, target: str | None = None, edits: Edits | None = None) -> Trace:
+        """Run the model on a text and keep what every layer computed.
+
+        Args:
+            text: the English sentence.
+            target: a French sentence to force; None lets the model translate.
+            edits: changes to the pass; None and `Edits()` change nothing.
+
+        Raises:
+            InputError: a text is blank or too long.
+        """
+        return self.trace_batch([text], [target], edits)[0]
+
+    def trace_batch(
+        self, texts: Sequence[str], targets: Sequence[str | None], edits: Edits | None = None
+    ) -> tuple[Trace, ...]:
+        """Run several sentences as one padded batch; the shorter ones' traces show their "<pad>" tokens."""
+        config = self.config
+        encoded = [self._encode(calmed(text), "text") for text in texts]
+        source = self._pad([[*line.ids, config.eos] for line in encoded])
+        forced = [target if target is None else self._encode(target, "target").ids for target in targets]
+        free = self.greedy(source) if None in targets else []
+        rows = [ids if ids is not None else free[row] for row, ids in enumerate(forced)]
+        target = self._pad([[config.bos, *ids] for ids in rows])
+        with torch.inference_mode(), record() as kept:
+            encoder_hidden, mask = self.module.encode(source)
+            decoder_hidden = self.module.decode(target, encoder_hidden[-1], mask)
+            logits = self.module.project(decoder_hidden[-1])
+
+        def check(row: int) -> Check:
+            return self._verify(source, target, kept, logits, row)
+
+        return tuple(
+            Trace(
+                text=text,
+                attentions=self._attentions(kept, row, self._tokens(source[row]), self._tokens(target[row])),
+                hidden_states={
+                    "encoder": to_numpy(torch.stack([hidden[row] for hidden in encoder_hidden])),
+                    "decoder": to_numpy(torch.stack([hidden[row] for hidden in decoder_hidden])),
+                },
+                neurons={
+                    stack: to_numpy(torch.stack([kept.activations[stack, layer][row] for layer in range(depth)]))
+                    for stack, depth in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers))
+                },
+                tokens={"encoder": self._tokens(source[row]), "decoder": self._tokens(target[row])},
+                predicted=self._tokens(logits[row].argmax(-1)).texts,
+                logits=to_numpy(logits[row]),
+                output=self.tokenizer.decode(rows[row]),
+                notes=self._notes(text, encoded[row]),
+                device=self.device,
+                check=lambda _, row=row: check(row),
+            )
+            for row, text in enumerate(texts)
+        )
+
+    @torch.inference_mode()
+    def greedy(self, source: Tensor) -> list[list[int]]:
+        """The likeliest token at each step, until eos; never more than twice the source plus ten.
+
+        Args:
+            source: int64 [batch, s], padded.
+
+        Returns:
+            A list of ids a sentence, without bos and eos.
+        """
+        config = self.config
+        hidden, mask = self.module.encode(source)
+        target = torch.full((source.shape[0], 1), config.bos, device=source.device)
+        ended = torch.zeros(source.shape[0], dtype=torch.bool, device=source.device)
+        for _ in range(min(2 * source.shape[1] + 10, config.max_tokens - 1)):
+            logits = self.module.project(self.module.decode(target, hidden[-1], mask)[-1][:, -1])  # [batch, vocab]
+            logits[:, [config.pad, config.bos, config.unk]] = -torch.inf
+            step = logits.argmax(-1).masked_fill(ended, config.pad)
+            ended |= step == config.eos
+            if ended.all():
+                break
+            target = torch.cat([target, step[:, None]], dim=1)
+        return [[i for i in row if i not in (config.pad, config.eos)] for row in target[:, 1:].tolist()]
+
+    def translate(self, texts: Sequence[str]) -> list[str]:
+        """Greedy translations of several texts, as one batch."""
+        source = self._pad([[*self._encode(calmed(text), "text").ids, self.config.eos] for text in texts])
+        return [self.tokenizer.decode(ids) for ids in self.greedy(source)]
+
+    def _encode(self, text: str, which: str) -> Encoding:
+        encoding = self.tokenizer.encode(text)
+        if not encoding.ids:
+            raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
+        allowed = self.max_tokens - 1
+        if len(encoding.ids) > allowed:
+            raise InputError(
+                f"{which}_too_long",
+                f"The {which} has {len(encoding.ids)} tokens; this model takes {allowed}. Shorten it.",
+                tokens=len(encoding.ids),
+                allowed=allowed,
+            )
+        return encoding
+
+    def _pad(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        longest = max(map(len, rows))
+        padded = [[*row, *[self.config.pad] * (longest - len(row))] for row in rows]
+        return torch.tensor(padded, device=self.device)
+
+    def _tokens(self, ids: Tensor) -> Tokens:
+        raw = [self.tokenizer.id_to_token(i) for i in ids.tolist()]
+        special = {self.config.pad, self.config.bos, self.config.eos}
+        return Tokens(readable(raw), tuple(i in special for i in ids.tolist()))
+
+    def _attentions(self, kept: Record, row: int, source: Tokens, target: Tokens) -> dict[str, Attention]:
+        config = self.config
+        kinds = (
+            ("encoder", source, source, config.encoder_layers),
+            ("decoder", target, target, config.decoder_layers),
+            ("cross", target, source, config.decoder_layers),
+        )
+        return {
+            kind: Attention(
+                kind,
+                queries,
+                keys,
+                config.num_heads,
+                config.d_model // config.num_heads,
+                tuple(kept.call(kind, layer, row) for layer in range(depth)),
+            )
+            for kind, queries, keys, depth in kinds
+        }
+
+    def _notes(self, text: str, encoding: Encoding) -> tuple[tuple[str, str], ...]:
+        calm = calmed(text)
+        notes = [("calmed", calm)] if calm != text else []
+        unknown = [calm[slice(*span)] for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk]
+        if unknown:
+            notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
+        return tuple(notes)
+
+    def _verify(self, source: Tensor, target: Tensor, kept: Record, logits: Tensor, row: int) -> Check:
+        stock_logits, stock_weights = stock_run(self.module, source, target)
+        weight_error, sum_error, leaked = [], [], []
+        for (kind, layer), expected in stock_weights.items():
+            call = kept.call(kind, layer, row)
+            weights = call.weights_tensor()
+            weight_error.append((weights - expected[row]).abs().max().item())
+            sum_error.append((weights.sum(-1) - 1).abs().max().item())
+            leaked.append(weights.masked_fill(call.allowed, 0).max().item())
+        return Check(
+            max_weight_error=max(weight_error),
+            max_row_sum_error=max(sum_error),
+            leaked_mass=max(leaked),
+            max_logit_error=(logits[row] - stock_logits[row]).abs().max().item(),
+            tolerance=TOLERANCE,
+            how="torch.nn.Transformer with the same weights, run on the same tokens",
+        )
+
+
+def devices() -> list[str]:
+    """The devices of this machine, best first."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return [name for name, there in available.items() if there]
+
+
+def find_device(name: str) -> str:
+    """ "auto" as the best device there is (CUDA, then MPS, then CPU); any other name as it is.
+
+    Raises:
+        ValueError: this machine has no such device.
+    """
+    here = devices()
+    if name == "auto":
+        return here[0]
+    if name.split(":")[0] not in here:
+        raise ValueError(f"This machine has no device {name!r}; it has {', '.join(here)}.")
+    return name
+
+
+def calmed(text: str) -> str:
+    """A text typed in capitals only, in lower case with a capital at the start; any other text as it is.
+
+    The training sentences hold next to no words in capitals.
+    """
+    letters = [c for c in text if c.isalpha()]
+    words = text.split()
+    if not any(c.islower() for c in letters) and sum(c.isupper() for c in letters) > 3 and len(words) > 1:
+        calm = re.sub(r"\bi\b", "I", text.lower())
+        return re.sub(r"(?:^|[.!?]\s)\s*\w", lambda start: start[0].upper(), calm)
+    return text
+
+
+def readable(raw: Sequence[str]) -> tuple[str, ...]:
+    """Tokens as people read them: no "▁" at a word's start, "·" before a piece that goes on inside a word."""
+    texts = []
+    for before, token in zip(["", *raw], raw, strict=False):
+        if token.startswith("▁"):
+            texts.append(token[1:] or "␣")
+        else:
+            inside = before[-1:].isalnum() and token[:1].isalnum()
+            texts.append(f"·{token}" if inside else token)
+    return tuple(texts)

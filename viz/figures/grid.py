@@ -1,0 +1,113 @@
+"""An array as a heat map with tokens (or anything else) along its sides: what most pages draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, shorten
+
+MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
+
+
+def ticks(labels: Sequence[str]) -> dict[str, object]:
+    """Tick positions and texts of a numeric axis, thinned to what can be read.
+
+    Never a categorical axis: Plotly merges repeated tokens there, silently.
+    """
+    if numbered(labels):
+        step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(labels)) if len(labels) <= 16 * s)
+    else:
+        step = -(-len(labels) // MOST_TICKS) or 1
+    shown = list(range(0, len(labels), step))
+    return {"tickmode": "array", "tickvals": shown, "ticktext": [escape(shorten(labels[i])) for i in shown]}
+
+
+def numbered(labels: Sequence[str]) -> bool:
+    """Whether the labels just count, so that most of them can be left out."""
+    return all(label.isdecimal() for label in labels)
+
+
+def grid(
+    array: np.ndarray,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    title: str,
+    row_title: str,
+    column_title: str,
+    unit: str,
+    hover: str,
+    palette: Palette,
+    scale: Scale | None = None,
+    limits: tuple[float, float] | None = None,
+    tickformat: str | None = None,
+    highlight: int | None = None,
+) -> go.Figure:
+    """A heat map, first row on top; NaN cells stay blank.
+
+    Args:
+        array: [row, column]; travels as float32.
+        rows, columns: a label for each; may repeat.
+        hover: Plotly hover template; %{y} and %{x} are the full labels, %{z} the value.
+        scale, limits: colours and the values at their ends; None for the sequential scale, 0 to the largest value.
+        highlight: a row to draw a box around.
+
+    Raises:
+        ValueError: the labels do not fit the array.
+    """
+    if array.shape != (len(rows), len(columns)):
+        raise ValueError(f"array has shape {array.shape}, but there are {len(rows)} rows and {len(columns)} columns")
+    low, high = limits or (0.0, float(np.nanmax(array)))
+    cell = min(26, max(560 / max(len(rows), 1), 2))
+    figure = frame(title, palette, height=int(max(cell * len(rows), 70)) + 190)
+    # The heat map hangs on hidden axes that know every label for the hover text; the visible ones, which cost time to
+    # lay out, show a thinned selection.
+    figure.add_heatmap(
+        z=np.asarray(array, dtype=np.float32),
+        xaxis="x2",
+        yaxis="y2",
+        zmin=low,
+        zmax=high,
+        colorscale=[list(stop) for stop in scale or palette.sequential],
+        colorbar=colour_bar(unit, tickformat),
+        hoverongaps=False,
+        hovertemplate=hover + "<extra></extra>",
+        xgap=1 if len(columns) <= 60 else 0,
+        ygap=1 if len(rows) <= 60 else 0,
+    )
+    figure.add_scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip")
+    sideways = not numbered(columns) and (len(columns) > 8 or max(map(len, columns), default=0) > 6)
+    across = [-0.5, len(columns) - 0.5]
+    down = [len(rows) - 0.5, -0.5]
+    bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
+    hidden = {"showticklabels": False, "tickmode": "array", **bare}
+    names = {
+        "x": [escape(label) for label in columns],
+        "y": [escape(label) for label in rows],
+    }
+    small = {"size": 13 if len(columns) <= 20 else 11}
+    figure.update_layout(
+        xaxis={"range": across, "title": column_title, "tickangle": -60 if sideways else 0, "tickfont": small, **ticks(columns), **bare},
+        yaxis={"range": down, "title": row_title, "tickfont": small, **ticks(rows), **bare},
+        xaxis2={"overlaying": "x", "matches": "x", "range": across, "tickvals": list(range(len(columns))), "ticktext": names["x"], **hidden},
+        yaxis2={"overlaying": "y", "matches": "y", "range": down, "tickvals": list(range(len(rows))), "ticktext": names["y"], **hidden},
+    )
+    if highlight is not None:
+        figure.add_shape(
+            type="rect",
+            x0=-0.5,
+            x1=len(columns) - 0.5,
+            y0=highlight - 0.5,
+            y1=highlight + 0.5,
+            line={"color": palette.second, "width": 2},
+        )
+    return figure
+
+
+def signed_limits(array: np.ndarray) -> tuple[float, float]:
+    """Limits of a diverging scale, symmetric around zero."""
+    largest = float(np.nanmax(np.abs(array), initial=0.0)) or 1.0
+    return -largest, largest

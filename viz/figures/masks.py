@@ -1,0 +1,62 @@
+"""Masks: which query may look at which key, and what that does to the scores."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from model.trace import Attention
+from viz.figures.grid import grid, signed_limits
+from viz.figures.theme import Palette
+from viz.text import say
+
+
+def mask_map(attention: Attention, layer: int, palette: Palette, title: str) -> go.Figure:
+    """The mask itself: coloured where a query may look, blank where it may not."""
+    allowed = attention.mask(layer)
+    figure = grid(
+        np.where(allowed, 1.0, np.nan),
+        rows=attention.query_tokens,
+        columns=attention.key_tokens,
+        title=title,
+        row_title=say(f"kinds.{attention.kind}_asks"),
+        column_title=say(f"kinds.{attention.kind}_asked"),
+        unit="",
+        hover=say("masks.allowed_hover"),
+        palette=palette,
+        scale=((0, palette.second), (1, palette.second)),
+        limits=(0, 1),
+    )
+    figure.data[0].showscale = False
+    forbidden_q, forbidden_k = np.nonzero(~allowed)
+    if 0 < len(forbidden_q) <= 2000:
+        figure.add_scatter(
+            x=forbidden_k.astype(np.float32),
+            y=forbidden_q.astype(np.float32),
+            mode="markers",
+            marker={"symbol": "x-thin", "size": 7, "line": {"color": palette.forbidden, "width": 1}},
+            xaxis="x2",
+            yaxis="y2",
+            hovertemplate=say("masks.forbidden_hover") + "<extra></extra>",
+            showlegend=False,
+        )
+    return figure
+
+
+def score_map(attention: Attention, layer: int, head: int, palette: Palette, *, masked: bool) -> go.Figure:
+    """Scaled scores of one head before the softmax, with or without the mask; -inf is blank."""
+    raw = attention.scores(layer, masked=False)[head]
+    scores = np.where(attention.mask(layer), raw, np.nan) if masked else raw
+    return grid(
+        scores,
+        rows=attention.query_tokens,
+        columns=attention.key_tokens,
+        title=say("masks.after_title" if masked else "masks.before_title", layer=layer, head=head),
+        row_title=say(f"kinds.{attention.kind}_asks"),
+        column_title=say(f"kinds.{attention.kind}_asked"),
+        unit=say("masks.score"),
+        hover=say("masks.score_hover"),
+        palette=palette,
+        scale=palette.diverging,
+        limits=signed_limits(raw),
+    )

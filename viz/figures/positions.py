@@ -1,0 +1,105 @@
+"""Positions: the waves, the whole table, similarity by distance, and why a shift is a rotation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from model.measures import cosine_similarities
+from viz.figures.grid import grid
+from viz.figures.theme import Palette, frame
+from viz.text import say
+
+
+def waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> go.Figure:
+    """The value of chosen dimensions over position. encoding: [position, d_model]"""
+    figure = frame(say("positions.waves_title"), palette, height=400)
+    for number, dimension in enumerate(dimensions):
+        figure.add_scatter(
+            x=np.arange(len(encoding)),
+            y=encoding[:, dimension].astype(np.float32),
+            mode="lines",
+            name=say("positions.wave_name", dimension=dimension, function="cos" if dimension % 2 else "sin"),
+            line={"color": palette.lines[number % len(palette.lines)], "width": 2.5, "dash": "dot" if dimension % 2 else "solid"},
+        )
+    figure.update_layout(
+        xaxis={"title": say("positions.position")},
+        yaxis={"title": say("positions.value"), "range": [-1.1, 1.1]},
+        margin={"l": 8, "r": 8, "t": 96, "b": 8},
+        showlegend=True,
+    )
+    return figure
+
+
+def table(encoding: np.ndarray, palette: Palette) -> go.Figure:
+    """The whole encoding: a row a position, a column a dimension. [position, d_model]"""
+    positions, dimensions = encoding.shape
+    return grid(
+        encoding,
+        rows=[str(i) for i in range(positions)],
+        columns=[str(i) for i in range(dimensions)],
+        title=say("positions.table_title"),
+        row_title=say("positions.position"),
+        column_title=say("positions.dimension"),
+        unit=say("positions.value"),
+        hover=say("positions.table_hover"),
+        palette=palette,
+        scale=palette.diverging,
+        limits=(-1, 1),
+    )
+
+
+def similarity(encoding: np.ndarray, palette: Palette) -> go.Figure:
+    """Cosine similarity of every position with the others, by distance: one curve a position, all on one line."""
+    cosine = cosine_similarities(encoding)
+    count = len(encoding)
+    figure = frame(say("positions.similarity_title"), palette, height=400)
+    for position in range(0, count, -(-count // 64)):
+        figure.add_scatter(
+            x=np.arange(count) - position,
+            y=cosine[position].astype(np.float32),
+            mode="lines",
+            line={"color": palette.lines[0] if position else palette.lines[1], "width": 1.5},
+            opacity=0.5,
+            name=say("positions.curve", position=position),
+            hovertemplate=say("positions.similarity_hover", position=position) + "<extra></extra>",
+            showlegend=False,
+        )
+    figure.update_layout(
+        xaxis={"title": say("positions.distance")}, yaxis={"title": say("positions.cosine")}
+    )
+    return figure
+
+
+def circle(encoding: np.ndarray, pair: int, start: int, offset: int, palette: Palette) -> go.Figure:
+    """One sine-cosine pair as a clock hand: going `offset` positions on turns it by the same angle from anywhere."""
+    points = encoding[:, [2 * pair + 1, 2 * pair]]  # cosine to the right, sine up
+    figure = frame(say("positions.circle_title", pair=pair, sine=2 * pair, cosine=2 * pair + 1), palette, height=420)
+    figure.add_scatter(
+        x=points[:, 0].astype(np.float32),
+        y=points[:, 1].astype(np.float32),
+        mode="markers",
+        marker={"color": palette.faint, "size": 8},
+        text=[str(i) for i in range(len(points))],
+        hovertemplate=say("positions.circle_hover") + "<extra></extra>",
+        showlegend=False,
+    )
+    for position, colour, dash in ((start, palette.second, "solid"), (start + offset, palette.accent, "dot")):
+        figure.add_scatter(
+            x=[0, points[position, 0]],
+            y=[0, points[position, 1]],
+            mode="lines+markers",
+            marker={"size": [1, 12], "color": colour},
+            line={"color": colour, "width": 3, "dash": dash},
+            name=say("positions.hand", position=position),
+            hoverinfo="skip",
+        )
+    figure.update_layout(
+        xaxis={"title": say("positions.cos"), "range": [-1.2, 1.2], "constrain": "domain"},
+        yaxis={"title": say("positions.sin"), "range": [-1.2, 1.2], "scaleanchor": "x"},
+        margin={"l": 8, "r": 8, "t": 72, "b": 8},
+        showlegend=True,
+    )
+    return figure

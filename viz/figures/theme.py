@@ -1,0 +1,113 @@
+"""Colours, fonts and the frame that every figure shares.
+
+The scales keep a steadily changing lightness, so they survive grey print, colour-blindness and a pale projector.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+FONT = "Hyperlegible, sans-serif"
+
+Scale = tuple[tuple[float, str], ...]
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one theme.
+
+    Attributes:
+        sequential: for what is never negative; zero stands apart from the page, which shows through masked cells.
+        diverging: for what has a sign, centred on zero.
+        lines: for curves and groups, told apart by lightness too.
+    """
+
+    text: str
+    faint: str
+    page: str
+    accent: str
+    second: str
+    forbidden: str
+    sequential: Scale
+    diverging: Scale
+    lines: tuple[str, ...]
+
+
+LIGHT = Palette(
+    text="#1b2430",
+    faint="#c9c4b8",
+    page="#fdfcf9",
+    accent="#a34a00",
+    second="#1d5fa8",
+    forbidden="#8a8f98",
+    sequential=((0, "#f1ede2"), (0.08, "#fbdf9c"), (0.3, "#f5a53a"), (0.65, "#b64c06"), (1, "#4a1503")),
+    diverging=((0, "#123f80"), (0.25, "#6da0d8"), (0.5, "#f4f2ec"), (0.75, "#e08a3c"), (1, "#7a2d02")),
+    lines=("#1d5fa8", "#c45a00", "#2f2f4f", "#d99a00", "#5b8fc7", "#7a2d02", "#6b6f76", "#a88a5a"),
+)
+DARK = Palette(
+    text="#eceae4",
+    faint="#3d4654",
+    page="#10151d",
+    accent="#ffc24b",
+    second="#7fb5f0",
+    forbidden="#6a7280",
+    sequential=((0, "#1d2530"), (0.08, "#4d3415"), (0.3, "#a2610f"), (0.65, "#f0a62b"), (1, "#fff3c9")),
+    diverging=((0, "#b8dcff"), (0.25, "#3f7fc4"), (0.5, "#1d2530"), (0.75, "#b96a1e"), (1, "#ffe0a3")),
+    lines=("#7fb5f0", "#ffc24b", "#e8e4da", "#d97b2a", "#4f83bf", "#fff0c2", "#98a1ad", "#b08d57"),
+)
+
+
+def frame(title: str, palette: Palette, height: int) -> go.Figure:
+    """An empty figure with title, fonts, colours and margins set; the page shows through."""
+    figure = go.Figure()
+    grid = {"gridcolor": palette.faint, "zerolinecolor": palette.faint, "linecolor": palette.faint, "automargin": True}
+    figure.update_layout(
+        template=None,
+        title={"text": title, "x": 0, "xanchor": "left", "y": 0.985, "yanchor": "top", "font": {"size": 16}},
+        font={"family": FONT, "size": 13, "color": palette.text},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        hoverlabel={"font": {"family": FONT, "size": 14}, "bgcolor": palette.page, "bordercolor": palette.accent},
+        margin={"l": 8, "r": 8, "t": 44, "b": 8},
+        height=height,
+        xaxis=grid,
+        yaxis=grid,
+        colorway=palette.lines,
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        dragmode=False,
+    )
+    return figure
+
+
+def colour_bar(title: str, tickformat: str | None = None) -> dict[str, object]:
+    """A slim colour bar with its unit."""
+    return {
+        "title": {"text": title, "side": "right", "font": {"size": 12}},
+        "thickness": 10,
+        "outlinewidth": 0,
+        "tickformat": tickformat,
+        "tickfont": {"size": 11},
+    }
+
+
+def escape(text: str) -> str:
+    """Text that Plotly shows as it is, instead of reading tags in it."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def shorten(text: str, longest: int = 14) -> str:
+    """Text cut to at most `longest` letters, with an ellipsis where it was cut."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def paint(values: np.ndarray, scale: Scale) -> np.ndarray:
+    """Colours of values between 0 and 1; NaN is transparent. [...] -> uint8 [..., 4]"""
+    stops = np.array([stop for stop, _ in scale])
+    rgb = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for _, colour in scale])
+    blank = np.isnan(values)
+    filled = np.clip(np.nan_to_num(values), 0, 1)
+    channels = [np.interp(filled, stops, rgb[:, channel]) for channel in range(3)]
+    return np.stack([*channels, np.where(blank, 0, 255)], axis=-1).round().astype(np.uint8)

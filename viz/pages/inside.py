@@ -1,0 +1,54 @@
+"""Inside a head: the formula, step by step, with the run's own numbers."""
+
+import streamlit as st
+
+from model.measures import head_steps
+from viz import parts, session, words
+from viz.figures import steps as figures
+from viz.text import say
+
+parts.heading("inside")
+st.latex(r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{QK^\top}{\sqrt{d_k}} + M\right)V")
+trace = session.trace()
+view = session.pick_head(trace)
+attention = view.attention
+palette = session.palette()
+row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
+steps = head_steps(attention, view.layer, view.head, row)
+strongest = int(steps.weights.argmax())
+key = parts.pick_token(attention.keys, say("inside.pick_key"), f"key_{attention.kind}", start=strongest)
+keys = attention.key_tokens
+asking, asked = [attention.query_tokens[row]], [keys[key]]
+
+st.subheader(say("inside.step_1"), anchor=False)
+parts.draw(figures.vectors(steps.query[None], asking, "query", palette), "query", say("inside.query_look"))
+parts.draw(figures.vectors(steps.keys, keys, "keys", palette, highlight=key), "keys", say("inside.keys_look"))
+
+st.subheader(say("inside.step_2"), anchor=False)
+left, right = st.columns(2)
+with left:
+    parts.draw(figures.products(steps, key, palette), "products", say("inside.products_look"))
+with right:
+    parts.draw(figures.bars(steps.dots, keys, "dots", palette, chosen=key), "dots", say("inside.dots_look"))
+
+st.subheader(say("inside.step_3"), anchor=False)
+left, right = st.columns(2)
+with left:
+    parts.draw(figures.bars(steps.scaled, keys, "scaled", palette, chosen=key), "scaled", say("inside.scaled_look"))
+with right:
+    masked = figures.bars(steps.scaled, keys, "masked", palette, allowed=steps.allowed, chosen=key)
+    parts.draw(masked, "masked", say("inside.masked_look"))
+
+st.subheader(say("inside.step_4"), anchor=False)
+weights = figures.bars(steps.weights, keys, "weights", palette, allowed=steps.allowed, chosen=key, tickformat=".0%")
+parts.draw(weights, "weights", say("inside.weights_look"))
+with st.container(border=True):
+    st.markdown(say("inside.cell", query=parts.plain(asking[0]), key=parts.plain(asked[0])))
+    for line in words.arithmetic(steps, key):
+        st.latex(line)
+    st.caption(say("inside.checked", error=f"{steps.error:.1e}"))
+
+st.subheader(say("inside.step_5"), anchor=False)
+weighted = figures.vectors(steps.weighted, keys, "weighted", palette, highlight=key)
+parts.draw(weighted, "weighted", say("inside.weighted_look"))
+parts.draw(figures.vectors(steps.output[None], asking, "output", palette), "output", say("inside.output_look"))

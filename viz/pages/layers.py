@@ -1,0 +1,45 @@
+"""Layers: what becomes of each token on its way up."""
+
+import streamlit as st
+
+from viz import parts, session, words
+from viz.figures import layers as figures
+from viz.text import say
+
+parts.heading("layers")
+trace = session.trace()
+parts.sentence(trace)
+stacks = list(trace.hidden_states)
+stack = st.segmented_control(
+    say("layers.stack"),
+    stacks,
+    format_func=lambda stack: say(f"layers.{stack}"),
+    default=stacks[0],
+    required=True,
+    key="stack",
+    bind="query-params",
+)
+stack = stack or stacks[0]
+states, tokens, neurons = trace.hidden_states[stack], trace.tokens[stack].texts, trace.neurons[stack]
+palette = session.palette()
+names = figures.depth_names(len(states))
+depth = st.select_slider(say("layers.depth_pick"), range(len(states)), format_func=lambda i: names[i], key="depth")
+parts.draw(figures.activations(states, depth, tokens, palette), "activations", say("layers.activations_look"))
+
+left, right = st.columns(2)
+with left:
+    parts.draw(figures.norms(states, tokens, palette), "norms", say("layers.norms_look"))
+with right:
+    parts.draw(figures.similarities(states, tokens, palette), "similarities", say("layers.similarities_look"))
+
+parts.draw(figures.token_paths(states, tokens, palette), "paths", say("layers.paths_look"))
+
+st.subheader(say("layers.feed_forward"), anchor=False)
+st.markdown(say("layers.feed_forward_why"))
+layer = st.segmented_control(
+    say("pick.layer"), range(len(neurons)), default=0, required=True, key="ff_layer", bind="query-params"
+)
+layer = layer or 0
+st.markdown(words.firing(neurons, layer))
+parts.draw(figures.neurons(neurons[layer], layer, tokens, palette), "neurons", say("layers.neurons_look"))
+parts.draw(figures.sparsity(neurons, palette), "sparsity", say("layers.sparsity_look"))

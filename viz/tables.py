@@ -1,0 +1,20 @@
+"""The numbers behind the figures, as pandas DataFrames."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from model.trace import Attention
+from viz.text import say
+
+
+def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataFrame:
+    """One query's keys with score and weight, strongest first."""
+    return pd.DataFrame(
+        {
+            say("table.position"): range(len(attention.keys)),
+            say("table.token"): attention.key_tokens,
+            say("table.score"): attention.scores(layer)[head, row],
+            say("table.weight"): attention.weights(layer)[head, row],
+        }
+    ).sort_values(say("table.weight"), ascending=False, kind="stable", ignore_index=True)
