@@ -1,8 +1,8 @@
 """Headlight's model side: open a model, trace a sentence, read every number of that pass.
 
-    lens = model.load("en-fr")
-    trace = lens.trace("The red car stopped.")
-    trace.attentions["cross"].weights(layer=2)
+lens = model.load("en-fr")
+trace = lens.trace("The red car stopped.")
+trace.attentions["cross"].weights(layer=2)
 """
 
 from model.catalog import load

@@ -65,7 +65,9 @@ class Record:
     """What one forward pass left behind, keyed by attention kind and layer."""
 
     calls: dict[tuple[str, int], tuple[Tensor, Tensor, Tensor, Tensor | None, float]] = field(default_factory=dict)
-    activations: dict[tuple[str, int], Tensor] = field(default_factory=dict)  # feed-forward neurons [batch, token, d_ff]
+    activations: dict[tuple[str, int], Tensor] = field(
+        default_factory=dict
+    )  # feed-forward neurons [batch, token, d_ff]
 
     def call(self, kind: str, layer: int, row: int = 0) -> Call:
         """The call of one layer for sentence `row` of the batch."""

@@ -76,7 +76,8 @@ class Attention:
         for layer, recorded in enumerate(self.layers):
             if recorded.shape != expected:
                 raise ValueError(
-                    f"{self.kind} layer {layer}: heads, queries, keys, head_dim are {recorded.shape}, expected {expected}"
+                    f"{self.kind} layer {layer}: "
+                    f"heads, queries, keys, head_dim are {recorded.shape}, expected {expected}"
                 )
 
     @property
@@ -96,7 +97,7 @@ class Attention:
         return self._layer(layer).weights()
 
     def scores(self, layer: int, *, masked: bool = True) -> Array:
-        """Scaled scores before the softmax; -inf where masked, unless the mask is left out. float32 [head, query, key]"""
+        """Scaled scores before the softmax; -inf where masked, unless `masked` is False. float32 [head, query, key]"""
         return self._layer(layer).scores(masked)
 
     def query(self, layer: int) -> Array:
@@ -166,6 +167,7 @@ class Trace:
         output: the translation or continuation, or None.
         notes: (id, detail) of what the reader should know about how the text was read; the sentences are in assets.
         device: where it ran, as PyTorch names it.
+        check: makes the comparison that `verify` returns.
     """
 
     text: str
@@ -178,13 +180,14 @@ class Trace:
     output: str | None
     notes: tuple[tuple[str, str], ...]
     device: str
-    check: Callable[[Trace], Check]
+    check: Callable[[], Check]
 
     def __post_init__(self) -> None:
         for stack, states in self.hidden_states.items():
             if states.ndim != 3 or states.shape[1] != len(self.tokens[stack]):
                 raise ValueError(
-                    f"{stack} hidden states have shape {states.shape}, expected [layer + 1, {len(self.tokens[stack])}, d_model]"
+                    f"{stack} hidden states have shape {states.shape}, "
+                    f"expected [layer + 1, {len(self.tokens[stack])}, d_model]"
                 )
 
     def verify(self) -> Check:
@@ -193,4 +196,4 @@ class Trace:
 
     @cached_property
     def _check(self) -> Check:
-        return self.check(self)
+        return self.check()

@@ -2,9 +2,9 @@
 
     python -m model.train PAIRS.tsv --epochs 20 --out runs/en-fr
 
-PAIRS.tsv: English, tab, French, one pair a line. The run is seeded, keeps a checkpoint after each epoch and goes on from
-it when started again. The learning rate warms up, stays, and falls to zero over the last `--cooldown` epochs, so a
-finished run can be prolonged: start it again from an earlier checkpoint with more epochs.
+PAIRS.tsv: English, tab, French, one pair a line. The run is seeded, keeps a checkpoint after each epoch and goes on
+from it when started again. The learning rate warms up, stays, and falls to zero over the last `--cooldown` epochs, so
+a finished run can be prolonged: start it again from an earlier checkpoint with more epochs.
 """
 
 from __future__ import annotations
@@ -117,9 +117,7 @@ def batches(
     varied = [vary(pair, pairs, rng) for pair in pairs] if rng else pairs
     sources = [e.ids[: config.max_tokens - 1] for e in tokenizer.encode_batch([english for english, _ in varied])]
     targets = [e.ids[: config.max_tokens - 1] for e in tokenizer.encode_batch([french for _, french in varied])]
-    order = sorted(
-        range(len(varied)), key=lambda i: (len(sources[i]), len(targets[i]), rng.random() if rng else 0.0)
-    )
+    order = sorted(range(len(varied)), key=lambda i: (len(sources[i]), len(targets[i]), rng.random() if rng else 0.0))
     groups: list[list[int]] = [[]]
     width = 0
     for i in order:
@@ -161,7 +159,9 @@ def rate(step: int, total: int, peak: float, warmup: int, cooldown: int) -> floa
 def save(model: Transformer, tokenizer: Tokenizer, folder: Path) -> None:
     """Write half-precision weights, tokenizer and config: what `model.load` opens."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors")
+    save_file(
+        {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors"
+    )
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "config.json").write_text(json.dumps(asdict(model.config), indent=2) + "\n")
 
@@ -197,7 +197,9 @@ def main() -> None:
     sizes = {option.name: getattr(args, option.name) for option in fields(Config) if hasattr(args, option.name)}
     config = Config(**(sizes | {"vocab_size": tokenizer.get_vocab_size()}))
     model = Transformer(config).to(args.device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=args.peak, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=args.peak, betas=(0.9, 0.98), eps=1e-9, weight_decay=0.01, fused=True
+    )
     epoch, step, seconds = 0, 0, 0.0
     if checkpoint_file.exists():
         kept = torch.load(checkpoint_file, map_location=args.device, weights_only=True)
@@ -207,8 +209,8 @@ def main() -> None:
     print(f"{sum(p.numel() for p in model.parameters()):,} parameters on {args.device}, from epoch {epoch}")
 
     def loss(source: Tensor, target: Tensor, smoothing: float) -> Tensor:
-        # Weights, sums and norms stay in float32; only the matrix products run in bfloat16. On sentences of eight tokens
-        # the plain products are faster than the fused kernel, whose backward pass took a third of the time on a CPU.
+        # Weights, sums and norms stay in float32; only the matrix products run in bfloat16. On sentences of eight
+        # tokens plain products beat the fused kernel, whose backward pass took a third of the time on a CPU.
         with torch.autocast(torch.device(args.device).type, dtype=torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
             return smoothed_loss(model, source.to(args.device), target.to(args.device), smoothing)
 
@@ -244,7 +246,13 @@ def main() -> None:
             ]
         nats = sum(held_out) / len(held_out)
         print(f"epoch {epoch}: {seconds / 60:.0f} min, validation perplexity {math.exp(nats):.3f}", flush=True)
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": epoch, "step": step, "seconds": seconds}
+        state = {
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "epoch": epoch,
+            "step": step,
+            "seconds": seconds,
+        }
         torch.save(state, checkpoint_file.with_suffix(".new"))
         checkpoint_file.with_suffix(".new").replace(checkpoint_file)
         save(model, tokenizer, args.out)

@@ -36,7 +36,7 @@ class Config:
     def __post_init__(self) -> None:
         if self.d_model % self.num_heads or self.d_model % 2:
             raise ValueError(
-                f"d_model must be even and divisible by num_heads; got d_model={self.d_model}, num_heads={self.num_heads}"
+                f"d_model must be even and divisible by num_heads; got {self.d_model} and {self.num_heads}"
             )
 
 
@@ -136,7 +136,7 @@ class Transformer(nn.Module):
         return self.embedding(ids) * math.sqrt(self.config.d_model) + self.positions[: ids.shape[1]]
 
     def encode(self, source: Tensor) -> tuple[list[Tensor], Tensor]:
-        """source: [b, s]. Returns the hidden states (embedding first, [b, s, d] each) and the padding mask [b, 1, 1, s]."""
+        """source: [b, s]. Returns hidden states (embedding first, [b, s, d] each) and the padding mask [b, 1, 1, s]."""
         mask = (source != self.config.pad)[:, None, None, :]
         hidden = [self.dropout(self.embed(source))]
         for layer in self.encoder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -80,9 +81,6 @@ class Translator:
             decoder_hidden = self.module.decode(target, encoder_hidden[-1], mask)
             logits = self.module.project(decoder_hidden[-1])
 
-        def check(row: int) -> Check:
-            return self._verify(source, target, kept, logits, row)
-
         return tuple(
             Trace(
                 text=text,
@@ -101,7 +99,7 @@ class Translator:
                 output=self.tokenizer.decode(rows[row]),
                 notes=self._notes(text, encoded[row]),
                 device=self.device,
-                check=lambda _, row=row: check(row),
+                check=partial(self._verify, source, target, kept, logits, row),
             )
             for row, text in enumerate(texts)
         )
@@ -155,7 +153,7 @@ class Translator:
         return torch.tensor(padded, device=self.device)
 
     def _tokens(self, ids: Tensor) -> Tokens:
-        raw = [self.tokenizer.id_to_token(i) for i in ids.tolist()]
+        raw = [str(self.tokenizer.id_to_token(i)) for i in ids.tolist()]
         special = {self.config.pad, self.config.bos, self.config.eos}
         return Tokens(readable(raw), tuple(i in special for i in ids.tolist()))
 
@@ -181,7 +179,9 @@ class Translator:
     def _notes(self, text: str, encoding: Encoding) -> tuple[tuple[str, str], ...]:
         calm = calmed(text)
         notes = [("calmed", calm)] if calm != text else []
-        unknown = [calm[slice(*span)] for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk]
+        unknown = [
+            calm[slice(*span)] for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk
+        ]
         if unknown:
             notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
         return tuple(notes)

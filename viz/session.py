@@ -6,7 +6,6 @@ import threading
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 import streamlit as st
@@ -37,7 +36,8 @@ class Example(TypedDict):
 @st.cache_data(show_spinner=False)
 def examples() -> list[Example]:
     """The sentences of `assets/examples.toml`."""
-    return tomllib.loads(Path(ASSETS / "examples.toml").read_text(encoding="utf-8"))["example"]
+    found: list[Example] = tomllib.loads((ASSETS / "examples.toml").read_text(encoding="utf-8"))["example"]
+    return found
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -47,7 +47,9 @@ def open_model(name: str, device: str) -> Translator:
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
-def run(name: str, device: str, texts: tuple[str, ...], targets: tuple[str | None, ...], edits: Edits) -> tuple[Trace, ...]:
+def run(
+    name: str, device: str, texts: tuple[str, ...], targets: tuple[str | None, ...], edits: Edits
+) -> tuple[Trace, ...]:
     """The traces of a batch of texts; computed once, whoever asks and however often."""
     with _one_pass:
         return open_model(name, device).trace_batch(texts, targets, edits)
@@ -58,7 +60,9 @@ def sidebar() -> None:
     state = st.session_state
     state.setdefault("text", examples()[0]["text"])
     with st.sidebar:
-        st.selectbox(say("sidebar.model"), list(CATALOG), format_func=lambda i: CATALOG[i].name, key="model", bind="query-params")
+        st.selectbox(
+            say("sidebar.model"), list(CATALOG), format_func=lambda i: CATALOG[i].name, key="model", bind="query-params"
+        )
         st.selectbox(
             say("sidebar.example"),
             range(len(examples())),

@@ -44,7 +44,8 @@ def arithmetic(steps: HeadSteps, key: int) -> tuple[str, ...]:
     dim = len(steps.query)
     terms = " + ".join(rf"({steps.query[i]:.3f} \times {steps.keys[key, i]:.3f})" for i in range(min(3, dim)))
     dot = rf"q \cdot k = {terms} + \dots = {steps.dots[key]:.4f}"
-    scaled = rf"\frac{{q \cdot k}}{{\sqrt{{d_k}}}} = \frac{{{steps.dots[key]:.4f}}}{{\sqrt{{{dim}}}}} = {steps.scaled[key]:.4f}"
+    divided = rf"\frac{{{steps.dots[key]:.4f}}}{{\sqrt{{{dim}}}}}"
+    scaled = rf"\frac{{q \cdot k}}{{\sqrt{{d_k}}}} = {divided} = {steps.scaled[key]:.4f}"
     if not steps.allowed[key]:
         return dot, scaled, rf"{steps.scaled[key]:.4f} + (-\infty) = -\infty, \qquad e^{{-\infty}} = 0"
     # Shifted by the largest score, as the softmax is computed: e^90 would overflow on screen and in float32.

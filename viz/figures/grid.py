@@ -90,10 +90,31 @@ def grid(
     }
     small = {"size": 13 if len(columns) <= 20 else 11}
     figure.update_layout(
-        xaxis={"range": across, "title": column_title, "tickangle": -60 if sideways else 0, "tickfont": small, **ticks(columns), **bare},
+        xaxis={
+            "range": across,
+            "title": column_title,
+            "tickangle": -60 if sideways else 0,
+            "tickfont": small,
+            **ticks(columns),
+            **bare,
+        },
         yaxis={"range": down, "title": row_title, "tickfont": small, **ticks(rows), **bare},
-        xaxis2={"overlaying": "x", "matches": "x", "range": across, "tickvals": list(range(len(columns))), "ticktext": names["x"], **hidden},
-        yaxis2={"overlaying": "y", "matches": "y", "range": down, "tickvals": list(range(len(rows))), "ticktext": names["y"], **hidden},
+        xaxis2={
+            "overlaying": "x",
+            "matches": "x",
+            "range": across,
+            "tickvals": list(range(len(columns))),
+            "ticktext": names["x"],
+            **hidden,
+        },
+        yaxis2={
+            "overlaying": "y",
+            "matches": "y",
+            "range": down,
+            "tickvals": list(range(len(rows))),
+            "ticktext": names["y"],
+            **hidden,
+        },
     )
     if highlight is not None:
         figure.add_shape(

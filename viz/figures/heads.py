@@ -74,7 +74,9 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
                     entropy=f"{entropy_bits(weights[head]).mean():.1f}",
                 )
             )
-    figure = frame(say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")), palette, height=max(layers * 92, 160) + 110)
+    figure = frame(
+        say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")), palette, height=max(layers * 92, 160) + 110
+    )
     figure.add_layout_image(
         source=png(picture),
         xref="x",
@@ -100,7 +102,12 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
     bare = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickmode": "array"}
     figure.update_layout(
         xaxis={"range": [-0.5, heads - 0.5], "title": say("heads.head_axis"), "tickvals": list(range(heads)), **bare},
-        yaxis={"range": [layers - 0.5, -0.5], "title": say("heads.layer_axis"), "tickvals": list(range(layers)), **bare},
+        yaxis={
+            "range": [layers - 0.5, -0.5],
+            "title": say("heads.layer_axis"),
+            "tickvals": list(range(layers)),
+            **bare,
+        },
         hoverdistance=60,
     )
     if selected is not None:
@@ -126,7 +133,9 @@ def token_lines(
     queries, keys = shown(attention.queries, specials), shown(attention.keys, specials)
     weights = attention.weights(layer)[head][np.ix_(queries, keys)]  # [query, key]
     tall = max(len(queries), len(keys), 1)
-    figure = frame(say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(tall * 26, 140), 900)) + 110)
+    figure = frame(
+        say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(tall * 26, 140), 900)) + 110
+    )
 
     def spread(count: int) -> np.ndarray:
         return (np.arange(count) + 0.5) * tall / max(count, 1)
@@ -168,7 +177,12 @@ def token_lines(
             )
     for x, anchor, side in ((-0.02, "right", "asks_short"), (1.02, "left", "asked_short")):
         figure.add_annotation(
-            x=x, y=-0.5, text=say(f"heads.{side}"), showarrow=False, xanchor=anchor, font={"size": 12, "color": palette.forbidden}
+            x=x,
+            y=-0.5,
+            text=say(f"heads.{side}"),
+            showarrow=False,
+            xanchor=anchor,
+            font={"size": 12, "color": palette.forbidden},
         )
     figure.update_layout(
         xaxis={"visible": False, "range": [-0.45, 1.45], "fixedrange": True},

@@ -22,7 +22,11 @@ def waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> 
             y=encoding[:, dimension].astype(np.float32),
             mode="lines",
             name=say("positions.wave_name", dimension=dimension, function="cos" if dimension % 2 else "sin"),
-            line={"color": palette.lines[number % len(palette.lines)], "width": 2.5, "dash": "dot" if dimension % 2 else "solid"},
+            line={
+                "color": palette.lines[number % len(palette.lines)],
+                "width": 2.5,
+                "dash": "dot" if dimension % 2 else "solid",
+            },
         )
     figure.update_layout(
         xaxis={"title": say("positions.position")},
@@ -67,9 +71,7 @@ def similarity(encoding: np.ndarray, palette: Palette) -> go.Figure:
             hovertemplate=say("positions.similarity_hover", position=position) + "<extra></extra>",
             showlegend=False,
         )
-    figure.update_layout(
-        xaxis={"title": say("positions.distance")}, yaxis={"title": say("positions.cosine")}
-    )
+    figure.update_layout(xaxis={"title": say("positions.distance")}, yaxis={"title": say("positions.cosine")})
     return figure
 
 

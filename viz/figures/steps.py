@@ -13,7 +13,9 @@ from viz.figures.theme import Palette, escape, frame
 from viz.text import say
 
 
-def vectors(array: np.ndarray, labels: Sequence[str], name: str, palette: Palette, *, highlight: int | None = None) -> go.Figure:
+def vectors(
+    array: np.ndarray, labels: Sequence[str], name: str, palette: Palette, *, highlight: int | None = None
+) -> go.Figure:
     """A row of numbers for each token: query, keys or values. [token, head_dim]"""
     return grid(
         array,
@@ -64,7 +66,14 @@ def bars(
         showlegend=False,
     )
     figure.update_layout(
-        xaxis={"title": say("inside.key"), "tickangle": -60, "range": [-0.6, len(values) - 0.4], "showgrid": False, "zeroline": False, **ticks(labels)},
+        xaxis={
+            "title": say("inside.key"),
+            "tickangle": -60,
+            "range": [-0.6, len(values) - 0.4],
+            "showgrid": False,
+            "zeroline": False,
+            **ticks(labels),
+        },
         yaxis={"title": say(f"inside.{name}_unit"), "tickformat": tickformat},
     )
     return figure

@@ -35,7 +35,9 @@ with left:
     heatmap = head_heatmap(attention, layer, head, palette, specials=specials, row=row)
     parts.draw(heatmap, "heatmap", say("heads.map_look"))
 with right:
-    parts.draw(token_lines(attention, layer, head, palette, specials=specials, row=row), "lines", say("heads.lines_look"))
+    parts.draw(
+        token_lines(attention, layer, head, palette, specials=specials, row=row), "lines", say("heads.lines_look")
+    )
 with st.expander(say("heads.table")):
     st.dataframe(
         tables.row_table(attention, layer, head, row),

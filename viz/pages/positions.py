@@ -19,11 +19,15 @@ base = b.select_slider(
     say("positions.base"), [10, 100, 1_000, 10_000, 100_000, 1_000_000], 10_000, key="pe_base", bind="query-params"
 )
 length = c.slider(say("positions.length"), 8, 256, 64, 8, key="pe_length", bind="query-params")
-st.caption(say("positions.own" if (d_model, base) == (own.d_model, 10_000) else "positions.not_own", d_model=own.d_model))
+st.caption(
+    say("positions.own" if (d_model, base) == (own.d_model, 10_000) else "positions.not_own", d_model=own.d_model)
+)
 encoding = sinusoidal(length, d_model, base)
 palette = session.palette()
 
-suggested = sorted({0, 1, *(min(int(d_model * share) // 2 * 2 + odd, d_model - 1) for share in (0.15, 0.4) for odd in (0, 1))})
+suggested = sorted(
+    {0, 1, *(min(int(d_model * share) // 2 * 2 + odd, d_model - 1) for share in (0.15, 0.4) for odd in (0, 1))}
+)
 if any(dimension >= d_model for dimension in st.session_state.get("pe_dims", [])):
     st.session_state.pe_dims = suggested
 dimensions = st.multiselect(say("positions.pick"), range(d_model), suggested, key="pe_dims", max_selections=8)
@@ -43,4 +47,6 @@ angle = offset * float(frequencies(d_model, base)[pair])
 left, right = st.columns([3, 2])
 with left:
     parts.draw(figures.circle(encoding, pair, start, offset, palette), "circle", say("positions.circle_look"))
-right.markdown(say("positions.rotated", pair=pair, offset=offset, radians=f"{angle:.4f}", start=start, error=f"{error:.1e}"))
+right.markdown(
+    say("positions.rotated", pair=pair, offset=offset, radians=f"{angle:.4f}", start=start, error=f"{error:.1e}")
+)

@@ -1,0 +1,28 @@
+"""Shared by all tests: nothing here reaches a network."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported: waiting threads sleep instead of spinning, which a busy machine makes ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest
+import torch
+
+import model
+from model.transformer import Config, Transformer
+from model.translator import Translator
+
+
+@pytest.fixture(scope="session")
+def lens() -> Translator:
+    """The bundled translator."""
+    return model.load("en-fr", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Transformer:
+    """Random weights; encoder and decoder of different depth."""
+    torch.manual_seed(0)
+    return Transformer(Config(50, d_model=16, num_heads=4, encoder_layers=3, decoder_layers=2, d_ff=32)).eval()

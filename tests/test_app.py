@@ -1,0 +1,149 @@
+"""The pages, through Streamlit's own test runner from `app.py`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from model.translator import Translator
+from viz.text import say
+
+APP = Path(__file__).parent.parent / "app.py"
+PAGES = ("heads", "inside", "masks", "positions", "layers")
+
+
+@pytest.fixture
+def app() -> AppTest:
+    st.cache_resource.clear()
+    return AppTest.from_file(str(APP), default_timeout=120).run()
+
+
+def go_to(app: AppTest, page: str) -> AppTest:
+    return app.switch_page(f"viz/pages/{page}.py").run()
+
+
+def heat(app: AppTest, number: int = 0) -> dict[str, object]:
+    """The heat map trace of the page's figure of that number."""
+    figures = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    maps = [part for figure in figures for part in figure["data"] if part["type"] == "heatmap"]
+    return maps[number]
+
+
+def texts(app: AppTest) -> str:
+    return "\n".join(m.value for m in app.markdown)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_opens_with_title_and_pictures(app: AppTest, page: str) -> None:
+    go_to(app, page)
+    assert not app.exception
+    assert app.title[0].value == say(f"{page}.title")
+    assert len(app.get("plotly_chart")) >= 3
+    for chart in app.get("plotly_chart"):
+        layout = json.loads(chart.proto.spec)["layout"]
+        assert layout["title"]["text"]
+
+
+def test_another_sentence_changes_map_and_translation(app: AppTest) -> None:
+    before, map_before = texts(app), heat(app)["z"]
+    app.text_area(key="text").set_value("She is my sister.").run()
+    assert not app.exception
+    assert heat(app)["z"] != map_before
+    assert "She is my sister" in texts(app)
+    assert texts(app) != before
+
+
+def test_changing_head_layer_or_page_runs_no_model(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    passes = []
+    original = Translator.trace_batch
+
+    def counted(self: Translator, *args: object) -> object:
+        passes.append(args)
+        return original(self, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Translator, "trace_batch", counted)
+    app.text_area(key="text").set_value("We are happy today.").run()
+    assert len(passes) == 1
+    first = heat(app)["z"]
+    app.button_group(key="head").set_value(1).run()
+    app.button_group(key="layer").set_value(0).run()
+    assert heat(app)["z"] != first
+    app.button_group(key="kind").set_value("encoder").run()
+    go_to(app, "inside")
+    go_to(app, "layers")
+    assert not app.exception
+    assert len(passes) == 1
+
+
+def test_head_follows_from_page_to_page(app: AppTest) -> None:
+    app.button_group(key="kind").set_value("encoder").run()
+    app.button_group(key="head").set_value(6).run()
+    go_to(app, "inside")
+    assert app.button_group(key="kind").value == "encoder"
+    assert app.button_group(key="head").value == 6
+
+
+def test_forced_translation(app: AppTest) -> None:
+    app.button_group(key="whose").set_value("mine").run()
+    assert [w.value for w in app.warning] == [say("errors.target_empty")]
+    app.text_input(key="target").set_value("L'auto rouge a freiné.").run()
+    assert not app.warning
+    assert "L\\'auto rouge a freiné" in texts(app)
+
+
+def test_every_example_can_be_chosen(app: AppTest) -> None:
+    for number in range(len(app.selectbox(key="example").options)):
+        app.selectbox(key="example").set_value(number).run()
+        assert not app.exception
+        assert not app.warning
+        assert any(c.value for c in app.sidebar.caption)
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "   \n ",
+        "word " * 2000,
+        "日本語 العربية",
+        "😀 👩‍👩‍👧",
+        "a\x00b\x1b[31mred",
+        "<script>alert(1)</script> **md** :red[x] $y$",
+    ],
+)
+def test_bad_input_gets_a_sentence_and_stays(app: AppTest, page: str, typed: str) -> None:
+    app.text_area(key="text").set_value(typed)
+    go_to(app, page)
+    assert not app.exception
+    assert app.text_area(key="text").value == typed
+    warned = [w.value for w in app.warning]
+    if page == "positions":  # shows the encoding, whatever was typed
+        assert not warned
+    elif not typed.strip():
+        assert warned == [say("errors.text_empty")]
+    elif len(typed) > 5000:
+        assert warned == [say("errors.text_too_long", tokens=2000, allowed=511)]
+    else:
+        assert not warned
+        assert app.get("plotly_chart")
+
+
+def test_blank_second_sentence_on_the_masks_page(app: AppTest) -> None:
+    go_to(app, "masks")
+    app.text_input(key="other").set_value(" ").run()
+    assert not app.exception
+    assert [w.value for w in app.warning] == [say("errors.text_empty")]
+
+
+def test_sliders_to_their_ends(app: AppTest) -> None:
+    go_to(app, "positions")
+    for key, value in (("pe_d", 4), ("pe_length", 8), ("pe_length", 256), ("pe_d", 512)):
+        app.slider(key=key).set_value(value).run()
+        assert not app.exception
+    app.slider(key="pe_start").set_value(254).run()
+    assert not app.exception

@@ -1,0 +1,189 @@
+"""Figures show the right number at the right label, with a sentence that repeats a token."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from model.measures import head_steps
+from model.positions import sinusoidal
+from model.trace import Trace
+from model.translator import Translator
+from viz import tables, words
+from viz.figures import layers, masks, positions, steps
+from viz.figures.grid import MOST_TICKS, grid, ticks
+from viz.figures.heads import head_heatmap, head_mosaic, resize, token_lines
+from viz.figures.theme import DARK, LIGHT, Palette, paint
+from viz.text import plain, say
+
+
+@pytest.fixture(scope="module")
+def trace(lens: Translator) -> Trace:
+    return lens.trace("That that is, is.", target="Ce qui est, est.")
+
+
+def heat(figure: go.Figure) -> go.Heatmap:
+    return next(part for part in figure.data if part.type == "heatmap")
+
+
+def label_of(figure: go.Figure, axis: str, place: int) -> str:
+    """The full label that the hover text shows."""
+    return figure.layout[axis].ticktext[list(figure.layout[axis].tickvals).index(place)]
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
+def test_heatmap_has_every_weight_at_its_own_label(trace: Trace, kind: str) -> None:
+    attention = trace.attentions[kind]
+    figure = head_heatmap(attention, 1, 4, LIGHT)
+    cells, weights = np.array(heat(figure).z), attention.weights(1)[4]
+    for q, query in enumerate(attention.query_tokens):
+        assert label_of(figure, "yaxis2", q) == query.replace("<", "&lt;").replace(">", "&gt;")
+        for k, key in enumerate(attention.key_tokens):
+            assert label_of(figure, "xaxis2", k) == key.replace("<", "&lt;").replace(">", "&gt;")
+            if attention.mask(1)[q, k]:
+                assert cells[q, k] == weights[q, k]
+            else:
+                assert np.isnan(cells[q, k])
+    assert attention.key_tokens.count("is") == 2 or kind == "decoder"  # a repeated token keeps both its columns
+    assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # first query on top
+    assert figure.layout.xaxis.title.text == say(f"kinds.{kind}_asked")
+    assert figure.layout.yaxis.title.text == say(f"kinds.{kind}_asks")
+
+
+def test_hidden_specials_leave_the_right_cells(trace: Trace) -> None:
+    attention = trace.attentions["cross"]
+    cells = np.array(heat(head_heatmap(attention, 2, 0, LIGHT, specials=False)).z)
+    np.testing.assert_array_equal(cells, attention.weights(2)[0][1:, :-1])
+
+
+def test_arrays_travel_as_base64(trace: Trace) -> None:
+    sent = json.loads(head_heatmap(trace.attentions["encoder"], 0, 0, LIGHT).to_json())
+    assert sent["data"][0]["z"]["dtype"] == "f4"
+
+
+def test_labels_are_thinned_and_markup_is_shown_as_text() -> None:
+    many = ticks(["word"] * 512)
+    assert len(many["tickvals"]) <= MOST_TICKS  # type: ignore[arg-type]
+    assert ticks(["<b>x</b>"])["ticktext"] == ["&lt;b&gt;x&lt;/b&gt;"]
+    assert len(ticks([str(i) for i in range(1024)])["tickvals"]) <= 16  # type: ignore[arg-type]
+    assert ticks(["a", "b", "a"])["ticktext"] == ["a", "b", "a"]
+
+
+def test_grid_refuses_labels_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"\(2, 3\), but there are 2 rows and 2 columns"):
+        grid(
+            np.zeros((2, 3)), rows="ab", columns="ab", title="", row_title="", column_title="", unit="", hover="",
+            palette=LIGHT,
+        )  # fmt: skip
+
+
+def test_mosaic_reports_layer_and_head_where_its_thumbnail_is(trace: Trace) -> None:
+    attention = trace.attentions["cross"]
+    figure = head_mosaic(attention, LIGHT, selected=(2, 1))
+    markers = figure.data[0]
+    assert len(figure.layout.images) == 1
+    for x, y, custom in zip(markers.x, markers.y, markers.customdata, strict=True):
+        assert (y, x) == tuple(custom)
+    assert len(markers.x) == attention.num_layers * attention.num_heads
+    box = figure.layout.shapes[0]
+    assert (box.x0 + box.x1, box.y0 + box.y1) == (2, 4)
+
+
+def test_resize_keeps_spikes_and_repeats_cells() -> None:
+    large = np.zeros((300, 300))
+    large[123, 217] = 1
+    assert resize(large, 56).max() == 1
+    small = resize(np.array([[1.0, 2], [3, 4]]), 56)
+    assert small.shape == (56, 56)
+    assert (small[:28, 28:] == 2).all()
+
+
+def test_lines_run_from_the_query_to_the_key(trace: Trace) -> None:
+    attention = trace.attentions["cross"]
+    figure = token_lines(attention, 2, 5, LIGHT)
+    drawn = sum(np.isfinite(np.array(part.x)).sum() // 2 for part in figure.data)
+    assert drawn == (attention.weights(2)[5] >= 0.02).sum()
+    names = [a.text for a in figure.layout.annotations]
+    assert names.count("is") == 2
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_scales_change_lightness_steadily(palette: Palette) -> None:
+    """So that they can be read in grey, and with any colour vision."""
+    lightness = paint(np.linspace(0, 1, 64), palette.sequential)[:, :3] @ np.array([0.2126, 0.7152, 0.0722])
+    change = np.diff(lightness)
+    assert (change <= 0).all() or (change >= 0).all()
+    assert abs(lightness[-1] - lightness[0]) > 120
+
+
+def test_masked_cells_are_transparent() -> None:
+    assert paint(np.array([np.nan, 0.0]), LIGHT.sequential)[:, 3].tolist() == [0, 255]
+
+
+def test_steps_show_the_forbidden_keys(trace: Trace) -> None:
+    attention = trace.attentions["decoder"]
+    worked = head_steps(attention, 0, 0, 1)
+    figure = steps.bars(worked.scaled, attention.key_tokens, "masked", LIGHT, allowed=worked.allowed)
+    assert np.isnan(figure.data[0].y[2:]).all()
+    assert list(figure.data[1].x) == list(range(2, len(attention.key_tokens)))
+    assert sum(steps.products(worked, 1, LIGHT).data[0].y) == pytest.approx(worked.dots[1], abs=1e-4)
+
+
+def test_arithmetic_in_words_ends_at_the_weight(trace: Trace) -> None:
+    worked = head_steps(trace.attentions["decoder"], 0, 0, 2)
+    assert words.arithmetic(worked, 1)[-1].endswith(f"= {worked.weights[1]:.4f}")
+    assert "-\\infty" in words.arithmetic(worked, 3)[-1]
+
+
+def test_mask_map_marks_what_is_forbidden(trace: Trace) -> None:
+    attention = trace.attentions["decoder"]
+    figure = masks.mask_map(attention, 0, LIGHT, "")
+    size = len(attention.query_tokens)
+    assert np.isnan(heat(figure).z).sum() == size * (size - 1) / 2 == len(figure.data[2].x)
+    assert (np.array(figure.data[2].x) > np.array(figure.data[2].y)).all()
+    assert words.forbidden(attention, 0) == say("masks.forbids_later", cells=size * (size - 1) // 2, total=size * size)
+    assert np.isfinite(heat(masks.score_map(attention, 0, 0, LIGHT, masked=False)).z).all()
+
+
+def test_positions_draw_the_encoding() -> None:
+    encoding = sinusoidal(32, 16)
+    drawn = positions.waves(encoding, [0, 5], LIGHT).data
+    np.testing.assert_allclose(drawn[1].y, encoding[:, 5], atol=1e-6)
+    curves = positions.similarity(encoding, LIGHT).data
+    assert len(curves) == 32
+    # Similarity depends on distance alone: every curve has the same value one step away.
+    one_step = [curve.y[list(curve.x).index(1)] for curve in curves[:-1]]
+    np.testing.assert_allclose(one_step, one_step[0], atol=1e-6)
+    hands = positions.circle(encoding, 2, 3, 4, LIGHT).data
+    assert (hands[2].x[1], hands[2].y[1]) == (encoding[7, 5], encoding[7, 4])
+
+
+def test_layers_draw_the_states(trace: Trace) -> None:
+    states, tokens = trace.hidden_states["encoder"], trace.tokens["encoder"].texts
+    np.testing.assert_array_equal(heat(layers.activations(states, 2, tokens, LIGHT)).z, states[2])
+    norms = heat(layers.norms(states, tokens, LIGHT)).z
+    assert norms[3, 1] == pytest.approx(np.linalg.norm(states[1, 3]))
+    np.testing.assert_allclose(np.array(heat(layers.similarities(states, tokens, LIGHT)).z)[:, 0], 1, atol=1e-6)
+    fired = trace.neurons["encoder"]
+    drawn = np.array(heat(layers.neurons(fired[1], 1, tokens, LIGHT)).z)
+    assert np.isnan(drawn).sum() == (fired[1] == 0).sum()
+    assert layers.sparsity(fired, LIGHT).data[0].y[1] == pytest.approx((fired[1] > 0).mean())
+    assert len(layers.token_paths(states, tokens, LIGHT).data) == len(tokens)
+
+
+def test_reading_and_table_name_the_strongest_key(trace: Trace) -> None:
+    attention = trace.attentions["cross"]
+    weights = attention.weights(2)[5, 3]
+    best = attention.key_tokens[int(weights.argmax())]
+    table = tables.row_table(attention, 2, 5, 3)
+    assert table[say("table.token")][0] == best
+    assert table[say("table.weight")].sum() == pytest.approx(1, abs=1e-5)
+    reading = words.row_reading(attention, 2, 5, 3)
+    assert reading.index(f"**{plain(best)}** {weights.max():.0%}") > reading.index(plain(attention.query_tokens[3]))
+
+
+def test_typed_text_is_never_markdown() -> None:
+    assert plain("**a** <b> :red[x] $y$") == r"\*\*a\*\* \<b\> \:red\[x\] \$y\$"

@@ -1,0 +1,80 @@
+"""The rules of the house: who may import whom, and that nothing on screen is made up."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+RULES = {
+    "model": {"streamlit", "plotly", "pandas", "viz"},
+    "model/trace.py": {"torch", "transformers"},
+    "model/measures.py": {"torch", "transformers"},
+    "model/positions.py": {"torch", "transformers"},
+    "viz/figures": {"streamlit", "torch", "transformers"},
+    "viz/tables.py": {"streamlit", "torch", "transformers"},
+    "viz/pages": {"torch", "transformers", "plotly"},
+    "app.py": {"torch", "transformers", "plotly"},
+}
+
+
+def files(place: str) -> list[Path]:
+    path = Path(place)
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def imported(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize(("place", "never"), RULES.items())
+def test_import_rules(place: str, never: set[str]) -> None:
+    assert files(place)
+    for file in files(place):
+        assert not imported(file) & never, file
+
+
+def test_importing_model_is_light() -> None:
+    code = "import sys, model; print([n for n in ('torch', 'transformers', 'streamlit', 'pandas') if n in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "[]"
+
+
+def test_no_random_numbers_are_drawn_in_the_app() -> None:
+    for file in [*files("viz"), *files("app.py"), *files("model")]:
+        if file.name != "train.py":  # shuffles its sentences
+            assert not re.search(r"\brandom\b|\brandn?\(|default_rng", file.read_text(encoding="utf-8")), file
+
+
+def test_pages_are_short_and_files_stay_readable() -> None:
+    for file in files("viz/pages"):
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 65, file
+    for file in [*files("model"), *files("viz")]:
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 300, file
+
+
+def test_every_text_that_code_asks_for_is_there() -> None:
+    catalogue = tomllib.loads(Path("assets/i18n/en.toml").read_text(encoding="utf-8"))
+    there = {f"{section}.{name}" for section, texts in catalogue.items() for name in texts}
+    code = "".join(file.read_text(encoding="utf-8") for file in [*files("viz"), *files("app.py")])
+    asked = set(re.findall(r'say\(\s*"([a-z_]+\.[a-z_0-9]+)"', code))
+    assert len(asked) > 50
+    assert asked <= there, asked - there
+
+
+def test_readme_tree_names_every_module() -> None:
+    readme = Path("README.md").read_text(encoding="utf-8")
+    for file in [*files("model"), *files("viz"), Path("app.py")]:
+        if file.name != "__init__.py":
+            assert file.name in readme, f"{file} is missing in the README's file tree"
