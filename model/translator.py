@@ -81,10 +81,11 @@ class Translator:
             decoder_hidden = self.module.decode(target, encoder_hidden[-1], mask)
             logits = self.module.project(decoder_hidden[-1])
 
+        tokens = [{"encoder": self._tokens(s), "decoder": self._tokens(t)} for s, t in zip(source, target, strict=True)]
         return tuple(
             Trace(
                 text=text,
-                attentions=self._attentions(kept, row, self._tokens(source[row]), self._tokens(target[row])),
+                attentions=self._attentions(kept, row, tokens[row]["encoder"], tokens[row]["decoder"]),
                 hidden_states={
                     "encoder": to_numpy(torch.stack([hidden[row] for hidden in encoder_hidden])),
                     "decoder": to_numpy(torch.stack([hidden[row] for hidden in decoder_hidden])),
@@ -93,7 +94,7 @@ class Translator:
                     stack: to_numpy(torch.stack([kept.activations[stack, layer][row] for layer in range(depth)]))
                     for stack, depth in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers))
                 },
-                tokens={"encoder": self._tokens(source[row]), "decoder": self._tokens(target[row])},
+                tokens=tokens[row],
                 predicted=self._tokens(logits[row].argmax(-1)).texts,
                 logits=to_numpy(logits[row]),
                 output=self.tokenizer.decode(rows[row]),

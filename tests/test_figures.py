@@ -181,7 +181,7 @@ def test_reading_and_table_name_the_strongest_key(trace: Trace) -> None:
     table = tables.row_table(attention, 2, 5, 3)
     assert table[say("table.token")][0] == best
     assert table[say("table.weight")].sum() == pytest.approx(1, abs=1e-5)
-    reading = words.row_reading(attention, 2, 5, 3)
+    reading = words.row_reading(trace, attention, 2, 5, 3)
     assert reading.index(f"**{plain(best)}** {weights.max():.0%}") > reading.index(plain(attention.query_tokens[3]))
 
 

@@ -5,23 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from model.measures import HeadSteps, special_mass
-from model.trace import Attention
+from model.trace import Attention, Trace
 from viz.text import plain, say
 
 
-def row_reading(attention: Attention, layer: int, head: int, row: int) -> str:
-    """One sentence on where a query looks: the three keys with the most weight."""
+def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: int) -> str:
+    """One sentence on where a query looks, and one on what the model is about to choose where it chooses something."""
     weights = attention.weights(layer)[head, row]
     allowed = np.flatnonzero(attention.mask(layer)[row])
     best = allowed[np.argsort(-weights[allowed], kind="stable")][:3]
     keys = [say("reading.key", key=plain(attention.key_tokens[k]), weight=f"{weights[k]:.0%}") for k in best]
-    return say(
-        "reading.row",
-        layer=layer,
-        head=head,
-        query=plain(attention.query_tokens[row]),
-        keys=", ".join(keys),
-    )
+    query = plain(attention.query_tokens[row])
+    sentence = say("reading.row", layer=layer, head=head, query=query, keys=", ".join(keys))
+    if trace.predicted is None or attention.queries is not trace.tokens["decoder"]:
+        return sentence
+    return f"{sentence} {say('reading.next', query=query, next=plain(trace.predicted[row]))}"
 
 
 def hidden_specials(attention: Attention, layer: int, head: int) -> str:
