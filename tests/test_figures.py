@@ -68,7 +68,7 @@ def test_labels_are_thinned_and_markup_is_shown_as_text() -> None:
     many = ticks(["word"] * 512)
     assert len(many["tickvals"]) <= MOST_TICKS  # type: ignore[arg-type]
     assert ticks(["<b>x</b>"])["ticktext"] == ["&lt;b&gt;x&lt;/b&gt;"]
-    assert len(ticks([str(i) for i in range(1024)])["tickvals"]) <= 16  # type: ignore[arg-type]
+    assert len(ticks([str(i) for i in range(1024)])["tickvals"]) <= 8  # type: ignore[arg-type]
     assert ticks(["a", "b", "a"])["ticktext"] == ["a", "b", "a"]
 
 

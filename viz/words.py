@@ -14,6 +14,7 @@ def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: 
     weights = attention.weights(layer)[head, row]
     allowed = np.flatnonzero(attention.mask(layer)[row])
     best = allowed[np.argsort(-weights[allowed], kind="stable")][:3]
+    best = [k for k in best if weights[k] >= 0.005] or best[:1]
     keys = [say("reading.key", key=plain(attention.key_tokens[k]), weight=f"{weights[k]:.0%}") for k in best]
     query = plain(attention.query_tokens[row])
     sentence = say("reading.row", layer=layer, head=head, query=query, keys=", ".join(keys))
@@ -40,7 +41,7 @@ def forbidden(attention: Attention, layer: int) -> str:
 def arithmetic(steps: HeadSteps, key: int) -> tuple[str, ...]:
     """One cell of a head worked out, a line a step, as LaTeX."""
     dim = len(steps.query)
-    terms = " + ".join(rf"({steps.query[i]:.3f} \times {steps.keys[key, i]:.3f})" for i in range(min(3, dim)))
+    terms = " + ".join(rf"({steps.query[i]:.3f} \times {steps.keys[key, i]:.3f})" for i in range(min(2, dim)))
     dot = rf"q \cdot k = {terms} + \dots = {steps.dots[key]:.4f}"
     divided = rf"\frac{{{steps.dots[key]:.4f}}}{{\sqrt{{{dim}}}}}"
     scaled = rf"\frac{{q \cdot k}}{{\sqrt{{d_k}}}} = {divided} = {steps.scaled[key]:.4f}"

@@ -18,7 +18,7 @@ def ticks(labels: Sequence[str]) -> dict[str, object]:
     Never a categorical axis: Plotly merges repeated tokens there, silently.
     """
     if numbered(labels):
-        step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(labels)) if len(labels) <= 16 * s)
+        step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(labels)) if len(labels) <= 8 * s)
     else:
         step = -(-len(labels) // MOST_TICKS) or 1
     shown = list(range(0, len(labels), step))
@@ -79,7 +79,8 @@ def grid(
         ygap=1 if len(rows) <= 60 else 0,
     )
     figure.add_scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip")
-    sideways = not numbered(columns) and (len(columns) > 8 or max(map(len, columns), default=0) > 6)
+    angle = 0 if numbered(columns) or (len(columns) <= 8 and max(map(len, columns)) <= 6) else -60
+    angle = -90 if angle and len(columns) > 24 else angle
     across = [-0.5, len(columns) - 0.5]
     down = [len(rows) - 0.5, -0.5]
     bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
@@ -88,12 +89,12 @@ def grid(
         "x": [escape(label) for label in columns],
         "y": [escape(label) for label in rows],
     }
-    small = {"size": 13 if len(columns) <= 20 else 11}
+    small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
     figure.update_layout(
         xaxis={
             "range": across,
             "title": column_title,
-            "tickangle": -60 if sideways else 0,
+            "tickangle": angle,
             "tickfont": small,
             **ticks(columns),
             **bare,

@@ -15,7 +15,7 @@ from viz.text import say
 
 def waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> go.Figure:
     """The value of chosen dimensions over position. encoding: [position, d_model]"""
-    figure = frame(say("positions.waves_title"), palette, height=400)
+    figure = frame(say("positions.waves_title"), palette, height=460)
     for number, dimension in enumerate(dimensions):
         figure.add_scatter(
             x=np.arange(len(encoding)),
@@ -31,7 +31,6 @@ def waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> 
     figure.update_layout(
         xaxis={"title": say("positions.position")},
         yaxis={"title": say("positions.value"), "range": [-1.1, 1.1]},
-        margin={"l": 8, "r": 8, "t": 96, "b": 8},
         showlegend=True,
     )
     return figure
@@ -101,7 +100,6 @@ def circle(encoding: np.ndarray, pair: int, start: int, offset: int, palette: Pa
     figure.update_layout(
         xaxis={"title": say("positions.cos"), "range": [-1.2, 1.2], "constrain": "domain"},
         yaxis={"title": say("positions.sin"), "range": [-1.2, 1.2], "scaleanchor": "x"},
-        margin={"l": 8, "r": 8, "t": 72, "b": 8},
         showlegend=True,
     )
     return figure

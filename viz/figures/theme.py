@@ -76,7 +76,7 @@ def frame(title: str, palette: Palette, height: int) -> go.Figure:
         xaxis=grid,
         yaxis=grid,
         colorway=palette.lines,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": -0.3, "yanchor": "top", "x": 0},
         dragmode=False,
     )
     return figure

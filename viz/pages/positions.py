@@ -8,10 +8,8 @@ from viz.figures import positions as figures
 from viz.text import say
 
 parts.heading("positions")
-st.latex(
-    r"PE_{(pos,\,2i)} = \sin\!\left(\frac{pos}{base^{\,2i/d}}\right)"
-    r"\qquad PE_{(pos,\,2i+1)} = \cos\!\left(\frac{pos}{base^{\,2i/d}}\right)"
-)
+for part in (r"2i)} = \sin", r"2i+1)} = \cos"):
+    st.latex(rf"PE_{{(pos,\,{part}\!\left(\frac{{pos}}{{base^{{\,2i/d}}}}\right)")
 own = session.lens().config
 a, b, c = st.columns(3)
 d_model = a.slider(say("positions.d_model"), 4, 512, own.d_model, 2, key="pe_d", bind="query-params")
