@@ -33,16 +33,18 @@ class Call:
     key: Tensor  # [head, key, head_dim]
     value: Tensor  # [head, key, head_dim]
     allowed: Tensor  # bool [query, key], True where a query may look
+    bias: Tensor | None  # [head or 1, query, key], added to the scaled scores (T5's relative positions, ALiBi)
     scale: float  # usually 1 / √head_dim
 
     def scores_tensor(self, masked: bool = True) -> Tensor:
-        """What the softmax is given: Q Kᵀ · scale, -inf where the mask forbids. [head, query, key]"""
+        """What the softmax is given: Q Kᵀ · scale + bias, -inf where the mask forbids. [head, query, key]"""
         raw = (self.query.float() @ self.key.float().transpose(-2, -1)) * self.scale
+        raw = raw if self.bias is None else raw + self.bias.float()
         return raw.masked_fill(~self.allowed, -math.inf) if masked else raw
 
     def weights_tensor(self) -> Tensor:
-        """Attention weights; each row sums to 1. [head, query, key]"""
-        return self.scores_tensor().softmax(dim=-1)
+        """Attention weights; each row sums to 1, or is 0 where nothing may be looked at. [head, query, key]"""
+        return self.scores_tensor().softmax(dim=-1).masked_fill(~self.allowed.any(dim=-1, keepdim=True), 0.0)
 
     def scores(self, masked: bool = True) -> Array:
         return to_numpy(self.scores_tensor(masked))
@@ -60,21 +62,43 @@ class Call:
         return to_numpy(getattr(self, name))
 
 
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What one attention call computed with, for the whole batch; arguments as in `attention`."""
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None
+    causal: bool
+    bias: Tensor | None
+    scale: float
+
+    def row(self, row: int) -> Call:
+        """The part of one sentence."""
+        shape = (self.query.shape[0], 1, self.query.shape[-2], self.key.shape[-2])
+        if self.mask is not None:
+            allowed = self.mask.expand(shape)
+        else:
+            allowed = torch.ones(shape, dtype=torch.bool, device=self.query.device)
+        if self.causal:
+            allowed = allowed.tril()
+        bias = None if self.bias is None else self.bias.expand(shape[0], *self.bias.shape[1:])[row]
+        return Call(self.query[row], self.key[row], self.value[row], allowed[row, 0], bias, self.scale)
+
+
 @dataclass
 class Record:
     """What one forward pass left behind, keyed by attention kind and layer."""
 
-    calls: dict[tuple[str, int], tuple[Tensor, Tensor, Tensor, Tensor | None, float]] = field(default_factory=dict)
+    calls: dict[tuple[str, int], Batch] = field(default_factory=dict)
     activations: dict[tuple[str, int], Tensor] = field(
         default_factory=dict
     )  # feed-forward neurons [batch, token, d_ff]
 
     def call(self, kind: str, layer: int, row: int = 0) -> Call:
         """The call of one layer for sentence `row` of the batch."""
-        query, key, value, mask, scale = self.calls[kind, layer]
-        shape = (query.shape[0], 1, query.shape[-2], key.shape[-2])
-        allowed = torch.ones(shape, dtype=torch.bool, device=query.device) if mask is None else mask.expand(shape)
-        return Call(query[row], key[row], value[row], allowed[row, 0], scale)
+        return self.calls[kind, layer].row(row)
 
 
 # A ContextVar, not a global: many sessions share one model, each thread records only its own pass.
@@ -101,6 +125,8 @@ def attention(
     kind: str,
     layer: int,
     scale: float | None = None,
+    causal: bool = False,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Mix the values by how well each query matches each key.
 
@@ -109,6 +135,8 @@ def attention(
         mask: bool, broadcastable to [batch, 1, query, key]; True where a query may look. None lets all look at all.
         kind: "encoder", "decoder" or "cross"; layer: zero-based. Both only name the call in the record.
         scale: factor on Q Kᵀ; None is 1 / √head_dim.
+        causal: True forbids every later key, on top of the mask.
+        bias: float, broadcastable to [batch, head, query, key]; added to the scaled scores.
 
     Returns:
         [batch, head, query, head_dim]
@@ -116,8 +144,16 @@ def attention(
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     kept = _record.get()
     if kept is not None:
-        kept.calls[kind, layer] = (query, key, value, mask, scale)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
+        kept.calls[kind, layer] = Batch(query, key, value, mask, causal, bias, scale)
+    added = mask
+    if (causal and mask is not None) or bias is not None:
+        added = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device)
+        added = added.tril() if causal else added
+        added = added if mask is None else added & mask
+        added = added if bias is None else torch.where(added, bias.to(query.dtype), -math.inf)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=added, scale=scale, is_causal=causal and added is None
+    )
 
 
 def keep_activation(kind: str, layer: int, neurons: Tensor) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from model.huggingface import HuggingFace
     from model.translator import Translator
 
 ASSETS = Path(__file__).parent.parent / "assets"
@@ -37,29 +39,38 @@ class ModelNotFoundError(ValueError):
     """No such model; the message lists what there is."""
 
 
-def load(name: str, device: str = "auto") -> Translator:
+def load(name: str, device: str = "auto") -> Translator | HuggingFace:
     """Open a model, ready to trace.
 
     Args:
-        name: a catalog id, or a folder that `model.train` wrote.
+        name: a catalog id, a Hugging Face hub name, or a folder with a model of `model.train` or of Hugging Face.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device name.
 
     Raises:
-        ModelNotFoundError: the name is neither.
-        ValueError: no such device.
+        ModelNotFoundError: there is no such model, or it cannot be reached.
+        ValueError: no such device, or the folder holds no transformer.
     """
     folder = CATALOG[name].folder if name in CATALOG else Path(name)
-    if not (folder / "config.json").is_file():
-        known = ", ".join(CATALOG)
-        raise ModelNotFoundError(f"There is no model {name!r}: give one of {known}, or a folder with a config.json.")
-    # Imported here: the pages' frame can show before PyTorch is there.
-    from model.translator import Translator
+    config = folder / "config.json"
+    # Imported here: the pages' frame can show before PyTorch is there, and transformers only where it is needed.
+    if config.is_file() and "model_type" not in json.loads(config.read_text(encoding="utf-8")):
+        from model.translator import Translator
 
-    return Translator.open(folder, device)
+        return Translator.open(folder, device)
+    from model.huggingface import HuggingFace
+
+    try:
+        return HuggingFace.open(folder if folder.is_dir() else name, device)
+    except OSError as error:
+        known = ", ".join(CATALOG)
+        raise ModelNotFoundError(
+            f"There is no model {name!r}: give one of {known}, a folder with a config.json, or the name of a model "
+            f"on the Hugging Face hub, and a network to reach it. ({str(error).splitlines()[0]})"
+        ) from error
 
 
 def devices() -> list[str]:
     """The devices of this machine, best first: "cuda", "mps", "cpu"."""
-    from model.translator import devices as found
+    from model.device import devices as found
 
     return found()

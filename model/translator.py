@@ -14,6 +14,7 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from model.attention import Record, record, to_numpy
+from model.device import find_device
 from model.edits import Edits
 from model.errors import InputError
 from model.positions import sinusoidal
@@ -204,26 +205,6 @@ class Translator:
             tolerance=TOLERANCE,
             how="torch.nn.Transformer with the same weights, run on the same tokens",
         )
-
-
-def devices() -> list[str]:
-    """The devices of this machine, best first."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    return [name for name, there in available.items() if there]
-
-
-def find_device(name: str) -> str:
-    """ "auto" as the best device there is (CUDA, then MPS, then CPU); any other name as it is.
-
-    Raises:
-        ValueError: this machine has no such device.
-    """
-    here = devices()
-    if name == "auto":
-        return here[0]
-    if name.split(":")[0] not in here:
-        raise ValueError(f"This machine has no device {name!r}; it has {', '.join(here)}.")
-    return name
 
 
 def calmed(text: str) -> str:

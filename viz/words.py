@@ -14,7 +14,7 @@ def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: 
     weights = attention.weights(layer)[head, row]
     allowed = np.flatnonzero(attention.mask(layer)[row])
     best = allowed[np.argsort(-weights[allowed], kind="stable")][:3]
-    best = [k for k in best if weights[k] >= 0.005] or best[:1]
+    best = best[: max(int((weights[best] >= 0.005).sum()), 1)]
     keys = [say("reading.key", key=plain(attention.key_tokens[k]), weight=f"{weights[k]:.0%}") for k in best]
     query = plain(attention.query_tokens[row])
     sentence = say("reading.row", layer=layer, head=head, query=query, keys=", ".join(keys))

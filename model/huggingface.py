@@ -1,0 +1,394 @@
+"""Any Hugging Face transformer: load, trace, decode, through the one attention function.
+
+`transformers.AttentionInterface` hands every attention call of a model to `model.attention`. Families that do not use
+the interface run with their own eager attention, which gives weights but neither q, k, v nor a place for edits.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+)
+from transformers.masking_utils import sdpa_mask
+
+from model.attention import Record, attention, record, to_numpy
+from model.device import find_device
+from model.edits import Edits
+from model.errors import InputError
+from model.trace import Array, Attention, Check, Recorded, Tokens, Trace
+
+IMPLEMENTATION = "headlight"
+PAD = "<pad>"  # the label of padding, whatever the tokenizer pads with
+NEW_TOKENS = 20  # how far a decoder-only model continues the text
+
+
+@dataclass
+class Calls:
+    """Which attention call of a pass comes next; counted, as some models share one module among all layers."""
+
+    encoder: frozenset[int]  # ids of the encoder's modules in an encoder-decoder model, else empty
+    paired: bool  # the decoder's layers have self-attention and cross-attention, in turn
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def name(self, module: nn.Module) -> tuple[str, int]:
+        """Kind and layer of the call."""
+        stack = "encoder" if id(module) in self.encoder or not self.paired else "decoder"
+        number = self.counts.get(stack, 0)
+        self.counts[stack] = number + 1
+        if stack == "decoder":
+            return ("decoder", "cross")[number % 2], number // 2
+        return stack, number
+
+
+_calls: ContextVar[Calls] = ContextVar("calls")
+
+
+def _attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    is_causal: bool | None = None,
+    position_bias: Tensor | None = None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """What `transformers` calls in place of its own attention; the signature is the library's."""
+    for name in ("softcap", "s_aux"):
+        if options.get(name) is not None:
+            raise NotImplementedError(name)
+    groups = query.shape[1] // key.shape[1]  # grouped-query attention: several queries share a key and a value
+    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
+    is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    bias = position_bias
+    if attention_mask is not None and attention_mask.dtype != torch.bool:
+        # Where a model builds an additive mask of its own, the dtype's minimum stands for "may not look".
+        allowed = attention_mask > torch.finfo(attention_mask.dtype).min / 2
+        extra = attention_mask.masked_fill(~allowed, 0)
+        bias = extra if bias is None else bias + extra
+        attention_mask = allowed
+    kind, layer = _calls.get().name(module)
+    mixed = attention(
+        query,
+        key,
+        value,
+        attention_mask,
+        kind=kind,
+        layer=layer,
+        scale=scaling,
+        causal=bool(is_causal) and attention_mask is None and query.shape[2] > 1,
+        bias=bias,
+    )
+    return mixed.transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(IMPLEMENTATION, _attend)
+AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """One layer of a family that shows its weights only. The mask is read off them: exactly zero is forbidden."""
+
+    seen: Array  # [head, query, key]
+    scale: float = float("nan")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (*self.seen.shape, 0)
+
+    def array(self, name: str) -> Array:
+        if name == "allowed":
+            return np.asarray((self.seen > 0).any(axis=0))
+        raise ValueError(f"This model family does not show its {name} vectors, only its attention weights.")
+
+    def scores(self, masked: bool = True) -> Array:
+        raise ValueError("This model family does not show its scores, only its attention weights.")
+
+    def weights(self) -> Array:
+        return self.seen
+
+
+class HuggingFace:
+    """A Hugging Face model with its tokenizer; public names as `model.translator.Translator`.
+
+    Attributes:
+        sees_inside: False where the family does not use the attention interface, so q, k and v stay unseen.
+    """
+
+    def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
+        self.module = module.to(device).eval()
+        self.tokenizer = tokenizer
+        self.device = device
+        self.config = module.config
+        self.is_pair = bool(self.config.is_encoder_decoder)
+        limits = (getattr(self.config, name, None) for name in ("max_position_embeddings", "n_positions"))
+        self.max_tokens = min([n for n in limits if isinstance(n, int) and n > 0] + [tokenizer.model_max_length, 2048])
+        self.sees_inside = self._try_interface()
+
+    @classmethod
+    def open(cls, name: str | Path, device: str = "auto") -> HuggingFace:
+        """Open a hub name or a folder. No code that comes with the weights is run; pickles load weights only."""
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        architecture = (getattr(config, "architectures", None) or [""])[0]
+        if config.is_encoder_decoder:
+            opener: Any = AutoModelForSeq2SeqLM
+        else:
+            offers = (AutoModelForCausalLM, AutoModelForMaskedLM)
+            known = (auto for auto in offers if architecture in _architectures(auto))
+            opener = next(known, AutoModel)
+        module = opener.from_pretrained(
+            name, config=config, trust_remote_code=False, weights_only=True, dtype=torch.float32
+        )
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        return cls(module, tokenizer, find_device(device))
+
+    def trace(self, text: str, target: str | None = None, edits: Edits | None = None) -> Trace:
+        """Run the model on a text and keep what every layer computed.
+
+        Args:
+            text: what the encoder reads, or a decoder-only model's prompt.
+            target: encoder-decoder: the output to force; decoder-only: more text, read after the prompt.
+            edits: changes to the pass; None and `Edits()` change nothing.
+
+        Raises:
+            InputError: a text is blank or too long.
+        """
+        return self.trace_batch([text], [target], edits)[0]
+
+    def trace_batch(
+        self, texts: Sequence[str], targets: Sequence[str | None], edits: Edits | None = None
+    ) -> tuple[Trace, ...]:
+        """Run several texts as one padded batch; the shorter ones' traces show their "<pad>" tokens."""
+        whole = [text if self.is_pair else text + (target or "") for text, target in zip(texts, targets, strict=True)]
+        read = [self._encode(text, "text") for text in whole]
+        source, real = self._pad([ids for ids, _ in read])
+        inputs = {"input_ids": source, "attention_mask": real}
+        stacks = {"encoder": [tokens for _, tokens in read]}
+        outputs: list[str | None] = [None] * len(texts)
+        if self.is_pair:
+            made = [
+                self._generate(ids) if target is None else self._target(target)
+                for (ids, _), target in zip(read, targets, strict=True)
+            ]
+            inputs["decoder_input_ids"], _ = self._pad(made)
+            stacks["decoder"] = [self._labels(ids, None) for ids in made]
+            outputs = [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in made]
+        with torch.inference_mode(), record() as kept:
+            result = self._run(self.module, inputs, eager=not self.sees_inside)
+        layers = self._layers(result, kept, len(texts))
+        if list(layers) == ["decoder"]:
+            stacks = {"decoder": stacks["encoder"]}
+        logits: Tensor | None = getattr(result, "logits", None)
+        if list(stacks) == ["decoder"] and logits is not None:
+            outputs = [
+                None if target is not None else self.tokenizer.decode(self._generate(ids), skip_special_tokens=True)
+                for (ids, _), target in zip(read, targets, strict=True)
+            ]
+        longest = {"encoder": source.shape[1], "decoder": inputs.get("decoder_input_ids", source).shape[1]}
+        names = {stack: f"{stack}_hidden_states" if self.is_pair else "hidden_states" for stack in stacks}
+        predicts = logits if "decoder" in stacks else None
+        traces = []
+        for row, text in enumerate(texts):
+            tokens = {stack: padded(sides[row], longest[stack]) for stack, sides in stacks.items()}
+            attentions = {kind: self._attention(kind, rows[row], tokens) for kind, rows in layers.items()}
+            trace = Trace(
+                text=text,
+                attentions=attentions,
+                hidden_states={
+                    stack: to_numpy(torch.stack([layer[row] for layer in result[name]]))
+                    for stack, name in names.items()
+                },
+                neurons={},
+                tokens=tokens,
+                predicted=None if predicts is None else self._labels(predicts[row].argmax(-1).tolist(), None).texts,
+                logits=None if logits is None else to_numpy(logits[row]),
+                output=outputs[row],
+                notes=(),
+                device=self.device,
+                check=partial(self._verify, inputs, attentions, logits, row, len(stacks[next(reversed(stacks))][row])),
+            )
+            traces.append(trace)
+        return tuple(traces)
+
+    def _run(self, module: Any, inputs: dict[str, Tensor], eager: bool) -> Any:
+        encoder = module.get_encoder() if self.is_pair else None
+        ids = frozenset(id(part) for part in encoder.modules()) if encoder is not None else frozenset()
+        token = _calls.set(Calls(ids, paired=self.is_pair))
+        try:
+            return module(
+                **inputs, output_hidden_states=True, output_attentions=eager, use_cache=False, return_dict=True
+            )
+        finally:
+            _calls.reset(token)
+
+    def _try_interface(self) -> bool:
+        """Switch to our attention function; False, and back to the library's own, where the family ignores it."""
+        self.module.set_attn_implementation(IMPLEMENTATION)
+        ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
+        inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_pair else {})
+        try:
+            with torch.inference_mode(), record() as kept:
+                self._run(self.module, inputs, eager=False)
+        except NotImplementedError:  # an attention with extras that the formula does not have
+            kept = Record()
+        if kept.calls:
+            return True
+        self.module.set_attn_implementation("eager")
+        return False
+
+    def _layers(self, result: Any, kept: Record, rows: int) -> dict[str, list[list[Recorded]]]:
+        """Kind -> sentence -> layer; a stack in which nobody looks ahead is a decoder, as its masks say."""
+        found: dict[str, list[list[Recorded]]] = {}
+        if self.sees_inside:
+            for kind, layer in sorted(kept.calls):
+                for row in range(rows):
+                    found.setdefault(kind, [[] for _ in range(rows)])[row].append(kept.call(kind, layer, row))
+        else:
+            for kind, layers in self._stock_attentions(result).items():
+                found[kind] = [[Observed(to_numpy(layer[row])) for layer in layers] for row in range(rows)]
+        alone = found["encoder"]
+        if not self.is_pair and not any(np.triu(one.array("allowed"), 1).any() for layers in alone for one in layers):
+            return {"decoder": alone}
+        return {kind: found[kind] for kind in ("encoder", "decoder", "cross") if kind in found}
+
+    def _attention(self, kind: str, layers: list[Recorded], tokens: dict[str, Tokens]) -> Attention:
+        asking = tokens["encoder" if kind == "encoder" else "decoder"]
+        asked = tokens["decoder" if kind == "decoder" else "encoder"]
+        return Attention(kind, asking, asked, layers[0].shape[0], layers[0].shape[3], tuple(layers))
+
+    def _stock_attentions(self, result: Any) -> dict[str, Sequence[Tensor]]:
+        names = {"encoder": "encoder_attentions", "decoder": "decoder_attentions", "cross": "cross_attentions"}
+        names = names if self.is_pair else {"encoder": "attentions"}
+        found = {kind: getattr(result, name) for kind, name in names.items()}
+        if any(weights is None or any(layer is None for layer in weights) for weights in found.values()):
+            raise ValueError(f"{type(self.module).__name__} does not give its attention weights.")
+        return found
+
+    def _verify(
+        self, inputs: dict[str, Tensor], attentions: dict[str, Attention], logits: Tensor | None, row: int, length: int
+    ) -> Check:
+        """`length`: how many tokens the logits speak of; what padding computes means nothing and is left out."""
+        stock = shallow_copy(self.module)
+        stock.set_attn_implementation("eager")
+        with torch.inference_mode():
+            result = self._run(stock, inputs, eager=True)
+        expected = self._stock_attentions(result)
+        if list(attentions) == ["decoder"]:
+            expected = {"decoder": expected["encoder"]}  # the library calls every single stack's the same
+        weight_error, sum_error, leaked = [], [], []
+        for kind, found in attentions.items():
+            for layer in range(found.num_layers):
+                real = [i for i, token in enumerate(found.query_tokens) if token != PAD]
+                weights, mask = found.weights(layer)[:, real], found.mask(layer)[real]
+                weight_error.append(float(abs(weights - to_numpy(expected[kind][layer][row])[:, real]).max()))
+                sum_error.append(float(abs(weights.sum(-1) - 1).max()))
+                leaked.append(float((weights * ~mask).max()))
+        return Check(
+            max_weight_error=max(weight_error),
+            max_row_sum_error=max(sum_error),
+            leaked_mass=max(leaked),
+            max_logit_error=0.0 if logits is None else float((logits[row] - result.logits[row])[:length].abs().max()),
+            tolerance=1e-4,
+            how="transformers' own eager attention with the same weights, run on the same tokens",
+        )
+
+    @torch.inference_mode()
+    def _generate(self, ids: Sequence[int]) -> list[int]:
+        """Greedy ids: what an encoder-decoder's decoder is fed, or what follows a decoder-only model's prompt."""
+        source = torch.tensor([ids], device=self.device)
+        start = [self.config.decoder_start_token_id] if self.is_pair else list(ids)
+        most = 2 * len(ids) + 10 if self.is_pair else NEW_TOKENS
+        ends = self.module.generation_config.eos_token_id
+        ends = {*ends} if isinstance(ends, list) else {ends}
+        made = list(start)
+        for _ in range(min(most, self.max_tokens - len(start))):
+            fed = torch.tensor([made], device=self.device)
+            inputs = {"input_ids": source, "decoder_input_ids": fed} if self.is_pair else {"input_ids": fed}
+            step = int(self._run(self.module, inputs, eager=False).logits[0, -1].argmax())
+            if step in ends:
+                break
+            made.append(step)
+        return made if self.is_pair else made[len(start) :]
+
+    def _target(self, target: str) -> list[int]:
+        ids, _ = self._encode(target, "target", special=False)
+        return [self.config.decoder_start_token_id, *ids]
+
+    def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Ids padded at the end, and a mask with 1 for what is real."""
+        longest = max(map(len, rows))
+        pad = self.tokenizer.pad_token_id or 0
+        padded_rows = [[*row, *[pad] * (longest - len(row))] for row in rows]
+        real = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+        return torch.tensor(padded_rows, device=self.device), torch.tensor(real, device=self.device)
+
+    def _encode(self, text: str, which: str, special: bool = True) -> tuple[list[int], Tokens]:
+        sides = {"text_target": text} if which == "target" else {"text": text}
+        encoding = self.tokenizer(**sides, add_special_tokens=special, return_offsets_mapping=self.tokenizer.is_fast)
+        ids = encoding["input_ids"]
+        if not text.strip() or not ids:
+            raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
+        if len(ids) > self.max_tokens:
+            raise InputError(
+                f"{which}_too_long",
+                f"The {which} has {len(ids)} tokens; this model takes {self.max_tokens}. Shorten it.",
+                tokens=len(ids),
+                allowed=self.max_tokens,
+            )
+        offsets = encoding["offset_mapping"] if self.tokenizer.is_fast else None
+        pieces = None if offsets is None else [(text[start:end], start, end) for start, end in offsets]
+        return ids, self._labels(ids, pieces)
+
+    def _labels(self, ids: Sequence[int], pieces: Sequence[tuple[str, int, int]] | None) -> Tokens:
+        """Tokens as people read them: what was typed where that is known, else the piece decoded on its own."""
+        special = [i in set(self.tokenizer.all_special_ids) for i in ids]
+        raw = [str(token) for token in self.tokenizer.convert_ids_to_tokens(list(ids))]
+        if pieces is None:
+            pieces = [(self.tokenizer.convert_tokens_to_string([token]), -1, -1) for token in raw]
+        labels = []
+        before, end_before = "", -1
+        for token, is_special, (piece, start, end) in zip(raw, special, pieces, strict=True):
+            label = token if is_special else piece.strip() or token
+            inside = not is_special and start >= 0 and start == end_before and before.isalnum() and piece[:1].isalnum()
+            labels.append(f"·{label}" if inside else label)
+            before, end_before = piece[-1:], end
+        return Tokens(tuple(labels), tuple(special))
+
+
+def padded(tokens: Tokens, length: int) -> Tokens:
+    """Tokens with "<pad>" behind them up to a length."""
+    more = length - len(tokens)
+    return Tokens((*tokens.texts, *[PAD] * more), (*tokens.special, *[True] * more))
+
+
+def _architectures(auto: Any) -> set[str]:
+    names: set[str] = set()
+    for value in auto._model_mapping._model_mapping.values():
+        names |= set(value) if isinstance(value, (tuple, list)) else {value}
+    return names
+
+
+def shallow_copy(module: nn.Module) -> Any:
+    """A copy of a model that shares all its tensors, so that it can run another attention without more memory."""
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return copy.deepcopy(module, shared)
