@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import (
-    AttentionInterface,
-    AttentionMaskInterface,
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
@@ -27,105 +23,16 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
 )
-from transformers.masking_utils import sdpa_mask
 
-from model.attention import Record, attention, record, to_numpy
+from model.attention import Record, record, to_numpy
 from model.device import find_device
 from model.edits import Edits
 from model.errors import InputError
-from model.trace import Array, Attention, Check, Recorded, Tokens, Trace
+from model.interface import IMPLEMENTATION, Observed, counting
+from model.trace import Attention, Check, Recorded, Tokens, Trace
 
-IMPLEMENTATION = "headlight"
 PAD = "<pad>"  # the label of padding, whatever the tokenizer pads with
 NEW_TOKENS = 20  # how far a decoder-only model continues the text
-
-
-@dataclass
-class Calls:
-    """Which attention call of a pass comes next; counted, as some models share one module among all layers."""
-
-    encoder: frozenset[int]  # ids of the encoder's modules in an encoder-decoder model, else empty
-    paired: bool  # the decoder's layers have self-attention and cross-attention, in turn
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def name(self, module: nn.Module) -> tuple[str, int]:
-        """Kind and layer of the call."""
-        stack = "encoder" if id(module) in self.encoder or not self.paired else "decoder"
-        number = self.counts.get(stack, 0)
-        self.counts[stack] = number + 1
-        if stack == "decoder":
-            return ("decoder", "cross")[number % 2], number // 2
-        return stack, number
-
-
-_calls: ContextVar[Calls] = ContextVar("calls")
-
-
-def _attend(
-    module: nn.Module,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float | None = None,
-    is_causal: bool | None = None,
-    position_bias: Tensor | None = None,
-    **options: Any,
-) -> tuple[Tensor, None]:
-    """What `transformers` calls in place of its own attention; the signature is the library's."""
-    for name in ("softcap", "s_aux"):
-        if options.get(name) is not None:
-            raise NotImplementedError(name)
-    groups = query.shape[1] // key.shape[1]  # grouped-query attention: several queries share a key and a value
-    key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
-    is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    bias = position_bias
-    if attention_mask is not None and attention_mask.dtype != torch.bool:
-        # Where a model builds an additive mask of its own, the dtype's minimum stands for "may not look".
-        allowed = attention_mask > torch.finfo(attention_mask.dtype).min / 2
-        extra = attention_mask.masked_fill(~allowed, 0)
-        bias = extra if bias is None else bias + extra
-        attention_mask = allowed
-    kind, layer = _calls.get().name(module)
-    mixed = attention(
-        query,
-        key,
-        value,
-        attention_mask,
-        kind=kind,
-        layer=layer,
-        scale=scaling,
-        causal=bool(is_causal) and attention_mask is None and query.shape[2] > 1,
-        bias=bias,
-    )
-    return mixed.transpose(1, 2).contiguous(), None
-
-
-AttentionInterface.register(IMPLEMENTATION, _attend)
-AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
-
-
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """One layer of a family that shows its weights only. The mask is read off them: exactly zero is forbidden."""
-
-    seen: Array  # [head, query, key]
-    scale: float = float("nan")
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return (*self.seen.shape, 0)
-
-    def array(self, name: str) -> Array:
-        if name == "allowed":
-            return np.asarray((self.seen > 0).any(axis=0))
-        raise ValueError(f"This model family does not show its {name} vectors, only its attention weights.")
-
-    def scores(self, masked: bool = True) -> Array:
-        raise ValueError("This model family does not show its scores, only its attention weights.")
-
-    def weights(self) -> Array:
-        return self.seen
 
 
 class HuggingFace:
@@ -209,6 +116,7 @@ class HuggingFace:
         predicts = logits if "decoder" in stacks else None
         traces = []
         for row, text in enumerate(texts):
+            lengths = {stack: len(sides[row]) for stack, sides in stacks.items()}
             tokens = {stack: padded(sides[row], longest[stack]) for stack, sides in stacks.items()}
             attentions = {kind: self._attention(kind, rows[row], tokens) for kind, rows in layers.items()}
             trace = Trace(
@@ -225,21 +133,16 @@ class HuggingFace:
                 output=outputs[row],
                 notes=(),
                 device=self.device,
-                check=partial(self._verify, inputs, attentions, logits, row, len(stacks[next(reversed(stacks))][row])),
+                check=partial(self._verify, inputs, attentions, logits, row, lengths),
             )
             traces.append(trace)
         return tuple(traces)
 
     def _run(self, module: Any, inputs: dict[str, Tensor], eager: bool) -> Any:
-        encoder = module.get_encoder() if self.is_pair else None
-        ids = frozenset(id(part) for part in encoder.modules()) if encoder is not None else frozenset()
-        token = _calls.set(Calls(ids, paired=self.is_pair))
-        try:
+        with counting(module.get_encoder() if self.is_pair else None):
             return module(
                 **inputs, output_hidden_states=True, output_attentions=eager, use_cache=False, return_dict=True
             )
-        finally:
-            _calls.reset(token)
 
     def _try_interface(self) -> bool:
         """Switch to our attention function; False, and back to the library's own, where the family ignores it."""
@@ -285,9 +188,14 @@ class HuggingFace:
         return found
 
     def _verify(
-        self, inputs: dict[str, Tensor], attentions: dict[str, Attention], logits: Tensor | None, row: int, length: int
+        self,
+        inputs: dict[str, Tensor],
+        attentions: dict[str, Attention],
+        logits: Tensor | None,
+        row: int,
+        lengths: dict[str, int],
     ) -> Check:
-        """`length`: how many tokens the logits speak of; what padding computes means nothing and is left out."""
+        """Compare one sentence; `lengths` says how many tokens are real: what padding computes means nothing."""
         stock = shallow_copy(self.module)
         stock.set_attn_implementation("eager")
         with torch.inference_mode():
@@ -298,7 +206,7 @@ class HuggingFace:
         weight_error, sum_error, leaked = [], [], []
         for kind, found in attentions.items():
             for layer in range(found.num_layers):
-                real = [i for i, token in enumerate(found.query_tokens) if token != PAD]
+                real = slice(lengths["encoder" if kind == "encoder" else "decoder"])
                 weights, mask = found.weights(layer)[:, real], found.mask(layer)[real]
                 weight_error.append(float(abs(weights - to_numpy(expected[kind][layer][row])[:, real]).max()))
                 sum_error.append(float(abs(weights.sum(-1) - 1).max()))
@@ -307,7 +215,9 @@ class HuggingFace:
             max_weight_error=max(weight_error),
             max_row_sum_error=max(sum_error),
             leaked_mass=max(leaked),
-            max_logit_error=0.0 if logits is None else float((logits[row] - result.logits[row])[:length].abs().max()),
+            max_logit_error=0.0
+            if logits is None
+            else float((logits[row] - result.logits[row])[: lengths[next(reversed(lengths))]].abs().max()),
             tolerance=1e-4,
             how="transformers' own eager attention with the same weights, run on the same tokens",
         )
