@@ -29,9 +29,10 @@ from model.device import find_device
 from model.edits import Edits
 from model.errors import InputError
 from model.interface import IMPLEMENTATION, Observed, counting
+from model.positions import Scheme
+from model.schemes import scheme
 from model.trace import Attention, Check, Recorded, Tokens, Trace
 
-PAD = "<pad>"  # the label of padding, whatever the tokenizer pads with
 NEW_TOKENS = 20  # how far a decoder-only model continues the text
 
 
@@ -117,7 +118,7 @@ class HuggingFace:
         traces = []
         for row, text in enumerate(texts):
             lengths = {stack: len(sides[row]) for stack, sides in stacks.items()}
-            tokens = {stack: padded(sides[row], longest[stack]) for stack, sides in stacks.items()}
+            tokens = {stack: sides[row].padded(longest[stack]) for stack, sides in stacks.items()}
             attentions = {kind: self._attention(kind, rows[row], tokens) for kind, rows in layers.items()}
             trace = Trace(
                 text=text,
@@ -131,12 +132,16 @@ class HuggingFace:
                 predicted=None if predicts is None else self._labels(predicts[row].argmax(-1).tolist(), None).texts,
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=outputs[row],
-                notes=(),
+                notes=() if self.sees_inside else (("weights_only", type(self.module).__name__),),
                 device=self.device,
                 check=partial(self._verify, inputs, attentions, logits, row, lengths),
             )
             traces.append(trace)
         return tuple(traces)
+
+    def positions(self) -> Scheme:
+        """How this model is told where its tokens stand."""
+        return scheme(self.module)
 
     def _run(self, module: Any, inputs: dict[str, Tensor], eager: bool) -> Any:
         with counting(module.get_encoder() if self.is_pair else None):
@@ -283,12 +288,6 @@ class HuggingFace:
             labels.append(f"·{label}" if inside else label)
             before, end_before = piece[-1:], end
         return Tokens(tuple(labels), tuple(special))
-
-
-def padded(tokens: Tokens, length: int) -> Tokens:
-    """Tokens with "<pad>" behind them up to a length."""
-    more = length - len(tokens)
-    return Tokens((*tokens.texts, *[PAD] * more), (*tokens.special, *[True] * more))
 
 
 def _architectures(auto: Any) -> set[str]:

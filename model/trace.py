@@ -5,12 +5,15 @@ One axis order everywhere: [layer, head, query, key]. Layers and heads count fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+
+from model.edits import Edits
+from model.positions import Scheme
 
 Array = np.ndarray
 
@@ -54,6 +57,11 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def padded(self, length: int) -> Tokens:
+        """The same tokens with "<pad>" behind them, up to a length."""
+        more = length - len(self)
+        return Tokens((*self.texts, *["<pad>"] * more), (*self.special, *[True] * more))
+
 
 @dataclass(frozen=True, eq=False)
 class Attention:
@@ -91,6 +99,11 @@ class Attention:
     @property
     def num_layers(self) -> int:
         return len(self.layers)
+
+    @property
+    def has_vectors(self) -> bool:
+        """False where a model family shows its weights only: then there is no query, key, value and no score."""
+        return self.head_dim > 0
 
     def weights(self, layer: int) -> Array:
         """Attention weights; rows sum to 1. float32 [head, query, key]"""
@@ -197,3 +210,23 @@ class Trace:
     @cached_property
     def _check(self) -> Check:
         return self.check()
+
+
+class Lens(Protocol):
+    """What every opened model can do, whatever its family.
+
+    Attributes:
+        is_pair: True for an encoder-decoder model, whose output can be forced.
+    """
+
+    device: str
+    max_tokens: int
+    is_pair: bool
+
+    def trace(self, text: str, target: str | None = None, edits: Edits | None = None) -> Trace: ...
+
+    def trace_batch(
+        self, texts: Sequence[str], targets: Sequence[str | None], edits: Edits | None = None
+    ) -> tuple[Trace, ...]: ...
+
+    def positions(self) -> Scheme: ...

@@ -17,9 +17,9 @@ from model.attention import Record, record, to_numpy
 from model.device import find_device
 from model.edits import Edits
 from model.errors import InputError
-from model.positions import sinusoidal
+from model.positions import Scheme, sinusoidal
 from model.reference import stock_run
-from model.trace import Array, Attention, Check, Tokens, Trace
+from model.trace import Attention, Check, Tokens, Trace
 from model.transformer import Config, Transformer
 
 TOLERANCE = 1e-4  # float32, twelve sublayers deep; logits reach about 30
@@ -33,6 +33,8 @@ class Translator:
         max_tokens: how many tokens a text may have, the end mark included.
         device: where it runs, as PyTorch names it.
     """
+
+    is_pair = True
 
     def __init__(self, module: Transformer, tokenizer: Tokenizer, device: str) -> None:
         self.module = module.to(device).eval()
@@ -49,9 +51,9 @@ class Translator:
         module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
         return cls(module, Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
 
-    def positions(self, length: int) -> Array:
-        """The positional encoding this model adds to its embeddings. float64 [position, d_model]"""
-        return sinusoidal(length, self.config.d_model)
+    def positions(self) -> Scheme:
+        """The positional encoding this model adds to its embeddings."""
+        return Scheme("sinusoidal", table=sinusoidal(self.max_tokens, self.config.d_model))
 
     def trace(self, text: str, target: str | None = None, edits: Edits | None = None) -> Trace:
         """Run the model on a text and keep what every layer computed.

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from model.trace import Tokens, Trace
+from model.trace import Attention, Tokens, Trace
+from viz import session
 from viz.text import plain, say
 
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
@@ -22,9 +23,36 @@ def sentence(trace: Trace) -> None:
     """What was read, what came out, where it ran, and what the reader should know about it."""
     with st.container(border=True):
         st.markdown(say("parts.sentence", text=plain(trace.text), output=plain(trace.output or "–")))
-        st.caption(say("parts.ran", device=trace.device, count=len(trace.tokens["encoder"])))
+        st.caption(say("parts.ran", device=trace.device, count=len(next(iter(trace.tokens.values())))))
     for note, detail in trace.notes:
         st.info(say(f"notes.{note}", detail=plain(detail)), icon=":material/info:")
+
+
+def badge(trace: Trace, key: str) -> None:
+    """Whether this run's numbers equal the stock implementation's; a click shows how that was checked."""
+    check = session.verified(trace)
+    colour, icon = ("green", "verified") if check.ok else ("red", "error")
+    largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
+    label = say("badge.ok" if check.ok else "badge.bad", error=f"{largest:.0e}")
+    with st.popover(f":{colour}[:material/{icon}: {label}]", key=f"badge_{key}"):
+        st.markdown(say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}"))
+        for name, limit in (("weight", check.tolerance), ("row_sum", check.tolerance), ("logit", check.tolerance)):
+            error = getattr(check, f"max_{name}_error")
+            st.markdown(say(f"badge.{name}", error=f"{error:.1e}", sign=_sign(error <= limit)))
+        st.markdown(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=_sign(check.leaked_mass == 0)))
+        st.markdown(say("badge.repeat"))
+        st.code(session.repeat_lines(trace), language="python")
+
+
+def _sign(holds: bool) -> str:
+    return ":green[:material/check:]" if holds else ":red[:material/close:]"
+
+
+def needs_vectors(attention: Attention) -> None:
+    """Stop a page that needs q, k and v, with a sentence, where the model's family does not show them."""
+    if not attention.has_vectors:
+        st.info(say("parts.no_vectors"), icon=":material/info:")
+        st.stop()
 
 
 def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | None = None) -> None:

@@ -6,24 +6,22 @@ import threading
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict, TypeVar
+from typing import TypedDict, TypeVar
 
 import streamlit as st
 
-from model.catalog import ASSETS, CATALOG, devices, load
+from model.catalog import ASSETS, CATALOG, Entry, ModelError, devices, load
 from model.edits import Edits
 from model.errors import InputError
-from model.trace import Attention, Trace
+from model.trace import Attention, Check, Lens, Trace
 from viz.figures.theme import DARK, LIGHT, Palette
-from viz.text import say
-
-if TYPE_CHECKING:
-    from model.translator import Translator
+from viz.text import plain, say
 
 T = TypeVar("T")
 OWN, FORCED = "own", "mine"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
+_one_fetch = threading.Lock()
 
 
 class Example(TypedDict):
@@ -41,9 +39,26 @@ def examples() -> list[Example]:
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
-def open_model(name: str, device: str) -> Translator:
-    """The model, shared by all sessions."""
+def open_model(name: str, device: str) -> Lens:
+    """The model, shared by all sessions; the one used least recently leaves when there are more than four."""
     return load(name, device)
+
+
+def fetched(name: str) -> bool:
+    """Bring a model's files here, with progress on the page; at once true where they are."""
+    from model.fetch import find, here
+
+    if here(name):
+        return True
+    with st.status(say("sidebar.fetching", name=plain(name)), expanded=True):
+        bar = st.progress(0.0)
+
+        def show(share: float, what: str) -> None:
+            bar.progress(min(share, 1.0), plain(what))
+
+        with _one_fetch:
+            find(name, show)
+    return True
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
@@ -61,8 +76,17 @@ def sidebar() -> None:
     state.setdefault("text", examples()[0]["text"])
     with st.sidebar:
         st.selectbox(
-            say("sidebar.model"), list(CATALOG), format_func=lambda i: CATALOG[i].name, key="model", bind="query-params"
+            say("sidebar.model"),
+            list(CATALOG),
+            key="model",
+            help=say("sidebar.model_help"),
+            accept_new_options=True,
+            bind="query-params",
         )
+        entry = CATALOG.get(state.model)
+        if entry:
+            facts = {"name": entry.name, "family": entry.family, "licence": entry.licence, "good_for": entry.good_for}
+            st.caption(say("sidebar.facts", **facts))
         st.selectbox(
             say("sidebar.example"),
             range(len(examples())),
@@ -76,18 +100,23 @@ def sidebar() -> None:
         for example in examples():
             if example["text"] == state.text:
                 st.caption(example["why"])
-        st.segmented_control(
-            say("sidebar.translation"),
-            [OWN, FORCED],
-            format_func=lambda choice: say(f"sidebar.{choice}"),
-            default=OWN,
-            required=True,
-            key="whose",
-            bind="query-params",
-        )
-        if state.whose == FORCED:
-            st.text_input(say("sidebar.target"), key="target", help=say("sidebar.target_help"), bind="query-params")
+        if entry is None or entry.family == "encoder-decoder":
+            _pick_target()
         st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
+
+
+def _pick_target() -> None:
+    st.segmented_control(
+        say("sidebar.translation"),
+        [OWN, FORCED],
+        format_func=lambda choice: say(f"sidebar.{choice}"),
+        default=OWN,
+        required=True,
+        key="whose",
+        bind="query-params",
+    )
+    if st.session_state.whose == FORCED:
+        st.text_input(say("sidebar.target"), key="target", help=say("sidebar.target_help"), bind="query-params")
 
 
 def _take_example() -> None:
@@ -97,26 +126,51 @@ def _take_example() -> None:
         st.session_state.whose = OWN
 
 
-def lens() -> Translator:
-    """The model chosen in the sidebar."""
-    return open_model(st.session_state.model, st.session_state.device)
+def lens() -> Lens:
+    """The model chosen in the sidebar; stops the page with a clear sentence where it cannot be opened."""
+    name, device = st.session_state.model or next(iter(CATALOG)), st.session_state.device
+    try:
+        fetched(name)
+        with st.spinner(say("sidebar.opening")):
+            return open_model(name, device)
+    except ModelError as error:
+        st.error(say(f"errors.model_{error.reason}", name=plain(name), detail=plain(str(error))))
+        st.button(say("sidebar.again"), key="again")
+        st.stop()
 
 
 def trace() -> Trace:
     """The run of what the sidebar holds; stops the page with a clear sentence where there is none."""
     state = st.session_state
-    target = state.get("target", "") if state.whose == FORCED else None
-    return batch((state.text,), (target,))[0]
+    forced = lens().is_pair and state.get("whose") == FORCED
+    return batch((state.text,), (state.get("target", "") if forced else None,))[0]
 
 
 def batch(texts: tuple[str, ...], targets: tuple[str | None, ...]) -> tuple[Trace, ...]:
     """Like `trace`, for several texts at once."""
+    lens()  # fetched and opened where its progress can be shown
     try:
         with st.spinner(say("sidebar.running"), show_time=True):
             return run(st.session_state.model, st.session_state.device, texts, targets, Edits())
     except InputError as error:
         st.warning(say(f"errors.{error.reason}", **error.values), icon=":material/edit:")
         st.stop()
+
+
+def verified(trace: Trace) -> Check:
+    """The comparison of a trace with the stock implementation; made once, however often it is asked for."""
+    with _one_pass:
+        return trace.verify()
+
+
+def repeat_lines(trace: Trace) -> str:
+    """The lines of Python that repeat a trace's check outside the app."""
+    state = st.session_state
+    forced = f", target={state.target!r}" if state.get("whose") == FORCED and lens().is_pair else ""
+    return (
+        f"import model\n\nlens = model.load({state.model!r}, device={trace.device!r})\n"
+        f"trace = lens.trace({trace.text!r}{forced})\nprint(trace.verify())"
+    )
 
 
 def palette() -> Palette:
@@ -135,7 +189,8 @@ class View:
 
 def pick_head(trace: Trace) -> View:
     """Widgets for kind, layer and head; the choice follows from page to page and into the link."""
-    kind, layer, head = CATALOG[st.session_state.model].opens_at
+    entry: Entry | None = CATALOG.get(st.session_state.model)
+    kind, layer, head = entry.opens_at if entry else (list(trace.attentions)[-1], 0, 0)
     columns = st.columns([3, 2, 4], gap="medium")
     with columns[0]:
         attention = trace.attentions[_pick("kind", list(trace.attentions), kind, lambda i: say(f"kinds.{i}"))]

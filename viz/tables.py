@@ -10,11 +10,12 @@ from viz.text import say
 
 def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataFrame:
     """One query's keys with score and weight, strongest first."""
-    return pd.DataFrame(
-        {
-            say("table.position"): range(len(attention.keys)),
-            say("table.token"): attention.key_tokens,
-            say("table.score"): attention.scores(layer)[head, row],
-            say("table.weight"): attention.weights(layer)[head, row],
-        }
-    ).sort_values(say("table.weight"), ascending=False, kind="stable", ignore_index=True)
+    columns: dict[str, object] = {
+        say("table.position"): range(len(attention.keys)),
+        say("table.token"): attention.key_tokens,
+    }
+    if attention.has_vectors:
+        columns[say("table.score")] = attention.scores(layer)[head, row]
+    weight = say("table.weight")
+    columns[weight] = attention.weights(layer)[head, row]
+    return pd.DataFrame(columns).sort_values(weight, ascending=False, kind="stable", ignore_index=True)

@@ -75,7 +75,9 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
                 )
             )
     figure = frame(
-        say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")), palette, height=max(layers * 92, 160) + 110
+        say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")),
+        palette,
+        height=int(max(min(92, 1100 / layers) * layers, 160)) + 110,
     )
     figure.add_layout_image(
         source=png(picture),

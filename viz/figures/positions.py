@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.measures import cosine_similarities
-from viz.figures.grid import grid
+from viz.figures.grid import grid, signed_limits
 from viz.figures.theme import Palette, frame
 from viz.text import say
 
@@ -36,7 +36,7 @@ def waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> 
     return figure
 
 
-def table(encoding: np.ndarray, palette: Palette) -> go.Figure:
+def table(encoding: np.ndarray, palette: Palette, limits: tuple[float, float] | None = None) -> go.Figure:
     """The whole encoding: a row a position, a column a dimension. [position, d_model]"""
     positions, dimensions = encoding.shape
     return grid(
@@ -50,8 +50,61 @@ def table(encoding: np.ndarray, palette: Palette) -> go.Figure:
         hover=say("positions.table_hover"),
         palette=palette,
         scale=palette.diverging,
+        limits=limits or signed_limits(encoding),
+    )
+
+
+def similarity_map(table: np.ndarray, palette: Palette) -> go.Figure:
+    """Cosine similarity of every two positions. table: [position, d_model]"""
+    places = [str(i) for i in range(len(table))]
+    return grid(
+        cosine_similarities(table),
+        rows=places,
+        columns=places,
+        title=say("positions.similarity_title"),
+        row_title=say("positions.position"),
+        column_title=say("positions.position"),
+        unit=say("positions.cosine"),
+        hover=say("positions.similarity_map_hover"),
+        palette=palette,
+        scale=palette.diverging,
         limits=(-1, 1),
     )
+
+
+def wavelengths(frequencies: np.ndarray, palette: Palette) -> go.Figure:
+    """Positions until each rotary pair is back where it was. frequencies: radians per position, [pair]"""
+    figure = frame(say("positions.wavelengths_title"), palette, height=360)
+    figure.add_bar(
+        x=np.arange(len(frequencies)),
+        y=(2 * np.pi / frequencies).astype(np.float32),
+        marker={"color": palette.accent},
+        hovertemplate=say("positions.wavelengths_hover") + "<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_layout(
+        xaxis={"title": say("positions.pair_axis"), "showgrid": False},
+        yaxis={"title": say("positions.wavelength"), "type": "log", "dtick": 1},
+    )
+    return figure
+
+
+def bias_by_distance(bias: np.ndarray, distances: np.ndarray, palette: Palette) -> go.Figure:
+    """What each head adds to its scores, by how far the key lies behind or ahead. bias: [head, distance]"""
+    figure = frame(say("positions.bias_title"), palette, height=460)
+    for head, line in enumerate(bias):
+        figure.add_scatter(
+            x=distances,
+            y=line.astype(np.float32),
+            mode="lines",
+            line={"color": palette.lines[head % len(palette.lines)], "width": 2},
+            name=say("positions.bias_head", head=head),
+            hovertemplate=say("positions.bias_hover", head=head) + "<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis={"title": say("positions.bias_axis")}, yaxis={"title": say("positions.bias_unit")}, showlegend=True
+    )
+    return figure
 
 
 def similarity(encoding: np.ndarray, palette: Palette) -> go.Figure:

@@ -34,6 +34,7 @@ left, right = st.columns([3, 2])
 with left:
     heatmap = head_heatmap(attention, layer, head, palette, specials=specials, row=row)
     parts.draw(heatmap, "heatmap", say("heads.map_look"))
+    parts.badge(trace, "heads")
 with right:
     parts.draw(
         token_lines(attention, layer, head, palette, specials=specials, row=row), "lines", say("heads.lines_look")

@@ -12,6 +12,8 @@ st.latex(r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{QK^\top}{\s
 trace = session.trace()
 view = session.pick_head(trace)
 attention = view.attention
+parts.needs_vectors(attention)
+parts.badge(trace, "inside")
 palette = session.palette()
 row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
 steps = head_steps(attention, view.layer, view.head, row)

@@ -20,7 +20,7 @@ stack = st.segmented_control(
     bind="query-params",
 )
 stack = stack or stacks[0]
-states, tokens, neurons = trace.hidden_states[stack], trace.tokens[stack].texts, trace.neurons[stack]
+states, tokens = trace.hidden_states[stack], trace.tokens[stack].texts
 palette = session.palette()
 names = figures.depth_names(len(states))
 depth = st.select_slider(say("layers.depth_pick"), range(len(states)), format_func=lambda i: names[i], key="depth")
@@ -34,6 +34,9 @@ with right:
 
 parts.draw(figures.token_paths(states, tokens, palette), "paths", say("layers.paths_look"))
 
+if stack not in trace.neurons:
+    st.stop()
+neurons = trace.neurons[stack]
 st.subheader(say("layers.feed_forward"), anchor=False)
 st.markdown(say("layers.feed_forward_why"))
 layer = st.segmented_control(

@@ -16,11 +16,13 @@ st.subheader(say("masks.this_run"), anchor=False)
 st.markdown(say(f"masks.{attention.kind}_why"))
 title = say("masks.mask_title", kind=say(f"kinds.{attention.kind}"))
 parts.draw(mask_map(attention, layer, palette, title), "mask", words.forbidden(attention, layer))
-left, right = st.columns(2)
-with left:
-    parts.draw(score_map(attention, layer, head, palette, masked=False), "before", say("masks.before_look"))
-with right:
-    parts.draw(score_map(attention, layer, head, palette, masked=True), "after", say("masks.after_look"))
+parts.badge(trace, "masks")
+if attention.has_vectors:
+    left, right = st.columns(2)
+    with left:
+        parts.draw(score_map(attention, layer, head, palette, masked=False), "before", say("masks.before_look"))
+    with right:
+        parts.draw(score_map(attention, layer, head, palette, masked=True), "after", say("masks.after_look"))
 
 st.subheader(say("masks.batch"), anchor=False)
 st.markdown(say("masks.batch_why"))
@@ -29,7 +31,7 @@ pair = session.batch((st.session_state.text, other), (None, None))
 for column, one, number in zip(st.columns(2), pair, (1, 2), strict=True):
     with column:
         st.markdown(parts.plain(one.text))
-        for kind in ("encoder", "cross"):
+        for kind in (kind for kind in one.attentions if kind != "decoder" or len(one.attentions) == 1):
             padded = one.attentions[kind]
             title = say("masks.batch_title", kind=say(f"kinds.{kind}"), number=number)
             parts.draw(mask_map(padded, 0, palette, title), f"batch_{kind}_{number}", words.forbidden(padded, 0))

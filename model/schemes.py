@@ -1,0 +1,40 @@
+"""Which positional encoding a Hugging Face model uses, read off its modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from model.attention import to_numpy
+from model.positions import Scheme
+
+REACH = 32  # how far a relative bias is shown, each way
+
+
+@torch.no_grad()
+def scheme(module: Any) -> Scheme:
+    """Find the encoding by what computes it: a rotary frequency table, a relative bias, ALiBi, or a position table."""
+    for part in module.modules():
+        if isinstance(getattr(part, "inv_freq", None), torch.Tensor):
+            return Scheme("rotary", frequencies=to_numpy(part.inv_freq).astype(np.float64))
+    for part in module.modules():
+        if isinstance(getattr(part, "relative_attention_bias", None), nn.Embedding) and hasattr(part, "compute_bias"):
+            square = to_numpy(part.compute_bias(2 * REACH + 1, 2 * REACH + 1)[0])  # [head, query, key]
+            return Scheme("bias", bias=square[:, REACH], distances=np.arange(-REACH, REACH + 1))
+    for part in module.modules():
+        if hasattr(part, "build_alibi_tensor"):
+            heads = module.config.num_attention_heads
+            mask = torch.ones(1, REACH + 1, dtype=torch.long, device=module.device)
+            slopes = to_numpy(part.build_alibi_tensor(mask, heads, torch.float32)).reshape(heads, -1)  # [head, key]
+            # Added per key; the softmax ignores what a whole row shares, so only the distance counts.
+            return Scheme("bias", bias=slopes - slopes[:, -1:], distances=np.arange(-REACH, 1))
+    word = module.get_input_embeddings()
+    for name, part in module.named_modules():
+        last = name.rsplit(".", 1)[-1]
+        if isinstance(part, nn.Embedding) and part is not word and ("position" in last or last == "wpe"):
+            learned = part.weight.requires_grad and "sinusoidal" not in type(part).__name__.lower()
+            return Scheme("learned" if learned else "sinusoidal", table=to_numpy(part.weight).astype(np.float64))
+    return Scheme("unseen")
