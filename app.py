@@ -1,6 +1,10 @@
 """Headlight: the frame. Page list and sidebar; the pages do the rest."""
 
+import os
 from pathlib import Path
+
+# Before torch is imported: waiting threads sleep instead of spinning, which a busy machine makes ten times slower.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import streamlit as st
 

@@ -58,7 +58,10 @@ class Call:
         return (*self.query.shape[:2], self.key.shape[1], self.query.shape[2])
 
     def array(self, name: str) -> Array:
-        """One of "query", "key", "value", "allowed" as a read-only NumPy array."""
+        """One of "query", "key", "value", "bias", "allowed" as a read-only NumPy array."""
+        if name == "bias":
+            shape = (self.query.shape[0], *self.allowed.shape)
+            return to_numpy(self.query.new_zeros(shape) if self.bias is None else self.bias.expand(shape))
         return to_numpy(getattr(self, name))
 
 

@@ -29,6 +29,7 @@ from model.device import find_device
 from model.edits import Edits
 from model.errors import InputError
 from model.interface import IMPLEMENTATION, Observed, counting
+from model.labels import labelled
 from model.positions import Scheme
 from model.schemes import scheme
 from model.trace import Attention, Check, Recorded, Tokens, Trace
@@ -99,7 +100,7 @@ class HuggingFace:
                 for (ids, _), target in zip(read, targets, strict=True)
             ]
             inputs["decoder_input_ids"], _ = self._pad(made)
-            stacks["decoder"] = [self._labels(ids, None) for ids in made]
+            stacks["decoder"] = [labelled(self.tokenizer, ids) for ids in made]
             outputs = [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in made]
         with torch.inference_mode(), record() as kept:
             result = self._run(self.module, inputs, eager=not self.sees_inside)
@@ -129,7 +130,9 @@ class HuggingFace:
                 },
                 neurons={},
                 tokens=tokens,
-                predicted=None if predicts is None else self._labels(predicts[row].argmax(-1).tolist(), None).texts,
+                predicted=None
+                if predicts is None
+                else labelled(self.tokenizer, predicts[row].argmax(-1).tolist()).texts,
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=outputs[row],
                 notes=() if self.sees_inside else (("weights_only", type(self.module).__name__),),
@@ -259,7 +262,12 @@ class HuggingFace:
 
     def _encode(self, text: str, which: str, special: bool = True) -> tuple[list[int], Tokens]:
         sides = {"text_target": text} if which == "target" else {"text": text}
-        encoding = self.tokenizer(**sides, add_special_tokens=special, return_offsets_mapping=self.tokenizer.is_fast)
+        encoding = self.tokenizer(
+            **sides,
+            add_special_tokens=special,
+            return_offsets_mapping=self.tokenizer.is_fast,
+            split_special_tokens=True,
+        )
         ids = encoding["input_ids"]
         if not text.strip() or not ids:
             raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
@@ -272,22 +280,7 @@ class HuggingFace:
             )
         offsets = encoding["offset_mapping"] if self.tokenizer.is_fast else None
         pieces = None if offsets is None else [(text[start:end], start, end) for start, end in offsets]
-        return ids, self._labels(ids, pieces)
-
-    def _labels(self, ids: Sequence[int], pieces: Sequence[tuple[str, int, int]] | None) -> Tokens:
-        """Tokens as people read them: what was typed where that is known, else the piece decoded on its own."""
-        special = [i in set(self.tokenizer.all_special_ids) for i in ids]
-        raw = [str(token) for token in self.tokenizer.convert_ids_to_tokens(list(ids))]
-        if pieces is None:
-            pieces = [(self.tokenizer.convert_tokens_to_string([token]), -1, -1) for token in raw]
-        labels = []
-        before, end_before = "", -1
-        for token, is_special, (piece, start, end) in zip(raw, special, pieces, strict=True):
-            label = token if is_special else piece.strip() or token
-            inside = not is_special and start >= 0 and start == end_before and before.isalnum() and piece[:1].isalnum()
-            labels.append(f"·{label}" if inside else label)
-            before, end_before = piece[-1:], end
-        return Tokens(tuple(labels), tuple(special))
+        return ids, labelled(self.tokenizer, ids, pieces)
 
 
 def _architectures(auto: Any) -> set[str]:

@@ -56,7 +56,8 @@ class HeadSteps:
     Attributes:
         query: [head_dim]; keys, values: [key, head_dim].
         products: query times key, dimension by dimension; their sums are the dots. [key, head_dim]
-        dots: q·k; scaled: dots · scale; scores: scaled, -inf where masked; weights: after the softmax. [key]
+        dots: q·k; bias: added for the positions by some families; scaled: dots · scale + bias. [key]
+        scores: scaled, -inf where masked; weights: after the softmax. [key]
         weighted: each value times its weight [key, head_dim]; output: their sum [head_dim].
         error: largest difference between `scaled` worked out here and the scores the model used.
     """
@@ -67,6 +68,7 @@ class HeadSteps:
     products: Array
     dots: Array
     scale: float
+    bias: Array
     scaled: Array
     allowed: Array
     scores: Array
@@ -81,7 +83,8 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
     q, k, v = attention.query(layer)[head, query], attention.key(layer)[head], attention.value(layer)[head]
     products = q * k
     dots = products.sum(axis=-1)
-    scaled = dots * attention.scale(layer)
+    bias = attention.bias(layer)[head, query]
+    scaled = dots * attention.scale(layer) + bias
     weights = attention.weights(layer)[head, query]
     weighted = weights[:, None] * v
     return HeadSteps(
@@ -91,6 +94,7 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
         products=products,
         dots=dots,
         scale=attention.scale(layer),
+        bias=bias,
         scaled=scaled,
         allowed=attention.mask(layer)[query],
         scores=attention.scores(layer)[head, query],

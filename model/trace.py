@@ -30,7 +30,7 @@ class Recorded(Protocol):
         ...
 
     def array(self, name: str) -> Array:
-        """ "query", "key", "value" [head, token, head_dim] or "allowed" bool [query, key]."""
+        """ "query", "key", "value" [head, token, head_dim] "bias" [head, query, key] or "allowed" bool [query, key]."""
         ...
 
     def scores(self, masked: bool = True) -> Array: ...
@@ -56,6 +56,11 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def name(self, place: int) -> str:
+        """The token at a place; one that stands there more than once with its place, as in "is (4)"."""
+        text = self.texts[place]
+        return f"{text} ({place})" if self.texts.count(text) > 1 else text
 
     def padded(self, length: int) -> Tokens:
         """The same tokens with "<pad>" behind them, up to a length."""
@@ -128,6 +133,10 @@ class Attention:
     def mask(self, layer: int) -> Array:
         """True where a query may look. bool [query, key]"""
         return self._layer(layer).array("allowed")
+
+    def bias(self, layer: int) -> Array:
+        """What was added to the scaled scores; 0 in families that add nothing. float32 [head, query, key]"""
+        return self._layer(layer).array("bias")
 
     def scale(self, layer: int) -> float:
         """The factor on Q Kᵀ, usually 1 / √head_dim."""

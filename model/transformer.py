@@ -7,7 +7,7 @@ Shapes: b sentences in the batch, s source tokens, t target tokens, d = d_model.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,19 @@ class Config:
             )
 
 
+@dataclass
+class Past:
+    """Keys and values of what was decoded so far, so that each step computes only its own token's.
+
+    Attributes:
+        kept: (kind, layer) -> keys and values, [b, head, key, head_dim] each.
+        length: how many target tokens they stand for.
+    """
+
+    kept: dict[tuple[str, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    length: int = 0
+
+
 class MultiHeadAttention(nn.Module):
     """Several attentions side by side, concatenated and projected by W_O (§3.2.2)."""
 
@@ -51,13 +64,22 @@ class MultiHeadAttention(nn.Module):
         self.w_v = nn.Linear(config.d_model, config.d_model)
         self.w_o = nn.Linear(config.d_model, config.d_model)
 
-    def forward(self, asking: Tensor, asked: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, asking: Tensor, asked: Tensor, mask: Tensor | None, past: Past | None = None) -> Tensor:
         """asking: [b, query, d]; asked: [b, key, d]; mask: bool [b or 1, 1, query or 1, key]. Returns [b, query, d]."""
 
         def heads(x: Tensor) -> Tensor:  # [b, token, d] -> [b, head, token, head_dim]
             return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-        q, k, v = heads(self.w_q(asking)), heads(self.w_k(asked)), heads(self.w_v(asked))
+        q = heads(self.w_q(asking))
+        before = None if past is None else past.kept.get((self.kind, self.layer))
+        if before is not None and self.kind == "cross":
+            k, v = before  # the source does not change while the target grows
+        else:
+            k, v = heads(self.w_k(asked)), heads(self.w_v(asked))
+            if before is not None:
+                k, v = torch.cat([before[0], k], dim=2), torch.cat([before[1], v], dim=2)
+        if past is not None:
+            past.kept[self.kind, self.layer] = (k, v)
         mixed = attention(q, k, v, mask, kind=self.kind, layer=self.layer)
         return self.w_o(mixed.transpose(1, 2).flatten(-2))
 
@@ -103,9 +125,11 @@ class DecoderLayer(nn.Module):
         self.norm_1, self.norm_2, self.norm_3 = (nn.LayerNorm(config.d_model) for _ in range(3))
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, y: Tensor, memory: Tensor, causal: Tensor, source_mask: Tensor | None) -> Tensor:
-        y = self.norm_1(y + self.dropout(self.self_attention(y, y, causal)))
-        y = self.norm_2(y + self.dropout(self.cross_attention(y, memory, source_mask)))
+    def forward(
+        self, y: Tensor, memory: Tensor, causal: Tensor, source_mask: Tensor | None, past: Past | None = None
+    ) -> Tensor:
+        y = self.norm_1(y + self.dropout(self.self_attention(y, y, causal, past)))
+        y = self.norm_2(y + self.dropout(self.cross_attention(y, memory, source_mask, past)))
         return self.norm_3(y + self.dropout(self.feed_forward(y)))
 
 
@@ -131,9 +155,9 @@ class Transformer(nn.Module):
                 nn.init.xavier_uniform_(parameter)
         nn.init.normal_(self.embedding.weight, std=config.d_model**-0.5)
 
-    def embed(self, ids: Tensor) -> Tensor:
-        """Token embedding · √d_model + positional encoding (§3.4, §3.5). [b, token] -> [b, token, d]"""
-        return self.embedding(ids) * math.sqrt(self.config.d_model) + self.positions[: ids.shape[1]]
+    def embed(self, ids: Tensor, start: int = 0) -> Tensor:
+        """Token embedding · √d_model + positional encoding from `start` on (§3.4, §3.5). [b, token] -> [b, token, d]"""
+        return self.embedding(ids) * math.sqrt(self.config.d_model) + self.positions[start : start + ids.shape[1]]
 
     def encode(self, source: Tensor) -> tuple[list[Tensor], Tensor]:
         """source: [b, s]. Returns hidden states (embedding first, [b, s, d] each) and the padding mask [b, 1, 1, s]."""
@@ -143,13 +167,19 @@ class Transformer(nn.Module):
             hidden.append(layer(hidden[-1], mask))
         return hidden, mask
 
-    def decode(self, target: Tensor, memory: Tensor, source_mask: Tensor) -> list[Tensor]:
-        """target: [b, t]; memory: [b, s, d]. Returns the hidden states, embedding first, [b, t, d] each."""
+    def decode(self, target: Tensor, memory: Tensor, source_mask: Tensor, past: Past | None = None) -> list[Tensor]:
+        """target: [b, t]; memory: [b, s, d]. Returns the hidden states, embedding first, [b, t, d] each.
+
+        With a `past`, only the tokens behind it are computed, and it grows by them.
+        """
+        seen = 0 if past is None else past.length
         # Padding stands at the end of a target, so the causal mask alone keeps every real token from seeing it.
-        causal = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).tril()
-        hidden = [self.dropout(self.embed(target))]
+        causal = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).tril()[seen:]
+        hidden = [self.dropout(self.embed(target[:, seen:], seen))]
         for layer in self.decoder:
-            hidden.append(layer(hidden[-1], memory, causal[None, None], source_mask))
+            hidden.append(layer(hidden[-1], memory, causal[None, None], source_mask, past))
+        if past is not None:
+            past.length = target.shape[1]
         return hidden
 
     def project(self, hidden: Tensor) -> Tensor:

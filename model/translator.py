@@ -17,10 +17,11 @@ from model.attention import Record, record, to_numpy
 from model.device import find_device
 from model.edits import Edits
 from model.errors import InputError
+from model.labels import readable
 from model.positions import Scheme, sinusoidal
 from model.reference import stock_run
 from model.trace import Attention, Check, Tokens, Trace
-from model.transformer import Config, Transformer
+from model.transformer import Config, Past, Transformer
 
 TOLERANCE = 1e-4  # float32, twelve sublayers deep; logits reach about 30
 
@@ -39,6 +40,7 @@ class Translator:
     def __init__(self, module: Transformer, tokenizer: Tokenizer, device: str) -> None:
         self.module = module.to(device).eval()
         self.tokenizer = tokenizer
+        self.tokenizer.encode_special_tokens = True  # who types "</s>" means these letters, not the end mark
         self.config = module.config
         self.max_tokens = module.config.max_tokens
         self.device = device
@@ -122,8 +124,11 @@ class Translator:
         hidden, mask = self.module.encode(source)
         target = torch.full((source.shape[0], 1), config.bos, device=source.device)
         ended = torch.zeros(source.shape[0], dtype=torch.bool, device=source.device)
+        past = Past()
         for _ in range(min(2 * source.shape[1] + 10, config.max_tokens - 1)):
-            logits = self.module.project(self.module.decode(target, hidden[-1], mask)[-1][:, -1])  # [batch, vocab]
+            logits = self.module.project(
+                self.module.decode(target, hidden[-1], mask, past)[-1][:, -1]
+            )  # [batch, vocab]
             logits[:, [config.pad, config.bos, config.unk]] = -torch.inf
             step = logits.argmax(-1).masked_fill(ended, config.pad)
             ended |= step == config.eos
@@ -220,15 +225,3 @@ def calmed(text: str) -> str:
         calm = re.sub(r"\bi\b", "I", text.lower())
         return re.sub(r"(?:^|[.!?]\s)\s*\w", lambda start: start[0].upper(), calm)
     return text
-
-
-def readable(raw: Sequence[str]) -> tuple[str, ...]:
-    """Tokens as people read them: no "▁" at a word's start, "·" before a piece that goes on inside a word."""
-    texts = []
-    for before, token in zip(["", *raw], raw, strict=False):
-        if token.startswith("▁"):
-            texts.append(token[1:] or "␣")
-        else:
-            inside = before[-1:].isalnum() and token[:1].isalnum()
-            texts.append(f"·{token}" if inside else token)
-    return tuple(texts)

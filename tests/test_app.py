@@ -88,7 +88,7 @@ def test_head_follows_from_page_to_page(app: AppTest) -> None:
 
 
 def test_forced_translation(app: AppTest) -> None:
-    app.button_group(key="whose").set_value("mine").run()
+    app.button_group(key="whose").set_value("forced").run()
     assert [w.value for w in app.warning] == [say("errors.target_empty")]
     app.text_input(key="target").set_value("L'auto rouge a freiné.").run()
     assert not app.warning
@@ -137,7 +137,18 @@ def test_blank_second_sentence_on_the_masks_page(app: AppTest) -> None:
     go_to(app, "masks")
     app.text_input(key="other").set_value(" ").run()
     assert not app.exception
-    assert [w.value for w in app.warning] == [say("errors.text_empty")]
+    assert [w.value for w in app.warning] == [say("errors.other_empty")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("typed", ["<pad>", "</s>", "-> http://x.y {} %{x}"])
+def test_marks_of_the_model_can_be_typed(app: AppTest, page: str, typed: str) -> None:
+    app.text_area(key="text").set_value(typed)
+    for kind in ("decoder", "cross"):
+        app.button_group(key="kind").set_value(kind)
+        go_to(app, page)
+        assert not app.exception
+        go_to(app, "heads")
 
 
 def test_sliders_to_their_ends(app: AppTest) -> None:

@@ -13,6 +13,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import PreTrainedTokenizerFast
 
 import model
+from model.catalog import ModelError
+from model.errors import InputError
 from model.huggingface import HuggingFace
 
 TEXT, TARGET = "the cat sat on the mat because the cat was tired", "le chat était assis"
@@ -194,16 +196,16 @@ def test_what_a_family_does_not_show_is_said(opened: dict[str, HuggingFace]) -> 
 
 @pytest.mark.parametrize("text", ["", "  \n"])
 def test_blank_text_is_refused(opened: dict[str, HuggingFace], text: str) -> None:
-    with pytest.raises(model.errors.InputError, match="empty"):
+    with pytest.raises(InputError, match="empty"):
         opened["bert"].trace(text)
 
 
 def test_too_long_text_is_refused_with_the_numbers(opened: dict[str, HuggingFace]) -> None:
-    with pytest.raises(model.errors.InputError, match="101 tokens; this model takes 48"):
+    with pytest.raises(InputError, match="101 tokens; this model takes 48"):
         opened["bert"].trace("the " * 100)
 
 
 def test_no_such_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    with pytest.raises(model.catalog.ModelNotFoundError, match="no-such"):
+    with pytest.raises(ModelError, match="no-such"):
         model.load(str(tmp_path / "no-such"))

@@ -26,6 +26,8 @@ class Fixed:
     def array(self, name: str) -> np.ndarray:
         if name == "allowed":
             return self.made[0] > 0
+        if name == "bias":
+            return np.zeros_like(self.made)
         return np.ones((len(self.made), self.made.shape[1], 1), np.float32)
 
     def scores(self, masked: bool = True) -> np.ndarray:

@@ -10,7 +10,9 @@ import torch
 
 import model
 from model.errors import InputError
-from model.translator import Translator, calmed, readable
+from model.labels import readable
+from model.transformer import Past
+from model.translator import Translator, calmed
 
 
 def test_trace_has_every_public_name_in_shape(lens: Translator) -> None:
@@ -139,6 +141,25 @@ def test_odd_input_is_traced(lens: Translator, text: str) -> None:
 
 def test_unknown_characters_are_named(lens: Translator) -> None:
     assert dict(lens.trace("I like 日本 😀").notes)["unknown"] == "日本 😀"
+
+
+@pytest.mark.parametrize("typed", ["<pad>", "</s>", "Hello </s> world <s>"])
+def test_typed_marks_are_letters(lens: Translator, typed: str) -> None:
+    """Only the end mark that the model needs is special; what somebody typed is not."""
+    tokens = lens.trace(typed).tokens["encoder"]
+    assert [text for text, special in zip(tokens.texts, tokens.special, strict=True) if special] == ["</s>"]
+
+
+def test_decoding_with_a_cache_is_decoding_without(lens: Translator) -> None:
+    source = torch.tensor([lens.tokenizer.encode("She gave him the book that he wanted.").ids])
+    past, target = Past(), torch.tensor([[1, 40, 50, 60, 70]])
+    with torch.no_grad():
+        hidden, mask = lens.module.encode(source)
+        whole = lens.module.decode(target, hidden[-1], mask)[-1]
+        for length in range(1, 6):
+            step = lens.module.decode(target[:, :length], hidden[-1], mask, past)[-1]
+            assert step.shape[1] == 1
+            torch.testing.assert_close(step[:, 0], whole[:, length - 1], atol=1e-5, rtol=1e-5)
 
 
 def test_longest_text_fits(lens: Translator) -> None:

@@ -64,7 +64,11 @@ def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | No
         alt=look,
         on_select=on_select or "ignore",
         selection_mode="points",
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]},
+        config={
+            "displaylogo": False,
+            "doubleClickDelay": 1,
+            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+        },
     )
     st.caption(look)
 
@@ -76,18 +80,21 @@ def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
         The position of the token, from 0.
     """
     places = range(len(tokens))
-    if st.session_state.get(key, start) not in places:
+    if key in st.session_state and st.session_state[key] not in places:
         del st.session_state[key]
     default = min(start, len(tokens) - 1)
     if len(tokens) > MANY:
-        chosen = st.selectbox(label, places, default, format_func=lambda i: f"{i} · {tokens.texts[i]}", key=key)
+        chosen = st.selectbox(
+            label, places, default, format_func=lambda i: f"{i} · {tokens.texts[i]}", key=key, persist_state="session"
+        )
     else:
         chosen = st.pills(
             label,
             places,
             default=default,
             required=True,
-            format_func=lambda i: f"{plain(tokens.texts[i])} :small[{i}]",
+            format_func=lambda i: f"{plain(tokens.texts[i])} :gray[:small[{i}]]",
             key=key,
+            persist_state="session",
         )
     return default if chosen is None else int(chosen)

@@ -23,7 +23,7 @@ def sinusoids(scheme: Scheme, palette: Palette) -> None:
     a, b, c = st.columns(3)
     d_model = a.slider(say("positions.d_model"), 4, max(512, own), own, 2, key="pe_d", bind="query-params")
     bases = [10, 100, 1_000, 10_000, 100_000, 1_000_000]
-    base = b.select_slider(say("positions.base"), bases, 10_000, key="pe_base", bind="query-params")
+    base = b.select_slider(say("positions.base"), bases, 10_000, "{:,}".format, key="pe_base", bind="query-params")
     length = c.slider(say("positions.length"), 8, 256, 64, 8, key="pe_length", bind="query-params")
     st.caption(say("positions.own" if (d_model, base) == (own, 10_000) else "positions.not_own", d_model=own))
     encoding = sinusoidal(length, d_model, base)
@@ -32,21 +32,25 @@ def sinusoids(scheme: Scheme, palette: Palette) -> None:
     if any(dimension >= d_model for dimension in st.session_state.get("pe_dims", [])):
         st.session_state.pe_dims = suggested
     dimensions = st.multiselect(say("positions.pick"), range(d_model), suggested, key="pe_dims", max_selections=8)
-    parts.draw(figures.waves(encoding, dimensions, palette), "waves", say("positions.waves_look"))
+    if dimensions:
+        parts.draw(figures.waves(encoding, dimensions, palette), "waves", say("positions.waves_look"))
+    else:
+        st.info(say("positions.pick_some"), icon=":material/info:")
     parts.draw(figures.table(encoding, palette, (-1, 1)), "pe_table", say("positions.table_look"))
     parts.draw(figures.similarity(encoding, palette), "pe_similarity", say("positions.similarity_look"))
 
     st.subheader(say("positions.rotation"), anchor=False)
     st.markdown(say("positions.rotation_why"))
+    encoding = sinusoidal(2 * length, d_model, base)  # room for every step from every start
     turns(encoding, frequencies(d_model, base), palette)
-    start, offset = st.session_state.pe_start, min(st.session_state.pe_offset, length - 1 - st.session_state.pe_start)
+    start, offset = st.session_state.pe_start, st.session_state.pe_offset
     error = abs(rotation(offset, d_model, base) @ encoding[start] - encoding[start + offset]).max()
     st.markdown(say("positions.rotated", offset=offset, start=start, error=f"{error:.1e}"))
 
 
 def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette) -> None:
     """One pair as a clock hand, with sliders. encoding: [position, 2 · pair]; speeds: radians per position, [pair]"""
-    length = len(encoding)
+    length = len(encoding) // 2
     a, b, c = st.columns(3)
     if st.session_state.get("pe_pair", 0) >= len(speeds):
         del st.session_state["pe_pair"]
@@ -56,7 +60,6 @@ def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette) -> None:
         del st.session_state["pe_start"]
     start = b.slider(say("positions.start"), 0, length - 2, min(3, length - 2), key="pe_start")
     offset = c.slider(say("positions.offset"), 1, length - 1, 1, key="pe_offset")
-    offset = min(offset, length - 1 - start)
     angle = offset * float(speeds[pair])
     circle = figures.circle(encoding, pair, start, offset, palette)
     parts.draw(circle, "circle", say("positions.circle_look"))
@@ -77,8 +80,8 @@ def rotary(scheme: Scheme, palette: Palette) -> None:
     """Wavelength of each pair, and a pair as a clock hand."""
     assert scheme.frequencies is not None
     parts.draw(figures.wavelengths(scheme.frequencies, palette), "wavelengths", say("positions.wavelengths_look"))
-    angle = np.arange(64)[:, None] * scheme.frequencies
-    hands = np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(64, -1)
+    angle = np.arange(128)[:, None] * scheme.frequencies
+    hands = np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(128, -1)
     turns(hands, scheme.frequencies, palette)
 
 

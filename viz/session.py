@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict, TypeVar
 
@@ -18,7 +18,7 @@ from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
 
 T = TypeVar("T")
-OWN, FORCED = "own", "mine"
+OWN, FORCED = "own", "forced"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
 _one_fetch = threading.Lock()
@@ -108,8 +108,7 @@ def sidebar() -> None:
 def _pick_target() -> None:
     st.segmented_control(
         say("sidebar.translation"),
-        [OWN, FORCED],
-        format_func=lambda choice: say(f"sidebar.{choice}"),
+        [OWN, FORCED],  # shown as they are: the link holds the words of the buttons, and must outlive a translation
         default=OWN,
         required=True,
         key="whose",
@@ -139,21 +138,25 @@ def lens() -> Lens:
         st.stop()
 
 
+def target() -> str | None:
+    """The output that the sidebar forces, or None for the model's own."""
+    forced = lens().is_pair and st.session_state.get("whose") == FORCED
+    return st.session_state.get("target", "") if forced else None
+
+
 def trace() -> Trace:
     """The run of what the sidebar holds; stops the page with a clear sentence where there is none."""
-    state = st.session_state
-    forced = lens().is_pair and state.get("whose") == FORCED
-    return batch((state.text,), (state.get("target", "") if forced else None,))[0]
+    return batch((st.session_state.text,), (target(),))[0]
 
 
-def batch(texts: tuple[str, ...], targets: tuple[str | None, ...]) -> tuple[Trace, ...]:
-    """Like `trace`, for several texts at once."""
+def batch(texts: tuple[str, ...], targets: tuple[str | None, ...], box: str = "text") -> tuple[Trace, ...]:
+    """Like `trace`, for several texts at once; `box` names where the one was typed that may be wrong."""
     lens()  # fetched and opened where its progress can be shown
     try:
         with st.spinner(say("sidebar.running"), show_time=True):
             return run(st.session_state.model, st.session_state.device, texts, targets, Edits())
     except InputError as error:
-        st.warning(say(f"errors.{error.reason}", **error.values), icon=":material/edit:")
+        st.warning(say(f"errors.{error.reason.replace('text', box)}", **error.values), icon=":material/edit:")
         st.stop()
 
 
@@ -165,8 +168,8 @@ def verified(trace: Trace) -> Check:
 
 def repeat_lines(trace: Trace) -> str:
     """The lines of Python that repeat a trace's check outside the app."""
-    state = st.session_state
-    forced = f", target={state.target!r}" if state.get("whose") == FORCED and lens().is_pair else ""
+    state, output = st.session_state, target()
+    forced = "" if output is None else f", target={output!r}"
     return (
         f"import model\n\nlens = model.load({state.model!r}, device={trace.device!r})\n"
         f"trace = lens.trace({trace.text!r}{forced})\nprint(trace.verify())"
@@ -193,7 +196,7 @@ def pick_head(trace: Trace) -> View:
     kind, layer, head = entry.opens_at if entry else (list(trace.attentions)[-1], 0, 0)
     columns = st.columns([3, 2, 4], gap="medium")
     with columns[0]:
-        attention = trace.attentions[_pick("kind", list(trace.attentions), kind, lambda i: say(f"kinds.{i}"))]
+        attention = trace.attentions[_pick("kind", list(trace.attentions), kind)]
     with columns[1]:
         layer = _pick("layer", range(attention.num_layers), layer)
     with columns[2]:
@@ -201,11 +204,11 @@ def pick_head(trace: Trace) -> View:
     return View(attention, layer, head)
 
 
-def _pick(key: str, options: Sequence[T], default: T, name: Callable[[T], str] = str) -> T:
+def _pick(key: str, options: Sequence[T], default: T) -> T:
     """A row of buttons, exactly one of them on, kept in the link."""
     if st.session_state.get(key, default) not in options:
         st.session_state[key] = default
     chosen = st.segmented_control(
-        say(f"pick.{key}"), options, format_func=name, default=default, required=True, key=key, bind="query-params"
+        say(f"pick.{key}"), options, default=default, required=True, key=key, bind="query-params"
     )
     return default if chosen is None else chosen

@@ -27,4 +27,7 @@ def say(key: str, /, **values: object) -> str:
 
 def plain(text: str) -> str:
     """Typed text made safe for Markdown: shown letter by letter, never interpreted."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>$:~&=\"'/@^])", r"\\\1", text).replace("\n", " ")
+    text = re.sub(r"\s+", " ", text).strip()
+    # Invisible joiners keep arrows, dashes and links from being made of what was typed.
+    text = re.sub(r"(?<=[-<>])(?=[-<>])|(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", "\u2060", text)
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>$:~&=\"'/@^])", r"\\\1", text)

@@ -15,8 +15,8 @@ def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: 
     allowed = np.flatnonzero(attention.mask(layer)[row])
     best = allowed[np.argsort(-weights[allowed], kind="stable")][:3]
     best = best[: max(int((weights[best] >= 0.005).sum()), 1)]
-    keys = [say("reading.key", key=plain(attention.key_tokens[k]), weight=f"{weights[k]:.0%}") for k in best]
-    query = plain(attention.query_tokens[row])
+    keys = [say("reading.key", key=plain(attention.keys.name(k)), weight=f"{weights[k]:.0%}") for k in best]
+    query = plain(attention.queries.name(row))
     sentence = say("reading.row", layer=layer, head=head, query=query, keys=", ".join(keys))
     if trace.predicted is None or attention.queries is not trace.tokens["decoder"]:
         return sentence
@@ -28,23 +28,37 @@ def hidden_specials(attention: Attention, layer: int, head: int) -> str:
     return say("reading.hidden", share=f"{special_mass(attention, layer, head):.0%}")
 
 
+def map_look(attention: Attention, specials: bool, row: int) -> str:
+    """What to look for in a head's map, as it is drawn."""
+    sums = say("heads.rows_sum" if specials else "heads.rows_sum_hidden")
+    boxed = say("heads.boxed") if specials or not attention.queries.special[row] else ""
+    return f"{sums} {say('heads.map_look')} {boxed}".strip()
+
+
 def forbidden(attention: Attention, layer: int) -> str:
-    """What a mask forbids, in words and cells."""
+    """What a mask forbids, in words and cells: padding, later tokens, and what lies outside a window."""
     allowed = attention.mask(layer)
-    cells, total = int((~allowed).sum()), allowed.size
-    if not cells:
-        return say("masks.forbids_nothing", total=total)
-    causal = allowed.shape[0] == allowed.shape[1] and not np.triu(allowed, 1).any()
-    return say("masks.forbids_later" if causal else "masks.forbids_padding", cells=cells, total=total)
+    padding = ~allowed & np.array([text == "<pad>" for text in attention.key_tokens])
+    later = ~allowed & ~padding & ~np.tri(*allowed.shape).astype(bool)
+    far = ~allowed & ~padding & ~later
+    cells = {"padding": int(padding.sum()), "later": int(later.sum()), "far": int(far.sum())}
+    reasons = [say(f"masks.forbids_{name}", cells=count) for name, count in cells.items() if count]
+    return say("masks.forbids", total=allowed.size, reasons="; ".join(reasons or [say("masks.forbids_nothing")]))
 
 
 def arithmetic(steps: HeadSteps, key: int) -> tuple[str, ...]:
     """One cell of a head worked out, a line a step, as LaTeX."""
     dim = len(steps.query)
-    terms = " + ".join(rf"({steps.query[i]:.3f} \times {steps.keys[key, i]:.3f})" for i in range(min(2, dim)))
-    dot = rf"q \cdot k = {terms} + \dots = {steps.dots[key]:.4f}"
-    divided = rf"\frac{{{steps.dots[key]:.4f}}}{{\sqrt{{{dim}}}}}"
-    scaled = rf"\frac{{q \cdot k}}{{\sqrt{{d_k}}}} = {divided} = {steps.scaled[key]:.4f}"
+    terms = [rf"({steps.query[i]:.3f} \times {steps.keys[key, i]:.3f})" for i in range(min(2, dim))]
+    lines = rf"{terms[0]} \\ &+ {terms[-1]} + \dots \\ &= {steps.dots[key]:.4f}"
+    dot = rf"\begin{{aligned}} q \cdot k &= {lines} \end{{aligned}}"
+    if abs(steps.scale - dim**-0.5) < 1e-6:
+        scaled = rf"\frac{{q \cdot k}}{{\sqrt{{d_k}}}} = \frac{{{steps.dots[key]:.4f}}}{{\sqrt{{{dim}}}}}"
+    else:  # some families scale their queries otherwise, T5 not at all
+        scaled = rf"{steps.scale:.4g} \times {steps.dots[key]:.4f}"
+    if steps.bias.any():
+        scaled += rf" + {steps.bias[key]:.4f}"
+    scaled += rf" = {steps.scaled[key]:.4f}"
     if not steps.allowed[key]:
         return dot, scaled, rf"{steps.scaled[key]:.4f} + (-\infty) = -\infty, \qquad e^{{-\infty}} = 0"
     # Shifted by the largest score, as the softmax is computed: e^90 would overflow on screen and in float32.

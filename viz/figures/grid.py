@@ -45,6 +45,8 @@ def grid(
     limits: tuple[float, float] | None = None,
     tickformat: str | None = None,
     highlight: int | None = None,
+    row_names: Sequence[str] | None = None,
+    column_names: Sequence[str] | None = None,
 ) -> go.Figure:
     """A heat map, first row on top; NaN cells stay blank.
 
@@ -54,6 +56,7 @@ def grid(
         hover: Plotly hover template; %{y} and %{x} are the full labels, %{z} the value.
         scale, limits: colours and the values at their ends; None for the sequential scale, 0 to the largest value.
         highlight: a row to draw a box around.
+        row_names, column_names: fuller labels for the hover text; the labels themselves where there are none.
 
     Raises:
         ValueError: the labels do not fit the array.
@@ -86,9 +89,10 @@ def grid(
     bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
     hidden = {"showticklabels": False, "tickmode": "array", **bare}
     names = {
-        "x": [escape(label) for label in columns],
-        "y": [escape(label) for label in rows],
+        "x": [escape(label) for label in column_names or columns],
+        "y": [escape(label) for label in row_names or rows],
     }
+    tall = {"size": 13 if len(rows) <= 24 else 11}
     small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
     figure.update_layout(
         xaxis={
@@ -99,7 +103,7 @@ def grid(
             **ticks(columns),
             **bare,
         },
-        yaxis={"range": down, "title": row_title, "tickfont": small, **ticks(rows), **bare},
+        yaxis={"range": down, "title": row_title, "tickfont": tall, **ticks(rows), **bare},
         xaxis2={
             "overlaying": "x",
             "matches": "x",

@@ -33,6 +33,8 @@ def head_heatmap(
         weights[np.ix_(queries, keys)],
         rows=[attention.query_tokens[i] for i in queries],
         columns=[attention.key_tokens[i] for i in keys],
+        row_names=[attention.queries.name(i) for i in queries],
+        column_names=[attention.keys.name(i) for i in keys],
         title=say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer=layer, head=head),
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
@@ -68,8 +70,8 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
                     "heads.thumbnail",
                     layer=layer,
                     head=head,
-                    query=escape(attention.query_tokens[q]),
-                    key=escape(attention.key_tokens[k]),
+                    query=escape(attention.queries.name(int(q))),
+                    key=escape(attention.keys.name(int(k))),
                     weight=f"{weights[head, q, k]:.0%}",
                     entropy=f"{entropy_bits(weights[head]).mean():.1f}",
                 )
@@ -180,7 +182,9 @@ def token_lines(
     for x, anchor, side in ((-0.02, "right", "asks_short"), (1.02, "left", "asked_short")):
         figure.add_annotation(
             x=x,
-            y=-0.5,
+            y=1,
+            yref="paper",
+            yanchor="bottom",
             text=say(f"heads.{side}"),
             showarrow=False,
             xanchor=anchor,
@@ -188,7 +192,8 @@ def token_lines(
         )
     figure.update_layout(
         xaxis={"visible": False, "range": [-0.45, 1.45], "fixedrange": True},
-        yaxis={"visible": False, "range": [tall + 0.3, -1.0], "fixedrange": True},
+        yaxis={"visible": False, "range": [tall + 0.3, -0.3], "fixedrange": True},
+        margin={"t": 72},
     )
     return figure
 

@@ -33,7 +33,7 @@ if not specials:
 left, right = st.columns([3, 2])
 with left:
     heatmap = head_heatmap(attention, layer, head, palette, specials=specials, row=row)
-    parts.draw(heatmap, "heatmap", say("heads.map_look"))
+    parts.draw(heatmap, "heatmap", words.map_look(attention, specials, row))
     parts.badge(trace, "heads")
 with right:
     parts.draw(

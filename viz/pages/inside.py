@@ -10,6 +10,7 @@ from viz.text import say
 parts.heading("inside")
 st.latex(r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{QK^\top}{\sqrt{d_k}} + M\right)V")
 trace = session.trace()
+parts.sentence(trace)
 view = session.pick_head(trace)
 attention = view.attention
 parts.needs_vectors(attention)
@@ -18,7 +19,9 @@ palette = session.palette()
 row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
 steps = head_steps(attention, view.layer, view.head, row)
 strongest = int(steps.weights.argmax())
-key = parts.pick_token(attention.keys, say("inside.pick_key"), f"key_{attention.kind}", start=strongest)
+key = parts.pick_token(
+    attention.keys, say("inside.pick_key"), f"key_{attention.kind}_{view.layer}_{view.head}_{row}", start=strongest
+)
 keys = attention.key_tokens
 asking, asked = [attention.query_tokens[row]], [keys[key]]
 

@@ -13,7 +13,6 @@ stacks = list(trace.hidden_states)
 stack = st.segmented_control(
     say("layers.stack"),
     stacks,
-    format_func=lambda stack: say(f"layers.{stack}"),
     default=stacks[0],
     required=True,
     key="stack",

@@ -8,6 +8,7 @@ from viz.text import say
 
 parts.heading("masks")
 trace = session.trace()
+parts.sentence(trace)
 view = session.pick_head(trace)
 attention, layer, head = view.attention, view.layer, view.head
 palette = session.palette()
@@ -27,7 +28,7 @@ if attention.has_vectors:
 st.subheader(say("masks.batch"), anchor=False)
 st.markdown(say("masks.batch_why"))
 other = st.text_input(say("masks.other"), say("masks.other_default"), key="other", bind="query-params")
-pair = session.batch((st.session_state.text, other), (None, None))
+pair = session.batch((st.session_state.text, other), (session.target(), None), box="other")
 for column, one, number in zip(st.columns(2), pair, (1, 2), strict=True):
     with column:
         st.markdown(parts.plain(one.text))
