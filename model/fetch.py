@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from model.catalog import CATALOG, Entry, Hub, ModelError, Progress, Wheel
 
 # Weights as safetensors, or as a pickle that is read with weights_only; never code.
-WANTED = ["*.json", "*.txt", "*.model", "*.safetensors"]
+WANTED = ["*.json", "*.txt", "*.model", "*.spm", "*.safetensors"]
 UNWANTED = ["onnx/*", "openvino/*", "*/*"]
 
 
@@ -42,8 +42,12 @@ def here(name: str) -> Path | None:
     if hub is None or (entry is None and Path(name).is_absolute()):
         return None
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(hub.repository, "config.json", revision=hub.revision)
+    try:
+        found = try_to_load_from_cache(hub.repository, "config.json", revision=hub.revision)
+    except HFValidationError:  # not even the shape of a hub name
+        return None
     if not isinstance(found, str):
         return None
     folder = Path(found).parent
@@ -94,7 +98,7 @@ def from_hub(hub: Hub, progress: Progress) -> Path:
         ModelError: no network, no such repository, or one that asks for a login.
     """
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
     progress(0.0, f"asking the hub for {hub.repository}")
     try:
@@ -109,7 +113,7 @@ def from_hub(hub: Hub, progress: Progress) -> Path:
             "gated",
             f"{hub.repository} asks for a login and its licence to be accepted on the hub. Do that, then set HF_TOKEN.",
         ) from error
-    except RepositoryNotFoundError as error:
+    except (RepositoryNotFoundError, HFValidationError) as error:
         raise ModelError(
             "unknown", f"The hub has no model {hub.repository!r}. Check the spelling: owner/name."
         ) from error

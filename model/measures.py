@@ -49,6 +49,27 @@ def role_scores(attention: Attention, layer: int) -> dict[str, Array]:
     return scores
 
 
+def induction_scores(attention: Attention, layer: int) -> Array:
+    """How much of each head's attention goes to the token that followed the same token last time (Olsson et al. 2022).
+
+    Mean over the queries whose token has stood there before.
+
+    Returns:
+        float64 [head]; NaN where no token repeats.
+    """
+    tokens = attention.query_tokens
+    last: dict[str, int] = {}
+    places = []
+    for place, token in enumerate(tokens):
+        if token in last and last[token] + 1 < place:
+            places.append((place, last[token] + 1))
+        last[token] = place
+    if not places:
+        return np.full(attention.num_heads, np.nan)
+    asking, asked = np.array(places).T
+    return attention.weights(layer).astype(np.float64)[:, asking, asked].mean(axis=-1)
+
+
 @dataclass(frozen=True, eq=False)
 class HeadSteps:
     """The formula for one query of one head, step by step, with the run's own numbers.

@@ -159,7 +159,7 @@ def test_positions_draw_the_encoding() -> None:
     # Similarity depends on distance alone: every curve has the same value one step away.
     one_step = [curve.y[list(curve.x).index(1)] for curve in curves[:-1]]
     np.testing.assert_allclose(one_step, one_step[0], atol=1e-6)
-    hands = positions.circle(encoding, 2, 3, 4, LIGHT).data
+    hands = positions.circle(encoding, 2, 3, 4, LIGHT, "").data
     assert (hands[2].x[1], hands[2].y[1]) == (encoding[7, 5], encoding[7, 4])
 
 

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from model.measures import cosine_to_first, entropy_bits, head_steps, paths, role_scores, special_mass
+from model.measures import (
+    cosine_to_first,
+    entropy_bits,
+    head_steps,
+    induction_scores,
+    paths,
+    role_scores,
+    special_mass,
+)
 from model.trace import Attention, Check, Tokens
 from model.translator import Translator
 
@@ -54,6 +62,22 @@ def test_roles_find_the_planted_pattern_and_nothing_in_a_uniform_head() -> None:
     for role, head in (("previous", 0), ("same", 1), ("next", 2)):
         assert scores[role][head] == 1
         assert scores[role][3] == pytest.approx(1 / size)
+
+
+def test_induction_finds_the_planted_head_and_nothing_in_the_others() -> None:
+    planted = np.tril(np.full((6, 6), 1e-9)) + np.eye(6)
+    for query, key in ((3, 1), (4, 2), (5, 3)):
+        planted[query] = 0
+        planted[query, key] = 1
+    tokens = Tokens(("a", "b", "c", "a", "b", "c"), (False,) * 6)
+    heads = np.stack([planted, np.eye(6), np.tril(np.ones((6, 6))) / np.arange(1, 7)[:, None]]).astype(np.float32)
+    attention = Attention("decoder", tokens, tokens, 3, 1, (Fixed(heads),))
+    scores = induction_scores(attention, 0)
+    assert scores[0] == 1
+    assert scores[1] == 0
+    assert scores[2] < 0.3
+    fresh = Tokens(tuple("abcdef"), (False,) * 6)
+    assert np.isnan(induction_scores(Attention("decoder", fresh, fresh, 3, 1, (Fixed(heads),)), 0)).all()
 
 
 def test_special_tokens_do_not_ask_but_their_share_is_counted() -> None:

@@ -22,7 +22,8 @@ def heading(page: str) -> None:
 def sentence(trace: Trace) -> None:
     """What was read, what came out, where it ran, and what the reader should know about it."""
     with st.container(border=True):
-        st.markdown(say("parts.sentence", text=plain(trace.text), output=plain(trace.output or "–")))
+        text = {"text": plain(trace.text), "output": plain(trace.output or "")}
+        st.markdown(say("parts.read_and_said" if trace.output else "parts.read", **text))
         st.caption(say("parts.ran", device=trace.device, count=len(next(iter(trace.tokens.values())))))
     for note, detail in trace.notes:
         st.info(say(f"notes.{note}", detail=plain(detail)), icon=":material/info:")

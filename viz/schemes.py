@@ -42,14 +42,20 @@ def sinusoids(scheme: Scheme, palette: Palette) -> None:
     st.subheader(say("positions.rotation"), anchor=False)
     st.markdown(say("positions.rotation_why"))
     encoding = sinusoidal(2 * length, d_model, base)  # room for every step from every start
-    turns(encoding, frequencies(d_model, base), palette)
+    turns(encoding, frequencies(d_model, base), palette, "positions.circle_title")
     start, offset = st.session_state.pe_start, st.session_state.pe_offset
     error = abs(rotation(offset, d_model, base) @ encoding[start] - encoding[start + offset]).max()
     st.markdown(say("positions.rotated", offset=offset, start=start, error=f"{error:.1e}"))
 
 
-def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette) -> None:
-    """One pair as a clock hand, with sliders. encoding: [position, 2 · pair]; speeds: radians per position, [pair]"""
+def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette, title: str) -> None:
+    """One pair as a clock hand, with sliders.
+
+    Args:
+        encoding: sine and cosine of each pair in turn. [position, 2 · pair]
+        speeds: radians per position. [pair]
+        title: id of the figure's title.
+    """
     length = len(encoding) // 2
     a, b, c = st.columns(3)
     if st.session_state.get("pe_pair", 0) >= len(speeds):
@@ -61,7 +67,9 @@ def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette) -> None:
     start = b.slider(say("positions.start"), 0, length - 2, min(3, length - 2), key="pe_start")
     offset = c.slider(say("positions.offset"), 1, length - 1, 1, key="pe_offset")
     angle = offset * float(speeds[pair])
-    circle = figures.circle(encoding, pair, start, offset, palette)
+    circle = figures.circle(
+        encoding, pair, start, offset, palette, say(title, pair=pair, sine=2 * pair, cosine=2 * pair + 1)
+    )
     parts.draw(circle, "circle", say("positions.circle_look"))
     st.markdown(say("positions.turned", pair=pair, offset=offset, radians=f"{angle:.4f}"))
 
@@ -82,7 +90,7 @@ def rotary(scheme: Scheme, palette: Palette) -> None:
     parts.draw(figures.wavelengths(scheme.frequencies, palette), "wavelengths", say("positions.wavelengths_look"))
     angle = np.arange(128)[:, None] * scheme.frequencies
     hands = np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(128, -1)
-    turns(hands, scheme.frequencies, palette)
+    turns(hands, scheme.frequencies, palette, "positions.rotary_title")
 
 
 def bias(scheme: Scheme, palette: Palette) -> None:

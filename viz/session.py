@@ -25,9 +25,10 @@ _one_fetch = threading.Lock()
 
 
 class Example(TypedDict):
-    """A sentence worth trying, and why."""
+    """A sentence worth trying, the families of models it is for, and why."""
 
     text: str
+    families: list[str]
     why: str
 
 
@@ -87,9 +88,12 @@ def sidebar() -> None:
         if entry:
             facts = {"name": entry.name, "family": entry.family, "licence": entry.licence, "good_for": entry.good_for}
             st.caption(say("sidebar.facts", **facts))
+        fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
+        if state.get("example") not in fitting:
+            state.example = None
         st.selectbox(
             say("sidebar.example"),
-            range(len(examples())),
+            fitting,
             index=None,
             format_func=lambda i: examples()[i]["text"],
             placeholder=say("sidebar.example_placeholder"),
@@ -97,9 +101,9 @@ def sidebar() -> None:
             on_change=_take_example,
         )
         st.text_area(say("sidebar.text"), key="text", help=say("sidebar.text_help"), height=90, bind="query-params")
-        for example in examples():
-            if example["text"] == state.text:
-                st.caption(example["why"])
+        for i in fitting:
+            if entry and examples()[i]["text"] == state.text:
+                st.caption(examples()[i]["why"])
         if entry is None or entry.family == "encoder-decoder":
             _pick_target()
         st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
@@ -209,6 +213,6 @@ def _pick(key: str, options: Sequence[T], default: T) -> T:
     if st.session_state.get(key, default) not in options:
         st.session_state[key] = default
     chosen = st.segmented_control(
-        say(f"pick.{key}"), options, default=default, required=True, key=key, bind="query-params"
+        say(f"pick.{key}"), options, wrap=True, default=default, required=True, key=key, bind="query-params"
     )
     return default if chosen is None else chosen

@@ -127,10 +127,10 @@ def similarity(encoding: np.ndarray, palette: Palette) -> go.Figure:
     return figure
 
 
-def circle(encoding: np.ndarray, pair: int, start: int, offset: int, palette: Palette) -> go.Figure:
+def circle(encoding: np.ndarray, pair: int, start: int, offset: int, palette: Palette, title: str) -> go.Figure:
     """One sine-cosine pair as a clock hand: going `offset` positions on turns it by the same angle from anywhere."""
     points = encoding[:, [2 * pair + 1, 2 * pair]]  # cosine to the right, sine up
-    figure = frame(say("positions.circle_title", pair=pair, sine=2 * pair, cosine=2 * pair + 1), palette, height=420)
+    figure = frame(title, palette, height=420)
     figure.add_scatter(
         x=points[:, 0].astype(np.float32),
         y=points[:, 1].astype(np.float32),
