@@ -9,7 +9,10 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from model import transformer
+from model.catalog import CATALOG, Entry
 from model.translator import Translator
+from tests.test_families import OUTSIDE, TEXT, build
 from viz.text import say
 
 APP = Path(__file__).parent.parent / "app.py"
@@ -149,6 +152,42 @@ def test_marks_of_the_model_can_be_typed(app: AppTest, page: str, typed: str) ->
         go_to(app, page)
         assert not app.exception
         go_to(app, "heads")
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "mistral", "t5", "bart", "xlnet", "bloom"])
+def test_every_page_opens_for_every_kind_of_model(
+    family: str, tmp_path: Path, app: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(family, tmp_path)
+    entry = Entry(family, "", 0, "", "", ("encoder", 0, 0), folder=tmp_path)
+    monkeypatch.setitem(CATALOG, "made", entry)
+    app.run()
+    app.text_area(key="text").set_value(TEXT)
+    app.selectbox(key="model").set_value("made").run()
+    for page in PAGES:
+        go_to(app, page)
+        assert not app.exception, page
+        assert not app.error, page
+        assert not app.warning, page
+        if page == "heads":
+            assert "Checked" in badge(app)
+        if family in OUTSIDE and page in ("heads", "inside"):
+            assert any("family" in info.value for info in app.info)
+
+
+def badge(app: AppTest) -> str:
+    """What the page's badge says."""
+    return next(block.proto.popover.label for block in app.get("popover"))
+
+
+def test_the_badge_turns_red_when_the_model_is_broken(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ":green[" in badge(app)
+    right = transformer.attention
+    # An attention that forgets to divide by √d_k: maps that look fine, and are wrong.
+    monkeypatch.setattr(transformer, "attention", lambda *args, **kwargs: right(*args, **kwargs, scale=1.0))
+    app.text_area(key="text").set_value("This run is broken.").run()
+    assert ":red[" in badge(app)
+    assert not app.exception
 
 
 def test_sliders_to_their_ends(app: AppTest) -> None:

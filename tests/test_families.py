@@ -75,24 +75,27 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
+def build(family: str, folder: Path) -> None:
+    """Save a small random model of a family, with its tokenizer, to a folder."""
+    module, config, sizes, _ = FAMILIES[family]
+    pieces = tokenizer()
+    torch.manual_seed(3)
+    made = getattr(transformers, module)(getattr(transformers, config)(vocab_size=len(pieces), **(SPECIAL | sizes)))
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(3)  # attention of fresh weights is nearly uniform; mistakes would drown in that
+    made.save_pretrained(folder)
+    pieces.save_pretrained(folder)
+
+
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, HuggingFace]:
     """Opens each family once, through the public door."""
 
     class Cache(dict[str, HuggingFace]):
         def __missing__(self, family: str) -> HuggingFace:
-            module, config, sizes, _ = FAMILIES[family]
             folder = tmp_path_factory.mktemp(family)
-            pieces = tokenizer()
-            torch.manual_seed(3)
-            made = getattr(transformers, module)(
-                getattr(transformers, config)(vocab_size=len(pieces), **(SPECIAL | sizes))
-            )
-            with torch.no_grad():
-                for parameter in made.parameters():
-                    parameter.mul_(3)  # attention of fresh weights is nearly uniform; mistakes would drown in that
-            made.save_pretrained(folder)
-            pieces.save_pretrained(folder)
+            build(family, folder)
             self[family] = lens = model.load(str(folder), device="cpu")
             assert isinstance(lens, HuggingFace)
             return lens

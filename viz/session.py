@@ -210,6 +210,7 @@ def pick_head(trace: Trace) -> View:
 
 def _pick(key: str, options: Sequence[T], default: T) -> T:
     """A row of buttons, exactly one of them on, kept in the link."""
+    default = default if default in options else options[0]
     if st.session_state.get(key, default) not in options:
         st.session_state[key] = default
     chosen = st.segmented_control(
