@@ -75,7 +75,7 @@ class Translator:
     ) -> tuple[Trace, ...]:
         """Run several sentences as one padded batch; the shorter ones' traces show their "<pad>" tokens."""
         config = self.config
-        encoded = [self._encode(calmed(text), "text") for text in texts]
+        encoded = [self._encode(prepared(text), "text") for text in texts]
         source = self._pad([[*line.ids, config.eos] for line in encoded])
         forced = [target if target is None else self._encode(target, "target").ids for target in targets]
         free = self.greedy(source) if None in targets else []
@@ -139,7 +139,7 @@ class Translator:
 
     def translate(self, texts: Sequence[str]) -> list[str]:
         """Greedy translations of several texts, as one batch."""
-        source = self._pad([[*self._encode(calmed(text), "text").ids, self.config.eos] for text in texts])
+        source = self._pad([[*self._encode(prepared(text), "text").ids, self.config.eos] for text in texts])
         return [self.tokenizer.decode(ids) for ids in self.greedy(source)]
 
     def _encode(self, text: str, which: str) -> Encoding:
@@ -188,8 +188,9 @@ class Translator:
     def _notes(self, text: str, encoding: Encoding) -> tuple[tuple[str, str], ...]:
         calm = calmed(text)
         notes = [("calmed", calm)] if calm != text else []
+        read = prepared(text)
         unknown = [
-            calm[slice(*span)] for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk
+            read[slice(*span)] for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk
         ]
         if unknown:
             notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
@@ -212,6 +213,14 @@ class Translator:
             tolerance=TOLERANCE,
             how="torch.nn.Transformer with the same weights, run on the same tokens",
         )
+
+
+def prepared(text: str) -> str:
+    """A text as the tokenizer gets it: calmed, and with room behind an opening quote or bracket.
+
+    A word right behind a quote would be cut into pieces, because only what follows a space counts as a word's start.
+    """
+    return re.sub(r"(?<!\w)([\"'(\[\u2018\u201c\u201e\u00ab])(?=\w)", r"\1 ", calmed(text))
 
 
 def calmed(text: str) -> str:

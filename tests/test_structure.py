@@ -59,7 +59,7 @@ def test_no_random_numbers_are_drawn_in_the_app() -> None:
 
 def test_pages_are_short_and_files_stay_readable() -> None:
     for file in files("viz/pages"):
-        assert len(file.read_text(encoding="utf-8").splitlines()) <= 75, file
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 60, file
     for file in [*files("model"), *files("viz")]:
         assert len(file.read_text(encoding="utf-8").splitlines()) <= 300, file
 

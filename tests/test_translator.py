@@ -175,6 +175,15 @@ def test_case_quotes_and_spaces_do_not_derail(lens: Translator) -> None:
     assert lens.trace("I know the USA.").notes == ()
 
 
+def test_a_word_in_quotes_stays_whole(lens: Translator) -> None:
+    for quoted in ('He is "happy".', "He is \u201chappy\u201d.", "He is 'happy'.", "He is (happy)."):
+        trace = lens.trace(quoted)
+        assert "happy" in trace.tokens["encoder"].texts
+        assert "heureux" in str(trace.output)
+        assert not trace.notes
+    assert lens.trace("Don't!").tokens["encoder"].texts == ("Don't", "!", "</s>")
+
+
 def test_calmed() -> None:
     assert calmed("WHERE AM I? I AM LOST.") == "Where am I? I am lost."
     assert calmed("NASA called.") == "NASA called."
