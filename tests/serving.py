@@ -60,7 +60,7 @@ def settle(page: Page) -> None:
 
 if __name__ == "__main__":
     with serve() as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 1240})
+        page = browser.new_page(viewport={"width": 1280, "height": 1700})
         page.goto(address)
         page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=60_000)
         settle(page)
