@@ -23,6 +23,7 @@ from model.reference import stock_run
 from model.trace import Attention, Check, Tokens, Trace
 from model.transformer import Config, Past, Transformer
 
+LONG = 60  # next to no training sentence has more tokens
 TOLERANCE = 1e-4  # float32, twelve sublayers deep; logits reach about 30
 
 
@@ -192,6 +193,8 @@ class Translator:
         unknown = [
             read[slice(*span)] for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk
         ]
+        if len(encoding.ids) > LONG:
+            notes.append(("long", str(len(encoding.ids))))
         if unknown:
             notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
         return tuple(notes)
