@@ -197,14 +197,15 @@ def load(name: str, device: str = "auto", progress: Progress | None = None) -> L
         progress: is told how far a download is.
 
     Raises:
-        ModelError: there is no such model, it cannot be reached, or it is no transformer.
+        ModelError: there is no such model, it cannot be reached, it does not fit into memory, or it is no transformer.
         ValueError: no such device.
     """
     # Imported here: the pages' frame can show before PyTorch is there, and transformers only where it is needed.
     from model.device import find_device
-    from model.fetch import find
+    from model.fetch import check_memory, find
 
     folder = find(name, progress or (lambda share, what: None))
+    check_memory(name, folder)
     if "model_type" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
         from model.translator import Translator
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import socket
@@ -15,6 +16,8 @@ import urllib.parse
 import urllib.request
 import zipfile
 from pathlib import Path, PurePosixPath
+
+import psutil
 
 from model.catalog import CATALOG, Entry, Hub, ModelError, Progress, Wheel
 
@@ -52,6 +55,32 @@ def here(name: str) -> Path | None:
         return None
     folder = Path(found).parent
     return folder if [*folder.glob("*.safetensors"), *folder.glob("*.bin")] else None
+
+
+def needed_memory(folder: Path) -> int:
+    """Bytes that a model takes in float32, from the sizes and number formats of its weight files."""
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as head:
+            header = json.loads(head.read(int.from_bytes(head.read(8), "little")))
+        shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+        total += sum(4 * math.prod(shape) for shape in shapes)
+    return total or sum(file.stat().st_size for file in folder.glob("*.bin"))
+
+
+def check_memory(name: str, folder: Path) -> None:
+    """Refuse a model that cannot fit, before anything of it is loaded.
+
+    Raises:
+        ModelError: it needs more memory than is free.
+    """
+    needed, free = needed_memory(folder), psutil.virtual_memory().available
+    if needed > 0.9 * free:
+        raise ModelError(
+            "memory",
+            f"{name} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free. Close something or pick "
+            f"a smaller model.",
+        )
 
 
 def find(name: str, progress: Progress) -> Path:

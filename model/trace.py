@@ -45,14 +45,19 @@ class Tokens:
     Attributes:
         texts: the label of each token; may repeat.
         special: True for tokens that nobody typed, such as "</s>".
+        inside: True for pieces that go on inside a word; their label begins with "·". Empty where there are none.
     """
 
     texts: tuple[str, ...]
     special: tuple[bool, ...]
+    inside: tuple[bool, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.texts) != len(self.special):
-            raise ValueError(f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones")
+        if len(self.texts) != len(self.special) or len(self.inside) not in (0, len(self.texts)):
+            raise ValueError(
+                f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones "
+                f"and {len(self.inside)} for pieces inside words"
+            )
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -65,7 +70,8 @@ class Tokens:
     def padded(self, length: int) -> Tokens:
         """The same tokens with "<pad>" behind them, up to a length."""
         more = length - len(self)
-        return Tokens((*self.texts, *["<pad>"] * more), (*self.special, *[True] * more))
+        inside = (*self.inside, *[False] * more) if self.inside else ()
+        return Tokens((*self.texts, *["<pad>"] * more), (*self.special, *[True] * more), inside)
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,7 +165,7 @@ class Translator:
     def _tokens(self, ids: Tensor) -> Tokens:
         raw = [str(self.tokenizer.id_to_token(i)) for i in ids.tolist()]
         special = {self.config.pad, self.config.bos, self.config.eos}
-        return Tokens(readable(raw), tuple(i in special for i in ids.tolist()))
+        return readable(raw, [i in special for i in ids.tolist()])
 
     def _attentions(self, kept: Record, row: int, source: Tokens, target: Tokens) -> dict[str, Attention]:
         config = self.config

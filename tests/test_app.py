@@ -90,6 +90,14 @@ def test_head_follows_from_page_to_page(app: AppTest) -> None:
     assert app.button_group(key="head").value == 6
 
 
+def test_merged_words_have_a_map_of_their_own(app: AppTest) -> None:
+    app.text_area(key="text").set_value("He was unbelievably tired.").run()
+    before = heat(app)["z"]
+    app.toggle(key="words").set_value(True).run()
+    assert not app.exception
+    assert heat(app)["z"] != before
+
+
 def test_forced_translation(app: AppTest) -> None:
     app.button_group(key="whose").set_value("forced").run()
     assert [w.value for w in app.warning] == [say("errors.target_empty")]

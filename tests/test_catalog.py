@@ -88,6 +88,15 @@ def test_a_folder_without_a_transformer_is_said(tmp_path: Path) -> None:
     assert caught.value.reason == "not_transformer"
 
 
+def test_a_model_that_cannot_fit_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fetch.needed_memory(Path("assets/en-fr")) == 4 * 7_577_600
+    fetch.check_memory("en-fr", Path("assets/en-fr"))
+    monkeypatch.setattr(fetch, "needed_memory", lambda folder: 10**15)
+    with pytest.raises(ModelError, match=r"en-fr needs 1000000.0 GB of memory and \d+.\d GB are free") as caught:
+        model.load("en-fr")
+    assert caught.value.reason == "memory"
+
+
 def fetched(name: str) -> str:
     """The name, if the model was fetched on this machine; the tests themselves never reach for a network."""
     if not (fetch.store() / name / "config.json").is_file():

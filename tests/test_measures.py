@@ -18,6 +18,7 @@ from model.measures import (
 )
 from model.trace import Attention, Check, Tokens
 from model.translator import Translator
+from model.words import merge_words
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,23 @@ def test_induction_finds_the_planted_head_and_nothing_in_the_others() -> None:
     assert scores[2] < 0.3
     fresh = Tokens(tuple("abcdef"), (False,) * 6)
     assert np.isnan(induction_scores(Attention("decoder", fresh, fresh, 3, 1, (Fixed(heads),)), 0)).all()
+
+
+def test_words_take_the_sum_of_their_pieces_and_ask_with_the_mean() -> None:
+    weights = np.array([[0.1, 0.2, 0.3, 0.4], [0.0, 0.5, 0.5, 0.0], [0.2, 0.2, 0.2, 0.4], [0.25, 0.25, 0.25, 0.25]])
+    tokens = Tokens(("a", "un", "·do", "."), (False,) * 4, (False, False, True, False))
+    attention = Attention("encoder", tokens, tokens, 1, 1, (Fixed(weights[None].astype(np.float32)),))
+    merged = merge_words(attention)
+    assert merged.query_tokens == ("a", "undo", ".")
+    assert not merged.has_vectors
+    expected = [[0.1, 0.5, 0.4], [0.1, 0.7, 0.2], [0.25, 0.5, 0.25]]
+    np.testing.assert_allclose(merged.weights(0)[0], expected, atol=1e-6)
+    assert merged.mask(0).all()
+    whole = Tokens(("a", "b"), (False,) * 2)
+    np.testing.assert_array_equal(
+        merge_words(Attention("encoder", whole, whole, 1, 1, (Fixed(np.full((1, 2, 2), 0.5, np.float32)),))).weights(0),
+        np.full((1, 2, 2), 0.5, np.float32),
+    )
 
 
 def test_special_tokens_do_not_ask_but_their_share_is_counted() -> None:

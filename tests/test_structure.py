@@ -16,6 +16,7 @@ RULES = {
     "model/trace.py": {"torch", "transformers"},
     "model/measures.py": {"torch", "transformers"},
     "model/positions.py": {"torch", "transformers"},
+    "model/words.py": {"torch", "transformers"},
     "viz/figures": {"streamlit", "torch", "transformers"},
     "viz/tables.py": {"streamlit", "torch", "transformers"},
     "viz/pages": {"torch", "transformers", "plotly"},

@@ -192,7 +192,7 @@ def test_calmed() -> None:
 
 def test_readable_tokens() -> None:
     raw = ["▁l'", "hôtel", "▁un", "believ", "able", ".", "▁", "2", "0"]
-    assert readable(raw) == ("l'", "hôtel", "un", "·believ", "·able", ".", "␣", "2", "·0")
+    assert readable(raw, [False] * 9).texts == ("l'", "hôtel", "un", "·believ", "·able", ".", "␣", "2", "·0")
 
 
 def test_unknown_model_and_device_are_named() -> None:

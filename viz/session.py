@@ -86,7 +86,13 @@ def sidebar() -> None:
         )
         entry = CATALOG.get(state.model)
         if entry:
-            facts = {"name": entry.name, "family": entry.family, "licence": entry.licence, "good_for": entry.good_for}
+            facts = {
+                "name": entry.name,
+                "family": entry.family,
+                "licence": entry.licence,
+                "good_for": entry.good_for,
+                "size": entry.size,
+            }
             st.caption(say("sidebar.facts", **facts))
         fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
         if state.get("example") not in fitting:

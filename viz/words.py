@@ -18,7 +18,7 @@ def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: 
     keys = [say("reading.key", key=plain(attention.keys.name(k)), weight=f"{weights[k]:.0%}") for k in best]
     query = plain(attention.queries.name(row))
     sentence = say("reading.row", layer=layer, head=head, query=query, keys=", ".join(keys))
-    if trace.predicted is None or attention.queries is not trace.tokens["decoder"]:
+    if trace.predicted is None or attention.queries is not trace.tokens["decoder"]:  # merged words choose nothing
         return sentence
     return f"{sentence} {say('reading.next', query=query, next=plain(trace.predicted[row]))}"
 

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from model.words import merge_words
 from viz import parts, session, tables, words
 from viz.figures.heads import head_heatmap, head_mosaic, token_lines
 from viz.text import say
@@ -19,6 +20,8 @@ trace = session.trace()
 parts.sentence(trace)
 view = session.pick_head(trace)
 attention, layer, head = view.attention, view.layer, view.head
+if st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind="query-params"):
+    attention = merge_words(attention)
 palette = session.palette()
 
 mosaic = head_mosaic(attention, palette, selected=(layer, head))

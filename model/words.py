@@ -1,0 +1,73 @@
+"""Attention between words instead of pieces of words (NumPy only)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.trace import Array, Attention, Recorded, Tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Merged:
+    """One layer between words: to a word the sum over its pieces, from a word their mean (Clark et al. 2019).
+
+    Attributes:
+        layer: between pieces; queries, keys: the pieces of each word.
+    """
+
+    layer: Recorded
+    queries: tuple[tuple[int, ...], ...]
+    keys: tuple[tuple[int, ...], ...]
+    scale: float = float("nan")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (self.layer.shape[0], len(self.queries), len(self.keys), 0)
+
+    def weights(self) -> Array:
+        to_words = np.add.reduceat(self.layer.weights(), [word[0] for word in self.keys], axis=2)
+        sums = np.add.reduceat(to_words, [word[0] for word in self.queries], axis=1)
+        return sums / np.array([len(word) for word in self.queries], np.float32)[:, None]
+
+    def array(self, name: str) -> Array:
+        if name != "allowed":
+            raise ValueError(f"Words have no {name} of their own: each of their pieces has.")
+        allowed = self.layer.array("allowed")
+        return np.array([[allowed[np.ix_(q, k)].any() for k in self.keys] for q in self.queries])
+
+    def scores(self, masked: bool = True) -> Array:
+        raise ValueError("Words have no scores of their own: each of their pieces has.")
+
+
+def words_of(tokens: Tokens) -> tuple[tuple[int, ...], ...]:
+    """The places of each word's pieces, in order."""
+    words: list[list[int]] = []
+    for place in range(len(tokens)):
+        if words and tokens.inside and tokens.inside[place]:
+            words[-1].append(place)
+        else:
+            words.append([place])
+    return tuple(tuple(word) for word in words)
+
+
+def merge_words(attention: Attention) -> Attention:
+    """The same attention between words instead of pieces; weights only."""
+    queries, keys = words_of(attention.queries), words_of(attention.keys)
+
+    def joined(tokens: Tokens, words: tuple[tuple[int, ...], ...]) -> Tokens:
+        texts = [
+            "".join(tokens.texts[i].removeprefix("·") if i != word[0] else tokens.texts[i] for i in word)
+            for word in words
+        ]
+        return Tokens(tuple(texts), tuple(tokens.special[word[0]] for word in words))
+
+    return Attention(
+        attention.kind,
+        joined(attention.queries, queries),
+        joined(attention.keys, keys),
+        attention.num_heads,
+        0,
+        tuple(Merged(layer, queries, keys) for layer in attention.layers),
+    )
