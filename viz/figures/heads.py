@@ -174,7 +174,9 @@ def token_lines(
             figure.add_annotation(
                 x=x,
                 y=place,
-                text=f"<b>{escape(shorten(tokens[position]))}</b>" if bold else escape(shorten(tokens[position])),
+                text=f"<b>{escape(shorten(tokens[position], 12))}</b>"
+                if bold
+                else escape(shorten(tokens[position], 12)),
                 showarrow=False,
                 xanchor=anchor,
                 font={"size": size, "color": palette.second if bold else palette.text},
@@ -191,7 +193,7 @@ def token_lines(
             font={"size": 12, "color": palette.forbidden},
         )
     figure.update_layout(
-        xaxis={"visible": False, "range": [-0.45, 1.45], "fixedrange": True},
+        xaxis={"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
         yaxis={"visible": False, "range": [tall + 0.3, -0.3], "fixedrange": True},
         margin={"t": 72},
     )
