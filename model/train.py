@@ -1,10 +1,13 @@
 """The recipe that made the bundled English-French weights.
 
-    python -m model.train PAIRS.tsv --epochs 20 --out runs/en-fr
+    python -m model.train PAIRS.tsv --out runs/en-fr
 
 PAIRS.tsv: English, tab, French, one pair a line. The run is seeded, keeps a checkpoint after each epoch and goes on
 from it when started again. The learning rate warms up, stays, and falls to zero over the last `--cooldown` epochs, so
 a finished run can be prolonged: start it again from an earlier checkpoint with more epochs.
+
+On Linux, MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_ set to a few GB keep glibc from handing memory
+back after every step; a step on two cores took 1.0 s with them and 1.6 s without.
 """
 
 from __future__ import annotations
@@ -170,8 +173,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/en-fr"))
-    parser.add_argument("--epochs", type=int, default=18)
-    parser.add_argument("--cooldown", type=float, default=5, help="epochs over which the rate falls to zero")
+    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--cooldown", type=float, default=8, help="epochs over which the rate falls to zero")
     parser.add_argument("--tokens", type=int, default=4096, help="tokens in a batch, both sides and padding counted")
     parser.add_argument("--peak", type=float, default=1e-3)
     parser.add_argument("--warmup", type=int, default=2000)
