@@ -6,8 +6,8 @@ PAIRS.tsv: English, tab, French, one pair a line. The run is seeded, keeps a che
 from it when started again. The learning rate warms up, stays, and falls to zero over the last `--cooldown` epochs, so
 a finished run can be prolonged: start it again from an earlier checkpoint with more epochs.
 
-On Linux, MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_ set to a few GB keep glibc from handing memory
-back after every step; a step on two cores took 1.0 s with them and 1.6 s without.
+On Linux, MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_ and MALLOC_TOP_PAD_ set to a few GB keep glibc from handing
+memory back after every step; a step on two cores took 1.0 s with them and 1.6 s without.
 """
 
 from __future__ import annotations
