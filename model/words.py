@@ -27,18 +27,23 @@ class Merged:
         return (self.layer.shape[0], len(self.queries), len(self.keys), 0)
 
     def weights(self) -> Array:
-        to_words = np.add.reduceat(self.layer.weights(), [word[0] for word in self.keys], axis=2)
-        sums = np.add.reduceat(to_words, [word[0] for word in self.queries], axis=1)
-        return sums / np.array([len(word) for word in self.queries], np.float32)[:, None]
+        return (
+            self._joined(np.add, self.layer.weights())
+            / np.array([len(word) for word in self.queries], np.float32)[:, None]
+        )
 
     def array(self, name: str) -> Array:
         if name != "allowed":
             raise ValueError(f"Words have no {name} of their own: each of their pieces has.")
-        allowed = self.layer.array("allowed")
-        return np.array([[allowed[np.ix_(q, k)].any() for k in self.keys] for q in self.queries])
+        return self._joined(np.logical_or, self.layer.array("allowed"))
 
     def scores(self, masked: bool = True) -> Array:
         raise ValueError("Words have no scores of their own: each of their pieces has.")
+
+    def _joined(self, operation: np.ufunc, cells: Array) -> Array:
+        """[..., query piece, key piece] -> [..., query word, key word]"""
+        to_words = operation.reduceat(cells, [word[0] for word in self.keys], axis=-1)
+        return operation.reduceat(to_words, [word[0] for word in self.queries], axis=-2)
 
 
 def words_of(tokens: Tokens) -> tuple[tuple[int, ...], ...]:

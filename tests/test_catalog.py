@@ -81,8 +81,9 @@ def test_an_unknown_name_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.reason == "unknown"
 
 
-def test_a_folder_without_a_transformer_is_said(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "no-such-type"}')
+@pytest.mark.parametrize("config", ['{"model_type": "no-such-type"}', '{"colour": "red"}', "no json", "[]"])
+def test_a_folder_without_a_transformer_is_said(tmp_path: Path, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
     with pytest.raises(ModelError, match="cannot be opened as a transformer") as caught:
         model.load(str(tmp_path))
     assert caught.value.reason == "not_transformer"

@@ -31,15 +31,15 @@ def sentence(trace: Trace) -> None:
 
 def badge(trace: Trace, key: str) -> None:
     """Whether this run's numbers equal the stock implementation's; a click shows how that was checked."""
-    check = session.verified(trace)
+    check = trace.verify()
     colour, icon = ("green", "verified") if check.ok else ("red", "error")
     largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
     label = say("badge.ok" if check.ok else "badge.bad", error=f"{largest:.0e}")
     with st.popover(f":{colour}[:material/{icon}: {label}]", key=f"badge_{key}"):
         st.markdown(say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}"))
-        for name, limit in (("weight", check.tolerance), ("row_sum", check.tolerance), ("logit", check.tolerance)):
+        for name in ("weight", "row_sum", "logit"):
             error = getattr(check, f"max_{name}_error")
-            st.markdown(say(f"badge.{name}", error=f"{error:.1e}", sign=_sign(error <= limit)))
+            st.markdown(say(f"badge.{name}", error=f"{error:.1e}", sign=_sign(error <= check.tolerance)))
         st.markdown(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=_sign(check.leaked_mass == 0)))
         st.markdown(say("badge.repeat"))
         st.code(session.repeat_lines(trace), language="python")

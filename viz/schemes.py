@@ -42,19 +42,21 @@ def sinusoids(scheme: Scheme, palette: Palette) -> None:
     st.subheader(say("positions.rotation"), anchor=False)
     st.markdown(say("positions.rotation_why"))
     encoding = sinusoidal(2 * length, d_model, base)  # room for every step from every start
-    turns(encoding, frequencies(d_model, base), palette, "positions.circle_title")
-    start, offset = st.session_state.pe_start, st.session_state.pe_offset
+    start, offset = turns(encoding, frequencies(d_model, base), palette, "positions.circle_title")
     error = abs(rotation(offset, d_model, base) @ encoding[start] - encoding[start + offset]).max()
     st.markdown(say("positions.rotated", offset=offset, start=start, error=f"{error:.1e}"))
 
 
-def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette, title: str) -> None:
+def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette, title: str) -> tuple[int, int]:
     """One pair as a clock hand, with sliders.
 
     Args:
         encoding: sine and cosine of each pair in turn. [position, 2 · pair]
         speeds: radians per position. [pair]
         title: id of the figure's title.
+
+    Returns:
+        Where the hand starts and how many positions it moves on.
     """
     length = len(encoding) // 2
     a, b, c = st.columns(3)
@@ -72,6 +74,7 @@ def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette, title: str
     )
     parts.draw(circle, "circle", say("positions.circle_look"))
     st.markdown(say("positions.turned", pair=pair, offset=offset, radians=f"{angle:.4f}"))
+    return start, offset
 
 
 def learned(scheme: Scheme, palette: Palette) -> None:

@@ -13,7 +13,7 @@ import streamlit as st
 from model.catalog import ASSETS, CATALOG, Entry, ModelError, devices, load
 from model.edits import Edits
 from model.errors import InputError
-from model.trace import Attention, Check, Lens, Trace
+from model.trace import Attention, Lens, Trace
 from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
 
@@ -45,12 +45,12 @@ def open_model(name: str, device: str) -> Lens:
     return load(name, device)
 
 
-def fetched(name: str) -> bool:
-    """Bring a model's files here, with progress on the page; at once true where they are."""
+def fetch(name: str) -> None:
+    """Bring a model's files here, with progress on the page; nothing to do where they are."""
     from model.fetch import find, here
 
     if here(name):
-        return True
+        return
     with st.status(say("sidebar.fetching", name=plain(name)), expanded=True):
         bar = st.progress(0.0)
 
@@ -59,7 +59,6 @@ def fetched(name: str) -> bool:
 
         with _one_fetch:
             find(name, show)
-    return True
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
@@ -84,7 +83,7 @@ def sidebar() -> None:
             accept_new_options=True,
             bind="query-params",
         )
-        entry = CATALOG.get(state.model)
+        entry = CATALOG.get(chosen())
         if entry:
             facts = {
                 "name": entry.name,
@@ -135,11 +134,16 @@ def _take_example() -> None:
         st.session_state.whose = OWN
 
 
+def chosen() -> str:
+    """The model's name as the sidebar holds it; the first one where the box was cleared."""
+    return st.session_state.model or next(iter(CATALOG))
+
+
 def lens() -> Lens:
     """The model chosen in the sidebar; stops the page with a clear sentence where it cannot be opened."""
-    name, device = st.session_state.model or next(iter(CATALOG)), st.session_state.device
+    name, device = chosen(), st.session_state.device
     try:
-        fetched(name)
+        fetch(name)
         with st.spinner(say("sidebar.opening")):
             return open_model(name, device)
     except ModelError as error:
@@ -164,24 +168,18 @@ def batch(texts: tuple[str, ...], targets: tuple[str | None, ...], box: str = "t
     lens()  # fetched and opened where its progress can be shown
     try:
         with st.spinner(say("sidebar.running"), show_time=True):
-            return run(st.session_state.model, st.session_state.device, texts, targets, Edits())
+            return run(chosen(), st.session_state.device, texts, targets, Edits())
     except InputError as error:
         st.warning(say(f"errors.{error.reason.replace('text', box)}", **error.values), icon=":material/edit:")
         st.stop()
 
 
-def verified(trace: Trace) -> Check:
-    """The comparison of a trace with the stock implementation; made once, however often it is asked for."""
-    with _one_pass:
-        return trace.verify()
-
-
 def repeat_lines(trace: Trace) -> str:
     """The lines of Python that repeat a trace's check outside the app."""
-    state, output = st.session_state, target()
+    output = target()
     forced = "" if output is None else f", target={output!r}"
     return (
-        f"import model\n\nlens = model.load({state.model!r}, device={trace.device!r})\n"
+        f"import model\n\nlens = model.load({chosen()!r}, device={trace.device!r})\n"
         f"trace = lens.trace({trace.text!r}{forced})\nprint(trace.verify())"
     )
 
@@ -202,7 +200,7 @@ class View:
 
 def pick_head(trace: Trace) -> View:
     """Widgets for kind, layer and head; the choice follows from page to page and into the link."""
-    entry: Entry | None = CATALOG.get(st.session_state.model)
+    entry: Entry | None = CATALOG.get(chosen())
     kind, layer, head = entry.opens_at if entry else (list(trace.attentions)[-1], 0, 0)
     columns = st.columns([3, 2, 4], gap="medium")
     with columns[0]:

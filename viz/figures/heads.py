@@ -48,7 +48,7 @@ def head_heatmap(
 
 
 def masked(attention: Attention, layer: int, values: np.ndarray) -> np.ndarray:
-    """Values with NaN where the mask forbids. [query, key]"""
+    """Values with NaN where the mask forbids. [..., query, key]"""
     return np.where(attention.mask(layer), values, np.nan)
 
 
@@ -60,8 +60,9 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
     cells = []
     for layer in range(layers):
         weights = attention.weights(layer)
+        cut = masked(attention, layer, weights)
         for head in range(heads):
-            thumbnail = paint(resize(masked(attention, layer, weights[head]), THUMB), palette.sequential)
+            thumbnail = paint(resize(cut[head], THUMB), palette.sequential)
             top, left = layer * step + GAP // 2, head * step + GAP // 2
             picture[top : top + THUMB, left : left + THUMB] = thumbnail
             q, k = np.unravel_index(weights[head].argmax(), weights[head].shape)
