@@ -9,15 +9,17 @@ call also leaves its query, key, value and mask behind, and the weights are comp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from model.editing import Plan, current
 
 Array = np.ndarray
 
@@ -35,6 +37,7 @@ class Call:
     allowed: Tensor  # bool [query, key], True where a query may look
     bias: Tensor | None  # [head or 1, query, key], added to the scaled scores (T5's relative positions, ALiBi)
     scale: float  # usually 1 / √head_dim
+    forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> weights that an edit gave it
 
     def scores_tensor(self, masked: bool = True) -> Tensor:
         """What the softmax is given: Q Kᵀ · scale + bias, -inf where the mask forbids. [head, query, key]"""
@@ -44,7 +47,10 @@ class Call:
 
     def weights_tensor(self) -> Tensor:
         """Attention weights; each row sums to 1, or is 0 where nothing may be looked at. [head, query, key]"""
-        return self.scores_tensor().softmax(dim=-1).masked_fill(~self.allowed.any(dim=-1, keepdim=True), 0.0)
+        weights = self.scores_tensor().softmax(dim=-1).masked_fill(~self.allowed.any(dim=-1, keepdim=True), 0.0)
+        for head, given in self.forced.items():
+            weights[head] = given
+        return weights
 
     def scores(self, masked: bool = True) -> Array:
         return to_numpy(self.scores_tensor(masked))
@@ -76,18 +82,25 @@ class Batch:
     causal: bool
     bias: Tensor | None
     scale: float
+    forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> [batch or 1, query, key]
 
     def row(self, row: int) -> Call:
         """The part of one sentence."""
+        count = self.query.shape[0]
+        bias = None if self.bias is None else self.bias.expand(count, *self.bias.shape[1:])[row]
+        forced = {head: given.expand(count, *given.shape[1:])[row] for head, given in self.forced.items()}
+        allowed = self.allowed[row, 0]
+        return Call(self.query[row], self.key[row], self.value[row], allowed, bias, self.scale, forced)
+
+    @property
+    def allowed(self) -> Tensor:
+        """Where a query may look, mask and causality together. bool [batch, 1, query, key]"""
         shape = (self.query.shape[0], 1, self.query.shape[-2], self.key.shape[-2])
         if self.mask is not None:
             allowed = self.mask.expand(shape)
         else:
             allowed = torch.ones(shape, dtype=torch.bool, device=self.query.device)
-        if self.causal:
-            allowed = allowed.tril()
-        bias = None if self.bias is None else self.bias.expand(shape[0], *self.bias.shape[1:])[row]
-        return Call(self.query[row], self.key[row], self.value[row], allowed[row, 0], bias, self.scale)
+        return allowed.tril() if self.causal else allowed
 
 
 @dataclass
@@ -144,18 +157,50 @@ def attention(
         [batch, head, query, head_dim]
     """
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    call = Batch(query, key, value, mask, causal, bias, scale)
+    plan = current()
+    if plan is not None:
+        call = _edited(call, plan, kind, layer)
     kept = _record.get()
     if kept is not None:
-        kept.calls[kind, layer] = Batch(query, key, value, mask, causal, bias, scale)
-    added = mask
-    if (causal and mask is not None) or bias is not None:
-        added = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device)
-        added = added.tril() if causal else added
-        added = added if mask is None else added & mask
-        added = added if bias is None else torch.where(added, bias.to(query.dtype), -math.inf)
+        kept.calls[kind, layer] = call
+    mixed = _mix(call)
+    return mixed if plan is None else _edited_output(mixed, call, plan, kind, layer)
+
+
+def _mix(call: Batch) -> Tensor:
+    added = call.mask
+    if (call.causal and added is not None) or call.bias is not None:
+        added = call.allowed
+        added = added if call.bias is None else torch.where(added, call.bias.to(call.query.dtype), -math.inf)
     return F.scaled_dot_product_attention(
-        query, key, value, attn_mask=added, scale=scale, is_causal=causal and added is None
+        call.query, call.key, call.value, attn_mask=added, scale=call.scale, is_causal=call.causal and added is None
     )
+
+
+def _edited(call: Batch, plan: Plan, kind: str, layer: int) -> Batch:
+    """The call with what an edit changes before the softmax, and the weights it forces."""
+    own = call.allowed
+    allowed = plan.allowed(kind, layer, own)
+    if allowed is not own:
+        call = replace(call, mask=allowed, causal=False)
+    sharpness = plan.sharpness(kind)
+    if sharpness != 1:
+        bias = None if call.bias is None else call.bias * sharpness
+        call = replace(call, scale=call.scale * sharpness, bias=bias)
+    return replace(call, forced=plan.forced(kind, layer, call.query.shape[1], allowed, call.key.shape[-2]))
+
+
+def _edited_output(mixed: Tensor, call: Batch, plan: Plan, kind: str, layer: int) -> Tensor:
+    """The heads' outputs with forced weights and scaled heads; all others stay as they are, bit for bit."""
+    factors = plan.factors(kind, layer, mixed.shape[1])
+    if call.forced or factors is not None:
+        mixed = mixed.clone()
+    for head, given in call.forced.items():
+        mixed[:, head] = given.to(mixed.dtype) @ call.value[:, head]
+    if factors is not None:
+        mixed *= torch.tensor(factors, dtype=mixed.dtype, device=mixed.device)[:, :, None, None]
+    return mixed
 
 
 def keep_activation(kind: str, layer: int, neurons: Tensor) -> None:

@@ -6,33 +6,31 @@ the interface run with their own eager attention, which gives weights but neithe
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForCausalLM,
-    AutoModelForMaskedLM,
-    AutoModelForSeq2SeqLM,
-    AutoTokenizer,
-)
+from torch import Tensor
 
 from model.attention import Record, record, to_numpy
+from model.decoding import Decoded, Decoding, decode
 from model.device import find_device
-from model.edits import Edits
+from model.editing import Plan, editing, plan_for
+from model.edits import Edits, Head
 from model.errors import check_length
+from model.hooks import last_block, substituting, watch_positions
 from model.interface import IMPLEMENTATION, Observed, counting
 from model.labels import labelled
+from model.opening import read_model
 from model.positions import Scheme
 from model.schemes import scheme
-from model.trace import Attention, Check, Recorded, Tokens, Trace
+from model.stepping import next_scores
+from model.stock import stock_attentions, verify
+from model.trace import Attention, Recorded, Target, Tokens, Trace
 
 NEW_TOKENS = 20  # how far a decoder-only model continues the text
 
@@ -42,7 +40,11 @@ class HuggingFace:
 
     Attributes:
         sees_inside: False where the family does not use the attention interface, so q, k and v stay unseen.
+        single: what a single stack is, "encoder" or "decoder", as its mask says.
+        heads: attention kind -> (layers, heads); empty where the family lets nothing be changed.
     """
+
+    heads: Mapping[str, tuple[int, int]]
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
         self.module = module.to(device).eval()
@@ -52,134 +54,154 @@ class HuggingFace:
         self.is_pair = bool(self.config.is_encoder_decoder)
         limits = (getattr(self.config, name, None) for name in ("max_position_embeddings", "n_positions"))
         self.max_tokens = min([n for n in limits if isinstance(n, int) and n > 0] + [tokenizer.model_max_length, 2048])
-        self.sees_inside = self._try_interface()
+        self.single = "encoder"
+        self._try_interface()
+        self.can_move_positions = watch_positions(self.module)
+        self.last_block = last_block(self.module.get_decoder() if self.is_pair else self.module)
 
     @classmethod
     def open(cls, name: str | Path, device: str = "auto") -> HuggingFace:
         """Open a hub name or a folder. No code that comes with the weights is run; pickles load weights only."""
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-        architecture = (getattr(config, "architectures", None) or [""])[0]
-        if config.is_encoder_decoder:
-            opener: Any = AutoModelForSeq2SeqLM
-        else:
-            offers = (AutoModelForCausalLM, AutoModelForMaskedLM)
-            known = (auto for auto in offers if architecture in _architectures(auto))
-            opener = next(known, AutoModel)
-        module = opener.from_pretrained(
-            name, config=config, trust_remote_code=False, weights_only=True, dtype=torch.float32
-        )
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        module, tokenizer = read_model(name)
         return cls(module, tokenizer, find_device(device))
 
-    def trace(self, text: str, target: str | None = None, edits: Edits | None = None) -> Trace:
+    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
         """Run the model on a text and keep what every layer computed.
 
         Args:
             text: what the encoder reads, or a decoder-only model's prompt.
-            target: encoder-decoder: the output to force; decoder-only: more text, read after the prompt.
+            target: encoder-decoder: the output to force, as text or as ids; decoder-only: what follows the prompt.
             edits: changes to the pass; None and `Edits()` change nothing.
 
         Raises:
-            InputError: a text is blank or too long.
+            InputError: a text is blank or too long, or an edit cannot be applied.
         """
         return self.trace_batch([text], [target], edits)[0]
 
     def trace_batch(
-        self, texts: Sequence[str], targets: Sequence[str | None], edits: Edits | None = None
+        self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
         """Run several texts as one padded batch; the shorter ones' traces show their "<pad>" tokens."""
-        whole = [text if self.is_pair else text + (target or "") for text, target in zip(texts, targets, strict=True)]
-        read = [self._encode(text, "text") for text in whole]
-        source, real = self._pad([ids for ids, _ in read])
-        inputs = {"input_ids": source, "attention_mask": real}
-        stacks = {"encoder": [tokens for _, tokens in read]}
-        outputs: list[str | None] = [None] * len(texts)
-        if self.is_pair:
-            made = [
-                self._generate(ids) if target is None else self._target(target)
-                for (ids, _), target in zip(read, targets, strict=True)
-            ]
-            inputs["decoder_input_ids"], _ = self._pad(made)
-            stacks["decoder"] = [labelled(self.tokenizer, ids) for ids in made]
-            outputs = [self.tokenizer.decode(ids, skip_special_tokens=True) for ids in made]
-        with torch.inference_mode(), record() as kept:
-            result = self._run(self.module, inputs, eager=not self.sees_inside)
+        plan = plan_for(self, edits)
+        inputs, read = self._inputs(texts, targets, plan)
+        with torch.inference_mode(), editing(plan), record() as kept:
+            result = self.run(self.module, inputs, eager=not self.sees_inside)
         layers = self._layers(result, kept, len(texts))
-        if list(layers) == ["decoder"]:
-            stacks = {"decoder": stacks["encoder"]}
+        stacks = ("encoder", "decoder") if self.is_pair else (self.single,)
         logits: Tensor | None = getattr(result, "logits", None)
-        if list(stacks) == ["decoder"] and logits is not None:
-            outputs = [
-                None if target is not None else self.tokenizer.decode(self._generate(ids), skip_special_tokens=True)
-                for (ids, _), target in zip(read, targets, strict=True)
-            ]
-        longest = {"encoder": source.shape[1], "decoder": inputs.get("decoder_input_ids", source).shape[1]}
-        names = {stack: f"{stack}_hidden_states" if self.is_pair else "hidden_states" for stack in stacks}
         predicts = logits if "decoder" in stacks else None
         traces = []
-        for row, text in enumerate(texts):
-            lengths = {stack: len(sides[row]) for stack, sides in stacks.items()}
-            tokens = {stack: sides[row].padded(longest[stack]) for stack, sides in stacks.items()}
+        for row, (text, target, ids) in enumerate(zip(texts, targets, read, strict=True)):
+            lengths = {stack: len(ids[stack][0]) for stack in stacks}
+            longest = {stack: max(len(one[stack][0]) for one in read) for stack in stacks}
+            tokens = {stack: ids[stack][1].padded(longest[stack]) for stack in stacks}
             attentions = {kind: self._attention(kind, rows[row], tokens) for kind, rows in layers.items()}
+            output: str | None = None
+            if self.is_pair:
+                output = self.tokenizer.decode(ids["decoder"][0], skip_special_tokens=True)
+            elif predicts is not None and target is None:
+                written = self._decode(ids["decoder"][0], Decoding(longest=NEW_TOKENS), plan)
+                output = self.tokenizer.decode(written.ids, skip_special_tokens=True)
             trace = Trace(
                 text=text,
                 attentions=attentions,
                 hidden_states={
-                    stack: to_numpy(torch.stack([layer[row] for layer in result[name]]))
-                    for stack, name in names.items()
+                    stack: to_numpy(
+                        torch.stack(
+                            [
+                                layer[row]
+                                for layer in result[f"{stack}_hidden_states" if self.is_pair else "hidden_states"]
+                            ]
+                        )
+                    )
+                    for stack in stacks
                 },
                 neurons={},
                 tokens=tokens,
-                predicted=None
-                if predicts is None
-                else labelled(self.tokenizer, predicts[row].argmax(-1).tolist()).texts,
+                ids={stack: tuple(ids[stack][0]) for stack in stacks},
+                given=1 if self.is_pair else ids["given"][0] if predicts is not None else 0,
+                predicted=None if predicts is None else self.labels(predicts[row].argmax(-1).tolist()),
                 logits=None if logits is None else to_numpy(logits[row]),
-                output=outputs[row],
+                output=output,
                 notes=() if self.sees_inside else (("weights_only", type(self.module).__name__),),
                 device=self.device,
-                check=partial(self._verify, inputs, attentions, logits, row, lengths),
+                edits=edits or Edits(),
+                check=partial(verify, self, inputs, attentions, logits, row, lengths, plan),
             )
             traces.append(trace)
         return tuple(traces)
+
+    def _inputs(
+        self, texts: Sequence[str], targets: Sequence[Target], plan: Plan | None
+    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+        """What the module is fed, and for each text: stack -> (ids, labels), and how many tokens were given."""
+        read: list[dict[str, Any]] = []
+        for text, target in zip(texts, targets, strict=True):
+            if self.is_pair:
+                source = self._encode(text, "text")
+                made = self._target(source[0], target, plan)
+                read.append({"encoder": source, "decoder": (made, labelled(self.tokenizer, made))})
+                continue
+            given = len(self._encode(text, "text")[0]) if target else 0
+            ids, tokens = self._encode(text + (target if isinstance(target, str) else ""), "text")
+            if target and not isinstance(target, str):
+                more = labelled(self.tokenizer, target)
+                ids = [*ids, *target]
+                tokens = Tokens((*tokens.texts, *more.texts), (*tokens.special, *more.special))
+            read.append({self.single: (ids, tokens), "given": (given or len(ids),)})
+        first, real = self._pad([one["encoder" if self.is_pair else self.single][0] for one in read])
+        inputs = {"input_ids": first, "attention_mask": real}
+        if self.is_pair:
+            inputs["decoder_input_ids"], _ = self._pad([one["decoder"][0] for one in read])
+        return inputs, read
 
     def positions(self) -> Scheme:
         """How this model is told where its tokens stand."""
         return scheme(self.module)
 
-    def _run(self, module: Any, inputs: dict[str, Tensor], eager: bool) -> Any:
-        with counting(module.get_encoder() if self.is_pair else None):
+    def run(self, module: Any, inputs: dict[str, Tensor], eager: bool) -> Any:
+        """One pass of a module that has this model's shape, all states kept."""
+        with counting(module.get_encoder() if self.is_pair else None, self.single):
             return module(
                 **inputs, output_hidden_states=True, output_attentions=eager, use_cache=False, return_dict=True
             )
 
-    def _try_interface(self) -> bool:
-        """Switch to our attention function; False, and back to the library's own, where the family ignores it."""
+    def _try_interface(self) -> None:
+        """Switch to our attention function, or back to the library's own where the family ignores it."""
         self.module.set_attn_implementation(IMPLEMENTATION)
         ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
         inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_pair else {})
+        kept = Record()
         try:
             with torch.inference_mode(), record() as kept:
-                self._run(self.module, inputs, eager=False)
+                self.run(self.module, inputs, eager=False)
         except NotImplementedError:  # an attention with extras that the formula does not have
             kept = Record()
-        if kept.calls:
-            return True
-        self.module.set_attn_implementation("eager")
-        return False
+        self.sees_inside = bool(kept.calls)
+        result = None
+        if not self.sees_inside:
+            self.module.set_attn_implementation("eager")
+            with torch.inference_mode():
+                result = self.run(self.module, inputs, eager=True)
+        layers = self._layers(result, kept, 1)
+        # A single stack in which nobody looks ahead is a decoder, as its masks say.
+        ahead = (np.triu(one.array("allowed"), 1).any() for one in layers.get("encoder", [[]])[0])
+        if not self.is_pair and not any(ahead):
+            self.single = "decoder"
+            layers = {"decoder": layers["encoder"]}
+        found = {kind: (len(rows[0]), rows[0][0].shape[0]) for kind, rows in layers.items()}
+        self.heads = found if self.sees_inside else {}
 
     def _layers(self, result: Any, kept: Record, rows: int) -> dict[str, list[list[Recorded]]]:
-        """Kind -> sentence -> layer; a stack in which nobody looks ahead is a decoder, as its masks say."""
+        """Kind -> sentence -> layer."""
         found: dict[str, list[list[Recorded]]] = {}
         if self.sees_inside:
             for kind, layer in sorted(kept.calls):
                 for row in range(rows):
                     found.setdefault(kind, [[] for _ in range(rows)])[row].append(kept.call(kind, layer, row))
         else:
-            for kind, layers in self._stock_attentions(result).items():
+            for kind, layers in stock_attentions(result, self.single if not self.is_pair else None).items():
                 found[kind] = [[Observed(to_numpy(layer[row])) for layer in layers] for row in range(rows)]
-        alone = found["encoder"]
-        if not self.is_pair and not any(np.triu(one.array("allowed"), 1).any() for layers in alone for one in layers):
-            return {"decoder": alone}
         return {kind: found[kind] for kind in ("encoder", "decoder", "cross") if kind in found}
 
     def _attention(self, kind: str, layers: list[Recorded], tokens: dict[str, Tokens]) -> Attention:
@@ -187,69 +209,65 @@ class HuggingFace:
         asked = tokens["decoder" if kind == "decoder" else "encoder"]
         return Attention(kind, asking, asked, layers[0].shape[0], layers[0].shape[3], tuple(layers))
 
-    def _stock_attentions(self, result: Any) -> dict[str, Sequence[Tensor]]:
-        names = {"encoder": "encoder_attentions", "decoder": "decoder_attentions", "cross": "cross_attentions"}
-        names = names if self.is_pair else {"encoder": "attentions"}
-        found = {kind: getattr(result, name) for kind, name in names.items()}
-        if any(weights is None or any(layer is None for layer in weights) for weights in found.values()):
-            raise ValueError(f"{type(self.module).__name__} does not give its attention weights.")
-        return found
+    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded:
+        """Write the output of a text, or its continuation, in a chosen way."""
+        ids, _ = self._encode(text, "text")
+        return self._decode(ids, how, plan_for(self, edits))
 
-    def _verify(
-        self,
-        inputs: dict[str, Tensor],
-        attentions: dict[str, Attention],
-        logits: Tensor | None,
-        row: int,
-        lengths: dict[str, int],
-    ) -> Check:
-        """Compare one sentence; `lengths` says how many tokens are real: what padding computes means nothing."""
-        stock = shallow_copy(self.module)
-        stock.set_attn_implementation("eager")
-        with torch.inference_mode():
-            result = self._run(stock, inputs, eager=True)
-        expected = self._stock_attentions(result)
-        if list(attentions) == ["decoder"]:
-            expected = {"decoder": expected["encoder"]}  # the library calls every single stack's the same
-        weight_error, sum_error, leaked = [], [], []
-        for kind, found in attentions.items():
-            for layer in range(found.num_layers):
-                real = slice(lengths["encoder" if kind == "encoder" else "decoder"])
-                weights, mask = found.weights(layer)[:, real], found.mask(layer)[real]
-                weight_error.append(float(abs(weights - to_numpy(expected[kind][layer][row])[:, real]).max()))
-                sum_error.append(float(abs(weights.sum(-1) - 1).max()))
-                leaked.append(float((weights * ~mask).max()))
-        return Check(
-            max_weight_error=max(weight_error),
-            max_row_sum_error=max(sum_error),
-            leaked_mass=max(leaked),
-            max_logit_error=0.0
-            if logits is None
-            else float((logits[row] - result.logits[row])[: lengths[next(reversed(lengths))]].abs().max()),
-            tolerance=1e-4,
-            how="transformers' own eager attention with the same weights, run on the same tokens",
-        )
+    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Tokens as people read them, each alone."""
+        return labelled(self.tokenizer, ids).texts
 
-    @torch.inference_mode()
-    def _generate(self, ids: Sequence[int]) -> list[int]:
-        """Greedy ids: what an encoder-decoder's decoder is fed, or what follows a decoder-only model's prompt."""
-        source = torch.tensor([ids], device=self.device)
+    def outputs(
+        self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
+    ) -> tuple[Tensor, bool]:
+        """What the model makes of one text: once, or once for each head in `silenced`, with that one silent.
+
+        Returns:
+            Logits [run, token, vocab] and True; or, where the model chooses no words, the last hidden states
+            [run, token, d_model] and False.
+        """
+        plan = plan_for(self, edits)
+        inputs, _ = self._inputs([text], [target], plan)
+        many = {name: tensor.expand(max(len(silenced), 1), -1) for name, tensor in inputs.items()}
+        plan = replace(plan or Plan(Edits()), silenced=silenced) if silenced else plan
+        with torch.inference_mode(), editing(plan):
+            result = self.run(self.module, many, eager=False)
+        logits: Tensor | None = getattr(result, "logits", None)
+        return (result.last_hidden_state, False) if logits is None else (logits, True)
+
+    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None:
+        """The logit lens (nostalgebraist 2020): what each layer would say if the output head came right behind it.
+
+        Returns:
+            [layer + 1, token, vocab], row 0 for the embeddings; None where the model has no output head.
+        """
+        plan = plan_for(self, edits)
+        inputs, _ = self._inputs([text], [target], plan)
+        with torch.inference_mode(), editing(plan):
+            result = self.run(self.module, inputs, eager=False)
+            if getattr(result, "logits", None) is None or self.last_block is None:
+                return None
+            # The last state of the list has the model's final norm behind it already; the others have not.
+            states = torch.cat(result["decoder_hidden_states" if self.is_pair else "hidden_states"][:-1])
+            many = {name: tensor.expand(len(states), -1) for name, tensor in inputs.items()}
+            with substituting(self.last_block, states):
+                early = self.run(self.module, many, eager=False).logits
+        return torch.cat([early, result.logits])
+
+    def _decode(self, ids: Sequence[int], how: Decoding, plan: Plan | None) -> Decoded:
         start = [self.config.decoder_start_token_id] if self.is_pair else list(ids)
-        most = 2 * len(ids) + 10 if self.is_pair else NEW_TOKENS
-        ends = self.module.generation_config.eos_token_id
-        ends = {*ends} if isinstance(ends, list) else {ends}
-        made = list(start)
-        for _ in range(min(most, self.max_tokens - len(start))):
-            fed = torch.tensor([made], device=self.device)
-            inputs = {"input_ids": source, "decoder_input_ids": fed} if self.is_pair else {"input_ids": fed}
-            step = int(self._run(self.module, inputs, eager=False).logits[0, -1].argmax())
-            if step in ends:
-                break
-            made.append(step)
-        return made if self.is_pair else made[len(start) :]
+        how = replace(how, longest=max(min(how.longest, self.max_tokens - len(start)), 1))
+        end = self.module.generation_config.eos_token_id
+        ends = ({*end} if isinstance(end, list) else {end}) - {None}
+        never = {self.tokenizer.pad_token_id, getattr(self.config, "decoder_start_token_id", None)} - ends - {None}
+        cached = self.sees_inside and plan is None and how.method != "beam"
+        return decode(next_scores(self, ids, plan, cached), start, ends, never, how)
 
-    def _target(self, target: str) -> list[int]:
-        ids, _ = self._encode(target, "target", special=False)
+    def _target(self, source: Sequence[int], target: Target, plan: Plan | None) -> list[int]:
+        if target is None:
+            target = self._decode(source, Decoding(longest=2 * len(source) + 10), plan).ids
+        ids = self._encode(target, "target", special=False)[0] if isinstance(target, str) else target
         return [self.config.decoder_start_token_id, *ids]
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -273,16 +291,3 @@ class HuggingFace:
         offsets = encoding["offset_mapping"] if self.tokenizer.is_fast else None
         pieces = None if offsets is None else [(text[start:end], start, end) for start, end in offsets]
         return ids, labelled(self.tokenizer, ids, pieces)
-
-
-def _architectures(auto: Any) -> set[str]:
-    names: set[str] = set()
-    for value in auto._model_mapping._model_mapping.values():
-        names |= set(value) if isinstance(value, (tuple, list)) else {value}
-    return names
-
-
-def shallow_copy(module: nn.Module) -> Any:
-    """A copy of a model that shares all its tensors, so that it can run another attention without more memory."""
-    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, shared)

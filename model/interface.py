@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
 
 from model.attention import attention
+from model.editing import current
 from model.trace import Array
 
 IMPLEMENTATION = "headlight"
+STOCK = "headlight-stock"  # the library's own, where edits are to be checked
 
 
 @dataclass
@@ -25,15 +29,15 @@ class Calls:
     """Which attention call of a pass comes next; counted, as some models share one module among all layers."""
 
     encoder: frozenset[int]  # ids of the encoder's modules in an encoder-decoder model, else empty
-    paired: bool  # the decoder's layers have self-attention and cross-attention, in turn
+    single: str | None  # what a single stack is, "encoder" or "decoder"; None in an encoder-decoder model
     counts: dict[str, int] = field(default_factory=dict)
 
     def name(self, module: nn.Module) -> tuple[str, int]:
         """Kind and layer of the call."""
-        stack = "encoder" if id(module) in self.encoder or not self.paired else "decoder"
+        stack = self.single or ("encoder" if id(module) in self.encoder else "decoder")
         number = self.counts.get(stack, 0)
         self.counts[stack] = number + 1
-        if stack == "decoder":
+        if stack == "decoder" and self.single is None:  # self-attention and cross-attention, in turn
             return ("decoder", "cross")[number % 2], number // 2
         return stack, number
 
@@ -42,10 +46,10 @@ _calls: ContextVar[Calls] = ContextVar("calls")
 
 
 @contextmanager
-def counting(encoder: nn.Module | None) -> Iterator[None]:
+def counting(encoder: nn.Module | None, single: str) -> Iterator[None]:
     """Name the attention calls inside this block; `encoder` is that of an encoder-decoder model."""
     parts = frozenset(id(part) for part in encoder.modules()) if encoder is not None else frozenset[int]()
-    token = _calls.set(Calls(parts, paired=encoder is not None))
+    token = _calls.set(Calls(parts, single if encoder is None else None))
     try:
         yield
     finally:
@@ -70,13 +74,10 @@ def _attend(
     groups = query.shape[1] // key.shape[1]  # grouped-query attention: several queries share a key and a value
     key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    bias = position_bias
-    if attention_mask is not None and attention_mask.dtype != torch.bool:
-        # Where a model builds an additive mask of its own, the dtype's minimum stands for "may not look".
-        allowed = attention_mask > torch.finfo(attention_mask.dtype).min / 2
-        extra = attention_mask.masked_fill(~allowed, 0)
+    attention_mask, extra = _split(attention_mask)
+    bias = _moved(position_bias)
+    if extra is not None:
         bias = extra if bias is None else bias + extra
-        attention_mask = allowed
     kind, layer = _calls.get().name(module)
     mixed = attention(
         query,
@@ -92,8 +93,67 @@ def _attend(
     return mixed.transpose(1, 2).contiguous(), None
 
 
+def _split(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """A mask as true and false, and what else it adds to the scores.
+
+    Where a model builds an additive mask of its own, the dtype's minimum stands for "may not look".
+    """
+    if mask is None or mask.dtype == torch.bool:
+        return mask, None
+    allowed = mask > torch.finfo(mask.dtype).min / 2
+    return allowed, mask.masked_fill(~allowed, 0)
+
+
+def _moved(bias: Tensor | None) -> Tensor | None:
+    """A bias by distance, for the places that an edit tells the tokens. [batch, head, query, key]"""
+    plan = current()
+    if bias is None or plan is None or bias.shape[-1] == 1:
+        return bias
+    asking, asked = plan.places(bias.shape[-2]), plan.places(bias.shape[-1])
+    return bias if asking is None or asked is None else bias[..., asking, :][..., asked]
+
+
+def _stock(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    position_bias: Tensor | None = None,
+    **options: Any,
+) -> tuple[Tensor, Tensor]:
+    """The model file's own eager attention, with an edit's mask, temperature and heads brought in from outside."""
+    plan = current()
+    assert plan is not None
+    kind, layer = _calls.get().name(module)
+    own, extra = _split(attention_mask)
+    shape = (query.shape[0], 1, query.shape[2], key.shape[2])
+    own = torch.ones(shape, dtype=torch.bool, device=query.device) if own is None else own.expand(shape)
+    if attention_mask is None and getattr(module, "is_causal", False):
+        own = own.tril()
+    allowed, sharpness = plan.allowed(kind, layer, own), plan.sharpness(kind)
+    added = torch.zeros(shape, dtype=query.dtype, device=query.device) if extra is None else extra * sharpness
+    if position_bias is not None:
+        options["position_bias"] = _moved(position_bias) * sharpness  # type: ignore[operator]
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    eager = sys.modules[type(module).__module__].eager_attention_forward
+    mask = added.masked_fill(~allowed, -math.inf)
+    mixed, weights = eager(module, query, key, value, mask, scaling=scaling * sharpness, **options)
+    mixed, weights = mixed.clone(), weights.clone()  # [batch, query, head, head_dim], [batch, head, query, key]
+    for head, given in plan.forced(kind, layer, query.shape[1], allowed, key.shape[2]).items():
+        weights[:, head] = given
+        mixed[:, :, head] = given @ value[:, head * value.shape[1] // query.shape[1]]
+    factors = plan.factors(kind, layer, query.shape[1])
+    if factors is not None:
+        mixed *= torch.tensor(factors, dtype=mixed.dtype, device=mixed.device)[:, None, :, None]
+    return mixed, weights
+
+
 AttentionInterface.register(IMPLEMENTATION, _attend)
 AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
+AttentionInterface.register(STOCK, _stock)
+AttentionMaskInterface.register(STOCK, eager_mask)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,6 @@
 """An independent run of the translator: PyTorch's own `nn.Transformer` with the same weights.
 
-Nothing of `model.attention` is used here, so agreement means something.
+Nothing of `model.attention`'s arithmetic is used here, so agreement means something.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from model.attention import Record
+from model.editing import Plan
+from model.trace import Check
 from model.transformer import Transformer
+
+TOLERANCE = 1e-4  # float32, twelve sublayers deep; logits reach about 30
 
 
 def stock_transformer(ours: Transformer) -> nn.Transformer:
@@ -53,22 +58,62 @@ def _copy_feed_forward(ours: Any, theirs: Any, norms: int) -> None:
         getattr(theirs, f"norm{number}").load_state_dict(getattr(ours, f"norm_{number}").state_dict())
 
 
+def _edit(module: nn.MultiheadAttention, plan: Plan, kind: str, layer: int, own: Tensor) -> Tensor:
+    """Bring edits into a stock layer: through its projections, and a mask that holds the logarithm of what is forced.
+
+    Args:
+        own: bool [batch, 1, query, key], the mask without edits.
+
+    Returns:
+        A mask to add to the scores, [batch * head, query, key].
+    """
+    heads, dim = module.num_heads, module.head_dim
+    allowed = plan.allowed(kind, layer, own)
+    added = torch.zeros(allowed.shape, device=own.device).masked_fill(~allowed, -math.inf).repeat(1, heads, 1, 1)
+    module.in_proj_weight.data[: heads * dim] *= plan.sharpness(kind)
+    module.in_proj_bias.data[: heads * dim] *= plan.sharpness(kind)
+    for head, given in plan.forced(kind, layer, heads, allowed, own.shape[-1]).items():
+        rows = slice(head * dim, (head + 1) * dim)
+        module.in_proj_weight.data[rows] = 0  # no query, so the scores are 0 and the mask alone decides
+        module.in_proj_bias.data[rows] = 0
+        added[:, head] = given.log()
+    factors = plan.factors(kind, layer, heads)
+    if factors is not None:
+        wide = torch.tensor(factors[0], device=own.device).repeat_interleave(dim)
+        module.out_proj.weight.data *= wide
+    return added.flatten(0, 1)
+
+
 @torch.no_grad()
-def stock_run(ours: Transformer, source: Tensor, target: Tensor) -> tuple[Tensor, dict[tuple[str, int], Tensor]]:
+def stock_run(
+    ours: Transformer, source: Tensor, target: Tensor, plan: Plan | None = None
+) -> tuple[Tensor, dict[tuple[str, int], Tensor]]:
     """Logits and every head's weights, from `nn.Transformer`.
 
     Args:
         source: int64 [batch, s]; target: int64 [batch, t].
+        plan: edits; the stock run reaches the same by other means, through its own weights and masks.
 
     Returns:
         logits [batch, t, vocab]; (kind, layer) -> weights [batch, head, query, key].
     """
     stock = stock_transformer(ours)
     weights: dict[tuple[str, int], Tensor] = {}
+    padding = source == ours.config.pad
+    later = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).triu(1)
+    real = ~padding[:, None, None, :]  # [batch, 1, 1, key]
+    own = {
+        "encoder": real.expand(-1, 1, source.shape[1], -1),
+        "decoder": ~later.expand(len(target), 1, -1, -1),
+        "cross": real.expand(-1, 1, target.shape[1], -1),
+    }
 
     def watch(module: nn.MultiheadAttention, kind: str, layer: int) -> None:
+        changed = {} if plan is None else {"attn_mask": _edit(module, plan, kind, layer, own[kind])}
+
         def ask(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            return args, kwargs | {"need_weights": True, "average_attn_weights": False}
+            alone = {"key_padding_mask": None, "is_causal": False} if changed else {}  # the edited mask holds all
+            return args, kwargs | {"need_weights": True, "average_attn_weights": False} | alone | changed
 
         def keep(_: nn.Module, __: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
             weights[kind, layer] = output[1]
@@ -84,15 +129,40 @@ def stock_run(ours: Transformer, source: Tensor, target: Tensor) -> tuple[Tensor
 
     def embed(ids: Tensor) -> Tensor:
         scaled = nn.functional.embedding(ids, ours.embedding.weight) * math.sqrt(ours.config.d_model)
-        return scaled + ours.positions[: ids.shape[1]]
+        places = None if plan is None else plan.places(ids.shape[1])
+        return scaled + ours.positions[torch.arange(ids.shape[1]) if places is None else places]
 
-    padding = source == ours.config.pad
-    later = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).triu(1)
     hidden = stock(
         embed(source),
         embed(target),
         tgt_mask=later,
-        src_key_padding_mask=padding,
-        memory_key_padding_mask=padding,
+        src_key_padding_mask=padding if plan is None else None,
+        memory_key_padding_mask=padding if plan is None else None,
     )
     return nn.functional.linear(hidden, ours.embedding.weight), weights
+
+
+def check(
+    ours: Transformer, source: Tensor, target: Tensor, kept: Record, logits: Tensor, row: int, plan: Plan | None
+) -> Check:
+    """Compare one sentence of a batch with the stock run.
+
+    Args:
+        kept: what the attention calls of our run left behind; logits: what it answered. [batch, t, vocab]
+    """
+    stock_logits, stock_weights = stock_run(ours, source, target, plan)
+    weight_error, sum_error, leaked = [], [], []
+    for (kind, layer), expected in stock_weights.items():
+        call = kept.call(kind, layer, row)
+        weights = call.weights_tensor()
+        weight_error.append((weights - expected[row]).abs().max().item())
+        sum_error.append((weights.sum(-1) - 1).abs().max().item())
+        leaked.append(weights.masked_fill(call.allowed, 0).max().item())
+    return Check(
+        max_weight_error=max(weight_error),
+        max_row_sum_error=max(sum_error),
+        leaked_mass=max(leaked),
+        max_logit_error=(logits[row] - stock_logits[row]).abs().max().item(),
+        tolerance=TOLERANCE,
+        how="torch.nn.Transformer with the same weights, run on the same tokens",
+    )

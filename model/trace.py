@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from model.edits import Edits
+from model.edits import Edits, Head
 from model.positions import Scheme
 
+if TYPE_CHECKING:  # a trace is NumPy; only the models behind it are not
+    from torch import Tensor
+
+    from model.decoding import Decoded, Decoding
+
 Array = np.ndarray
+Target = str | Sequence[int] | None  # an output to force, as text or as ids; None is the model's own
 
 
 class Recorded(Protocol):
@@ -190,11 +196,14 @@ class Trace:
         hidden_states: "encoder" | "decoder" -> float32 [layer + 1, token, d_model]; row 0 is the embedding.
         neurons: "encoder" | "decoder" -> float32 [layer, token, d_ff], feed-forward activations after ReLU.
         tokens: "encoder" | "decoder" -> the tokens of that stack; decoder tokens are those fed in.
+        ids: the same tokens as numbers of the vocabulary, without padding.
+        given: how many of the decoder's tokens were given to it, not written by it or forced as its output.
         predicted: the token the model found likeliest after each decoder token, or None.
         logits: float32 [token, vocab], or None.
         output: the translation or continuation, or None.
         notes: (id, detail) of what the reader should know about how the text was read; the sentences are in assets.
         device: where it ran, as PyTorch names it.
+        edits: what was changed in this pass.
         check: makes the comparison that `verify` returns.
     """
 
@@ -203,11 +212,14 @@ class Trace:
     hidden_states: Mapping[str, Array]
     neurons: Mapping[str, Array]
     tokens: Mapping[str, Tokens]
+    ids: Mapping[str, tuple[int, ...]]
+    given: int
     predicted: tuple[str, ...] | None
     logits: Array | None
     output: str | None
     notes: tuple[tuple[str, str], ...]
     device: str
+    edits: Edits
     check: Callable[[], Check]
 
     def __post_init__(self) -> None:
@@ -232,16 +244,30 @@ class Lens(Protocol):
 
     Attributes:
         is_pair: True for an encoder-decoder model, whose output can be forced.
+        heads: attention kind -> (layers, heads); empty where the family lets nothing be changed.
+        can_move_positions: whether the edits of positions work in this model.
     """
 
     device: str
     max_tokens: int
     is_pair: bool
+    heads: Mapping[str, tuple[int, int]]
+    can_move_positions: bool
 
-    def trace(self, text: str, target: str | None = None, edits: Edits | None = None) -> Trace: ...
+    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace: ...
 
     def trace_batch(
-        self, texts: Sequence[str], targets: Sequence[str | None], edits: Edits | None = None
+        self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]: ...
 
     def positions(self) -> Scheme: ...
+
+    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded: ...
+
+    def labels(self, ids: Sequence[int]) -> tuple[str, ...]: ...
+
+    def outputs(
+        self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
+    ) -> tuple[Tensor, bool]: ...
+
+    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None: ...

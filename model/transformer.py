@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import attention, keep_activation
+from model.editing import placed
 from model.positions import sinusoidal
 
 
@@ -157,7 +158,8 @@ class Transformer(nn.Module):
 
     def embed(self, ids: Tensor, start: int = 0) -> Tensor:
         """Token embedding · √d_model + positional encoding from `start` on (§3.4, §3.5). [b, token] -> [b, token, d]"""
-        return self.embedding(ids) * math.sqrt(self.config.d_model) + self.positions[start : start + ids.shape[1]]
+        positions = placed(self.positions[start : start + ids.shape[1]])
+        return self.embedding(ids) * math.sqrt(self.config.d_model) + positions
 
     def encode(self, source: Tensor) -> tuple[list[Tensor], Tensor]:
         """source: [b, s]. Returns hidden states (embedding first, [b, s, d] each) and the padding mask [b, 1, 1, s]."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,17 +15,18 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from model.attention import Record, record, to_numpy
+from model.decoding import Decoded, Decoding, decode
 from model.device import find_device
-from model.edits import Edits
+from model.editing import Plan, current, editing, plan_for
+from model.edits import Edits, Head
 from model.errors import check_length
 from model.labels import readable
 from model.positions import Scheme, sinusoidal
-from model.reference import stock_run
-from model.trace import Attention, Check, Tokens, Trace
+from model.reference import check
+from model.trace import Attention, Target, Tokens, Trace
 from model.transformer import Config, Past, Transformer
 
 LONG = 60  # next to no training sentence has more tokens
-TOLERANCE = 1e-4  # float32, twelve sublayers deep; logits reach about 30
 
 
 class Translator:
@@ -37,6 +39,7 @@ class Translator:
     """
 
     is_pair = True
+    can_move_positions = True
 
     def __init__(self, module: Transformer, tokenizer: Tokenizer, device: str) -> None:
         self.module = module.to(device).eval()
@@ -45,6 +48,11 @@ class Translator:
         self.config = module.config
         self.max_tokens = module.config.max_tokens
         self.device = device
+        self.heads: Mapping[str, tuple[int, int]] = {
+            "encoder": (self.config.encoder_layers, self.config.num_heads),
+            "decoder": (self.config.decoder_layers, self.config.num_heads),
+            "cross": (self.config.decoder_layers, self.config.num_heads),
+        }
 
     @classmethod
     def open(cls, folder: Path, device: str = "auto") -> Translator:
@@ -58,12 +66,12 @@ class Translator:
         """The positional encoding this model adds to its embeddings."""
         return Scheme("sinusoidal", table=sinusoidal(self.max_tokens, self.config.d_model))
 
-    def trace(self, text: str, target: str | None = None, edits: Edits | None = None) -> Trace:
+    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
         """Run the model on a text and keep what every layer computed.
 
         Args:
             text: the English sentence.
-            target: a French sentence to force; None lets the model translate.
+            target: a French sentence to force, as text or as ids; None lets the model translate.
             edits: changes to the pass; None and `Edits()` change nothing.
 
         Raises:
@@ -72,17 +80,16 @@ class Translator:
         return self.trace_batch([text], [target], edits)[0]
 
     def trace_batch(
-        self, texts: Sequence[str], targets: Sequence[str | None], edits: Edits | None = None
+        self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
         """Run several sentences as one padded batch; the shorter ones' traces show their "<pad>" tokens."""
         config = self.config
+        plan = plan_for(self, edits)
         encoded = [self._encode(prepared(text), "text") for text in texts]
+        rows = self._targets(encoded, targets, plan)
         source = self._pad([[*line.ids, config.eos] for line in encoded])
-        forced = [target if target is None else self._encode(target, "target").ids for target in targets]
-        free = self.greedy(source) if None in targets else []
-        rows = [ids if ids is not None else free[row] for row, ids in enumerate(forced)]
         target = self._pad([[config.bos, *ids] for ids in rows])
-        with torch.inference_mode(), record() as kept:
+        with torch.inference_mode(), editing(plan), record() as kept:
             encoder_hidden, mask = self.module.encode(source)
             decoder_hidden = self.module.decode(target, encoder_hidden[-1], mask)
             logits = self.module.project(decoder_hidden[-1])
@@ -101,15 +108,61 @@ class Translator:
                     for stack, depth in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers))
                 },
                 tokens=tokens[row],
+                ids={"encoder": (*encoded[row].ids, config.eos), "decoder": (config.bos, *rows[row])},
+                given=1,
                 predicted=self._tokens(logits[row].argmax(-1)).texts,
                 logits=to_numpy(logits[row]),
                 output=self.tokenizer.decode(rows[row]),
                 notes=self._notes(text, encoded[row]),
                 device=self.device,
-                check=partial(self._verify, source, target, kept, logits, row),
+                edits=edits or Edits(),
+                check=partial(check, self.module, source, target, kept, logits, row, plan),
             )
             for row, text in enumerate(texts)
         )
+
+    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded:
+        """Translate in a chosen way."""
+        config, plan = self.config, plan_for(self, edits)
+        source = self._pad([[*self._encode(prepared(text), "text").ids, config.eos]])
+
+        def scores(prefixes: Sequence[Sequence[int]]) -> Tensor:
+            fed = torch.tensor(prefixes, device=self.device)
+            with editing(plan):
+                logits: Tensor = self.module(source.expand(len(fed), -1), fed)[:, -1]
+            return logits
+
+        longest = min(how.longest, self.max_tokens - 1)
+        return decode(
+            scores, [config.bos], [config.eos], [config.pad, config.bos, config.unk], replace(how, longest=longest)
+        )
+
+    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Tokens as people read them, each alone."""
+        return tuple(readable([str(self.tokenizer.id_to_token(i))], [False]).texts[0] for i in ids)
+
+    def outputs(
+        self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
+    ) -> tuple[Tensor, bool]:
+        """The logits of one text: once, or once for each head in `silenced`, with that one silent.
+
+        Returns:
+            [run, token, vocab], and True, as in `model.huggingface`.
+        """
+        plan = plan_for(self, edits)
+        source, fed = self._inputs(text, target, plan)
+        runs = max(len(silenced), 1)
+        plan = replace(plan or Plan(Edits()), silenced=silenced) if silenced else plan
+        with torch.inference_mode(), editing(plan):
+            return self.module(source.expand(runs, -1), fed.expand(runs, -1)), True
+
+    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None:
+        """The logit lens: what each decoder layer would say if it were the last. [layer + 1, token, vocab]"""
+        plan = plan_for(self, edits)
+        source, fed = self._inputs(text, target, plan)
+        with torch.inference_mode(), editing(plan):
+            hidden, mask = self.module.encode(source)
+            return self.module.project(torch.cat(self.module.decode(fed, hidden[-1], mask)))
 
     @torch.inference_mode()
     def greedy(self, source: Tensor) -> list[list[int]]:
@@ -125,7 +178,7 @@ class Translator:
         hidden, mask = self.module.encode(source)
         target = torch.full((source.shape[0], 1), config.bos, device=source.device)
         ended = torch.zeros(source.shape[0], dtype=torch.bool, device=source.device)
-        past = Past()
+        past = None if current() else Past()  # edits name places in the whole text, so the whole text is run again
         for _ in range(min(2 * source.shape[1] + 10, config.max_tokens - 1)):
             decoded = self.module.decode(target, hidden[-1], mask, past)[-1]
             logits = self.module.project(decoded[:, -1])  # [batch, vocab]
@@ -146,6 +199,20 @@ class Translator:
         encoding = self.tokenizer.encode(text)
         check_length(which, len(encoding.ids), self.max_tokens - 1)
         return encoding
+
+    def _targets(self, encoded: Sequence[Encoding], targets: Sequence[Target], plan: Plan | None) -> list[list[int]]:
+        """Ids of the outputs, without marks: those that are forced, the model's own for the others."""
+        rows = [None if t is None else self._encode(t, "target").ids if isinstance(t, str) else [*t] for t in targets]
+        if None in rows:
+            with editing(plan):
+                free = self.greedy(self._pad([[*line.ids, self.config.eos] for line in encoded]))
+            rows = [own if ids is None else ids for ids, own in zip(rows, free, strict=True)]
+        return [ids for ids in rows if ids is not None]
+
+    def _inputs(self, text: str, target: Target, plan: Plan | None) -> tuple[Tensor, Tensor]:
+        encoded = self._encode(prepared(text), "text")
+        forced = self._targets([encoded], [target], plan)[0]
+        return self._pad([[*encoded.ids, self.config.eos]]), self._pad([[self.config.bos, *forced]])
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> Tensor:
         longest = max(map(len, rows))
@@ -188,24 +255,6 @@ class Translator:
         if unknown:
             notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
         return tuple(notes)
-
-    def _verify(self, source: Tensor, target: Tensor, kept: Record, logits: Tensor, row: int) -> Check:
-        stock_logits, stock_weights = stock_run(self.module, source, target)
-        weight_error, sum_error, leaked = [], [], []
-        for (kind, layer), expected in stock_weights.items():
-            call = kept.call(kind, layer, row)
-            weights = call.weights_tensor()
-            weight_error.append((weights - expected[row]).abs().max().item())
-            sum_error.append((weights.sum(-1) - 1).abs().max().item())
-            leaked.append(weights.masked_fill(call.allowed, 0).max().item())
-        return Check(
-            max_weight_error=max(weight_error),
-            max_row_sum_error=max(sum_error),
-            leaked_mass=max(leaked),
-            max_logit_error=(logits[row] - stock_logits[row]).abs().max().item(),
-            tolerance=TOLERANCE,
-            how="torch.nn.Transformer with the same weights, run on the same tokens",
-        )
 
 
 def prepared(text: str) -> str:

@@ -1,0 +1,39 @@
+"""Reading a Hugging Face model with the head it was trained with; nothing that comes with the weights is executed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+)
+
+
+def read_model(name: str | Path) -> tuple[Any, Any]:
+    """The module and the tokenizer of a hub name or a folder; pickles load weights only."""
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    architecture = (getattr(config, "architectures", None) or [""])[0]
+    if config.is_encoder_decoder:
+        opener: Any = AutoModelForSeq2SeqLM
+    else:
+        offers = (AutoModelForCausalLM, AutoModelForMaskedLM)
+        known = (auto for auto in offers if architecture in _architectures(auto))
+        opener = next(known, AutoModel)
+    module = opener.from_pretrained(
+        name, config=config, trust_remote_code=False, weights_only=True, dtype=torch.float32
+    )
+    return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+
+
+def _architectures(auto: Any) -> set[str]:
+    names: set[str] = set()
+    for value in auto._model_mapping._model_mapping.values():
+        names |= set(value) if isinstance(value, (tuple, list)) else {value}
+    return names

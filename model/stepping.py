@@ -1,0 +1,48 @@
+"""What a Hugging Face model finds likely next, after any prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from transformers.modeling_outputs import BaseModelOutput
+
+from model.decoding import Scores
+from model.editing import Plan, editing
+from model.interface import counting
+
+if TYPE_CHECKING:
+    from model.huggingface import HuggingFace
+
+
+def next_scores(lens: HuggingFace, source: Sequence[int], plan: Plan | None, cached: bool) -> Scores:
+    """A function from prefixes to the logits of their next token.
+
+    Args:
+        source: what an encoder-decoder model's encoder reads, once.
+        cached: keep the keys and values of one growing prefix, so that each step computes its last token only.
+    """
+    encoder = lens.module.get_encoder() if lens.is_pair else None
+    kept, known, memory = None, 0, None
+
+    def scores(prefixes: Sequence[Sequence[int]]) -> Tensor:
+        nonlocal kept, known, memory
+        fed = torch.tensor(prefixes, device=lens.device)[:, known:]
+        with counting(encoder, lens.single), editing(plan):
+            inputs: dict[str, Any] = {"input_ids": fed}
+            if encoder is not None:
+                if memory is None:
+                    memory = encoder(torch.tensor([source], device=lens.device), return_dict=True).last_hidden_state
+                inputs = {
+                    "encoder_outputs": BaseModelOutput(memory.expand(len(fed), -1, -1)),
+                    "decoder_input_ids": fed,
+                }
+            result = lens.module(**inputs, past_key_values=kept, use_cache=cached, return_dict=True)
+        if cached:
+            kept, known = result.past_key_values, known + fed.shape[1]
+        logits: Tensor = result.logits[:, -1]
+        return logits
+
+    return scores
