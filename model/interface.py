@@ -42,7 +42,7 @@ class Calls:
         return stack, number
 
 
-_calls: ContextVar[Calls] = ContextVar("calls")
+_calls: ContextVar[Calls | None] = ContextVar("calls", default=None)
 
 
 @contextmanager
@@ -78,7 +78,9 @@ def _attend(
     bias = _moved(position_bias)
     if extra is not None:
         bias = extra if bias is None else bias + extra
-    kind, layer = _calls.get().name(module)
+    calls = _calls.get()
+    # The module may be run by others, too, as by the library's own `generate`: their calls have no name.
+    kind, layer = ("unnamed", 0) if calls is None else calls.name(module)
     mixed = attention(
         query,
         key,
@@ -124,9 +126,10 @@ def _stock(
     **options: Any,
 ) -> tuple[Tensor, Tensor]:
     """The model file's own eager attention, with an edit's mask, temperature and heads brought in from outside."""
-    plan = current()
+    plan, calls = current(), _calls.get()
     assert plan is not None
-    kind, layer = _calls.get().name(module)
+    assert calls is not None
+    kind, layer = calls.name(module)
     own, extra = _split(attention_mask)
     shape = (query.shape[0], 1, query.shape[2], key.shape[2])
     own = torch.ones(shape, dtype=torch.bool, device=query.device) if own is None else own.expand(shape)
