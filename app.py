@@ -1,6 +1,7 @@
 """Headlight: the frame. Page list and sidebar; the pages do the rest."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 # Before torch is imported: waiting threads sleep instead of spinning, which a busy machine makes ten times slower.
@@ -8,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import streamlit as st
 
-from viz import session
+from viz import changes, session, sidebar
 from viz.text import say
 
 HERE = Path(__file__).parent
@@ -20,6 +21,7 @@ PAGES = (
     ("masks", "visibility_off"),
     ("positions", "waves"),
     ("layers", "layers"),
+    ("changes", "science"),
 )
 page = st.navigation(
     [
@@ -28,5 +30,7 @@ page = st.navigation(
     ]
 )
 st.html(HERE / "assets/style.css")
-session.sidebar()
-page.run()
+room = sidebar.draw()
+with suppress(session.Halt):  # the page has said why; the way to undo what stopped it must still be there
+    page.run()
+changes.panel(room)

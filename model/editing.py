@@ -193,7 +193,10 @@ def plan_for(lens: Lens, edits: Edits | None) -> Plan | None:
         raise InputError("positions_fixed", "The way this model is told its positions cannot be changed.")
     patterns: dict[Head, Tensor] = {}
     for (kind, layer, head), (text, target) in edits.patched.items():
-        other = lens.trace(text, target).attentions[kind]
+        try:
+            other = lens.trace(text, target).attentions[kind]
+        except InputError as error:
+            raise InputError("patch_text", f"The other sentence for a pattern: {error}", detail=str(error)) from error
         for at in range(other.num_layers) if layer is None else [layer]:
             weights = torch.tensor(other.weights(at))
             for h in range(other.num_heads) if head is None else [head]:

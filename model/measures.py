@@ -158,3 +158,25 @@ def cosine_similarities(vectors: Array) -> Array:
     """Cosine of the angle between every two rows. [row, d] -> [row, row]"""
     unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12)
     return unit @ unit.T
+
+
+def probabilities(logits: Array) -> Array:
+    """Softmax over the vocabulary. [..., vocab] -> float64 [..., vocab]"""
+    raised = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return raised / raised.sum(axis=-1, keepdims=True)
+
+
+def divergence_bits(before: Array, after: Array) -> Array:
+    """Kullback-Leibler divergence, in bits, of what two runs find likely next; from their logits. [..., vocab] -> [...]
+
+    How many bits a reader loses who trusts the run after the change where the one before it is right.
+    """
+    p, q = probabilities(before), probabilities(after)
+    safe = np.where(p > 0, p, 1.0)
+    return np.where(p > 0, p * (np.log2(safe) - np.log2(np.maximum(q, 1e-300))), 0.0).sum(axis=-1).clip(min=0)
+
+
+def likeliest(probability: Array, count: int) -> Array:
+    """The ids of the likeliest tokens, best first. [vocab] -> int [count]"""
+    best = np.argpartition(-probability, min(count, len(probability) - 1))[:count]
+    return best[np.argsort(-probability[best], kind="stable")]

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
-from viz import session
+from viz import session, words
 from viz.text import plain, say
 
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
@@ -25,6 +26,18 @@ def sentence(trace: Trace) -> None:
         text = {"text": plain(trace.text), "output": plain(trace.output or "")}
         st.markdown(say("parts.read_and_said" if trace.output else "parts.read", **text))
         st.caption(say("parts.ran", device=trace.device, count=len(next(iter(trace.tokens.values())))))
+    if trace.edits:
+        with st.container(border=True):
+            st.markdown(say("change.here"))
+            for name, where, value in trace.edits.items():
+                st.markdown(f"- {words.change(name, where, value)}")
+            st.button(
+                say("change.undo_all"),
+                key="undo_all",
+                icon=":material/undo:",
+                on_click=session.set_edits,
+                args=(Edits(),),
+            )
     for note, detail in trace.notes:
         st.info(say(f"notes.{note}", detail=plain(detail)), icon=":material/info:")
 
@@ -53,7 +66,7 @@ def needs_vectors(attention: Attention) -> None:
     """Stop a page that needs q, k and v, with a sentence, where the model's family does not show them."""
     if not attention.has_vectors:
         st.info(say("parts.no_vectors"), icon=":material/info:")
-        st.stop()
+        raise session.Halt
 
 
 def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | None = None) -> None:

@@ -1,19 +1,19 @@
-"""The session: what is cached, what the sidebar chose, and what the link holds."""
+"""The session: what is cached, and what the sidebar chose."""
 
 from __future__ import annotations
 
 import threading
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypedDict, TypeVar
+from typing import TypeVar
 
+import numpy as np
 import streamlit as st
 
-from model.catalog import ASSETS, CATALOG, Entry, ModelError, devices, load
+from model.catalog import CATALOG, Entry, ModelError, load
 from model.edits import Edits
 from model.errors import InputError
-from model.trace import Attention, Lens, Trace
+from model.trace import Attention, Lens, Target, Trace
 from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
 
@@ -24,19 +24,8 @@ _one_pass = threading.Lock()
 _one_fetch = threading.Lock()
 
 
-class Example(TypedDict):
-    """A sentence worth trying, the families of models it is for, and why."""
-
-    text: str
-    families: list[str]
-    why: str
-
-
-@st.cache_data(show_spinner=False)
-def examples() -> list[Example]:
-    """The sentences of `assets/examples.toml`."""
-    found: list[Example] = tomllib.loads((ASSETS / "examples.toml").read_text(encoding="utf-8"))["example"]
-    return found
+class Halt(Exception):  # noqa: N818  (it is no error: a sentence on the page has said why there is no more)
+    """Ends a page early, but not the frame around it, as `st.stop` would."""
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)
@@ -61,77 +50,45 @@ def fetch(name: str) -> None:
             find(name, show)
 
 
-@st.cache_resource(show_spinner=False, max_entries=200)
-def run(
-    name: str, device: str, texts: tuple[str, ...], targets: tuple[str | None, ...], edits: Edits
-) -> tuple[Trace, ...]:
+@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
+def run(name: str, device: str, texts: tuple[str, ...], targets: tuple[Target, ...], edits: Edits) -> tuple[Trace, ...]:
     """The traces of a batch of texts; computed once, whoever asks and however often."""
     with _one_pass:
         return open_model(name, device).trace_batch(texts, targets, edits)
 
 
-def sidebar() -> None:
-    """Model, text, translation and device: what every page works on."""
-    state = st.session_state
-    state.setdefault("text", examples()[0]["text"])
-    with st.sidebar:
-        st.selectbox(
-            say("sidebar.model"),
-            list(CATALOG),
-            key="model",
-            help=say("sidebar.model_help"),
-            accept_new_options=True,
-            bind="query-params",
-        )
-        entry = CATALOG.get(chosen())
-        if entry:
-            facts = {
-                "name": entry.name,
-                "family": entry.family,
-                "licence": entry.licence,
-                "good_for": entry.good_for,
-                "size": entry.size,
-            }
-            st.caption(say("sidebar.facts", **facts))
-        fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
-        if state.get("example") not in fitting:
-            state.example = None
-        st.selectbox(
-            say("sidebar.example"),
-            fitting,
-            index=None,
-            format_func=lambda i: examples()[i]["text"],
-            placeholder=say("sidebar.example_placeholder"),
-            key="example",
-            on_change=_take_example,
-        )
-        st.text_area(say("sidebar.text"), key="text", help=say("sidebar.text_help"), height=90, bind="query-params")
-        for i in fitting:
-            if entry and examples()[i]["text"] == state.text:
-                st.caption(examples()[i]["why"])
-        if entry is None or entry.family == "encoder-decoder":
-            _pick_target()
-        st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
+@st.cache_resource(show_spinner=False)
+def _kept_effects() -> dict[tuple[object, ...], tuple[dict[str, np.ndarray], bool]]:
+    """What silencing each head did, by everything it depends on."""
+    return {}
 
 
-def _pick_target() -> None:
-    st.segmented_control(
-        say("sidebar.translation"),
-        [OWN, FORCED],  # shown as they are: the link holds the words of the buttons, and must outlive a translation
-        default=OWN,
-        required=True,
-        key="whose",
-        bind="query-params",
-    )
-    if st.session_state.whose == FORCED:
-        st.text_input(say("sidebar.target"), key="target", help=say("sidebar.target_help"), bind="query-params")
+def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.ndarray], bool] | None:
+    """How much each head matters for a run, once the button labelled `ask` was pressed; None until then.
 
+    Shows progress and a button that ends it: any click reruns the page, which stops the work where it is.
+    """
+    from model.effects import head_effects as measure
 
-def _take_example() -> None:
-    chosen = st.session_state.example
-    if chosen is not None:
-        st.session_state.text = examples()[chosen]["text"]
-        st.session_state.whose = OWN
+    key = (chosen(), st.session_state.device, trace.text, target, trace.edits)
+    kept = _kept_effects()
+    if key not in kept:
+        if not st.button(ask, key="effects", type="primary", icon=":material/science:"):
+            return None
+        room = st.empty()
+        with room.container():
+            bar = st.progress(0.0, say("changes.running"))
+            st.button(say("changes.cancel"), key="effects_cancel")
+
+            def show(share: float) -> None:
+                bar.progress(share, say("changes.running"))
+
+            with _one_pass:
+                kept[key] = measure(lens(), trace.text, target, trace.edits, show)
+        room.empty()
+        if len(kept) > 100:
+            kept.pop(next(iter(kept)))
+    return kept[key]
 
 
 def chosen() -> str:
@@ -139,17 +96,48 @@ def chosen() -> str:
     return st.session_state.model or next(iter(CATALOG))
 
 
-def lens() -> Lens:
-    """The model chosen in the sidebar; stops the page with a clear sentence where it cannot be opened."""
-    name, device = chosen(), st.session_state.device
+def lens(name: str | None = None) -> Lens:
+    """A model, the sidebar's where none is named; stops the page with a clear sentence where it cannot be opened."""
+    name, device = name or chosen(), st.session_state.device
     try:
         fetch(name)
         with st.spinner(say("sidebar.opening")):
-            return open_model(name, device)
+            found = open_model(name, device)
+        if name == chosen():
+            st.session_state.opened = (name, device)
+        return found
     except ModelError as error:
         st.error(say(f"errors.model_{error.reason}", name=plain(name), detail=plain(str(error))))
         st.button(say("sidebar.again"), key="again")
-        st.stop()
+        raise Halt from error
+
+
+def opened() -> Lens | None:
+    """The chosen model if this session has it open already; never loads one."""
+    asked = (chosen(), st.session_state.device)
+    return open_model(*asked) if st.session_state.get("opened") == asked else None
+
+
+def edits(*, warn: bool = False) -> Edits:
+    """What the panel changes, as far as it can be read and the chosen model has it; `warn` says what is left out."""
+    text = st.session_state.get("edits", "")
+    try:
+        wished = Edits.parse(text)
+    except ValueError as error:
+        if warn:
+            st.warning(say("change.unreadable", detail=plain(str(error))), icon=":material/edit_off:")
+        return Edits()
+    model = opened()
+    fitting = wished if model is None else wished.fitting(model.heads)
+    if fitting != wished and warn:
+        left_out = len(list(wished.items())) - len(list(fitting.items()))
+        st.warning(say("change.unfit", count=left_out), icon=":material/edit_off:")
+    return fitting
+
+
+def set_edits(edits: Edits) -> None:
+    """Change the model from now on; for callbacks of widgets."""
+    st.session_state.edits = edits.text()
 
 
 def target() -> str | None:
@@ -160,27 +148,40 @@ def target() -> str | None:
 
 def trace() -> Trace:
     """The run of what the sidebar holds; stops the page with a clear sentence where there is none."""
-    return batch((st.session_state.text,), (target(),))[0]
-
-
-def batch(texts: tuple[str, ...], targets: tuple[str | None, ...], box: str = "text") -> tuple[Trace, ...]:
-    """Like `trace`, for several texts at once; `box` names where the one was typed that may be wrong."""
     lens()  # fetched and opened where its progress can be shown
+    return batch((st.session_state.text,), (target(),), edits=edits(warn=True))[0]
+
+
+def batch(
+    texts: tuple[str, ...],
+    targets: tuple[Target, ...],
+    box: str = "text",
+    edits: Edits | None = None,
+    name: str | None = None,
+) -> tuple[Trace, ...]:
+    """Like `trace`, for several texts at once.
+
+    Args:
+        box: where the one was typed that may be wrong; edits: none where not said.
+        name: of the model; the chosen one's where not said.
+    """
+    lens(name)
     try:
         with st.spinner(say("sidebar.running"), show_time=True):
-            return run(chosen(), st.session_state.device, texts, targets, Edits())
+            return run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
     except InputError as error:
         st.warning(say(f"errors.{error.reason.replace('text', box)}", **error.values), icon=":material/edit:")
-        st.stop()
+        raise Halt from error
 
 
 def repeat_lines(trace: Trace) -> str:
     """The lines of Python that repeat a trace's check outside the app."""
     output = target()
     forced = "" if output is None else f", target={output!r}"
+    changed = f", edits=model.Edits.parse({trace.edits.text()!r})" if trace.edits else ""
     return (
         f"import model\n\nlens = model.load({chosen()!r}, device={trace.device!r})\n"
-        f"trace = lens.trace({trace.text!r}{forced})\nprint(trace.verify())"
+        f"trace = lens.trace({trace.text!r}{forced}{changed})\nprint(trace.verify())"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from model.measures import HeadSteps, special_mass
@@ -85,3 +87,26 @@ def firing(neurons: np.ndarray, layer: int) -> str:
         busiest=int(busiest),
         mean=f"{here[:, busiest].mean():.2f}",
     )
+
+
+def change(name: str, where: tuple[Any, ...], value: Any) -> str:
+    """One of an edit's `items` in words."""
+    if name == "positions":
+        return say(f"change.said_positions_{value}")
+    kind = say(f"kinds.{where[0]}")
+    if name == "temperature":
+        return say("change.said_temperature", kind=kind, value=f"{value:g}")
+    if name == "blocked":
+        layer = say("change.in_layer", layer=where[3]) if len(where) > 3 else ""
+        who = "nobody" if where[1] is None else "one"
+        return say(f"change.said_blocked_{who}", kind=kind, query=where[1], key=where[2], layer=layer).strip()
+    layer = say("change.in_every_layer") if where[1] is None else say("change.in_layer", layer=where[1])
+    if name == "masks":
+        shape = value.rstrip("0123456789")
+        return say(f"change.said_{shape}", kind=kind, layer=layer, size=value.removeprefix(shape))
+    head = say("change.every_head") if where[2] is None else say("change.head", head=where[2])
+    if name == "patched":
+        return say("change.said_patched", kind=kind, layer=layer, head=head, text=plain(value[0]))
+    which = "uniform" if name == "uniform" else "silenced" if value == 0 else "factor"
+    factor = "" if value is None else f"{value:g}"
+    return say(f"change.said_{which}", kind=kind, layer=layer, head=head, factor=factor)

@@ -12,7 +12,7 @@ from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, shorten
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
 
 
-def ticks(labels: Sequence[str]) -> dict[str, object]:
+def ticks(labels: Sequence[str], longest: int = 14) -> dict[str, object]:
     """Tick positions and texts of a numeric axis, thinned to what can be read.
 
     Never a categorical axis: Plotly merges repeated tokens there, silently.
@@ -22,7 +22,7 @@ def ticks(labels: Sequence[str]) -> dict[str, object]:
     else:
         step = -(-len(labels) // MOST_TICKS) or 1
     shown = list(range(0, len(labels), step))
-    return {"tickmode": "array", "tickvals": shown, "ticktext": [escape(shorten(labels[i])) for i in shown]}
+    return {"tickmode": "array", "tickvals": shown, "ticktext": [escape(shorten(labels[i], longest)) for i in shown]}
 
 
 def numbered(labels: Sequence[str]) -> bool:

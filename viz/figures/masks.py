@@ -7,12 +7,18 @@ import plotly.graph_objects as go
 
 from model.trace import Attention
 from viz.figures.grid import grid, signed_limits
-from viz.figures.theme import Palette
+from viz.figures.theme import Palette, escape
 from viz.text import say
 
+PAINTED = 2500  # cells that can be clicked; more would be too small to hit, and slow
 
-def mask_map(attention: Attention, layer: int, palette: Palette, title: str) -> go.Figure:
-    """The mask itself: coloured where a query may look, blank where it may not."""
+
+def mask_map(attention: Attention, layer: int, palette: Palette, title: str, *, paint: bool = False) -> go.Figure:
+    """The mask itself: coloured where a query may look, blank where it may not.
+
+    Args:
+        paint: a click on a cell is reported, with its query and key as customdata.
+    """
     allowed = attention.mask(layer)
     figure = grid(
         np.where(allowed, 1.0, np.nan),
@@ -38,6 +44,23 @@ def mask_map(attention: Attention, layer: int, palette: Palette, title: str) -> 
             xaxis="x2",
             yaxis="y2",
             hovertemplate=say("masks.forbidden_hover") + "<extra></extra>",
+            showlegend=False,
+        )
+    if paint and allowed.size <= PAINTED:
+        q, k = np.indices(allowed.shape).reshape(2, -1)
+        # Plotly reports no click on a heat map; invisible squares over the cells do the reporting.
+        figure.add_scatter(
+            x=k.astype(np.float32),
+            y=q.astype(np.float32),
+            customdata=np.stack([q, k], axis=1),
+            text=[
+                say("masks.allowed" if allowed[i, j] else "masks.forbidden", query=escape(a), key=escape(b))
+                for i, a in enumerate(attention.query_tokens)
+                for j, b in enumerate(attention.key_tokens)
+            ],
+            mode="markers",
+            marker={"symbol": "square", "size": 18, "color": "rgba(0,0,0,0)"},
+            hovertemplate="%{text}<extra></extra>",
             showlegend=False,
         )
     return figure

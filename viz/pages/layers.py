@@ -34,7 +34,7 @@ with right:
 parts.draw(figures.token_paths(states, tokens, palette), "paths", say("layers.paths_look"))
 
 if stack not in trace.neurons:
-    st.stop()
+    raise session.Halt
 neurons = trace.neurons[stack]
 st.subheader(say("layers.feed_forward"), anchor=False)
 st.markdown(say("layers.feed_forward_why"))

@@ -1,8 +1,10 @@
 """Masks: which query may look at which key, and why."""
 
+from functools import partial
+
 import streamlit as st
 
-from viz import parts, session, words
+from viz import changes, parts, session, words
 from viz.figures.masks import mask_map, score_map
 from viz.text import say
 
@@ -16,7 +18,9 @@ palette = session.palette()
 st.subheader(say("masks.this_run"), anchor=False)
 st.markdown(say(f"masks.{attention.kind}_why"))
 title = say("masks.mask_title", kind=say(f"kinds.{attention.kind}"))
-parts.draw(mask_map(attention, layer, palette, title), "mask", words.forbidden(attention, layer))
+paint = partial(changes.toggle_cell, "mask", attention.kind)
+drawn = mask_map(attention, layer, palette, title, paint=bool(session.lens().heads))
+parts.draw(drawn, "mask", f"{words.forbidden(attention, layer)} {say('masks.paint')}", on_select=paint)
 parts.badge(trace, "masks")
 if attention.has_vectors:
     left, right = st.columns(2)

@@ -1,0 +1,190 @@
+"""Comparing attention patterns and states: alignment, divergence, similarity, rollout and flow (NumPy only)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+import numpy as np
+
+from model.trace import Array, Attention, Tokens
+
+Pairs = tuple[tuple[int | None, int | None], ...]
+
+SCALES = ("weight", "log", "uniform")
+FLOOR = 1e-4  # weights below it look the same on the logarithmic scale
+
+
+def align(a: Tokens, b: Tokens) -> Pairs:
+    """Which token of one text stands for which of the other; None has no partner there.
+
+    Runs that both share are paired, as `difflib` finds them; between two of them come first those of `a`, then of `b`.
+    """
+    pairs: list[tuple[int | None, int | None]] = []
+    for what, a0, a1, b0, b1 in SequenceMatcher(None, a.texts, b.texts, autojunk=False).get_opcodes():
+        if what == "equal":
+            pairs += zip(range(a0, a1), range(b0, b1), strict=True)
+        else:
+            pairs += [(i, None) for i in range(a0, a1)] + [(None, j) for j in range(b0, b1)]
+    return tuple(pairs)
+
+
+def spread(values: Array, rows: Sequence[int | None], columns: Sequence[int | None]) -> Array:
+    """Values on the axes of an alignment; NaN where this side has no such token. [query, key] -> [row, column]"""
+    taken = values[np.ix_([i or 0 for i in rows], [j or 0 for j in columns])].astype(np.float32)
+    taken[[i is None for i in rows]] = np.nan
+    taken[:, [j is None for j in columns]] = np.nan
+    return taken
+
+
+def jensen_shannon(p: Array, q: Array) -> Array:
+    """Jensen-Shannon divergence in bits: 0 for equal distributions, 1 for ones that share nothing (Lin 1991).
+
+    Args:
+        p, q: distributions along the last axis. [..., key]
+    """
+    middle = (p + q) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        both = [np.where(one > 0, one * np.log2(one / middle), 0).sum(-1) for one in (p, q)]
+    return np.clip((both[0] + both[1]) / 2, 0, 1)
+
+
+def row_divergence(a: Array, b: Array, rows: Pairs, columns: Pairs) -> Array:
+    """Divergence of each aligned query's row; keys without a partner count as looked at by one side only.
+
+    Args:
+        a, b: weights of the two sides. [query, key]
+
+    Returns:
+        [aligned row]; NaN where a query has no partner.
+    """
+    left = np.nan_to_num(spread(a, [i for i, _ in rows], [i for i, _ in columns])).astype(np.float64)
+    right = np.nan_to_num(spread(b, [j for _, j in rows], [j for _, j in columns])).astype(np.float64)
+    alone = np.array([i is None or j is None for i, j in rows], bool)
+    return np.where(alone, np.nan, jensen_shannon(left, right))
+
+
+def head_similarity(attention: Attention, layer: int, head: int) -> Array:
+    """How alike every head's pattern is to a chosen one's: 1 minus the mean divergence of the rows. [layer, head]"""
+    chosen = attention.weights(layer)[head].astype(np.float64)
+    return np.stack(
+        [
+            1 - jensen_shannon(attention.weights(at).astype(np.float64), chosen).mean(-1)
+            for at in range(attention.num_layers)
+        ]
+    )
+
+
+def head_map(attention: Attention) -> tuple[Array, float]:
+    """Each head's place in the plane that keeps most of what tells their patterns apart.
+
+    Principal components of the square roots of the weights, whose distances are Hellinger distances.
+
+    Returns:
+        [layer, head, 2], and the share of the variance that the plane keeps.
+    """
+    roots = np.sqrt(
+        np.stack([attention.weights(layer).reshape(attention.num_heads, -1) for layer in range(attention.num_layers)])
+    )
+    flat = roots.reshape(-1, roots.shape[-1]).astype(np.float64)
+    flat -= flat.mean(axis=0)
+    left, singular, _ = np.linalg.svd(flat, full_matrices=False)
+    points = np.zeros((len(flat), 2))
+    points[:, : min(2, len(singular))] = (left * singular)[:, :2]
+    points *= np.where(points[np.abs(points).argmax(axis=0), [0, 1]] < 0, -1, 1)  # a sign that does not flip
+    power = singular**2
+    return points.reshape(*roots.shape[:2], 2), float(power[:2].sum() / power.sum().clip(1e-12))
+
+
+def state_distance(a: Array, b: Array, pairs: Pairs) -> Array:
+    """Cosine distance of aligned tokens' states after each layer; NaN without a partner.
+
+    Args:
+        a, b: [layer, token, d_model], of two runs of the same model.
+
+    Returns:
+        [layer, aligned token]: 0 for the same direction, 1 at right angles.
+    """
+
+    def unit(states: Array) -> Array:
+        return states / np.linalg.norm(states.astype(np.float64), axis=-1, keepdims=True).clip(1e-12)
+
+    left, right = unit(a), unit(b)
+    distance = np.full((len(a), len(pairs)), np.nan)
+    for place, (i, j) in enumerate(pairs):
+        if i is not None and j is not None:
+            distance[:, place] = 1 - (left[:, i] * right[:, j]).sum(-1)
+    return distance
+
+
+def scaled(weights: Array, allowed: Array, scale: str) -> Array:
+    """Weights as they are, as powers of ten, or as multiples of an even look at all that may be seen. [..., q, k]"""
+    if scale == "log":
+        return np.log10(np.maximum(weights, FLOOR))
+    if scale == "uniform":
+        return weights * allowed.sum(-1, keepdims=True)
+    return weights
+
+
+def without_sink(weights: Array, keys: Tokens) -> tuple[Array, float]:
+    """Weights without the tokens that heads rest on (special ones and the first), each row made to sum to 1 again.
+
+    Returns:
+        [..., query, key] with 0 in the columns left out, and the mean share that was taken away. A row that looked
+        nowhere else is 0.
+    """
+    sink = np.array(keys.special, bool)
+    sink[0] = True
+    kept = np.where(sink, 0, weights)
+    total = kept.sum(-1, keepdims=True)
+    removed = float((weights.sum(-1, keepdims=True) - total).mean())
+    return np.divide(kept, total, out=np.zeros_like(kept), where=total > 0), removed
+
+
+def mixing(attention: Attention) -> Array:
+    """Each layer's mean over heads, half of it a token's own way past the attention. [layer, query, key]
+
+    The residual connection as Abnar & Zuidema 2020 put it: A = (W + I) / 2.
+    """
+    means = np.stack([attention.weights(layer).mean(axis=0) for layer in range(attention.num_layers)])
+    return (means.astype(np.float64) + np.eye(means.shape[-1])) / 2
+
+
+def rollout(layers: Array) -> Array:
+    """How much of each input token is in each token after every layer (Abnar & Zuidema 2020).
+
+    Later layers stand on the left: A_2 A_1 x, not A_1 A_2 x.
+
+    Args:
+        layers: self-attention with the residual in it, first layer first. [layer, query, key]
+
+    Returns:
+        [layer, query, input token]
+    """
+    through = [layers[0]]
+    for layer in layers[1:]:
+        through.append(layer @ through[-1])
+    return np.stack(through)
+
+
+def flow(layers: Array, depth: int, query: int) -> Array:
+    """The largest flow from one token after layer `depth` down to each input token (Abnar & Zuidema 2020).
+
+    Each weight is a pipe of that capacity. Unlike rollout, paths that share a pipe must share it.
+
+    Args:
+        layers: as for `rollout`.
+
+    Returns:
+        [input token]
+    """
+    import networkx as nx
+
+    pipes = nx.DiGraph()
+    count = layers.shape[-1]
+    for layer in range(depth + 1):
+        pipes.add_weighted_edges_from(
+            (((layer + 1, q), (layer, k), float(layers[layer, q, k])) for q in range(count) for k in range(count)),
+            weight="capacity",
+        )
+    return np.array([nx.maximum_flow_value(pipes, (depth + 1, query), (0, k)) for k in range(count)])

@@ -1,0 +1,112 @@
+"""What a change does: probabilities before and after, divergence by position, and which heads matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from viz.figures.grid import grid, ticks
+from viz.figures.theme import Palette, escape, frame
+from viz.text import say
+
+Head = tuple[str, int, int]
+
+
+def ranked_heads(effects: Mapping[str, np.ndarray], unit: str, palette: Palette, most: int = 20) -> go.Figure:
+    """The heads whose silence moves the answer most, strongest first. effects: kind -> [layer, head]"""
+    heads = ranking(effects)[:most]
+    kinds = list(effects)
+    figure = frame(say("changes.ranked_title"), palette, height=60 + 22 * max(len(heads), 4) + 60)
+    for kind in kinds:
+        places = [i for i, (k, *_) in enumerate(heads) if k == kind]
+        figure.add_bar(
+            x=np.array([effects[kind][heads[i][1], heads[i][2]] for i in places], np.float32),
+            y=places,
+            orientation="h",
+            marker={"color": palette.lines[kinds.index(kind)]},
+            name=say(f"kinds.{kind}"),
+            customdata=[list(heads[i][1:]) for i in places],
+            hovertemplate=say("changes.ranked_hover") + "<extra></extra>",
+        )
+    labels = [say("changes.head_label", kind=say(f"kinds.{k}"), layer=layer, head=head) for k, layer, head in heads]
+    figure.update_layout(
+        xaxis={"title": unit, "rangemode": "tozero"},
+        yaxis={"range": [len(heads) - 0.5, -0.5], "showgrid": False, "zeroline": False, **ticks(labels, longest=40)},
+        showlegend=len(kinds) > 1,
+        bargap=0.25,
+        legend={"y": -0.18},
+    )
+    return figure
+
+
+def ranking(effects: Mapping[str, np.ndarray]) -> list[Head]:
+    """All heads, the one with the largest effect first."""
+    heads = [(k, layer, head) for k, values in effects.items() for layer, head in np.ndindex(values.shape)]
+    return sorted(heads, key=lambda one: -effects[one[0]][one[1], one[2]])
+
+
+def effect_map(effects: np.ndarray, kind: str, unit: str, palette: Palette) -> go.Figure:
+    """The same for every head of a kind, layers down and heads across. [layer, head]"""
+    return grid(
+        effects,
+        rows=[str(i) for i in range(effects.shape[0])],
+        columns=[str(i) for i in range(effects.shape[1])],
+        title=say("changes.map_title", kind=say(f"kinds.{kind}")),
+        row_title=say("heads.layer_axis"),
+        column_title=say("heads.head_axis"),
+        unit=unit,
+        hover=say("changes.map_hover"),
+        palette=palette,
+        limits=(0, float(effects.max()) or 1.0),
+    )
+
+
+def divergence(bits: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
+    """How far each position's prediction moved, in bits. [token]"""
+    figure = frame(say("changes.divergence_title"), palette, height=320)
+    figure.add_bar(
+        x=np.arange(len(bits)),
+        y=bits.astype(np.float32),
+        marker={"color": palette.accent},
+        text=[escape(label) for label in labels],
+        textposition="none",
+        hovertemplate=say("changes.divergence_hover") + "<extra></extra>",
+        showlegend=False,
+    )
+    figure.update_layout(
+        xaxis={"title": say("changes.fed_in"), "tickangle": -60, "showgrid": False, "zeroline": False, **ticks(labels)},
+        yaxis={"title": say("changes.bits"), "rangemode": "tozero"},
+    )
+    return figure
+
+
+def candidates(
+    before: np.ndarray, after: np.ndarray | None, labels: Sequence[str], palette: Palette, title: str
+) -> go.Figure:
+    """The likeliest next tokens, before and after a change (or alone). [candidate]"""
+    figure = frame(title, palette, height=110 + 34 * len(labels))
+    sides = (
+        [("before", before, palette.second)]
+        if after is None
+        else [("before", before, palette.faint), ("after", after, palette.accent)]
+    )
+    for name, values, colour in sides:
+        figure.add_bar(
+            x=values.astype(np.float32),
+            y=np.arange(len(labels)),
+            orientation="h",
+            marker={"color": colour, "line": {"color": palette.forbidden, "width": 1}},
+            name=say(f"changes.{name}"),
+            text=[escape(label) for label in labels],
+            textposition="none",
+            hovertemplate=say("changes.candidate_hover") + "<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis={"title": say("changes.probability"), "tickformat": ".0%", "rangemode": "tozero"},
+        yaxis={"range": [len(labels) - 0.5, -0.5], "showgrid": False, "zeroline": False, **ticks(labels)},
+        barmode="group",
+        showlegend=after is not None,
+    )
+    return figure

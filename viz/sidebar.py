@@ -1,0 +1,102 @@
+"""The sidebar: model, text, output, device, and room for the panel that changes the model; all of it in the link."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from typing import TypedDict
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from model.catalog import ASSETS, CATALOG, devices
+from viz import session
+from viz.text import say
+
+
+class Example(TypedDict):
+    """A sentence worth trying, the families of models it is for, and why."""
+
+    text: str
+    families: list[str]
+    why: str
+
+
+@cache
+def examples() -> list[Example]:
+    """The sentences of `assets/examples.toml`."""
+    found: list[Example] = tomllib.loads((ASSETS / "examples.toml").read_text(encoding="utf-8"))["example"]
+    return found
+
+
+def draw() -> DeltaGenerator:
+    """Model, text, translation and device: what every page works on.
+
+    Returns:
+        Room for the panel that changes the model, to be filled once the model is open.
+    """
+    state = st.session_state
+    state.setdefault("text", examples()[0]["text"])
+    with st.sidebar:
+        st.selectbox(
+            say("sidebar.model"),
+            list(CATALOG),
+            key="model",
+            help=say("sidebar.model_help"),
+            accept_new_options=True,
+            bind="query-params",
+        )
+        entry = CATALOG.get(session.chosen())
+        if entry:
+            facts = {
+                "name": entry.name,
+                "family": entry.family,
+                "licence": entry.licence,
+                "good_for": entry.good_for,
+                "size": entry.size,
+            }
+            st.caption(say("sidebar.facts", **facts))
+        fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
+        if state.get("example") not in fitting:
+            state.example = None
+        st.selectbox(
+            say("sidebar.example"),
+            fitting,
+            index=None,
+            format_func=lambda i: examples()[i]["text"],
+            placeholder=say("sidebar.example_placeholder"),
+            key="example",
+            on_change=_take_example,
+        )
+        st.text_area(say("sidebar.text"), key="text", help=say("sidebar.text_help"), height=90, bind="query-params")
+        for i in fitting:
+            if entry and examples()[i]["text"] == state.text:
+                st.caption(examples()[i]["why"])
+        if entry is None or entry.family == "encoder-decoder":
+            _pick_target()
+        st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
+        with st.expander(say("change.panel"), icon=":material/tune:"):
+            room = st.container()
+            st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
+    return room
+
+
+def _pick_target() -> None:
+    st.segmented_control(
+        say("sidebar.translation"),
+        # Shown as they are: the link holds the words of the buttons, and must outlive a translation.
+        [session.OWN, session.FORCED],
+        default=session.OWN,
+        required=True,
+        key="whose",
+        bind="query-params",
+    )
+    if st.session_state.whose == session.FORCED:
+        st.text_input(say("sidebar.target"), key="target", help=say("sidebar.target_help"), bind="query-params")
+
+
+def _take_example() -> None:
+    chosen = st.session_state.example
+    if chosen is not None:
+        st.session_state.text = examples()[chosen]["text"]
+        st.session_state.whose = session.OWN
