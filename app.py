@@ -18,6 +18,7 @@ st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", l
 PAGES = (
     ("heads", "grid_view"),
     ("inside", "function"),
+    ("compare", "compare"),
     ("masks", "visibility_off"),
     ("positions", "waves"),
     ("layers", "layers"),

@@ -1,0 +1,265 @@
+"""The sections of the Compare page: the other side, three maps, many heads, and where two runs part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from model import comparing
+from model.catalog import CATALOG
+from model.edits import Edits
+from model.trace import Attention, Trace
+from viz import parts, session
+from viz.figures import compare as figures
+from viz.figures.layers import depth_names
+from viz.figures.theme import Palette
+from viz.text import plain, say
+
+# What the two sides may differ in; each way of comparing shows the widgets of its own differences.
+PRESETS: dict[str, tuple[str, ...]] = {
+    "heads": ("head",),
+    "sentences": ("text",),
+    "pair": ("text",),
+    "models": ("model", "head"),
+    "edit": ("edits",),
+    "anything": ("model", "text", "head", "edits"),
+}
+PAIR = (
+    "The animal didn't cross the street because it was too tired.",
+    "The animal didn't cross the street because it was too wide.",
+)
+MOST = 12  # heads on the wall
+FLOWS = 24  # longest text whose flows are worked out: each is a maximum-flow problem of its own
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two things that are compared."""
+
+    trace: Trace
+    attention: Attention
+    layer: int
+    head: int
+
+    def weights(self) -> np.ndarray:
+        """[query, key]"""
+        return self.attention.weights(self.layer)[self.head]
+
+
+def other_side(a: Side) -> Side:
+    """Ask what stands on the other side: what a preset does not name is as on this side."""
+    preset = st.segmented_control(
+        say("compare.preset"),
+        list(PRESETS),
+        default="heads",
+        required=True,
+        key="compare",
+        bind="query-params",
+        wrap=True,
+    )
+    st.caption(say(f"compare.{preset}_why"))
+    asked = PRESETS[preset or "heads"]
+    if preset == "pair":
+        st.button(say("compare.take_pair"), on_click=_take_pair, icon=":material/content_paste:")
+    with st.container(border=True):
+        st.markdown(say("compare.b"))
+        name = session.chosen()
+        if "model" in asked:
+            name = (
+                st.selectbox(
+                    say("compare.b_model"), list(CATALOG), key="b_model", accept_new_options=True, bind="query-params"
+                )
+                or name
+            )
+        text = a.trace.text
+        if "text" in asked:
+            st.session_state.setdefault("b_text", text)
+            text = st.text_input(say("compare.b_text"), key="b_text", bind="query-params")
+        edits = a.trace.edits
+        if "edits" in asked:
+            kept = st.toggle(
+                say("compare.b_edits"), key="b_edits", bind="query-params", help=say("compare.b_edits_help")
+            )
+            edits = edits if kept else Edits()
+        model = session.lens(name)
+        target = session.target() if model.is_pair and text == a.trace.text else None
+        trace = session.batch((text,), (target,), "other", edits.fitting(model.heads), name)[0]
+        kind, layer, head = a.attention.kind, a.layer, a.head
+        if "head" in asked:
+            kind, layer, head = _pick_head(trace, a)
+        attention = trace.attentions.get(kind) or list(trace.attentions.values())[-1]
+    layer, head = min(layer, attention.num_layers - 1), min(head, attention.num_heads - 1)
+    return Side(trace, attention, layer, head)
+
+
+def _pick_head(trace: Trace, a: Side) -> tuple[str, int, int]:
+    kinds = list(trace.attentions)
+    columns = st.columns(3)
+    kind = columns[0].selectbox(
+        say("pick.kind"), kinds, kinds.index(a.attention.kind) if a.attention.kind in kinds else 0, key="b_kind"
+    )
+    attention = trace.attentions[kind]
+    numbers = []
+    for column, field, count, start in (
+        (columns[1], "layer", attention.num_layers, a.layer),
+        (columns[2], "head", attention.num_heads, a.head + 1 if a.head + 1 < attention.num_heads else 0),
+    ):
+        key = f"b_{field}"
+        if st.session_state.get(key, 0) not in range(count):
+            del st.session_state[key]
+        numbers.append(
+            column.selectbox(say(f"pick.{field}"), range(count), min(start, count - 1), key=key, bind="query-params")
+        )
+    return kind, numbers[0], numbers[1]
+
+
+def _take_pair() -> None:
+    st.session_state.text, st.session_state.b_text = PAIR
+
+
+def three_maps(a: Side, b: Side, palette: Palette) -> None:
+    """A, B and B − A on a common alignment, and where they differ most."""
+    rows = comparing.align(a.attention.queries, b.attention.queries)
+    columns = comparing.align(a.attention.keys, b.attention.keys)
+    left, right = st.columns([3, 2])
+    scale = left.segmented_control(
+        say("compare.scale"),
+        comparing.SCALES,
+        default="weight",
+        required=True,
+        key="scale",
+        bind="query-params",
+        help=say("compare.scale_help"),
+    )
+    scale = scale or "weight"
+    hide = right.toggle(say("compare.sink"), key="sink", help=say("compare.sink_help"), bind="query-params")
+    st.caption(say(f"compare.scale_{scale}"))
+    maps = []
+    for side, (queries, keys) in (
+        (a, ([i for i, _ in rows], [i for i, _ in columns])),
+        (b, ([j for _, j in rows], [j for _, j in columns])),
+    ):
+        weights = side.weights()
+        if hide:
+            weights, removed = comparing.without_sink(weights, side.attention.keys)
+            st.caption(say("compare.removed", side="A" if side is a else "B", share=f"{removed:.0%}"))
+        allowed = side.attention.mask(side.layer)
+        shown = np.where(allowed, comparing.scaled(weights, allowed, scale), np.nan)
+        maps.append(comparing.spread(shown, queries, keys))
+    down, across = (
+        figures.axes(rows, a.attention.queries, b.attention.queries),
+        figures.axes(columns, a.attention.keys, b.attention.keys),
+    )
+    low = float(np.log10(comparing.FLOOR)) if scale == "log" else 0.0
+    high = {"weight": 1.0, "log": 0.0}.get(scale, max(float(np.nanmax(one, initial=1.0)) for one in maps))
+    unit, kind = say(f"compare.unit_{scale}"), a.attention.kind
+    tickformat = ".0%" if scale == "weight" else None
+    titles = [
+        say("compare.side", side=name, kind=say(f"kinds.{one.attention.kind}"), layer=one.layer, head=one.head)
+        for name, one in (("A", a), ("B", b))
+    ]
+    places = st.columns(3)
+    for place, values, title, key in zip(places, maps, titles, ("map_a", "map_b"), strict=False):
+        with place:
+            drawn = figures.side_map(
+                values, down, across, kind, title, palette, unit=unit, limits=(low, high), tickformat=tickformat
+            )
+            parts.draw(drawn, key, say("compare.map_look"))
+    with places[2]:
+        drawn = figures.side_map(
+            maps[1] - maps[0], down, across, kind, say("compare.difference"), palette,
+            unit=unit, difference=True, tickformat=tickformat,
+        )  # fmt: skip
+        parts.draw(drawn, "map_difference", say("compare.difference_look"))
+    bits = comparing.row_divergence(a.weights(), b.weights(), rows, columns)
+    st.markdown(_in_words(bits, down))
+    parts.draw(figures.row_divergence(bits, down, palette), "row_divergence", say("compare.rows_look"))
+
+
+def _in_words(bits: np.ndarray, rows: figures.Axes) -> str:
+    partners = int(np.isfinite(bits).sum())
+    alone = len(bits) - partners
+    if not partners:
+        return say("compare.no_partner")
+    if not np.nanmax(bits):
+        sentence = say("compare.equal")
+    else:
+        most = int(np.nanargmax(bits))
+        sentence = say(
+            "compare.in_words", token=plain(rows.names[most]), bits=f"{bits[most]:.2f}", mean=f"{np.nanmean(bits):.2f}"
+        )
+    return f"{sentence} {say('compare.alone', count=alone)}" if alone else sentence
+
+
+def many_heads(a: Side, palette: Palette) -> None:
+    """A wall of heads, all heads by similarity to the chosen one, and a map of them all."""
+    attention, chosen = a.attention, (a.layer, a.head)
+    alike = comparing.head_similarity(attention, *chosen)
+    order = [divmod(int(i), attention.num_heads) for i in np.argsort(-alike, axis=None, kind="stable")]
+    left, right = st.columns([2, 3])
+    with left:
+        drawn = figures.similarity(alike, chosen, palette)
+        parts.draw(drawn, "similarity", say("compare.similar_look"), on_select=_opener("similarity"))
+    with right:
+        points, kept = comparing.head_map(attention)
+        drawn = figures.head_map(points, kept, chosen, palette)
+        parts.draw(drawn, "head_map", say("compare.head_map_look"), on_select=_opener("head_map"))
+    heads = st.multiselect(
+        say("compare.wall_pick"),
+        order,
+        order[:8],
+        format_func=lambda one: say("compare.tile", layer=one[0], head=one[1]),
+        max_selections=MOST,
+        key=f"wall_{attention.kind}_{a.layer}_{a.head}",
+    )
+    if heads:
+        parts.draw(figures.wall(attention, heads, palette), "wall", say("compare.wall_look"), on_select=_opener("wall"))
+
+
+def _opener(key: str) -> Callable[[], None]:
+    def take() -> None:
+        points = st.session_state[key].selection.points
+        if points:
+            st.session_state.layer, st.session_state.head = (int(i) for i in points[0]["customdata"][:2])
+
+    return take
+
+
+def parting(a: Side, b: Side, palette: Palette) -> None:
+    """Where in the layers two runs of one model part."""
+    for stack in a.trace.hidden_states:
+        states = [side.trace.hidden_states.get(stack) for side in (a, b)]
+        if states[0] is None or states[1] is None or states[0].shape[::2] != states[1].shape[::2]:
+            st.info(say("compare.other_shape"), icon=":material/info:")
+            return
+        tokens = [side.trace.tokens[stack] for side in (a, b)]
+        pairs = comparing.align(*tokens)
+        distance = comparing.state_distance(states[0], states[1], pairs)
+        drawn = figures.states(distance, figures.axes(pairs, *tokens), depth_names(len(distance)), palette)
+        st.markdown(f"**{say('kinds.' + stack)}**")
+        parts.draw(drawn, f"states_{stack}", say("compare.states_look"))
+
+
+def through_layers(a: Side, palette: Palette) -> None:
+    """Beyond single maps: rollout and flow from a chosen token down to the input."""
+    if a.attention.kind == "cross":
+        st.info(say("compare.self_only"), icon=":material/info:")
+        return
+    st.markdown(say("compare.through_why"))
+    tokens = a.attention.queries
+    row = parts.pick_token(tokens, say("compare.through_row"), f"through_{a.attention.kind}", start=len(tokens) - 1)
+    layers = comparing.mixing(a.attention)
+    found = {"raw": a.weights()[row].astype(np.float64), "rollout": comparing.rollout(layers)[a.layer, row]}
+    if len(tokens) <= FLOWS:
+        flow = comparing.flow(layers, a.layer, row)
+        found["flow"] = flow / flow.sum()
+    else:
+        st.caption(say("compare.flow_long", most=FLOWS))
+    labels = [tokens.name(i) for i in range(len(tokens))]
+    drawn = figures.shares(found, labels, palette)
+    parts.draw(drawn, "through", say("compare.through_look", layer=a.layer))
+    for name in found:
+        st.markdown(say(f"compare.claim_{name}"))

@@ -1,0 +1,27 @@
+"""Compare: two heads, sentences, models or edits side by side, and all heads of one model."""
+
+import streamlit as st
+
+from viz import comparison, parts, session
+from viz.text import say
+
+parts.heading("compare")
+trace = session.trace()
+parts.sentence(trace)
+st.markdown(say("compare.a"))
+view = session.pick_head(trace)
+a = comparison.Side(trace, view.attention, view.layer, view.head)
+b = comparison.other_side(a)
+palette = session.palette()
+st.subheader(say("compare.two"), anchor=False)
+comparison.three_maps(a, b, palette)
+parts.badge(a.trace, "compare")
+
+st.subheader(say("compare.part"), anchor=False)
+comparison.parting(a, b, palette)
+
+st.subheader(say("compare.many"), anchor=False)
+comparison.many_heads(a, palette)
+
+st.subheader(say("compare.through"), anchor=False)
+comparison.through_layers(a, palette)
