@@ -22,6 +22,7 @@ PAGES = (
     ("masks", "visibility_off"),
     ("positions", "waves"),
     ("layers", "layers"),
+    ("output", "edit_note"),
     ("changes", "science"),
 )
 page = st.navigation(

@@ -30,7 +30,7 @@ from model.positions import Scheme
 from model.schemes import scheme
 from model.stepping import next_scores
 from model.stock import stock_attentions, verify
-from model.trace import Attention, Recorded, Target, Tokens, Trace
+from model.trace import Array, Attention, Recorded, Target, Tokens, Trace
 
 NEW_TOKENS = 20  # how far a decoder-only model continues the text
 
@@ -39,6 +39,7 @@ class HuggingFace:
     """A Hugging Face model with its tokenizer; public names as `model.translator.Translator`.
 
     Attributes:
+        writes: whether it chooses a next token.
         sees_inside: False where the family does not use the attention interface, so q, k and v stay unseen.
         single: what a single stack is, "encoder" or "decoder", as its mask says.
         heads: attention kind -> (layers, heads); empty where the family lets nothing be changed.
@@ -57,6 +58,7 @@ class HuggingFace:
         self.single = "encoder"
         self._try_interface()
         self.can_move_positions = watch_positions(self.module)
+        self.writes = self.is_pair or (self.single == "decoder" and self.module.get_output_embeddings() is not None)
         self.last_block = last_block(self.module.get_decoder() if self.is_pair else self.module)
 
     @classmethod
@@ -217,6 +219,20 @@ class HuggingFace:
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Tokens as people read them, each alone."""
         return labelled(self.tokenizer, ids).texts
+
+    def guess(self, text: str, place: int, edits: Edits | None = None) -> Array | None:
+        """What the model finds likely in a place where a token is hidden by its mask token.
+
+        Returns:
+            Logits [vocab]; None where the model never learned to guess.
+        """
+        if self.writes or self.tokenizer.mask_token_id is None or self.module.get_output_embeddings() is None:
+            return None
+        plan = plan_for(self, edits)
+        inputs, _ = self._inputs([text], [None], plan)
+        inputs["input_ids"][0, place] = self.tokenizer.mask_token_id
+        with torch.inference_mode(), editing(plan):
+            return to_numpy(self.run(self.module, inputs, eager=False).logits[0, place])
 
     def outputs(
         self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()

@@ -244,6 +244,7 @@ class Lens(Protocol):
 
     Attributes:
         is_pair: True for an encoder-decoder model, whose output can be forced.
+        writes: whether it chooses a next token.
         heads: attention kind -> (layers, heads); empty where the family lets nothing be changed.
         can_move_positions: whether the edits of positions work in this model.
     """
@@ -251,6 +252,7 @@ class Lens(Protocol):
     device: str
     max_tokens: int
     is_pair: bool
+    writes: bool
     heads: Mapping[str, tuple[int, int]]
     can_move_positions: bool
 
@@ -265,6 +267,8 @@ class Lens(Protocol):
     def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded: ...
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]: ...
+
+    def guess(self, text: str, place: int, edits: Edits | None = None) -> Array | None: ...
 
     def outputs(
         self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()

@@ -39,6 +39,7 @@ class Translator:
     """
 
     is_pair = True
+    writes = True
     can_move_positions = True
 
     def __init__(self, module: Transformer, tokenizer: Tokenizer, device: str) -> None:
@@ -140,6 +141,9 @@ class Translator:
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Tokens as people read them, each alone."""
         return tuple(readable([str(self.tokenizer.id_to_token(i))], [False]).texts[0] for i in ids)
+
+    def guess(self, text: str, place: int, edits: Edits | None = None) -> None:
+        """This model never learned to guess hidden tokens."""
 
     def outputs(
         self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()

@@ -88,7 +88,9 @@ def panel(space: DeltaGenerator) -> None:
             key="change_what",
             help=say("change.help"),
         )
-        values = {field: _ask(field, lens.heads) for field in CHANGES[name].asks}
+        values: Values = {}
+        for field in CHANGES[name].asks:
+            values[field] = _ask(field, lens.heads, values)
         st.button(say("change.apply"), key="change_apply", on_click=_apply, args=(name, values), width="stretch")
 
 
@@ -129,15 +131,17 @@ def _apply(name: str, values: Values) -> None:
     session.set_edits(CHANGES[name].make(session.edits(), values))
 
 
-def _ask(field: str, heads: Mapping[str, tuple[int, int]]) -> Any:
+def _ask(field: str, heads: Mapping[str, tuple[int, int]], asked: Values) -> Any:
     """The widget for one answer; kind, layer and head start at what is being looked at."""
     state, label, key = st.session_state, say(f"change.{field}_label"), f"change_{field}"
     if field == "kind":
         kinds = list(heads)
+        if state.get(key) not in kinds:
+            state.pop(key, None)
         start = kinds.index(state.kind) if state.get("kind") in kinds else 0
         return st.selectbox(label, kinds, start, key=key) if len(kinds) > 1 else kinds[0]
     if field in ("layer", "head"):
-        count = heads[state.get("change_kind") or next(iter(heads))][field == "head"]
+        count = heads[asked["kind"]][field == "head"]
         options = [None, *range(count)]
         if state.get(key) not in options:
             state.pop(key, None)

@@ -165,13 +165,22 @@ def three_maps(a: Side, b: Side, palette: Palette) -> None:
     for place, values, title, key in zip(places, maps, titles, ("map_a", "map_b"), strict=False):
         with place:
             drawn = figures.side_map(
-                values, down, across, kind, title, palette, unit=unit, limits=(low, high), tickformat=tickformat
+                values,
+                down,
+                across,
+                kind,
+                title,
+                palette,
+                unit=unit,
+                limits=(low, high),
+                side=key[-1],
+                tickformat=tickformat,
             )
             parts.draw(drawn, key, say("compare.map_look"))
     with places[2]:
         drawn = figures.side_map(
             maps[1] - maps[0], down, across, kind, say("compare.difference"), palette,
-            unit=unit, difference=True, tickformat=tickformat,
+            unit=unit, side="difference", tickformat=tickformat,
         )  # fmt: skip
         parts.draw(drawn, "map_difference", say("compare.difference_look"))
     bits = comparing.row_divergence(a.weights(), b.weights(), rows, columns)
@@ -230,6 +239,9 @@ def _opener(key: str) -> Callable[[], None]:
 
 def parting(a: Side, b: Side, palette: Palette) -> None:
     """Where in the layers two runs of one model part."""
+    if a.trace is b.trace:
+        st.caption(say("compare.one_run"))
+        return
     for stack in a.trace.hidden_states:
         states = [side.trace.hidden_states.get(stack) for side in (a, b)]
         if states[0] is None or states[1] is None or states[0].shape[::2] != states[1].shape[::2]:

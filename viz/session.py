@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import numpy as np
 import streamlit as st
 
 from model.catalog import CATALOG, Entry, ModelError, load
+from model.decoding import Decoded, Decoding
 from model.edits import Edits
 from model.errors import InputError
 from model.trace import Attention, Lens, Target, Trace
@@ -55,6 +57,49 @@ def run(name: str, device: str, texts: tuple[str, ...], targets: tuple[Target, .
     """The traces of a batch of texts; computed once, whoever asks and however often."""
     with _one_pass:
         return open_model(name, device).trace_batch(texts, targets, edits)
+
+
+@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
+def _decode(name: str, device: str, text: str, how: Decoding, edits: Edits) -> Decoded:
+    with _one_pass:
+        return open_model(name, device).decode(text, how, edits)
+
+
+def decode(text: str, how: Decoding) -> Decoded:
+    """What the chosen model writes, with the panel's changes; stops the page with a sentence where it cannot."""
+    lens()
+    with explained(), st.spinner(say("sidebar.running"), show_time=True):
+        return _decode(chosen(), st.session_state.device, text, how, edits())
+
+
+@st.cache_resource(show_spinner=False, max_entries=100, hash_funcs={Edits: Edits.text})
+def _logit_lens(
+    name: str, device: str, text: str, target: Target, edits: Edits
+) -> tuple[np.ndarray, np.ndarray] | None:
+    with _one_pass:
+        logits = open_model(name, device).layer_logits(text, target, edits)
+    if logits is None:
+        return None
+    best = logits.softmax(-1).max(-1)
+    return best.indices.cpu().numpy(), best.values.cpu().numpy()
+
+
+def logit_lens(text: str, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
+    """Each layer's likeliest token and its probability, [layer + 1, token] each; None without an output head."""
+    with explained(), st.spinner(say("sidebar.running"), show_time=True):
+        return _logit_lens(chosen(), st.session_state.device, text, target, edits())
+
+
+@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
+def _guess(name: str, device: str, text: str, place: int, edits: Edits) -> np.ndarray | None:
+    with _one_pass:
+        return open_model(name, device).guess(text, place, edits)
+
+
+def guess(text: str, place: int) -> np.ndarray | None:
+    """What the chosen model finds likely where a token is hidden. [vocab]"""
+    with explained():
+        return _guess(chosen(), st.session_state.device, text, place, edits())
 
 
 @st.cache_resource(show_spinner=False)
@@ -166,11 +211,18 @@ def batch(
         name: of the model; the chosen one's where not said.
     """
     lens(name)
+    with explained(box), st.spinner(say("sidebar.running"), show_time=True):
+        return run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
+
+
+@contextmanager
+def explained(box: str = "text") -> Iterator[None]:
+    """Ends the page with a sentence where what was typed cannot be run; `box` names where it was typed."""
     try:
-        with st.spinner(say("sidebar.running"), show_time=True):
-            return run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
+        yield
     except InputError as error:
-        st.warning(say(f"errors.{error.reason.replace('text', box)}", **error.values), icon=":material/edit:")
+        reason = error.reason.replace("text_", f"{box}_") if error.reason.startswith("text_") else error.reason
+        st.warning(say(f"errors.{reason}", **error.values), icon=":material/edit:")
         raise Halt from error
 
 

@@ -48,10 +48,14 @@ def side_map(
     *,
     unit: str,
     limits: tuple[float, float] | None = None,
-    difference: bool = False,
+    side: str,
     tickformat: str | None = None,
 ) -> go.Figure:
-    """One of the three maps. values: [aligned query, aligned key], NaN where there is nothing to show."""
+    """One of the three maps, "a", "b" or "difference".
+
+    Args:
+        values: [aligned query, aligned key], NaN where there is nothing to show.
+    """
     figure = grid(
         values,
         rows=rows.labels,
@@ -64,11 +68,16 @@ def side_map(
         unit=unit,
         hover=say("compare.hover"),
         palette=palette,
-        scale=palette.diverging if difference else palette.sequential,
-        limits=signed_limits(values) if difference else limits,
+        scale=palette.diverging if side == "difference" else palette.sequential,
+        limits=signed_limits(values) if side == "difference" else limits,
         tickformat=tickformat,
     )
     figure.update_layout(title_font_size=14)
+    # Three maps share a row: what the first one says of the sides holds for all, and A has the scale of B.
+    if side == "a":
+        figure.data[0].showscale = False
+    else:
+        figure.update_layout(yaxis_title=None)
     return figure
 
 
@@ -101,16 +110,16 @@ def wall(attention: Attention, heads: Sequence[tuple[int, int]], palette: Palett
     """Up to twelve heads beside each other on one scale, 0 to 100 %."""
     across = min(across, len(heads))
     down = -(-len(heads) // across)
-    gap = 12
-    picture = np.zeros((down * (WALL + gap), across * (WALL + gap), 4), np.uint8)
+    gap, above = 12, 30  # pixels between tiles, and above each for its name
+    picture = np.zeros((down * (WALL + above), across * (WALL + gap), 4), np.uint8)
     figure = frame(say("compare.wall_title", kind=say(f"kinds.{attention.kind}")), palette, height=90 + 225 * down)
     for number, (layer, head) in enumerate(heads):
         row, column = divmod(number, across)
         tile = paint(resize(masked(attention, layer, attention.weights(layer)[head]), WALL), palette.sequential)
-        top, left = row * (WALL + gap) + gap, column * (WALL + gap) + gap // 2
+        top, left = row * (WALL + above) + above - 4, column * (WALL + gap) + gap // 2
         picture[top : top + WALL, left : left + WALL] = tile
         figure.add_annotation(
-            x=column, y=row - 0.48, text=say("compare.tile", layer=layer, head=head), showarrow=False, yanchor="bottom"
+            x=column, y=row - 0.5, text=say("compare.tile", layer=layer, head=head), showarrow=False, yanchor="top"
         )
     figure.add_layout_image(
         source=png(picture),
@@ -130,7 +139,7 @@ def wall(attention: Attention, heads: Sequence[tuple[int, int]], palette: Palett
         [say("compare.tile", layer=layer, head=head) for layer, head in heads],
     )
     bare = {"visible": False, "fixedrange": True}
-    figure.update_layout(xaxis={"range": [-0.5, across - 0.5], **bare}, yaxis={"range": [down - 0.5, -0.65], **bare})
+    figure.update_layout(xaxis={"range": [-0.5, across - 0.5], **bare}, yaxis={"range": [down - 0.5, -0.5], **bare})
     return figure
 
 

@@ -1,0 +1,22 @@
+"""Output: how the next token is chosen, one step at a time; the logit lens; masked words."""
+
+import streamlit as st
+
+from viz import output, parts, session
+from viz.text import say
+
+parts.heading("output")
+palette = session.palette()
+if session.lens().writes:
+    how, forced = output.choose()
+    trace, decoded = output.written(how, forced)
+    output.whole(trace, decoded, palette)
+    st.subheader(say("output.steps"), anchor=False)
+    output.step_by_step(trace, palette)
+    parts.badge(trace, "output")
+    output.alignment(trace, palette)
+else:
+    trace = session.trace()
+    parts.sentence(trace)
+    output.masked_word(trace, palette)
+output.logit_lens(trace, palette)
