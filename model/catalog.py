@@ -57,6 +57,7 @@ class Entry:
         good_for: a few words on what to use it for.
         opens_at: attention kind, layer and head to show first: one with a clear pattern.
         folder: where its files lie, if they came with the repository.
+        takes: "text" or "image".
     """
 
     name: str
@@ -68,6 +69,7 @@ class Entry:
     folder: Path | None = None
     hub: Hub | None = None
     wheel: Wheel | None = None
+    takes: str = "text"
 
 
 CATALOG: dict[str, Entry] = {
@@ -202,7 +204,7 @@ def load(name: str, device: str = "auto", progress: Progress | None = None) -> L
     """
     # Imported here: the pages' frame can show before PyTorch is there, and transformers only where it is needed.
     from model.device import find_device
-    from model.fetch import check_memory, find
+    from model.fetch import check_memory, find, takes
 
     folder = find(name, progress or (lambda share, what: None))
     check_memory(name, folder)
@@ -212,12 +214,16 @@ def load(name: str, device: str = "auto", progress: Progress | None = None) -> L
             from model.translator import Translator
 
             return Translator.open(folder, device)
+        if takes(folder) == "image":
+            from model.vision import Vision
+
+            return Vision.open(folder, device)
         from model.huggingface import HuggingFace
 
         return HuggingFace.open(folder, device)
     except (ValueError, KeyError, TypeError, OSError, AttributeError, RuntimeError) as error:
         raise ModelError(
-            "not_transformer", f"{name!r} is here, but cannot be opened as a transformer with a tokenizer: {error}"
+            "not_transformer", f"{name!r} is here, but cannot be opened as a transformer: {error}"
         ) from error
 
 

@@ -57,6 +57,14 @@ def here(name: str) -> Path | None:
     return folder if [*folder.glob("*.safetensors"), *folder.glob("*.bin")] else None
 
 
+def takes(folder: Path) -> str:
+    """What a model reads, by the files that prepare it: "image" where there is no tokenizer, else "text"."""
+    file = folder / "preprocessor_config.json"
+    if not file.is_file() or [*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("*.model")]:
+        return "text"
+    return "image" if b'"image_' in file.read_bytes() else "text"
+
+
 def needed_memory(folder: Path) -> int:
     """Bytes that a model takes in float32, from the sizes and number formats of its weight files."""
     total = 0

@@ -44,6 +44,8 @@ class HuggingFace:
         sees_inside: False where the family does not use the attention interface, so q, k and v stay unseen.
     """
 
+    takes = "text"
+
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
         self.module = module.to(device).eval()
         self.tokenizer = tokenizer
@@ -57,13 +59,14 @@ class HuggingFace:
     @classmethod
     def open(cls, name: str | Path, device: str = "auto") -> HuggingFace:
         """Open a hub name or a folder. No code that comes with the weights is run; pickles load weights only."""
-        config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+        # Eager from the start: some families cannot be switched to it later.
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
         architecture = (getattr(config, "architectures", None) or [""])[0]
         if config.is_encoder_decoder:
             opener: Any = AutoModelForSeq2SeqLM
         else:
             offers = (AutoModelForCausalLM, AutoModelForMaskedLM)
-            known = (auto for auto in offers if architecture in _architectures(auto))
+            known = (auto for auto in offers if architecture in architectures(auto))
             opener = next(known, AutoModel)
         module = opener.from_pretrained(
             name, config=config, trust_remote_code=False, weights_only=True, dtype=torch.float32
@@ -155,17 +158,22 @@ class HuggingFace:
     def _try_interface(self) -> bool:
         """Switch to our attention function; False, and back to the library's own, where the family ignores it."""
         self.module.set_attn_implementation(IMPLEMENTATION)
-        ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
-        inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_pair else {})
         try:
             with torch.inference_mode(), record() as kept:
-                self._run(self.module, inputs, eager=False)
+                self._run(self.module, self._probe(), eager=False)
         except NotImplementedError:  # an attention with extras that the formula does not have
             kept = Record()
         if kept.calls:
             return True
         self.module.set_attn_implementation("eager")
+        with torch.inference_mode():
+            self._stock_attentions(self._run(self.module, self._probe(), eager=True))
         return False
+
+    def _probe(self) -> dict[str, Tensor]:
+        """The smallest input that reaches every layer."""
+        ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
+        return {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_pair else {})
 
     def _layers(self, result: Any, kept: Record, rows: int) -> dict[str, list[list[Recorded]]]:
         """Kind -> sentence -> layer; a stack in which nobody looks ahead is a decoder, as its masks say."""
@@ -275,7 +283,8 @@ class HuggingFace:
         return ids, labelled(self.tokenizer, ids, pieces)
 
 
-def _architectures(auto: Any) -> set[str]:
+def architectures(auto: Any) -> set[str]:
+    """The names of the model classes that one of the library's `Auto…` classes opens."""
     names: set[str] = set()
     for value in auto._model_mapping._model_mapping.values():
         names |= set(value) if isinstance(value, (tuple, list)) else {value}

@@ -37,4 +37,7 @@ def scheme(module: Any) -> Scheme:
         if isinstance(part, nn.Embedding) and part is not word and ("position" in last or last == "wpe"):
             learned = part.weight.requires_grad and "sinusoidal" not in type(part).__name__.lower()
             return Scheme("learned" if learned else "sinusoidal", table=to_numpy(part.weight).astype(np.float64))
+    for name, parameter in module.named_parameters():
+        if name.rsplit(".", 1)[-1] == "position_embeddings" and parameter.ndim == 3:  # a vision model's own table
+            return Scheme("learned", table=to_numpy(parameter[0]).astype(np.float64))
     return Scheme("unseen")

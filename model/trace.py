@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -72,6 +72,22 @@ class Tokens:
         more = length - len(self)
         inside = (*self.inside, *[False] * more) if self.inside else ()
         return Tokens((*self.texts, *["<pad>"] * more), (*self.special, *[True] * more), inside)
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as a model saw it: cut to its size, in patches from left to right and top to bottom.
+
+    Attributes:
+        pixels: uint8 [height, width, 3]
+        rows, columns: how many patches it is cut into.
+        first: place of the first patch among the tokens; what stands before it belongs to no place.
+    """
+
+    pixels: Array
+    rows: int
+    columns: int
+    first: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,17 +201,18 @@ class Trace:
     """Everything one forward pass computed.
 
     Attributes:
-        text: what the model was given, as typed.
+        text: what the model was given, as typed; the path of a picture.
         attentions: by kind, only those the model has.
         hidden_states: "encoder" | "decoder" -> float32 [layer + 1, token, d_model]; row 0 is the embedding.
         neurons: "encoder" | "decoder" -> float32 [layer, token, d_ff], feed-forward activations after ReLU.
         tokens: "encoder" | "decoder" -> the tokens of that stack; decoder tokens are those fed in.
         predicted: the token the model found likeliest after each decoder token, or None.
-        logits: float32 [token, vocab], or None.
-        output: the translation or continuation, or None.
+        logits: float32 [token, vocab], [1, class] for a picture, or None.
+        output: the translation or continuation, what a picture shows, or None.
         notes: (id, detail) of what the reader should know about how the text was read; the sentences are in assets.
         device: where it ran, as PyTorch names it.
         check: makes the comparison that `verify` returns.
+        picture: what a vision model saw, or None.
     """
 
     text: str
@@ -209,6 +226,7 @@ class Trace:
     notes: tuple[tuple[str, str], ...]
     device: str
     check: Callable[[], Check]
+    picture: Picture | None = None
 
     def __post_init__(self) -> None:
         for stack, states in self.hidden_states.items():
@@ -231,17 +249,19 @@ class Lens(Protocol):
     """What every opened model can do, whatever its family.
 
     Attributes:
+        takes: "text" or "image": what `trace` reads, a text or a picture (its path or its bytes).
         is_pair: True for an encoder-decoder model, whose output can be forced.
     """
 
+    takes: str
     device: str
     max_tokens: int
     is_pair: bool
 
-    def trace(self, text: str, target: str | None = None, edits: Edits | None = None) -> Trace: ...
+    def trace(self, text: Any, target: str | None = None, edits: Edits | None = None) -> Trace: ...
 
     def trace_batch(
-        self, texts: Sequence[str], targets: Sequence[str | None], edits: Edits | None = None
+        self, texts: Sequence[Any], targets: Sequence[str | None], edits: Edits | None = None
     ) -> tuple[Trace, ...]: ...
 
     def positions(self) -> Scheme: ...

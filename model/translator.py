@@ -36,6 +36,7 @@ class Translator:
         device: where it runs, as PyTorch names it.
     """
 
+    takes = "text"
     is_pair = True
 
     def __init__(self, module: Transformer, tokenizer: Tokenizer, device: str) -> None:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from model.trace import Attention, Tokens, Trace
 from viz import session
+from viz.figures.pictures import patch_overlay
 from viz.text import plain, say
 
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
@@ -22,8 +23,9 @@ def heading(page: str) -> None:
 def sentence(trace: Trace) -> None:
     """What was read, what came out, where it ran, and what the reader should know about it."""
     with st.container(border=True):
+        verb = "read" if trace.picture is None else "saw"
         text = {"text": plain(trace.text), "output": plain(trace.output or "")}
-        st.markdown(say("parts.read_and_said" if trace.output else "parts.read", **text))
+        st.markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
         st.caption(say("parts.ran", device=trace.device, count=len(next(iter(trace.tokens.values())))))
     for note, detail in trace.notes:
         st.info(say(f"notes.{note}", detail=plain(detail)), icon=":material/info:")
@@ -47,6 +49,16 @@ def badge(trace: Trace, key: str) -> None:
 
 def _sign(holds: bool) -> str:
     return ":green[:material/check:]" if holds else ":red[:material/close:]"
+
+
+def over_picture(trace: Trace, attention: Attention, layer: int, head: int, row: int) -> None:
+    """Where a token looks, laid over the picture the model saw; nothing where it read a text."""
+    if trace.picture is None:
+        return
+    weights = attention.weights(layer)[head, row]
+    overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette())
+    share = weights[: trace.picture.first].sum()
+    draw(overlay, "overlay", say("pictures.look", share=f"{share:.0%}"))
 
 
 def needs_vectors(attention: Attention) -> None:

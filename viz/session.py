@@ -18,6 +18,7 @@ from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
 
 T = TypeVar("T")
+PICTURES = {path.stem: str(path.relative_to(ASSETS.parent)) for path in sorted((ASSETS / "pictures").glob("*.png"))}
 OWN, FORCED = "own", "forced"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
@@ -51,6 +52,7 @@ def fetch(name: str) -> None:
 
     if here(name):
         return
+    expected = takes()
     with st.status(say("sidebar.fetching", name=plain(name)), expanded=True):
         bar = st.progress(0.0)
 
@@ -59,19 +61,21 @@ def fetch(name: str) -> None:
 
         with _one_fetch:
             find(name, show)
+    if takes() != expected:
+        st.rerun()  # the sidebar was drawn before it could be known that this model reads pictures
 
 
 @st.cache_resource(show_spinner=False, max_entries=200)
 def run(
-    name: str, device: str, texts: tuple[str, ...], targets: tuple[str | None, ...], edits: Edits
+    name: str, device: str, texts: tuple[str | bytes, ...], targets: tuple[str | None, ...], edits: Edits
 ) -> tuple[Trace, ...]:
-    """The traces of a batch of texts; computed once, whoever asks and however often."""
+    """The traces of a batch of texts or pictures; computed once, whoever asks and however often."""
     with _one_pass:
         return open_model(name, device).trace_batch(texts, targets, edits)
 
 
 def sidebar() -> None:
-    """Model, text, translation and device: what every page works on."""
+    """Model, text or picture, translation and device: what every page works on."""
     state = st.session_state
     state.setdefault("text", examples()[0]["text"])
     with st.sidebar:
@@ -93,25 +97,67 @@ def sidebar() -> None:
                 "size": entry.size,
             }
             st.caption(say("sidebar.facts", **facts))
-        fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
-        if state.get("example") not in fitting:
-            state.example = None
-        st.selectbox(
-            say("sidebar.example"),
-            fitting,
-            index=None,
-            format_func=lambda i: examples()[i]["text"],
-            placeholder=say("sidebar.example_placeholder"),
-            key="example",
-            on_change=_take_example,
-        )
-        st.text_area(say("sidebar.text"), key="text", help=say("sidebar.text_help"), height=90, bind="query-params")
-        for i in fitting:
-            if entry and examples()[i]["text"] == state.text:
-                st.caption(examples()[i]["why"])
-        if entry is None or entry.family == "encoder-decoder":
-            _pick_target()
+        {"text": _pick_text, "image": _pick_picture}[takes()](entry)
         st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
+
+
+def takes() -> str:
+    """What the chosen model reads, "text" or "image", as far as that can be known before it is here."""
+    from model.fetch import here
+    from model.fetch import takes as read_by
+
+    entry = CATALOG.get(chosen())
+    if entry:
+        return entry.takes
+    folder = here(chosen())
+    return read_by(folder) if folder else "text"
+
+
+def _pick_text(entry: Entry | None) -> None:
+    state = st.session_state
+    fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
+    if state.get("example") not in fitting:
+        state.example = None
+    st.selectbox(
+        say("sidebar.example"),
+        fitting,
+        index=None,
+        format_func=lambda i: examples()[i]["text"],
+        placeholder=say("sidebar.example_placeholder"),
+        key="example",
+        on_change=_take_example,
+    )
+    st.text_area(say("sidebar.text"), key="text", help=say("sidebar.text_help"), height=90, bind="query-params")
+    for i in fitting:
+        if entry and examples()[i]["text"] == state.text:
+            st.caption(examples()[i]["why"])
+    if entry is None or entry.family == "encoder-decoder":
+        _pick_target()
+
+
+def _pick_picture(entry: Entry | None) -> None:
+    state = st.session_state
+    state.picture = state.picture if state.get("picture") in PICTURES else next(iter(PICTURES))
+    st.pills(
+        say("sidebar.picture"),
+        list(PICTURES),
+        format_func=lambda name: say(f"pictures.{name}"),
+        required=True,
+        key="picture",
+        bind="query-params",
+    )
+    st.file_uploader(say("sidebar.upload"), key="upload", help=say("sidebar.upload_help"), max_upload_size=20)
+    if state.get("upload") is None:
+        st.image(PICTURES[state.picture], say(f"pictures.{state.picture}_why"))
+
+
+def given() -> str | bytes:
+    """What the chosen model is to read: the text that was typed, or the picture."""
+    state = st.session_state
+    if lens().takes == "text":
+        return str(state.text)
+    uploaded = state.get("upload")
+    return PICTURES[state.picture] if uploaded is None else bytes(uploaded.getvalue())
 
 
 def _pick_target() -> None:
@@ -160,10 +206,10 @@ def target() -> str | None:
 
 def trace() -> Trace:
     """The run of what the sidebar holds; stops the page with a clear sentence where there is none."""
-    return batch((st.session_state.text,), (target(),))[0]
+    return batch((given(),), (target(),))[0]
 
 
-def batch(texts: tuple[str, ...], targets: tuple[str | None, ...], box: str = "text") -> tuple[Trace, ...]:
+def batch(texts: tuple[str | bytes, ...], targets: tuple[str | None, ...], box: str = "text") -> tuple[Trace, ...]:
     """Like `trace`, for several texts at once; `box` names where the one was typed that may be wrong."""
     lens()  # fetched and opened where its progress can be shown
     try:
@@ -178,9 +224,10 @@ def repeat_lines(trace: Trace) -> str:
     """The lines of Python that repeat a trace's check outside the app."""
     output = target()
     forced = "" if output is None else f", target={output!r}"
+    read = trace.text if trace.picture is None or trace.text else st.session_state.upload.name
     return (
         f"import model\n\nlens = model.load({chosen()!r}, device={trace.device!r})\n"
-        f"trace = lens.trace({trace.text!r}{forced})\nprint(trace.verify())"
+        f"trace = lens.trace({read!r}{forced})\nprint(trace.verify())"
     )
 
 

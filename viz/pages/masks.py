@@ -25,6 +25,9 @@ if attention.has_vectors:
     with right:
         parts.draw(score_map(attention, layer, head, palette, masked=True), "after", say("masks.after_look"))
 
+if trace.picture is not None:
+    st.info(say("pictures.no_padding"), icon=":material/info:")
+    st.stop()
 st.subheader(say("masks.batch"), anchor=False)
 st.markdown(say("masks.batch_why"))
 other = st.text_input(say("masks.other"), say("masks.other_default"), key="other", bind="query-params")
