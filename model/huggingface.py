@@ -29,7 +29,7 @@ from model.device import find_device
 from model.edits import Edits
 from model.errors import check_length
 from model.interface import IMPLEMENTATION, Observed, counting
-from model.labels import labelled
+from model.labels import following, labelled
 from model.positions import Scheme
 from model.schemes import scheme
 from model.trace import Attention, Check, Recorded, Tokens, Trace
@@ -118,7 +118,8 @@ class HuggingFace:
             ]
         longest = {"encoder": source.shape[1], "decoder": inputs.get("decoder_input_ids", source).shape[1]}
         names = {stack: f"{stack}_hidden_states" if self.is_pair else "hidden_states" for stack in stacks}
-        predicts = logits if "decoder" in stacks else None
+        chosen = logits.argmax(-1).tolist() if logits is not None and "decoder" in stacks else None
+        fed = inputs.get("decoder_input_ids", source).tolist()
         traces = []
         for row, text in enumerate(texts):
             lengths = {stack: len(sides[row]) for stack, sides in stacks.items()}
@@ -133,9 +134,7 @@ class HuggingFace:
                 },
                 neurons={},
                 tokens=tokens,
-                predicted=None
-                if predicts is None
-                else labelled(self.tokenizer, predicts[row].argmax(-1).tolist()).texts,
+                predicted=following(self.tokenizer, fed[row], chosen[row]) if chosen else None,
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=outputs[row],
                 notes=() if self.sees_inside else (("weights_only", type(self.module).__name__),),

@@ -46,17 +46,23 @@ class Tokens:
         texts: the label of each token; may repeat.
         special: True for tokens that nobody typed, such as "</s>".
         inside: True for pieces that go on inside a word; their label begins with "·". Empty where there are none.
+        raw: each token as its tokenizer writes it, such as "Ġcat" or "##ing". Empty where that is not known.
+        adds: what each token adds to the word it is in; "" for the later parts of one character. Empty where that is
+            the label without its "·".
     """
 
     texts: tuple[str, ...]
     special: tuple[bool, ...]
     inside: tuple[bool, ...] = ()
+    raw: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.texts) != len(self.special) or len(self.inside) not in (0, len(self.texts)):
+        others = {len(self.inside), len(self.raw), len(self.adds)} - {0, len(self.texts)}
+        if len(self.texts) != len(self.special) or others:
             raise ValueError(
-                f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones "
-                f"and {len(self.inside)} for pieces inside words"
+                f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones, {len(self.inside)} "
+                f"for pieces inside words, {len(self.raw)} raw pieces and {len(self.adds)} parts of words"
             )
 
     def __len__(self) -> int:
@@ -70,8 +76,14 @@ class Tokens:
     def padded(self, length: int) -> Tokens:
         """The same tokens with "<pad>" behind them, up to a length."""
         more = length - len(self)
-        inside = (*self.inside, *[False] * more) if self.inside else ()
-        return Tokens((*self.texts, *["<pad>"] * more), (*self.special, *[True] * more), inside)
+        pads = ("<pad>",) * more
+        return Tokens(
+            self.texts + pads,
+            self.special + (True,) * more,
+            self.inside and self.inside + (False,) * more,
+            self.raw and self.raw + pads,
+            self.adds and self.adds + pads,
+        )
 
 
 @dataclass(frozen=True, eq=False)
