@@ -6,7 +6,6 @@ the interface run with their own eager attention, which gives weights but neithe
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -31,6 +30,7 @@ from model.errors import check_length
 from model.interface import IMPLEMENTATION, Observed, counting
 from model.labels import following, labelled
 from model.positions import Scheme
+from model.reference import shallow_copy
 from model.schemes import scheme
 from model.trace import Attention, Check, Recorded, Tokens, Trace
 
@@ -42,9 +42,11 @@ class HuggingFace:
 
     Attributes:
         sees_inside: False where the family does not use the attention interface, so q, k and v stay unseen.
+        has_sinks: True where part of the attention goes to no token at all, so rows add up to less than 1.
     """
 
     takes = "text"
+    has_sinks = False
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
         self.module = module.to(device).eval()
@@ -54,6 +56,7 @@ class HuggingFace:
         self.is_pair = bool(self.config.is_encoder_decoder)
         limits = (getattr(self.config, name, None) for name in ("max_position_embeddings", "n_positions"))
         self.max_tokens = min([n for n in limits if isinstance(n, int) and n > 0] + [tokenizer.model_max_length, 2048])
+        self.has_sinks = any(name.endswith(".sinks") for name, _ in self.module.named_parameters())
         self.sees_inside = self._try_interface()
 
     @classmethod
@@ -137,7 +140,7 @@ class HuggingFace:
                 predicted=following(self.tokenizer, fed[row], chosen[row]) if chosen else None,
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=outputs[row],
-                notes=() if self.sees_inside else (("weights_only", type(self.module).__name__),),
+                notes=self._notes(),
                 device=self.device,
                 check=partial(self._verify, inputs, attentions, logits, row, lengths),
             )
@@ -168,6 +171,11 @@ class HuggingFace:
         with torch.inference_mode():
             self._stock_attentions(self._run(self.module, self._probe(), eager=True))
         return False
+
+    def _notes(self) -> tuple[tuple[str, str], ...]:
+        name = type(self.module).__name__
+        said = {"weights_only": not self.sees_inside, "sinks": self.has_sinks}
+        return tuple((note, name) for note, holds in said.items() if holds)
 
     def _probe(self) -> dict[str, Tensor]:
         """The smallest input that reaches every layer."""
@@ -224,7 +232,8 @@ class HuggingFace:
                 real = slice(lengths["encoder" if kind == "encoder" else "decoder"])
                 weights, mask = found.weights(layer)[:, real], found.mask(layer)[real]
                 weight_error.append(float(abs(weights - to_numpy(expected[kind][layer][row])[:, real]).max()))
-                sum_error.append(float(abs(weights.sum(-1) - 1).max()))
+                excess = weights.sum(-1) - 1
+                sum_error.append(float(abs(excess.clip(0) if self.has_sinks else excess).max()))
                 leaked.append(float((weights * ~mask).max()))
         return Check(
             max_weight_error=max(weight_error),
@@ -288,9 +297,3 @@ def architectures(auto: Any) -> set[str]:
     for value in auto._model_mapping._model_mapping.values():
         names |= set(value) if isinstance(value, (tuple, list)) else {value}
     return names
-
-
-def shallow_copy(module: nn.Module) -> Any:
-    """A copy of a model that shares all its tensors, so that it can run another attention without more memory."""
-    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, shared)

@@ -36,9 +36,15 @@ def labelled(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | None 
         pieces: for each id the text it stands for, where that is known; else the ids are decoded.
     """
     marks = set(tokenizer.all_special_ids)
-    raw = [str(token) for token in tokenizer.convert_ids_to_tokens(list(ids))]
-    nobody = [i in marks for i in ids]  # unless it stands for something typed, as "[UNK]" does
+    known = tokenizer.convert_ids_to_tokens(list(ids))  # some models have more ids than their tokenizer knows
+    raw = [f"‹{i}›" if token is None else str(token) for i, token in zip(ids, known, strict=True)]
+    # Nobody typed these, unless one stands for something typed, as "[UNK]" does.
+    nobody = [i in marks or token is None for i, token in zip(ids, known, strict=True)]
     pieces = _decoded(tokenizer, raw, nobody) if pieces is None else pieces
+    # A lone "▁" is the space alone; its tokenizer may say that it covers the letter behind it.
+    pieces = [
+        (" ", at, at) if token == "▁" else (text, at, end) for token, (text, at, end) in zip(raw, pieces, strict=True)
+    ]
     special = [mark and start >= end for mark, (_, start, end) in zip(nobody, pieces, strict=True)]
     labels, insides, adds = [], [], []
     before, end_before = "", -1
@@ -47,14 +53,15 @@ def labelled(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | None 
         whole = _joined([pieces[place] for place in group])
         start, end = pieces[first][1], pieces[last][2]
         goes_on = raw[first].startswith("##") and not whole.startswith("#")
+        goes_on |= before == " " and not whole[:1].isspace()  # a space that is a token begins the word behind it
         inside = not nobody[first] and (goes_on or (start == end_before and _one_word(before, whole)))
         label = raw[first] if nobody[first] else _visible(whole) or raw[first]
         for part in range(1, len(group) + 1):
             name = f"{label} {part}/{len(group)}" if len(group) > 1 else label
             labels.append(f"·{name}" if inside and part == 1 else name)
             insides.append(inside or part > 1)
-            adds.append((label if nobody[first] else whole.strip() or label) if part == 1 else "")
-        before, end_before = whole, end
+            adds.append((label if nobody[first] else whole.strip(" ")) if part == 1 else "")
+        before, end_before = "" if nobody[first] else whole, end
     return Tokens(tuple(labels), tuple(special), tuple(insides), tuple(raw), tuple(adds))
 
 

@@ -1,10 +1,11 @@
-"""An independent run of the translator: PyTorch's own `nn.Transformer` with the same weights.
+"""Independent runs to check a trace against: for the translator PyTorch's own `nn.Transformer`, with the same weights.
 
 Nothing of `model.attention` is used here, so agreement means something.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any
 
@@ -96,3 +97,9 @@ def stock_run(ours: Transformer, source: Tensor, target: Tensor) -> tuple[Tensor
         memory_key_padding_mask=padding,
     )
     return nn.functional.linear(hidden, ours.embedding.weight), weights
+
+
+def shallow_copy(module: nn.Module) -> Any:
+    """A copy of a model that shares all its tensors, so that it can run another attention without more memory."""
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return copy.deepcopy(module, shared)

@@ -98,7 +98,7 @@ class Vision(HuggingFace):
                 predicted=None,
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=None if classes is None else str(self.config.id2label[int(classes[row].argmax())]),
-                notes=(*notes, *(() if self.sees_inside else (("weights_only", type(self.module).__name__),))),
+                notes=(*notes, *self._notes()),
                 device=self.device,
                 check=partial(self._verify, inputs, attentions, logits, row, {"encoder": len(self.tokens)}),
                 picture=shown,

@@ -66,7 +66,7 @@ def merge_words(attention: Attention) -> Attention:
             text.removeprefix("·") if inside else text
             for text, inside in zip(tokens.texts, tokens.inside or [False] * len(tokens), strict=True)
         ]
-        texts = ["".join(adds[i] for i in word) for word in words]
+        texts = ["".join(adds[i] for i in word) or tokens.texts[word[0]] for word in words]
         return Tokens(tuple(texts), tuple(tokens.special[word[0]] for word in words))
 
     return Attention(
