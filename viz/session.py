@@ -6,6 +6,7 @@ import threading
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypedDict, TypeVar
 
 import streamlit as st
@@ -13,6 +14,7 @@ import streamlit as st
 from model.catalog import ASSETS, CATALOG, Entry, ModelError, devices, load
 from model.edits import Edits
 from model.errors import InputError
+from model.shelf import Shelf, loosened, room_for
 from model.trace import Attention, Lens, Trace
 from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
@@ -40,10 +42,10 @@ def examples() -> list[Example]:
     return found
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
-def open_model(name: str, device: str) -> Lens:
-    """The model, shared by all sessions; the one used least recently leaves when there are more than four."""
-    return load(name, device)
+@st.cache_resource(show_spinner=False)
+def shelf() -> Shelf:
+    """The opened models, shared by all sessions."""
+    return Shelf(load, room_for, spill=run.clear)
 
 
 def fetch(name: str) -> None:
@@ -70,8 +72,9 @@ def run(
     name: str, device: str, texts: tuple[str | bytes, ...], targets: tuple[str | None, ...], edits: Edits
 ) -> tuple[Trace, ...]:
     """The traces of a batch of texts or pictures; computed once, whoever asks and however often."""
-    with _one_pass:
-        return open_model(name, device).trace_batch(texts, targets, edits)
+    with _one_pass, shelf().using(name, device) as opened:
+        traces = opened.trace_batch(texts, targets, edits)
+    return tuple(loosened(trace, partial(shelf().get, name, device)) for trace in traces)
 
 
 def sidebar() -> None:
@@ -97,8 +100,20 @@ def sidebar() -> None:
                 "size": entry.size,
             }
             st.caption(say("sidebar.facts", **facts))
+        needed = memory(chosen())
+        if needed:
+            st.caption(say("sidebar.memory", needed=needed))
         {"text": _pick_text, "image": _pick_picture}[takes()](entry)
         st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
+
+
+def memory(name: str) -> str:
+    """How much memory a model takes, as people write it; "" where that is not known before it is fetched."""
+    from model.fetch import amount, here, needed_memory
+
+    entry, folder = CATALOG.get(name), here(name)
+    size = needed_memory(folder) if folder else 1e6 * (entry.memory or entry.size) if entry else 0
+    return amount(size) if size else ""
 
 
 def takes() -> str:
@@ -191,7 +206,7 @@ def lens() -> Lens:
     try:
         fetch(name)
         with st.spinner(say("sidebar.opening")):
-            return open_model(name, device)
+            return shelf().get(name, device)
     except ModelError as error:
         st.error(say(f"errors.model_{error.reason}", name=plain(name), detail=plain(str(error))))
         st.button(say("sidebar.again"), key="again")
