@@ -63,7 +63,7 @@ def needed_memory(folder: Path) -> int:
 
 def amount(size: float) -> str:
     """Bytes as people write them."""
-    return f"{size / 1e6:.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+    return f"{max(size / 1e6, 1):.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
 
 
 def check_memory(name: str, folder: Path) -> None:
