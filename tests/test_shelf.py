@@ -159,6 +159,18 @@ def test_the_app_lets_models_go_when_memory_is_short(tmp_path: Path, monkeypatch
     assert session.shelf().names() == [(str(tmp_path), "cpu")]
 
 
+def test_results_are_let_go_too_before_a_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    st.cache_resource.clear()
+    test_families.build("bert", tmp_path)
+    kept = weakref.ref(session.run("en-fr", "cpu", ("I see.",), (None,), session.Edits())[0])
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Free", (), {"available": 1000})())
+    with pytest.raises(ModelError, match="are free"):
+        session.run(str(tmp_path), "cpu", (test_families.TEXT,), (None,), session.Edits())
+    assert session.shelf().names() == []
+    gc.collect()
+    assert kept() is None
+
+
 def test_a_model_that_fits_nowhere_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Free", (), {"available": 1_000_000})())
     with pytest.raises(ModelError, match=r"needs 30 MB of memory and 1 MB are free"):

@@ -20,7 +20,7 @@ from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
 
 T = TypeVar("T")
-PICTURES = {path.stem: str(path.relative_to(ASSETS.parent)) for path in sorted((ASSETS / "pictures").glob("*.png"))}
+PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}
 OWN, FORCED = "own", "forced"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
