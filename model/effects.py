@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,14 +14,14 @@ from model.edits import Edits, Head
 from model.trace import Array, Target
 
 if TYPE_CHECKING:
-    from model.trace import Lens
+    from model.lens import Lens
 
 CELLS = 40_000_000  # numbers that a batch of runs may put out at once
 
 
 def head_effects(
     lens: Lens,
-    text: str,
+    text: Any,
     target: Target = None,
     edits: Edits | None = None,
     progress: Callable[[float], None] = lambda share: None,
@@ -29,6 +29,7 @@ def head_effects(
     """How far what the model says moves when each head is silenced, one at a time, many in one batch.
 
     Args:
+        text: or a picture, where the model reads pictures.
         progress: is told the share done; what it raises ends the work.
 
     Returns:

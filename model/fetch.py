@@ -7,23 +7,16 @@ import json
 import math
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.parse
-import urllib.request
 import zipfile
 from pathlib import Path, PurePosixPath
 
 import psutil
 
 from model.catalog import CATALOG, Entry, Hub, ModelError, Progress, Wheel
-
-# Weights as safetensors, or as a pickle that is read with weights_only; never code.
-WANTED = ["*.json", "*.txt", "*.model", "*.spm", "*.safetensors"]
-UNWANTED = ["onnx/*", "openvino/*", "*/*"]
 
 
 def store() -> Path:
@@ -44,17 +37,17 @@ def here(name: str) -> Path | None:
     hub = entry.hub if entry else Hub(name, "main")
     if hub is None or (entry is None and Path(name).is_absolute()):
         return None
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
+    from model.hub import cached
 
-    try:
-        found = try_to_load_from_cache(hub.repository, "config.json", revision=hub.revision)
-    except HFValidationError:  # not even the shape of a hub name
-        return None
-    if not isinstance(found, str):
-        return None
-    folder = Path(found).parent
-    return folder if [*folder.glob("*.safetensors"), *folder.glob("*.bin")] else None
+    return cached(hub)
+
+
+def takes(folder: Path) -> str:
+    """What a model reads, by the files that prepare it: "image" where there is no tokenizer, else "text"."""
+    file = folder / "preprocessor_config.json"
+    if not file.is_file() or [*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("*.model")]:
+        return "text"
+    return "image" if b'"image_' in file.read_bytes() else "text"
 
 
 def needed_memory(folder: Path) -> int:
@@ -68,6 +61,11 @@ def needed_memory(folder: Path) -> int:
     return total or sum(file.stat().st_size for file in folder.glob("*.bin"))
 
 
+def amount(size: float) -> str:
+    """Bytes as people write them."""
+    return f"{max(size / 1e6, 1):.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
+
+
 def check_memory(name: str, folder: Path) -> None:
     """Refuse a model that cannot fit, before anything of it is loaded.
 
@@ -78,8 +76,8 @@ def check_memory(name: str, folder: Path) -> None:
     if needed > 0.9 * free:
         raise ModelError(
             "memory",
-            f"{name} needs {needed / 1e9:.1f} GB of memory and {free / 1e9:.1f} GB are free. Close something or pick "
-            f"a smaller model.",
+            f"{name} needs {amount(needed)} of memory and {amount(free)} are free. Close something or pick a smaller "
+            f"model.",
         )
 
 
@@ -92,6 +90,8 @@ def find(name: str, progress: Progress) -> Path:
     kept = here(name)
     if kept:
         return kept
+    from model.hub import from_hub
+
     entry = CATALOG.get(name)
     if entry is None:
         if Path(name).is_absolute() or name.count("/") != 1:
@@ -106,6 +106,8 @@ def find(name: str, progress: Progress) -> Path:
 
 
 def _first_source(name: str, entry: Entry, progress: Progress) -> Path:
+    from model.hub import from_hub
+
     failures: list[ModelError] = []
     if entry.hub:
         try:
@@ -118,50 +120,6 @@ def _first_source(name: str, entry: Entry, progress: Progress) -> Path:
         except ModelError as error:
             failures.append(error)
     raise ModelError(failures[-1].reason, " ".join(map(str, failures)))
-
-
-def from_hub(hub: Hub, progress: Progress) -> Path:
-    """Download a repository's weights, tokenizer and config into the hub's own cache; no code.
-
-    Raises:
-        ModelError: no network, no such repository, or one that asks for a login.
-    """
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-
-    progress(0.0, f"asking the hub for {hub.repository}")
-    try:
-        _knock()
-        files = HfApi().list_repo_files(hub.repository, revision=hub.revision)
-        weights = [] if any(file.endswith(".safetensors") for file in files) else ["pytorch_model*.bin"]
-        folder = snapshot_download(
-            hub.repository, revision=hub.revision, allow_patterns=[*WANTED, *weights], ignore_patterns=UNWANTED
-        )
-    except GatedRepoError as error:
-        raise ModelError(
-            "gated",
-            f"{hub.repository} asks for a login and its licence to be accepted on the hub. Do that, then set HF_TOKEN.",
-        ) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        raise ModelError(
-            "unknown", f"The hub has no model {hub.repository!r}. Check the spelling: owner/name."
-        ) from error
-    except Exception as error:  # each HTTP library has its own way to say that there is no network
-        raise ModelError(
-            "no_network",
-            f"The hub cannot be reached for {hub.repository}. Check the network and try again, or give a local folder.",
-        ) from error
-    return Path(folder)
-
-
-def _knock() -> None:
-    """Fail at once where the hub's host is out of reach; its own client would try again for half a minute."""
-    from huggingface_hub import constants
-
-    host = urllib.parse.urlsplit(constants.ENDPOINT)
-    if not urllib.request.getproxies():
-        port = host.port or (443 if host.scheme == "https" else 80)
-        socket.create_connection((host.hostname or "", port), timeout=5).close()
 
 
 def from_wheel(wheel: Wheel, folder: Path, size: int, progress: Progress) -> Path:

@@ -7,7 +7,6 @@ the interface run with their own eager attention, which gives weights but neithe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.asking import guess, layer_logits, outputs
 from model.attention import Record, record, to_numpy
-from model.decoding import Decoded, Decoding, decode
+from model.decoding import Decoded, Decoding
 from model.device import find_device
 from model.editing import Plan, editing, plan_for
 from model.edits import Edits, Head
 from model.errors import check_length
-from model.hooks import last_block, substituting, watch_positions
+from model.hooks import last_block, watch_positions
 from model.interface import IMPLEMENTATION, Observed, counting
-from model.labels import labelled
+from model.labels import following, labelled
 from model.opening import read_model
 from model.positions import Scheme
 from model.schemes import scheme
-from model.stepping import next_scores
+from model.stepping import write
 from model.stock import stock_attentions, verify
-from model.trace import Array, Attention, Recorded, Target, Tokens, Trace
+from model.trace import Array, Attention, Check, Recorded, Target, Tokens, Trace
 
 NEW_TOKENS = 20  # how far a decoder-only model continues the text
 
@@ -42,9 +42,11 @@ class HuggingFace:
         writes: whether it chooses a next token.
         sees_inside: False where the family does not use the attention interface, so q, k and v stay unseen.
         single: what a single stack is, "encoder" or "decoder", as its mask says.
+        has_sinks: True where part of the attention goes to no token at all, so rows add up to less than 1.
         heads: attention kind -> (layers, heads); empty where the family lets nothing be changed.
     """
 
+    takes = "text"
     heads: Mapping[str, tuple[int, int]]
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
@@ -55,11 +57,17 @@ class HuggingFace:
         self.is_pair = bool(self.config.is_encoder_decoder)
         limits = (getattr(self.config, name, None) for name in ("max_position_embeddings", "n_positions"))
         self.max_tokens = min([n for n in limits if isinstance(n, int) and n > 0] + [tokenizer.model_max_length, 2048])
+        self._join()
+
+    def _join(self) -> None:
+        """Switch to our attention function, and find out what can be seen and changed in this model."""
         self.single = "encoder"
+        self.has_sinks = any(name.endswith(".sinks") for name, _ in self.module.named_parameters())
         self._try_interface()
         self.can_move_positions = watch_positions(self.module)
-        self.writes = self.is_pair or (self.single == "decoder" and self.module.get_output_embeddings() is not None)
         self.last_block = last_block(self.module.get_decoder() if self.is_pair else self.module)
+        head = self.module.get_output_embeddings() is not None
+        self.writes = self.is_pair or (self.single == "decoder" and head)
 
     @classmethod
     def open(cls, name: str | Path, device: str = "auto") -> HuggingFace:
@@ -92,6 +100,7 @@ class HuggingFace:
         stacks = ("encoder", "decoder") if self.is_pair else (self.single,)
         logits: Tensor | None = getattr(result, "logits", None)
         predicts = logits if "decoder" in stacks else None
+        fed = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist()
         traces = []
         for row, (text, target, ids) in enumerate(zip(texts, targets, read, strict=True)):
             lengths = {stack: len(ids[stack][0]) for stack in stacks}
@@ -102,7 +111,7 @@ class HuggingFace:
             if self.is_pair:
                 output = self.tokenizer.decode(ids["decoder"][0], skip_special_tokens=True)
             elif predicts is not None and target is None:
-                written = self._decode(ids["decoder"][0], Decoding(longest=NEW_TOKENS), plan)
+                written = write(self, ids["decoder"][0], Decoding(longest=NEW_TOKENS), plan)
                 output = self.tokenizer.decode(written.ids, skip_special_tokens=True)
             trace = Trace(
                 text=text,
@@ -122,13 +131,15 @@ class HuggingFace:
                 tokens=tokens,
                 ids={stack: tuple(ids[stack][0]) for stack in stacks},
                 given=1 if self.is_pair else ids["given"][0] if predicts is not None else 0,
-                predicted=None if predicts is None else self.labels(predicts[row].argmax(-1).tolist()),
+                predicted=None
+                if predicts is None
+                else following(self.tokenizer, fed[row], predicts[row].argmax(-1).tolist()),
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=output,
-                notes=() if self.sees_inside else (("weights_only", type(self.module).__name__),),
+                notes=self._notes(),
                 device=self.device,
                 edits=edits or Edits(),
-                check=partial(verify, self, inputs, attentions, logits, row, lengths, plan),
+                check=partial(self._verify, inputs, attentions, logits, row, lengths, plan),
             )
             traces.append(trace)
         return tuple(traces)
@@ -171,12 +182,10 @@ class HuggingFace:
     def _try_interface(self) -> None:
         """Switch to our attention function, or back to the library's own where the family ignores it."""
         self.module.set_attn_implementation(IMPLEMENTATION)
-        ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
-        inputs = {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_pair else {})
         kept = Record()
         try:
             with torch.inference_mode(), record() as kept:
-                self.run(self.module, inputs, eager=False)
+                self.run(self.module, self._probe(), eager=False)
         except NotImplementedError:  # an attention with extras that the formula does not have
             kept = Record()
         self.sees_inside = bool(kept.calls)
@@ -184,7 +193,7 @@ class HuggingFace:
         if not self.sees_inside:
             self.module.set_attn_implementation("eager")
             with torch.inference_mode():
-                result = self.run(self.module, inputs, eager=True)
+                result = self.run(self.module, self._probe(), eager=True)
         layers = self._layers(result, kept, 1)
         # A single stack in which nobody looks ahead is a decoder, as its masks say.
         ahead = (np.triu(one.array("allowed"), 1).any() for one in layers.get("encoder", [[]])[0])
@@ -193,6 +202,19 @@ class HuggingFace:
             layers = {"decoder": layers["encoder"]}
         found = {kind: (len(rows[0]), rows[0][0].shape[0]) for kind, rows in layers.items()}
         self.heads = found if self.sees_inside else {}
+
+    def _probe(self) -> dict[str, Tensor]:
+        """The smallest input that reaches every layer."""
+        ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
+        return {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_pair else {})
+
+    def _notes(self) -> tuple[tuple[str, str], ...]:
+        name = type(self.module).__name__
+        said = {"weights_only": not self.sees_inside, "sinks": self.has_sinks}
+        return tuple((note, name) for note, holds in said.items() if holds)
+
+    def _verify(self, *args: Any) -> Check:
+        return verify(self, *args)
 
     def _layers(self, result: Any, kept: Record, rows: int) -> dict[str, list[list[Recorded]]]:
         """Kind -> sentence -> layer."""
@@ -214,7 +236,7 @@ class HuggingFace:
     def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded:
         """Write the output of a text, or its continuation, in a chosen way."""
         ids, _ = self._encode(text, "text")
-        return self._decode(ids, how, plan_for(self, edits))
+        return write(self, ids, how, plan_for(self, edits))
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Tokens as people read them, each alone."""
@@ -226,13 +248,8 @@ class HuggingFace:
         Returns:
             Logits [vocab]; None where the model never learned to guess.
         """
-        if self.writes or self.tokenizer.mask_token_id is None or self.module.get_output_embeddings() is None:
-            return None
         plan = plan_for(self, edits)
-        inputs, _ = self._inputs([text], [None], plan)
-        inputs["input_ids"][0, place] = self.tokenizer.mask_token_id
-        with torch.inference_mode(), editing(plan):
-            return to_numpy(self.run(self.module, inputs, eager=False).logits[0, place])
+        return guess(self, self._inputs([text], [None], plan)[0], place, plan)
 
     def outputs(
         self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
@@ -244,13 +261,7 @@ class HuggingFace:
             [run, token, d_model] and False.
         """
         plan = plan_for(self, edits)
-        inputs, _ = self._inputs([text], [target], plan)
-        many = {name: tensor.expand(max(len(silenced), 1), -1) for name, tensor in inputs.items()}
-        plan = replace(plan or Plan(Edits()), silenced=silenced) if silenced else plan
-        with torch.inference_mode(), editing(plan):
-            result = self.run(self.module, many, eager=False)
-        logits: Tensor | None = getattr(result, "logits", None)
-        return (result.last_hidden_state, False) if logits is None else (logits, True)
+        return outputs(self, self._inputs([text], [target], plan)[0], plan, silenced)
 
     def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None:
         """The logit lens (nostalgebraist 2020): what each layer would say if the output head came right behind it.
@@ -259,30 +270,11 @@ class HuggingFace:
             [layer + 1, token, vocab], row 0 for the embeddings; None where the model has no output head.
         """
         plan = plan_for(self, edits)
-        inputs, _ = self._inputs([text], [target], plan)
-        with torch.inference_mode(), editing(plan):
-            result = self.run(self.module, inputs, eager=False)
-            if getattr(result, "logits", None) is None or self.last_block is None:
-                return None
-            # The last state of the list has the model's final norm behind it already; the others have not.
-            states = torch.cat(result["decoder_hidden_states" if self.is_pair else "hidden_states"][:-1])
-            many = {name: tensor.expand(len(states), -1) for name, tensor in inputs.items()}
-            with substituting(self.last_block, states):
-                early = self.run(self.module, many, eager=False).logits
-        return torch.cat([early, result.logits])
-
-    def _decode(self, ids: Sequence[int], how: Decoding, plan: Plan | None) -> Decoded:
-        start = [self.config.decoder_start_token_id] if self.is_pair else list(ids)
-        how = replace(how, longest=max(min(how.longest, self.max_tokens - len(start)), 1))
-        end = self.module.generation_config.eos_token_id
-        ends = ({*end} if isinstance(end, list) else {end}) - {None}
-        never = {self.tokenizer.pad_token_id, getattr(self.config, "decoder_start_token_id", None)} - ends - {None}
-        cached = self.sees_inside and plan is None and how.method != "beam"
-        return decode(next_scores(self, ids, plan, cached), start, ends, never, how)
+        return layer_logits(self, self._inputs([text], [target], plan)[0], plan)
 
     def _target(self, source: Sequence[int], target: Target, plan: Plan | None) -> list[int]:
         if target is None:
-            target = self._decode(source, Decoding(longest=2 * len(source) + 10), plan).ids
+            target = write(self, source, Decoding(longest=2 * len(source) + 10), plan).ids
         ids = self._encode(target, "target", special=False)[0] if isinstance(target, str) else target
         return [self.config.decoder_start_token_id, *ids]
 

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from model.trace import Tokens
+
+Piece = tuple[str, int, int]  # text, and where it begins and ends in what was typed
+VISIBLE = {" ": "␣", "\n": "⏎", "\t": "⇥", "\u200d": "ZWJ", "\u200c": "ZWNJ", "\ufe0e": "VS15", "\ufe0f": "VS16"}
+# Scripts that put no spaces between words: that two of their letters touch does not make them one word.
+SPACELESS = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+LOST = "\ufffd"  # what a decoder puts where bytes are no whole character
+LONGEST = 4  # bytes of a character in UTF-8
 
 
 def readable(raw: Sequence[str], special: Sequence[bool]) -> Tokens:
@@ -15,26 +26,125 @@ def readable(raw: Sequence[str], special: Sequence[bool]) -> Tokens:
         inside = before[-1:].isalnum() and token[:1].isalnum()
         texts.append(f"·{token}" if inside else token.removeprefix("▁") or "␣")
         insides.append(inside)
-    return Tokens(tuple(texts), tuple(special), tuple(insides))
+    return Tokens(tuple(texts), tuple(special), tuple(insides), tuple(raw))
 
 
-def labelled(tokenizer: Any, ids: Sequence[int], pieces: Sequence[tuple[str, int, int]] | None = None) -> Tokens:
-    """Labels of a Hugging Face tokenizer's ids: what was typed where that is known, else each piece decoded alone.
+def labelled(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | None = None) -> Tokens:
+    """Labels of a Hugging Face tokenizer's ids; a character cut into tokens gets "日 1/2", "日 2/2".
 
     Args:
-        pieces: for each id the text it stands for, and where that begins and ends.
+        pieces: for each id the text it stands for, where that is known; else the ids are decoded.
     """
     marks = set(tokenizer.all_special_ids)
-    special = [i in marks for i in ids]
-    raw = [str(token) for token in tokenizer.convert_ids_to_tokens(list(ids))]
-    if pieces is None:
-        pieces = [(tokenizer.convert_tokens_to_string([token]), -1, -1) for token in raw]
-    labels, insides = [], []
+    known = tokenizer.convert_ids_to_tokens(list(ids))  # some models have more ids than their tokenizer knows
+    raw = [f"‹{i}›" if token is None else str(token) for i, token in zip(ids, known, strict=True)]
+    # Nobody typed these, unless one stands for something typed, as "[UNK]" does.
+    nobody = [i in marks or token is None for i, token in zip(ids, known, strict=True)]
+    pieces = _decoded(tokenizer, raw, nobody) if pieces is None else pieces
+    # A lone "▁" is the space alone; its tokenizer may say that it covers the letter behind it.
+    pieces = [
+        (" ", at, at) if token == "▁" else (text, at, end) for token, (text, at, end) in zip(raw, pieces, strict=True)
+    ]
+    special = [mark and start >= end for mark, (_, start, end) in zip(nobody, pieces, strict=True)]
+    labels, insides, adds = [], [], []
     before, end_before = "", -1
-    for token, is_special, (piece, start, end) in zip(raw, special, pieces, strict=True):
-        label = token if is_special else piece.strip() or token
-        inside = not is_special and start >= 0 and start == end_before and before.isalnum() and piece[:1].isalnum()
-        labels.append(f"·{label}" if inside else label)
-        insides.append(inside)
-        before, end_before = piece[-1:], end
-    return Tokens(tuple(labels), tuple(special), tuple(insides))
+    for group in _characters(pieces, special):
+        first, last = group[0], group[-1]
+        whole = _joined([pieces[place] for place in group])
+        start, end = pieces[first][1], pieces[last][2]
+        goes_on = raw[first].startswith("##") and not whole.startswith("#")
+        goes_on |= before == " " and not whole[:1].isspace()  # a space that is a token begins the word behind it
+        inside = not nobody[first] and (goes_on or (start == end_before and _one_word(before, whole)))
+        label = raw[first] if nobody[first] else _visible(whole) or raw[first]
+        for part in range(1, len(group) + 1):
+            name = f"{label} {part}/{len(group)}" if len(group) > 1 else label
+            labels.append(f"·{name}" if inside and part == 1 else name)
+            insides.append(inside or part > 1)
+            adds.append((label if nobody[first] else whole.strip(" ")) if part == 1 else "")
+        before, end_before = "" if nobody[first] else whole, end
+    return Tokens(tuple(labels), tuple(special), tuple(insides), tuple(raw), tuple(adds))
+
+
+def following(tokenizer: Any, fed: Sequence[int], chosen: Sequence[int]) -> tuple[str, ...]:
+    """The label each chosen id would have behind the ids that were fed up to there."""
+    behind = [[*fed[max(0, place - LONGEST) : place + 1], choice] for place, choice in enumerate(chosen)]
+    return tuple(labelled(tokenizer, ids).texts[-1] for ids in behind)
+
+
+def _characters(pieces: Sequence[Piece], special: Sequence[bool]) -> list[list[int]]:
+    """The places of the tokens, those together that share a character."""
+    groups: list[list[int]] = []
+    end_before = -1
+    for place, (_, start, end) in enumerate(pieces):
+        if groups and not special[place] and start < min(end, end_before):
+            groups[-1].append(place)
+        else:
+            groups.append([place])
+        end_before = max(end, end_before)
+    return groups
+
+
+def _joined(pieces: Sequence[Piece]) -> str:
+    """The text of pieces that overlap."""
+    text, reached = "", pieces[0][1]
+    for piece, _, end in pieces:
+        text += piece[len(piece) - max(end - reached, 0) :] if end > reached else ""
+        reached = max(end, reached)
+    return text or pieces[0][0]
+
+
+def _one_word(before: str, after: str) -> bool:
+    """Whether two pieces that touch belong to one word, or to one character made of several."""
+    a, b = before[-1:], after[:1]
+    if not a or not b or a.isspace() or b.isspace():
+        return False
+    joins = unicodedata.category(b).startswith("M") or b in "\u200c\u200d" or "\U0001f3fb" <= b <= "\U0001f3ff"
+    if joins or a == "\u200d" or all("\U0001f1e6" <= letter <= "\U0001f1ff" for letter in (a, b)):  # half a flag each
+        return True
+    if SPACELESS.match(a) or SPACELESS.match(b):
+        return False
+    return b.isalnum() and (a.isalnum() or unicodedata.category(a).startswith("M") or a == "\u200c")
+
+
+def _visible(text: str) -> str:
+    """A piece without the spaces around it; what would be invisible alone by its sign."""
+    text = text.strip(" ") or text[:1]
+    if len(text) == 1 and unicodedata.category(text).startswith("M") and text not in VISIBLE:
+        return f"◌{text}"
+    return VISIBLE.get(text, text.strip() or "".join(VISIBLE.get(letter, letter) for letter in text))
+
+
+def _decoded(tokenizer: Any, raw: Sequence[str], special: Sequence[bool]) -> list[Piece]:
+    """The text of each token, as one text in which they stand; as many are decoded at once as make a character."""
+    is_wordpiece = type(getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)).__name__ == "WordPiece"
+    pieces: list[Piece] = []
+    place = reached = 0
+    while place < len(raw):
+        if special[place]:
+            pieces.append((raw[place], reached, reached))
+            place += 1
+            continue
+        for count in range(1, min(LONGEST, len(raw) - place) + 1):
+            tokens = raw[place : place + count]
+            text = str(tokenizer.convert_tokens_to_string(list(tokens)))
+            if LOST not in text:
+                break
+        else:
+            count, text = 1, f"‹{_bytes(raw[place])}›"
+        if is_wordpiece:
+            text = tokens[0].removeprefix("##") if tokens[0].startswith("##") else f" {text}"
+        elif tokens[0].startswith("▁") and not text.startswith(" "):
+            text = f" {text}"
+        pieces += [(text, reached, reached + len(text))] * count
+        place, reached = place + count, reached + len(text)
+    return pieces
+
+
+def _bytes(token: str) -> str:
+    """The bytes of a byte-level token, or its own name where it is none."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    values = {letter: value for value, letter in bytes_to_unicode().items()}
+    if all(letter in values for letter in token):
+        return " ".join(f"{values[letter]:02X}" for letter in token)
+    return token.strip("<>")

@@ -18,13 +18,14 @@ from transformers import (
 
 def read_model(name: str | Path) -> tuple[Any, Any]:
     """The module and the tokenizer of a hub name or a folder; pickles load weights only."""
-    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    # Eager from the start: some families cannot be switched to it later.
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
     architecture = (getattr(config, "architectures", None) or [""])[0]
     if config.is_encoder_decoder:
         opener: Any = AutoModelForSeq2SeqLM
     else:
         offers = (AutoModelForCausalLM, AutoModelForMaskedLM)
-        known = (auto for auto in offers if architecture in _architectures(auto))
+        known = (auto for auto in offers if architecture in architectures(auto))
         opener = next(known, AutoModel)
     module = opener.from_pretrained(
         name, config=config, trust_remote_code=False, weights_only=True, dtype=torch.float32
@@ -32,7 +33,8 @@ def read_model(name: str | Path) -> tuple[Any, Any]:
     return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 
-def _architectures(auto: Any) -> set[str]:
+def architectures(auto: Any) -> set[str]:
+    """The names of the model classes that one of the library's `Auto…` classes opens."""
     names: set[str] = set()
     for value in auto._model_mapping._model_mapping.values():
         names |= set(value) if isinstance(value, (tuple, list)) else {value}

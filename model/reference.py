@@ -1,4 +1,4 @@
-"""An independent run of the translator: PyTorch's own `nn.Transformer` with the same weights.
+"""Independent runs to check a trace against: for the translator PyTorch's own `nn.Transformer`, with the same weights.
 
 Nothing of `model.attention`'s arithmetic is used here, so agreement means something.
 """

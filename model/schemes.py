@@ -17,8 +17,9 @@ REACH = 32  # how far a relative bias is shown, each way
 @torch.no_grad()
 def scheme(module: Any) -> Scheme:
     """Find the encoding by what computes it: a rotary frequency table, a relative bias, ALiBi, or a position table."""
+    alibi = getattr(module.config, "alibi", False)  # Falcon keeps an unused frequency table beside it
     for part in module.modules():
-        if isinstance(getattr(part, "inv_freq", None), torch.Tensor):
+        if not alibi and isinstance(getattr(part, "inv_freq", None), torch.Tensor):
             return Scheme("rotary", frequencies=to_numpy(part.inv_freq).astype(np.float64))
     for part in module.modules():
         if isinstance(getattr(part, "relative_attention_bias", None), nn.Embedding) and hasattr(part, "compute_bias"):
@@ -31,10 +32,16 @@ def scheme(module: Any) -> Scheme:
             slopes = to_numpy(part.build_alibi_tensor(mask, heads, torch.float32)).reshape(heads, -1)  # [head, key]
             # Added per key; the softmax ignores what a whole row shares, so only the distance counts.
             return Scheme("bias", bias=slopes - slopes[:, -1:], distances=np.arange(-REACH, 1))
+        if hasattr(part, "build_mpt_alibi_tensor") and module.config.attn_config.alibi:
+            slopes = to_numpy(part.build_mpt_alibi_tensor(module.config.n_heads, REACH + 1)[:, 0])  # [head, key]
+            return Scheme("bias", bias=slopes, distances=np.arange(-REACH, 1))
     word = module.get_input_embeddings()
     for name, part in module.named_modules():
         last = name.rsplit(".", 1)[-1]
         if isinstance(part, nn.Embedding) and part is not word and ("position" in last or last == "wpe"):
             learned = part.weight.requires_grad and "sinusoidal" not in type(part).__name__.lower()
             return Scheme("learned" if learned else "sinusoidal", table=to_numpy(part.weight).astype(np.float64))
+    for name, parameter in module.named_parameters():
+        if name.rsplit(".", 1)[-1] == "position_embeddings" and parameter.ndim == 3:  # a vision model's own table
+            return Scheme("learned", table=to_numpy(parameter[0]).astype(np.float64))
     return Scheme("unseen")

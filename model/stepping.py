@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
-from model.decoding import Scores
+from model.decoding import Decoded, Decoding, Scores, decode
 from model.editing import Plan, editing
 from model.interface import counting
 
 if TYPE_CHECKING:
     from model.huggingface import HuggingFace
+
+
+def write(lens: HuggingFace, ids: Sequence[int], how: Decoding, plan: Plan | None) -> Decoded:
+    """Write what follows these ids, or the output that an encoder-decoder model gives for them."""
+    start = [lens.config.decoder_start_token_id] if lens.is_pair else list(ids)
+    how = replace(how, longest=max(min(how.longest, lens.max_tokens - len(start)), 1))
+    end = lens.module.generation_config.eos_token_id
+    ends = ({*end} if isinstance(end, list) else {end}) - {None}
+    never = {lens.tokenizer.pad_token_id, getattr(lens.config, "decoder_start_token_id", None)} - ends - {None}
+    cached = lens.sees_inside and plan is None and how.method != "beam"
+    return decode(next_scores(lens, ids, plan, cached), start, ends, never, how)
 
 
 def next_scores(lens: HuggingFace, source: Sequence[int], plan: Plan | None, cached: bool) -> Scores:

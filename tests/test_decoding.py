@@ -10,7 +10,7 @@ import model
 from model.decoding import Decoding, filtered
 from model.edits import Edits
 from model.huggingface import HuggingFace
-from model.trace import Lens
+from model.lens import Lens
 from model.translator import Translator
 from tests.test_catalog import fetched
 from tests.test_families import TARGET, TEXT, opened  # noqa: F401

@@ -15,7 +15,8 @@ import model
 from model.edits import Edits
 from model.errors import InputError
 from model.huggingface import HuggingFace
-from model.trace import Lens, Trace
+from model.lens import Lens
+from model.trace import Trace
 from model.translator import Translator
 from tests.test_families import TARGET, opened  # noqa: F401
 

@@ -10,12 +10,12 @@ import pytest
 
 from model.measures import head_steps
 from model.positions import sinusoidal
-from model.trace import Trace
+from model.trace import Tokens, Trace
 from model.translator import Translator
 from viz import tables, words
 from viz.figures import layers, masks, positions, steps
 from viz.figures.grid import MOST_TICKS, grid, ticks
-from viz.figures.heads import head_heatmap, head_mosaic, resize, token_lines
+from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize, token_lines
 from viz.figures.theme import DARK, LIGHT, Palette, escape, paint
 from viz.text import plain, say
 
@@ -40,10 +40,10 @@ def test_heatmap_has_every_weight_at_its_own_label(trace: Trace, kind: str) -> N
     figure = head_heatmap(attention, 1, 4, LIGHT)
     cells, weights = np.array(heat(figure).z), attention.weights(1)[4]
     for q, query in enumerate(attention.query_tokens):
-        assert label_of(figure, "yaxis2", q) == escape(attention.queries.name(q))
+        assert label_of(figure, "yaxis2", q) == escape(full_name(attention.queries, q))
         assert figure.layout.yaxis.ticktext[q] == escape(query)
         for k, key in enumerate(attention.key_tokens):
-            assert label_of(figure, "xaxis2", k) == escape(attention.keys.name(k))
+            assert label_of(figure, "xaxis2", k) == escape(full_name(attention.keys, k))
             assert figure.layout.xaxis.ticktext[k] == escape(key)
             if attention.mask(1)[q, k]:
                 assert cells[q, k] == weights[q, k]
@@ -53,6 +53,11 @@ def test_heatmap_has_every_weight_at_its_own_label(trace: Trace, kind: str) -> N
     assert figure.layout.yaxis.range[0] > figure.layout.yaxis.range[1]  # first query on top
     assert figure.layout.xaxis.title.text == say(f"kinds.{kind}_asked")
     assert figure.layout.yaxis.title.text == say(f"kinds.{kind}_asks")
+
+
+def test_the_raw_piece_is_named_where_it_differs() -> None:
+    tokens = Tokens(("cat", "·ing", "cat", "."), (False,) * 4, raw=("Ġcat", "##ing", "cat", "."))
+    assert [full_name(tokens, i) for i in range(4)] == ["cat (0) [Ġcat]", "·ing [##ing]", "cat (2)", "."]
 
 
 def test_hidden_specials_leave_the_right_cells(trace: Trace) -> None:

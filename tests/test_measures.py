@@ -65,6 +65,18 @@ def test_roles_find_the_planted_pattern_and_nothing_in_a_uniform_head() -> None:
         assert scores[role][3] == pytest.approx(1 / size)
 
 
+@pytest.mark.parametrize(("role", "offset"), [("previous", -1), ("same", 0), ("next", 1)])
+def test_no_role_is_seen_in_a_head_that_plays_another(role: str, offset: int) -> None:
+    others = [np.roll(np.eye(7), other, axis=1) for other in (-3, -2, -1, 0, 1, 2, 3) if other != offset]
+    assert role_scores(made_up(*others), 0)[role].max() == 0
+
+
+def test_no_special_token_takes_anything_where_there_is_none() -> None:
+    weights = np.array([[0.0, 1, 0], [0, 0.5, 0.5], [0, 0, 1]])
+    assert special_mass(made_up(weights), 0, 0) == 0
+    assert special_mass(made_up(weights, special=(True, False, False)), 0, 0) == 0  # one is there, nobody looks at it
+
+
 def test_induction_finds_the_planted_head_and_nothing_in_the_others() -> None:
     planted = np.tril(np.full((6, 6), 1e-9)) + np.eye(6)
     for query, key in ((3, 1), (4, 2), (5, 3)):

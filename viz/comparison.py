@@ -51,9 +51,13 @@ class Side:
 
 def other_side(a: Side) -> Side:
     """Ask what stands on the other side: what a preset does not name is as on this side."""
+    # Pictures are chosen in the sidebar alone, so ways to compare two texts are not for them.
+    fitting = [name for name, asked in PRESETS.items() if a.trace.picture is None or "text" not in asked]
+    if st.session_state.get("compare") not in fitting:
+        st.session_state.pop("compare", None)
     preset = st.segmented_control(
         say("compare.preset"),
-        list(PRESETS),
+        fitting,
         default="heads",
         required=True,
         key="compare",
@@ -74,9 +78,9 @@ def other_side(a: Side) -> Side:
                 )
                 or name
             )
-        text = a.trace.text
+        text: str | bytes = session.given()
         if "text" in asked:
-            st.session_state.setdefault("b_text", text)
+            st.session_state.setdefault("b_text", a.trace.text)
             text = st.text_input(say("compare.b_text"), key="b_text", bind="query-params")
         edits = a.trace.edits
         if "edits" in asked:
@@ -85,7 +89,7 @@ def other_side(a: Side) -> Side:
             )
             edits = edits if kept else Edits()
         model = session.lens(name)
-        target = session.target() if model.is_pair and text == a.trace.text else None
+        target = session.target() if model.is_pair and text == session.given() else None
         trace = session.batch((text,), (target,), "other", edits.fitting(model.heads), name)[0]
         kind, layer, head = a.attention.kind, a.layer, a.head
         if "head" in asked:

@@ -33,18 +33,26 @@ def before_and_after(before: Trace, after: Trace, palette: Palette) -> None:
         st.caption(say("changes.fed_same"))
     assert same.logits is not None
     tokens = before.tokens[stack]
+    if len(before.logits) < len(tokens):  # one answer for the whole, as for a picture
+        row, bits = 0, divergence_bits(before.logits, same.logits)
+        _candidates(before, same, row, say("changes.whole"), bits[row], palette)
+        return
     bits = divergence_bits(before.logits, same.logits)
     labels = [tokens.name(i) for i in range(len(tokens))]
     parts.draw(figures.divergence(bits, labels, palette), "divergence", say("changes.divergence_look"))
     row = parts.pick_token(tokens, say("changes.pick"), f"changed_{stack}", start=int(bits.argmax()))
-    p, q = probabilities(before.logits[row]), probabilities(same.logits[row])
+    _candidates(before, same, row, plain(tokens.name(row)), bits[row], palette)
+
+
+def _candidates(before: Trace, after: Trace, row: int, behind: str, bits: float, palette: Palette) -> None:
+    """The likeliest answers in one place, before and after."""
+    assert before.logits is not None
+    assert after.logits is not None
+    p, q = probabilities(before.logits[row]), probabilities(after.logits[row])
     best = likeliest(p + q, SHOWN)
-    drawn = figures.candidates(
-        p[best], q[best], session.lens().labels(best.tolist()), palette, say("changes.candidates_title")
-    )
-    parts.draw(
-        drawn, "candidates", say("changes.candidates_look", token=plain(tokens.name(row)), bits=f"{bits[row]:.3f}")
-    )
+    labels = session.lens().labels(best.tolist())
+    drawn = figures.candidates(p[best], q[best], labels, palette, say("changes.candidates_title"))
+    parts.draw(drawn, "candidates", say("changes.candidates_look", token=behind, bits=f"{bits:.3f}"))
 
 
 def which_heads(trace: Trace, palette: Palette) -> None:

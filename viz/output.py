@@ -170,7 +170,7 @@ def logit_lens(trace: Trace, palette: Palette) -> None:
         st.info(say("output.lens_long", most=LONGEST_LENS), icon=":material/info:")
         return
     target = trace.ids[stack][trace.given :] if stack == "decoder" else None
-    found = session.logit_lens(trace.text, target)
+    found = session.logit_lens(session.given(), target)
     if found is None:
         st.info(say("output.no_head"), icon=":material/info:")
         return
@@ -190,7 +190,7 @@ def masked_word(trace: Trace, palette: Palette) -> None:
     st.markdown(say("output.guess_why"))
     tokens = trace.tokens["encoder"]
     place = parts.pick_token(tokens, say("output.guess_pick"), "guess", start=1)
-    logits = session.guess(trace.text, place)
+    logits = session.guess(session.given(), place)
     if logits is None:
         st.info(say("output.no_guess"), icon=":material/info:")
         return

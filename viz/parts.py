@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import streamlit as st
 
+from model.catalog import CATALOG, Entry
 from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
 from viz import session, words
+from viz.figures.pictures import patch_overlay
 from viz.text import plain, say
 
+T = TypeVar("T")
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
 
 
@@ -23,8 +28,9 @@ def heading(page: str) -> None:
 def sentence(trace: Trace) -> None:
     """What was read, what came out, where it ran, and what the reader should know about it."""
     with st.container(border=True):
+        verb = "read" if trace.picture is None else "saw"
         text = {"text": plain(trace.text), "output": plain(trace.output or "")}
-        st.markdown(say("parts.read_and_said" if trace.output else "parts.read", **text))
+        st.markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
         st.caption(say("parts.ran", device=trace.device, count=len(next(iter(trace.tokens.values())))))
     if trace.edits:
         with st.container(border=True):
@@ -60,6 +66,16 @@ def badge(trace: Trace, key: str) -> None:
 
 def _sign(holds: bool) -> str:
     return ":green[:material/check:]" if holds else ":red[:material/close:]"
+
+
+def over_picture(trace: Trace, attention: Attention, layer: int, head: int, row: int) -> None:
+    """Where a token looks, laid over the picture the model saw; nothing where it read a text."""
+    if trace.picture is None:
+        return
+    weights = attention.weights(layer)[head, row]
+    overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette())
+    share = weights[: trace.picture.first].sum()
+    draw(overlay, "overlay", say("pictures.look", share=f"{share:.0%}"))
 
 
 def needs_vectors(attention: Attention) -> None:
@@ -112,3 +128,37 @@ def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
             persist_state="session",
         )
     return default if chosen is None else int(chosen)
+
+
+@dataclass(frozen=True)
+class View:
+    """Which head is being looked at."""
+
+    attention: Attention
+    layer: int
+    head: int
+
+
+def pick_head(trace: Trace) -> View:
+    """Widgets for kind, layer and head; the choice follows from page to page and into the link."""
+    entry: Entry | None = CATALOG.get(session.chosen())
+    kind, layer, head = entry.opens_at if entry else (list(trace.attentions)[-1], 0, 0)
+    columns = st.columns([3, 2, 4], gap="medium")
+    with columns[0]:
+        attention = trace.attentions[_pick("kind", list(trace.attentions), kind)]
+    with columns[1]:
+        layer = _pick("layer", range(attention.num_layers), layer)
+    with columns[2]:
+        head = _pick("head", range(attention.num_heads), head)
+    return View(attention, layer, head)
+
+
+def _pick(key: str, options: Sequence[T], default: T) -> T:
+    """A row of buttons, exactly one of them on, kept in the link."""
+    default = default if default in options else options[0]
+    if st.session_state.get(key, default) not in options:
+        st.session_state[key] = default
+    chosen = st.segmented_control(
+        say(f"pick.{key}"), options, wrap=True, default=default, required=True, key=key, bind="query-params"
+    )
+    return default if chosen is None else chosen

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TypeVar
+from functools import partial
 
 import numpy as np
 import streamlit as st
 
-from model.catalog import CATALOG, Entry, ModelError, load
+from model.catalog import ASSETS, CATALOG, ModelError, load
 from model.decoding import Decoded, Decoding
 from model.edits import Edits
 from model.errors import InputError
-from model.trace import Attention, Lens, Target, Trace
+from model.lens import Lens
+from model.shelf import Shelf, loosened, room_for
+from model.trace import Target, Trace
 from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
 
-T = TypeVar("T")
+PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}
 OWN, FORCED = "own", "forced"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
@@ -30,10 +31,17 @@ class Halt(Exception):  # noqa: N818  (it is no error: a sentence on the page ha
     """Ends a page early, but not the frame around it, as `st.stop` would."""
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
-def open_model(name: str, device: str) -> Lens:
-    """The model, shared by all sessions; the one used least recently leaves when there are more than four."""
-    return load(name, device)
+@st.cache_resource(show_spinner=False)
+def shelf() -> Shelf:
+    """The opened models, shared by all sessions."""
+    return Shelf(load, room_for, spill=run.clear)
+
+
+@contextmanager
+def _passing(name: str, device: str) -> Iterator[Lens]:
+    """A model for one pass, alone on the machine's cores; it does not leave the shelf meanwhile."""
+    with _one_pass, shelf().using(name, device) as found:
+        yield found
 
 
 def fetch(name: str) -> None:
@@ -42,6 +50,7 @@ def fetch(name: str) -> None:
 
     if here(name):
         return
+    expected = takes()
     with st.status(say("sidebar.fetching", name=plain(name)), expanded=True):
         bar = st.progress(0.0)
 
@@ -50,19 +59,24 @@ def fetch(name: str) -> None:
 
         with _one_fetch:
             find(name, show)
+    if takes() != expected:
+        st.rerun()  # the sidebar was drawn before it could be known that this model reads pictures
 
 
 @st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
-def run(name: str, device: str, texts: tuple[str, ...], targets: tuple[Target, ...], edits: Edits) -> tuple[Trace, ...]:
-    """The traces of a batch of texts; computed once, whoever asks and however often."""
-    with _one_pass:
-        return open_model(name, device).trace_batch(texts, targets, edits)
+def run(
+    name: str, device: str, texts: tuple[str | bytes, ...], targets: tuple[Target, ...], edits: Edits
+) -> tuple[Trace, ...]:
+    """The traces of a batch of texts or pictures; computed once, whoever asks and however often."""
+    with _passing(name, device) as opened:
+        traces = opened.trace_batch(texts, targets, edits)
+    return tuple(loosened(trace, partial(shelf().get, name, device)) for trace in traces)
 
 
 @st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
 def _decode(name: str, device: str, text: str, how: Decoding, edits: Edits) -> Decoded:
-    with _one_pass:
-        return open_model(name, device).decode(text, how, edits)
+    with _passing(name, device) as model:
+        return model.decode(text, how, edits)
 
 
 def decode(text: str, how: Decoding) -> Decoded:
@@ -74,29 +88,29 @@ def decode(text: str, how: Decoding) -> Decoded:
 
 @st.cache_resource(show_spinner=False, max_entries=100, hash_funcs={Edits: Edits.text})
 def _logit_lens(
-    name: str, device: str, text: str, target: Target, edits: Edits
+    name: str, device: str, text: str | bytes, target: Target, edits: Edits
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    with _one_pass:
-        logits = open_model(name, device).layer_logits(text, target, edits)
+    with _passing(name, device) as model:
+        logits = model.layer_logits(text, target, edits)
     if logits is None:
         return None
     best = logits.softmax(-1).max(-1)
     return best.indices.cpu().numpy(), best.values.cpu().numpy()
 
 
-def logit_lens(text: str, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
+def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
     """Each layer's likeliest token and its probability, [layer + 1, token] each; None without an output head."""
     with explained(), st.spinner(say("sidebar.running"), show_time=True):
         return _logit_lens(chosen(), st.session_state.device, text, target, edits())
 
 
 @st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
-def _guess(name: str, device: str, text: str, place: int, edits: Edits) -> np.ndarray | None:
-    with _one_pass:
-        return open_model(name, device).guess(text, place, edits)
+def _guess(name: str, device: str, text: str | bytes, place: int, edits: Edits) -> np.ndarray | None:
+    with _passing(name, device) as model:
+        return model.guess(text, place, edits)
 
 
-def guess(text: str, place: int) -> np.ndarray | None:
+def guess(text: str | bytes, place: int) -> np.ndarray | None:
     """What the chosen model finds likely where a token is hidden. [vocab]"""
     with explained():
         return _guess(chosen(), st.session_state.device, text, place, edits())
@@ -115,7 +129,7 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
     """
     from model.effects import head_effects as measure
 
-    key = (chosen(), st.session_state.device, trace.text, target, trace.edits)
+    key = (chosen(), st.session_state.device, given(), target, trace.edits)
     kept = _kept_effects()
     if key not in kept:
         if not st.button(ask, key="effects", type="primary", icon=":material/science:"):
@@ -128,12 +142,42 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
             def show(share: float) -> None:
                 bar.progress(share, say("changes.running"))
 
-            with _one_pass:
-                kept[key] = measure(lens(), trace.text, target, trace.edits, show)
+            with _passing(chosen(), st.session_state.device) as model:
+                kept[key] = measure(model, given(), target, trace.edits, show)
         room.empty()
         if len(kept) > 100:
             kept.pop(next(iter(kept)))
     return kept[key]
+
+
+def memory(name: str) -> str:
+    """How much memory a model takes, as people write it; "" where that is not known before it is fetched."""
+    from model.fetch import amount, here, needed_memory
+
+    entry, folder = CATALOG.get(name), here(name)
+    size = needed_memory(folder) if folder else 1e6 * (entry.memory or entry.size) if entry else 0
+    return amount(size) if size else ""
+
+
+def takes() -> str:
+    """What the chosen model reads, "text" or "image", as far as that can be known before it is here."""
+    from model.fetch import here
+    from model.fetch import takes as read_by
+
+    entry = CATALOG.get(chosen())
+    if entry:
+        return entry.takes
+    folder = here(chosen())
+    return read_by(folder) if folder else "text"
+
+
+def given() -> str | bytes:
+    """What the chosen model is to read: the text that was typed, or the picture."""
+    state = st.session_state
+    if lens().takes == "text":
+        return str(state.text)
+    uploaded = state.get("upload")
+    return PICTURES[state.picture] if uploaded is None else bytes(uploaded.getvalue())
 
 
 def chosen() -> str:
@@ -147,7 +191,7 @@ def lens(name: str | None = None) -> Lens:
     try:
         fetch(name)
         with st.spinner(say("sidebar.opening")):
-            found = open_model(name, device)
+            found = shelf().get(name, device)
         if name == chosen():
             st.session_state.opened = (name, device)
         return found
@@ -160,7 +204,7 @@ def lens(name: str | None = None) -> Lens:
 def opened() -> Lens | None:
     """The chosen model if this session has it open already; never loads one."""
     asked = (chosen(), st.session_state.device)
-    return open_model(*asked) if st.session_state.get("opened") == asked else None
+    return shelf().get(*asked) if st.session_state.get("opened") == asked else None
 
 
 def edits(*, warn: bool = False) -> Edits:
@@ -194,11 +238,11 @@ def target() -> str | None:
 def trace() -> Trace:
     """The run of what the sidebar holds; stops the page with a clear sentence where there is none."""
     lens()  # fetched and opened where its progress can be shown
-    return batch((st.session_state.text,), (target(),), edits=edits(warn=True))[0]
+    return batch((given(),), (target(),), edits=edits(warn=True))[0]
 
 
 def batch(
-    texts: tuple[str, ...],
+    texts: tuple[str | bytes, ...],
     targets: tuple[Target, ...],
     box: str = "text",
     edits: Edits | None = None,
@@ -231,46 +275,13 @@ def repeat_lines(trace: Trace) -> str:
     output = target()
     forced = "" if output is None else f", target={output!r}"
     changed = f", edits=model.Edits.parse({trace.edits.text()!r})" if trace.edits else ""
+    read = trace.text if trace.picture is None or trace.text else st.session_state.upload.name
     return (
         f"import model\n\nlens = model.load({chosen()!r}, device={trace.device!r})\n"
-        f"trace = lens.trace({trace.text!r}{forced}{changed})\nprint(trace.verify())"
+        f"trace = lens.trace({read!r}{forced}{changed})\nprint(trace.verify())"
     )
 
 
 def palette() -> Palette:
     """The colours of the theme that the browser shows."""
     return DARK if st.context.theme.type == "dark" else LIGHT
-
-
-@dataclass(frozen=True)
-class View:
-    """Which head is being looked at."""
-
-    attention: Attention
-    layer: int
-    head: int
-
-
-def pick_head(trace: Trace) -> View:
-    """Widgets for kind, layer and head; the choice follows from page to page and into the link."""
-    entry: Entry | None = CATALOG.get(chosen())
-    kind, layer, head = entry.opens_at if entry else (list(trace.attentions)[-1], 0, 0)
-    columns = st.columns([3, 2, 4], gap="medium")
-    with columns[0]:
-        attention = trace.attentions[_pick("kind", list(trace.attentions), kind)]
-    with columns[1]:
-        layer = _pick("layer", range(attention.num_layers), layer)
-    with columns[2]:
-        head = _pick("head", range(attention.num_heads), head)
-    return View(attention, layer, head)
-
-
-def _pick(key: str, options: Sequence[T], default: T) -> T:
-    """A row of buttons, exactly one of them on, kept in the link."""
-    default = default if default in options else options[0]
-    if st.session_state.get(key, default) not in options:
-        st.session_state[key] = default
-    chosen = st.segmented_control(
-        say(f"pick.{key}"), options, wrap=True, default=default, required=True, key=key, bind="query-params"
-    )
-    return default if chosen is None else chosen

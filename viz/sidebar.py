@@ -9,7 +9,7 @@ from typing import TypedDict
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.catalog import ASSETS, CATALOG, devices
+from model.catalog import ASSETS, CATALOG, Entry, devices
 from viz import session
 from viz.text import say
 
@@ -56,29 +56,53 @@ def draw() -> DeltaGenerator:
                 "size": entry.size,
             }
             st.caption(say("sidebar.facts", **facts))
-        fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
-        if state.get("example") not in fitting:
-            state.example = None
-        st.selectbox(
-            say("sidebar.example"),
-            fitting,
-            index=None,
-            format_func=lambda i: examples()[i]["text"],
-            placeholder=say("sidebar.example_placeholder"),
-            key="example",
-            on_change=_take_example,
-        )
-        st.text_area(say("sidebar.text"), key="text", help=say("sidebar.text_help"), height=90, bind="query-params")
-        for i in fitting:
-            if entry and examples()[i]["text"] == state.text:
-                st.caption(examples()[i]["why"])
-        if entry is None or entry.family == "encoder-decoder":
-            _pick_target()
+        needed = session.memory(session.chosen())
+        if needed:
+            st.caption(say("sidebar.memory", needed=needed))
+        {"text": _pick_text, "image": _pick_picture}[session.takes()](entry)
         st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
         with st.expander(say("change.panel"), icon=":material/tune:"):
             room = st.container()
             st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
     return room
+
+
+def _pick_text(entry: Entry | None) -> None:
+    state = st.session_state
+    fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
+    if state.get("example") not in fitting:
+        state.example = None
+    st.selectbox(
+        say("sidebar.example"),
+        fitting,
+        index=None,
+        format_func=lambda i: examples()[i]["text"],
+        placeholder=say("sidebar.example_placeholder"),
+        key="example",
+        on_change=_take_example,
+    )
+    st.text_area(say("sidebar.text"), key="text", help=say("sidebar.text_help"), height=90, bind="query-params")
+    for i in fitting:
+        if entry and examples()[i]["text"] == state.text:
+            st.caption(examples()[i]["why"])
+    if entry is None or entry.family == "encoder-decoder":
+        _pick_target()
+
+
+def _pick_picture(entry: Entry | None) -> None:
+    state = st.session_state
+    state.picture = state.picture if state.get("picture") in session.PICTURES else next(iter(session.PICTURES))
+    st.pills(
+        say("sidebar.picture"),
+        list(session.PICTURES),
+        format_func=lambda name: say(f"pictures.{name}"),
+        required=True,
+        key="picture",
+        bind="query-params",
+    )
+    st.file_uploader(say("sidebar.upload"), key="upload", help=say("sidebar.upload_help"), max_upload_size=20)
+    if state.get("upload") is None:
+        st.image(session.PICTURES[state.picture], say(f"pictures.{state.picture}_why"))
 
 
 def _pick_target() -> None:

@@ -32,7 +32,8 @@ def hidden_specials(attention: Attention, layer: int, head: int) -> str:
 
 def map_look(attention: Attention, specials: bool, row: int) -> str:
     """What to look for in a head's map, as it is drawn."""
-    sums = say("heads.rows_sum" if specials else "heads.rows_sum_hidden")
+    whole = np.allclose(attention.weights(0).sum(-1), 1, atol=1e-3)
+    sums = say(("heads.rows_sum" if whole else "heads.rows_sum_less") if specials else "heads.rows_sum_hidden")
     boxed = say("heads.boxed") if specials or not attention.queries.special[row] else ""
     return f"{sums} {say('heads.map_look')} {boxed}".strip()
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from model.measures import entropy_bits, shown
-from model.trace import Attention
+from model.trace import Attention, Tokens
 from viz.figures.grid import grid
 from viz.figures.theme import Palette, escape, frame, paint, shorten
 from viz.text import say
@@ -33,8 +33,8 @@ def head_heatmap(
         weights[np.ix_(queries, keys)],
         rows=[attention.query_tokens[i] for i in queries],
         columns=[attention.key_tokens[i] for i in keys],
-        row_names=[attention.queries.name(i) for i in queries],
-        column_names=[attention.keys.name(i) for i in keys],
+        row_names=[full_name(attention.queries, i) for i in queries],
+        column_names=[full_name(attention.keys, i) for i in keys],
         title=say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer=layer, head=head),
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
@@ -45,6 +45,13 @@ def head_heatmap(
         tickformat=".0%",
         highlight=queries.index(row) if row in queries else None,
     )
+
+
+def full_name(tokens: Tokens, place: int) -> str:
+    """A token's name, and the piece as its tokenizer writes it where that differs."""
+    name = tokens.name(place)
+    raw = tokens.raw[place] if tokens.raw else tokens.texts[place]
+    return name if raw == tokens.texts[place] else say("heads.raw", name=name, raw=raw)
 
 
 def masked(attention: Attention, layer: int, values: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ trace = session.trace()
 parts.sentence(trace)
 palette = session.palette()
 if trace.edits:
-    before = session.batch((trace.text,), (session.target(),), edits=Edits())[0]
+    before = session.batch((session.given(),), (session.target(),), edits=Edits())[0]
     effects.before_and_after(before, trace, palette)
 else:
     st.info(say("changes.none"), icon=":material/tune:")

@@ -18,7 +18,7 @@ def open_clicked() -> None:
 parts.heading("heads")
 trace = session.trace()
 parts.sentence(trace)
-view = session.pick_head(trace)
+view = parts.pick_head(trace)
 attention, layer, head = view.attention, view.layer, view.head
 if st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind="query-params"):
     attention = merge_words(attention)
@@ -30,6 +30,7 @@ parts.draw(mosaic, "mosaic", say("heads.mosaic_look"), on_select=open_clicked)
 st.subheader(say("heads.one", layer=layer, head=head), anchor=False)
 row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
 st.markdown(words.row_reading(trace, attention, layer, head, row))
+parts.over_picture(trace, attention, layer, head, row)
 specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
 if not specials:
     st.caption(words.hidden_specials(attention, layer, head))

@@ -11,7 +11,7 @@ parts.heading("inside")
 st.latex(r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{QK^\top}{\sqrt{d_k}} + M\right)V")
 trace = session.trace()
 parts.sentence(trace)
-view = session.pick_head(trace)
+view = parts.pick_head(trace)
 attention = view.attention
 parts.needs_vectors(attention)
 parts.badge(trace, "inside")

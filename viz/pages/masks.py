@@ -11,7 +11,7 @@ from viz.text import say
 parts.heading("masks")
 trace = session.trace()
 parts.sentence(trace)
-view = session.pick_head(trace)
+view = parts.pick_head(trace)
 attention, layer, head = view.attention, view.layer, view.head
 palette = session.palette()
 
@@ -29,6 +29,9 @@ if attention.has_vectors:
     with right:
         parts.draw(score_map(attention, layer, head, palette, masked=True), "after", say("masks.after_look"))
 
+if trace.picture is not None:
+    st.info(say("pictures.no_padding"), icon=":material/info:")
+    st.stop()
 st.subheader(say("masks.batch"), anchor=False)
 st.markdown(say("masks.batch_why"))
 other = st.text_input(say("masks.other"), say("masks.other_default"), key="other", bind="query-params")

@@ -1,0 +1,65 @@
+"""Asking a Hugging Face model more than a trace holds: with each head silenced in turn, and layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from model.attention import to_numpy
+from model.editing import Plan, editing
+from model.edits import Edits, Head
+from model.hooks import substituting
+from model.trace import Array
+
+if TYPE_CHECKING:
+    from model.huggingface import HuggingFace
+
+
+def outputs(
+    lens: HuggingFace, inputs: dict[str, Tensor], plan: Plan | None, silenced: Sequence[Head]
+) -> tuple[Tensor, bool]:
+    """What the model makes of one input: once, or once for each head in `silenced`.
+
+    Returns:
+        As `HuggingFace.outputs`; what a whole picture shows counts as one token.
+    """
+    many = _repeated(inputs, max(len(silenced), 1))
+    plan = replace(plan or Plan(Edits()), silenced=silenced) if silenced else plan
+    with torch.inference_mode(), editing(plan):
+        result = lens.run(lens.module, many, eager=False)
+    logits: Tensor | None = getattr(result, "logits", None)
+    if logits is None:
+        return result.last_hidden_state, False
+    return (logits if logits.dim() == 3 else logits[:, None]), True
+
+
+def layer_logits(lens: HuggingFace, inputs: dict[str, Tensor], plan: Plan | None) -> Tensor | None:
+    """What each layer would say if the output head came right behind it; as `HuggingFace.layer_logits`."""
+    with torch.inference_mode(), editing(plan):
+        result = lens.run(lens.module, inputs, eager=False)
+        logits: Tensor | None = getattr(result, "logits", None)
+        if logits is None or logits.dim() < 3 or lens.last_block is None:
+            return None
+        # The last state of the list has the model's final norm behind it already; the others have not.
+        states = torch.cat(result["decoder_hidden_states" if lens.is_pair else "hidden_states"][:-1])
+        with substituting(lens.last_block, states):
+            early = lens.run(lens.module, _repeated(inputs, len(states)), eager=False).logits
+    return torch.cat([early, logits])
+
+
+def guess(lens: HuggingFace, inputs: dict[str, Tensor], place: int, plan: Plan | None) -> Array | None:
+    """What the model finds likely where a token is hidden; as `HuggingFace.guess`."""
+    hidden = lens.tokenizer.mask_token_id
+    if lens.writes or hidden is None or lens.module.get_output_embeddings() is None:
+        return None
+    inputs["input_ids"][0, place] = hidden
+    with torch.inference_mode(), editing(plan):
+        return to_numpy(lens.run(lens.module, inputs, eager=False).logits[0, place])
+
+
+def _repeated(inputs: dict[str, Tensor], times: int) -> dict[str, Tensor]:
+    return {name: tensor.expand(times, *tensor.shape[1:]) for name, tensor in inputs.items()}

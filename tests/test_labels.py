@@ -1,0 +1,115 @@
+"""Tokens as people read them: bytes that make a character, marks that make a letter, pieces that make a word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+from model.labels import following, labelled
+from model.trace import Tokens
+from model.words import words_of
+from tests.test_catalog import fetched
+
+FAMILY = "👩\u200d👩\u200d👧"
+
+
+@pytest.fixture(scope="module")
+def single_bytes() -> PreTrainedTokenizerFast:
+    """Byte-level like GPT-2's, but every byte is a token of its own, and "ca" + "t" makes "cat"."""
+    vocabulary = {letter: i for i, letter in enumerate([*bytes_to_unicode().values(), "ca", "cat", "<end>"])}
+    made = Tokenizer(models.BPE(vocabulary, [("c", "a"), ("ca", "t")]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    made.post_processor = processors.TemplateProcessing(single="$A <end>", special_tokens=[("<end>", 258)])
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<end>")
+
+
+@pytest.fixture(scope="module")
+def wordpiece() -> PreTrainedTokenizerFast:
+    """WordPiece like BERT's: marks are stripped, Chinese characters stand alone."""
+    letters = [*"unhapy", *"جميلة", *"हनदी", "日", "本"]
+    words = ["[CLS]", "[SEP]", "[UNK]", *letters, *(f"##{letter}" for letter in letters)]
+    made = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    made.decoder = decoders.WordPiece()
+    made.post_processor = processors.BertProcessing(("[SEP]", 1), ("[CLS]", 0))
+    return PreTrainedTokenizerFast(tokenizer_object=made, cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]")
+
+
+def read(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[Tokens, Tokens]:
+    """Labels with what was typed at hand, and from the ids alone."""
+    encoding = tokenizer(text, return_offsets_mapping=True)
+    pieces = [(text[start:end], start, end) for start, end in encoding["offset_mapping"]]
+    return labelled(tokenizer, encoding["input_ids"], pieces), labelled(tokenizer, encoding["input_ids"])
+
+
+def words(tokens: Tokens) -> list[str]:
+    return ["".join(tokens.adds[place] for place in word) for word in words_of(tokens)]
+
+
+SENTENCES = {
+    "a 日本": ["a", "日", "本"],
+    "العَرَبية جميلة": ["العَرَبية", "جميلة"],
+    "हिन्दी भाषा": ["हिन्दी", "भाषा"],
+    "สวัสดี": ["ส", "วั", "ส", "ดี"],
+    f"hi {FAMILY} 👍🏽 🇫🇷!": ["hi", FAMILY, "👍🏽", "🇫🇷", "!"],
+    "cat, cat's": ["cat", ",", "cat", "'", "s"],
+    "naïve": ["naïve"],
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), SENTENCES.items())
+def test_bytes_become_characters_and_characters_words(
+    single_bytes: PreTrainedTokenizerFast, text: str, expected: list[str]
+) -> None:
+    for tokens in read(single_bytes, text):
+        assert words(tokens) == [*expected, "<end>"]
+        assert "\ufffd" not in "".join(tokens.texts)
+        assert tokens.special == (*[False] * (len(tokens) - 1), True)
+
+
+def test_each_part_of_a_character_says_which_it_is(single_bytes: PreTrainedTokenizerFast) -> None:
+    for tokens in read(single_bytes, "日é cat"):
+        assert tokens.texts[:5] == ("日 1/3", "日 2/3", "日 3/3", "é 1/2", "é 2/2")
+        assert tokens.raw[-2:] == ("cat", "<end>")
+    invisible, _ = read(single_bytes, "a\u200d\n")
+    assert invisible.texts == ("a", "·ZWJ 1/3", "ZWJ 2/3", "ZWJ 3/3", "⏎", "<end>")
+
+
+def test_part_of_a_character_alone_shows_its_bytes(single_bytes: PreTrainedTokenizerFast) -> None:
+    ids = single_bytes("日日")["input_ids"]
+    assert labelled(single_bytes, ids[:2]).texts == ("‹E6›", "‹97›")
+    # What would come next completes a character only if its first bytes were fed.
+    assert following(single_bytes, ids[:3], ids[1:4]) == ("‹97›", "日 3/3", "‹E6›")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("unhappy 日本", ["unhappy", "日", "本"]), ("جَميلة", ["جميلة"]), ("हनदी नद", ["हनदी", "नद"])],
+)
+def test_wordpiece_words_are_whole(wordpiece: PreTrainedTokenizerFast, text: str, expected: list[str]) -> None:
+    for tokens in read(wordpiece, text):
+        assert words(tokens) == ["[CLS]", *expected, "[SEP]"]
+        assert "#" not in "".join(tokens.texts)
+
+
+def test_an_unknown_word_was_typed_by_somebody(wordpiece: PreTrainedTokenizerFast) -> None:
+    tokens, _ = read(wordpiece, "un xyz")
+    assert tokens.texts[-2:] == ("[UNK]", "[SEP]")
+    assert tokens.special == (True, False, False, False, True)
+
+
+def test_fetched_models_join_what_they_split() -> None:
+    from model.fetch import store
+
+    tokenizer = AutoTokenizer.from_pretrained(store() / fetched("smollm2"))
+    for text, expected in SENTENCES.items():
+        for tokens in read(tokenizer, text):
+            assert "".join(words(tokens)).replace(" ", "") == "".join(expected)
+            assert len(words(tokens)) <= len(expected)
+            assert "\ufffd" not in "".join(tokens.texts)
+    assert np.all([len(word) for word in words(read(tokenizer, "日本語")[0])])
