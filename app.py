@@ -20,6 +20,7 @@ PAGES = (
     ("masks", "visibility_off"),
     ("positions", "waves"),
     ("layers", "layers"),
+    ("code", "code"),
 )
 page = st.navigation(
     [

@@ -6,7 +6,6 @@ the interface run with their own eager attention, which gives weights but neithe
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -31,6 +30,7 @@ from model.errors import check_length
 from model.interface import IMPLEMENTATION, Observed, counting
 from model.labels import labelled
 from model.positions import Scheme
+from model.projections import find_layer, shallow_copy
 from model.schemes import scheme
 from model.trace import Attention, Check, Recorded, Tokens, Trace
 
@@ -138,6 +138,7 @@ class HuggingFace:
                 notes=() if self.sees_inside else (("weights_only", type(self.module).__name__),),
                 device=self.device,
                 check=partial(self._verify, inputs, attentions, logits, row, lengths),
+                find=partial(find_layer, self.module, partial(self._run, inputs=inputs, eager=False), row),
             )
             traces.append(trace)
         return tuple(traces)
@@ -280,9 +281,3 @@ def _architectures(auto: Any) -> set[str]:
     for value in auto._model_mapping._model_mapping.values():
         names |= set(value) if isinstance(value, (tuple, list)) else {value}
     return names
-
-
-def shallow_copy(module: nn.Module) -> Any:
-    """A copy of a model that shares all its tensors, so that it can run another attention without more memory."""
-    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, shared)

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from model.edits import Edits
+from model.layer import Layer, NoLayer
 from model.positions import Scheme
 
 Array = np.ndarray
@@ -196,6 +197,7 @@ class Trace:
         notes: (id, detail) of what the reader should know about how the text was read; the sentences are in assets.
         device: where it ran, as PyTorch names it.
         check: makes the comparison that `verify` returns.
+        find: finds what `multi_head` returns.
     """
 
     text: str
@@ -209,6 +211,7 @@ class Trace:
     notes: tuple[tuple[str, str], ...]
     device: str
     check: Callable[[], Check]
+    find: Callable[[Recorded], Layer | NoLayer]
 
     def __post_init__(self) -> None:
         for stack, states in self.hidden_states.items():
@@ -221,6 +224,10 @@ class Trace:
     def verify(self) -> Check:
         """Compare this trace with the stock implementation, run afresh with the same weights."""
         return self._check
+
+    def multi_head(self, kind: str, layer: int) -> Layer | NoLayer:
+        """The matrices around one layer's attention and what they were given; runs the model once more."""
+        return self.find(self.attentions[kind].layers[layer])
 
     @cached_property
     def _check(self) -> Check:

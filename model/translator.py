@@ -19,6 +19,7 @@ from model.edits import Edits
 from model.errors import check_length
 from model.labels import readable
 from model.positions import Scheme, sinusoidal
+from model.projections import find_layer
 from model.reference import stock_run
 from model.trace import Attention, Check, Tokens, Trace
 from model.transformer import Config, Past, Transformer
@@ -107,6 +108,7 @@ class Translator:
                 notes=self._notes(text, encoded[row]),
                 device=self.device,
                 check=partial(self._verify, source, target, kept, logits, row),
+                find=partial(find_layer, self.module, lambda module: module(source, target), row),
             )
             for row, text in enumerate(texts)
         )

@@ -13,6 +13,9 @@ import streamlit as st
 from model.catalog import ASSETS, CATALOG, Entry, ModelError, devices, load
 from model.edits import Edits
 from model.errors import InputError
+from model.layer import Layer, NoLayer
+from model.libraries import run as libraries
+from model.libraries.script import formula_inputs
 from model.trace import Attention, Lens, Trace
 from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
@@ -22,6 +25,7 @@ OWN, FORCED = "own", "forced"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
 _one_fetch = threading.Lock()
+_one_library = threading.Lock()
 
 
 class Example(TypedDict):
@@ -172,6 +176,35 @@ def batch(texts: tuple[str, ...], targets: tuple[str | None, ...], box: str = "t
     except InputError as error:
         st.warning(say(f"errors.{error.reason.replace('text', box)}", **error.values), icon=":material/edit:")
         st.stop()
+
+
+@st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: id})
+def _multi_head(trace: Trace, kind: str, layer: int) -> tuple[Trace, Layer | NoLayer]:
+    # The trace is kept with the result: while it lives, no other trace gets its id.
+    with _one_pass:
+        return trace, trace.multi_head(kind, layer)
+
+
+def multi_head(trace: Trace, kind: str, layer: int) -> Layer | NoLayer:
+    """The matrices of one layer of a run, found once."""
+    return _multi_head(trace, kind, layer)[1]
+
+
+@st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: id})
+def _library(trace: Trace, kind: str, layer: int, library: str, part: str) -> tuple[Trace, libraries.Run]:
+    found = multi_head(trace, kind, layer)
+    whole = found.inputs if part == "layer" and isinstance(found, Layer) else None
+    with _one_library:
+        return trace, libraries.run(library, part, vars(whole or formula_inputs(trace.attentions[kind], layer)))
+
+
+def library(trace: Trace, kind: str, layer: int, library: str, part: str) -> libraries.Run:
+    """What a library makes of one layer of a run: its "formula" alone or the whole "layer".
+
+    Raises:
+        LibraryError: the library is not installed or could not be run.
+    """
+    return _library(trace, kind, layer, library, part)[1]
 
 
 def repeat_lines(trace: Trace) -> str:
