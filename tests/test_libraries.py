@@ -137,7 +137,7 @@ def test_the_script_prints_the_heads_weights(lens: Translator, library: str, kin
     trace = lens.trace(text)
     attention = trace.attentions[kind]
     made = script(library, attention, 2, 5, model="en-fr", text=text)
-    compile(made, "script", "exec")
+    assert ("b64decode(" in made) == (text != SENTENCE)
     names = set(re.findall(r"^(?:import|from) (\w+)", made, re.MULTILINE))
     helpers = {"base64", "os", "importlib", "numpy"} | ({"torch"} if library == "huggingface" else set())
     assert names - helpers == {{"pytorch": "torch", "huggingface": "transformers"}.get(library, library)}
@@ -192,8 +192,9 @@ def verdict(app: AppTest) -> str:
 
 def test_page_runs_layer_and_formula(app: AppTest) -> None:
     go_to(app, "code")
-    for part in ("layer", "formula"):
+    for part in ("formula", "layer"):
         app.button_group(key="part").set_value(part).run()
+        assert any(say(f"code.about_{part}") == caption.value for caption in app.caption)
         assert verdict(app).startswith(":green[")
         assert len(app.get("plotly_chart")) == 3
     assert "Checked" in badge(app)

@@ -27,8 +27,7 @@ def pick_part(found: Layer | NoLayer) -> str:
         return "formula"
     part = st.segmented_control(
         say("code.part"),
-        PARTS,
-        format_func=lambda name: say(f"code.part_{name}"),
+        PARTS,  # shown as they are: the link holds the words of the buttons
         default=PARTS[0],
         required=True,
         key="part",
@@ -67,7 +66,8 @@ def maps(runs: Mapping[str, Run], view: View, own_output: np.ndarray) -> None:
     apart = max((_apart(a.weights, b.weights) for a in every for b in every), default=0.0)
     holds = all(_equal(one.weights, own) and _equal(one.output, own_output) for one in every)
     colour, icon = ("green", "verified") if holds else ("red", "error")
-    verdict = say("code.same" if holds else "code.differ", heads=len(own), error=f"{apart:.1g}")
+    how = "differ" if not holds else "same" if apart else "identical"
+    verdict = say(f"code.{how}", heads=len(own), error=f"{apart:.1g}")
     st.markdown(f":{colour}[:material/{icon}: **{verdict}**]")
     st.caption(say("code.maps_look"))
     wide = 3 if len(runs) == 3 else 2
