@@ -60,7 +60,7 @@ def run(library: str, part: str, inputs: Mapping[str, Any]) -> Run:
         return _run_apart(part, inputs)
     try:
         module = import_module(f"model.libraries.{library}")
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # Keras: an engine that is not there, or that it does not know
         raise LibraryError(str(error)) from error
     weights, output = getattr(module, part)(**inputs)
     how = f"{PACKAGES[library]} {version(PACKAGES[library])}"
