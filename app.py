@@ -24,6 +24,7 @@ PAGES = (
     ("layers", "layers"),
     ("output", "edit_note"),
     ("changes", "science"),
+    ("code", "code"),
 )
 page = st.navigation(
     [

@@ -42,7 +42,8 @@ def layer_logits(lens: HuggingFace, inputs: dict[str, Tensor], plan: Plan | None
     with torch.inference_mode(), editing(plan):
         result = lens.run(lens.module, inputs, eager=False)
         logits: Tensor | None = getattr(result, "logits", None)
-        if logits is None or logits.dim() < 3 or lens.last_block is None:
+        # Families with an attention of their own may hand their layers' states on in a shape of their own, too.
+        if logits is None or logits.dim() < 3 or lens.last_block is None or not lens.sees_inside:
             return None
         # The last state of the list has the model's final norm behind it already; the others have not.
         states = torch.cat(result["decoder_hidden_states" if lens.is_pair else "hidden_states"][:-1])

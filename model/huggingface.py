@@ -21,12 +21,13 @@ from model.decoding import Decoded, Decoding
 from model.device import find_device
 from model.editing import Plan, editing, plan_for
 from model.edits import Edits, Head
-from model.errors import check_length
 from model.hooks import last_block, watch_positions
 from model.interface import IMPLEMENTATION, Observed, counting
-from model.labels import following, labelled
+from model.labels import encode, following, labelled
+from model.layer import Layer, NoLayer
 from model.opening import read_model
 from model.positions import Scheme
+from model.projections import find_layer
 from model.schemes import scheme
 from model.stepping import write
 from model.stock import stock_attentions, verify
@@ -140,6 +141,7 @@ class HuggingFace:
                 device=self.device,
                 edits=edits or Edits(),
                 check=partial(self._verify, inputs, attentions, logits, row, lengths, plan),
+                find=partial(self._find, inputs, row, plan),
             )
             traces.append(trace)
         return tuple(traces)
@@ -151,12 +153,14 @@ class HuggingFace:
         read: list[dict[str, Any]] = []
         for text, target in zip(texts, targets, strict=True):
             if self.is_pair:
-                source = self._encode(text, "text")
+                source = encode(self.tokenizer, text, "text", self.max_tokens)
                 made = self._target(source[0], target, plan)
                 read.append({"encoder": source, "decoder": (made, labelled(self.tokenizer, made))})
                 continue
-            given = len(self._encode(text, "text")[0]) if target else 0
-            ids, tokens = self._encode(text + (target if isinstance(target, str) else ""), "text")
+            given = len(encode(self.tokenizer, text, "text", self.max_tokens)[0]) if target else 0
+            ids, tokens = encode(
+                self.tokenizer, text + (target if isinstance(target, str) else ""), "text", self.max_tokens
+            )
             if target and not isinstance(target, str):
                 more = labelled(self.tokenizer, target)
                 ids = [*ids, *target]
@@ -216,6 +220,10 @@ class HuggingFace:
     def _verify(self, *args: Any) -> Check:
         return verify(self, *args)
 
+    def _find(self, inputs: dict[str, Tensor], row: int, plan: Plan | None, recorded: Recorded) -> Layer | NoLayer:
+        with editing(plan):
+            return find_layer(self.module, partial(self.run, inputs=inputs, eager=False), row, recorded)
+
     def _layers(self, result: Any, kept: Record, rows: int) -> dict[str, list[list[Recorded]]]:
         """Kind -> sentence -> layer."""
         found: dict[str, list[list[Recorded]]] = {}
@@ -235,7 +243,7 @@ class HuggingFace:
 
     def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded:
         """Write the output of a text, or its continuation, in a chosen way."""
-        ids, _ = self._encode(text, "text")
+        ids, _ = encode(self.tokenizer, text, "text", self.max_tokens)
         return write(self, ids, how, plan_for(self, edits))
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
@@ -275,7 +283,11 @@ class HuggingFace:
     def _target(self, source: Sequence[int], target: Target, plan: Plan | None) -> list[int]:
         if target is None:
             target = write(self, source, Decoding(longest=2 * len(source) + 10), plan).ids
-        ids = self._encode(target, "target", special=False)[0] if isinstance(target, str) else target
+        ids = (
+            encode(self.tokenizer, target, "target", self.max_tokens, special=False)[0]
+            if isinstance(target, str)
+            else target
+        )
         return [self.config.decoder_start_token_id, *ids]
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
@@ -285,17 +297,3 @@ class HuggingFace:
         padded_rows = [[*row, *[pad] * (longest - len(row))] for row in rows]
         real = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
         return torch.tensor(padded_rows, device=self.device), torch.tensor(real, device=self.device)
-
-    def _encode(self, text: str, which: str, special: bool = True) -> tuple[list[int], Tokens]:
-        sides = {"text_target": text} if which == "target" else {"text": text}
-        encoding = self.tokenizer(
-            **sides,
-            add_special_tokens=special,
-            return_offsets_mapping=self.tokenizer.is_fast,
-            split_special_tokens=True,
-        )
-        ids = encoding["input_ids"]
-        check_length(which, len(ids) if text.strip() else 0, self.max_tokens)
-        offsets = encoding["offset_mapping"] if self.tokenizer.is_fast else None
-        pieces = None if offsets is None else [(text[start:end], start, end) for start, end in offsets]
-        return ids, labelled(self.tokenizer, ids, pieces)

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+from model.errors import check_length
 from model.trace import Tokens
 
 Piece = tuple[str, int, int]  # text, and where it begins and ends in what was typed
@@ -148,3 +149,26 @@ def _bytes(token: str) -> str:
     if all(letter in values for letter in token):
         return " ".join(f"{values[letter]:02X}" for letter in token)
     return token.strip("<>")
+
+
+def encode(tokenizer: Any, text: str, which: str, allowed: int, special: bool = True) -> tuple[list[int], Tokens]:
+    """A text as a Hugging Face tokenizer cuts it: ids and labels.
+
+    Args:
+        which: "text" or "target"; allowed: how many tokens the model takes; special: whether marks are added.
+
+    Raises:
+        InputError: it is blank or too long.
+    """
+    sides = {"text_target": text} if which == "target" else {"text": text}
+    encoding = tokenizer(
+        **sides,
+        add_special_tokens=special,
+        return_offsets_mapping=tokenizer.is_fast,
+        split_special_tokens=True,
+    )
+    ids = encoding["input_ids"]
+    check_length(which, len(ids) if text.strip() else 0, allowed)
+    offsets = encoding["offset_mapping"] if tokenizer.is_fast else None
+    pieces = None if offsets is None else [(text[start:end], start, end) for start, end in offsets]
+    return ids, labelled(tokenizer, ids, pieces)

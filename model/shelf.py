@@ -15,7 +15,7 @@ from typing import Any
 
 from model.catalog import ModelError
 from model.lens import Lens
-from model.trace import Check, Trace
+from model.trace import Trace
 
 Key = tuple[str, str]  # name and device
 
@@ -125,16 +125,18 @@ def loosened(trace: Trace, reopen: Callable[[], Lens]) -> Trace:
     """The same trace without a hold on its model, so that keeping the trace does not keep the model.
 
     Args:
-        reopen: brings the model back where a check is asked for after it has left.
+        reopen: brings the model back where it is asked for again after it has left.
     """
-    check = trace.check
-    assert isinstance(check, partial)  # of a method of the model
-    bound: Any = check.func
-    owner, method = weakref.ref(bound.__self__), bound.__name__
-    args, keywords = check.args, check.keywords
+    return replace(trace, check=_loose(trace.check, reopen), find=_loose(trace.find, reopen))
 
-    def again() -> Check:
-        made: Check = getattr(owner() or reopen(), method)(*args, **keywords)
-        return made
 
-    return replace(trace, check=again)
+def _loose(bound: Callable[..., Any], reopen: Callable[[], Lens]) -> Callable[..., Any]:
+    assert isinstance(bound, partial)  # of a method of the model
+    method: Any = bound.func
+    owner, name = weakref.ref(method.__self__), method.__name__
+    args, keywords = bound.args, bound.keywords
+
+    def again(*more: Any) -> Any:
+        return getattr(owner() or reopen(), name)(*args, *more, **keywords)
+
+    return again

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.attention import to_numpy
 from model.editing import Plan, editing
 from model.interface import STOCK
+from model.projections import shallow_copy
 from model.trace import Attention, Check
 
 if TYPE_CHECKING:
@@ -77,9 +77,3 @@ def verify(
         tolerance=TOLERANCE,
         how="transformers' own eager attention with the same weights, run on the same tokens",
     )
-
-
-def shallow_copy(module: nn.Module) -> Any:
-    """A copy of a model that shares all its tensors, so that it can run another attention without more memory."""
-    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return copy.deepcopy(module, shared)

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from model.edits import Edits
+from model.layer import Layer, NoLayer
 
 Array = np.ndarray
 Target = str | Sequence[int] | None  # an output to force, as text or as ids; None is the model's own
@@ -227,6 +228,7 @@ class Trace:
         device: where it ran, as PyTorch names it.
         edits: what was changed in this pass.
         check: makes the comparison that `verify` returns.
+        find: finds what `multi_head` returns.
         picture: what a vision model saw, or None.
     """
 
@@ -244,6 +246,7 @@ class Trace:
     device: str
     edits: Edits
     check: Callable[[], Check]
+    find: Callable[[Recorded], Layer | NoLayer]
     picture: Picture | None = None
 
     def __post_init__(self) -> None:
@@ -257,6 +260,10 @@ class Trace:
     def verify(self) -> Check:
         """Compare this trace with the stock implementation, run afresh with the same weights."""
         return self._check
+
+    def multi_head(self, kind: str, layer: int) -> Layer | NoLayer:
+        """The matrices around one layer's attention and what they were given; runs the model once more."""
+        return self.find(self.attentions[kind].layers[layer])
 
     @cached_property
     def _check(self) -> Check:

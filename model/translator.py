@@ -22,9 +22,11 @@ from model.editing import Plan, current, editing, plan_for
 from model.edits import Edits, Head
 from model.errors import check_length
 from model.labels import readable
+from model.layer import Layer, NoLayer
 from model.positions import Scheme, sinusoidal
+from model.projections import find_layer
 from model.reference import check
-from model.trace import Attention, Check, Target, Tokens, Trace
+from model.trace import Attention, Check, Recorded, Target, Tokens, Trace
 from model.transformer import Config, Past, Transformer
 
 LONG = 60  # next to no training sentence has more tokens
@@ -120,6 +122,7 @@ class Translator:
                 device=self.device,
                 edits=edits or Edits(),
                 check=partial(self._verify, source, target, kept, logits, row, plan),
+                find=partial(self._find, source, target, row, plan),
             )
             for row, text in enumerate(texts)
         )
@@ -251,6 +254,10 @@ class Translator:
 
     def _verify(self, *args: Any) -> Check:
         return check(self.module, *args)
+
+    def _find(self, source: Tensor, target: Tensor, row: int, plan: Plan | None, recorded: Recorded) -> Layer | NoLayer:
+        with editing(plan):
+            return find_layer(self.module, lambda module: module(source, target), row, recorded)
 
     def _notes(self, text: str, encoding: Encoding) -> tuple[tuple[str, str], ...]:
         calm = calmed(text)

@@ -107,6 +107,7 @@ class Vision(HuggingFace):
                 device=self.device,
                 edits=edits or Edits(),
                 check=partial(self._verify, inputs, attentions, logits, row, {"encoder": len(self.tokens)}, plan),
+                find=partial(self._find, inputs, row, plan),
                 picture=shown,
             )
             traces.append(trace)

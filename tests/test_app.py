@@ -16,7 +16,7 @@ from tests.test_families import OUTSIDE, TEXT, build
 from viz.text import say
 
 APP = Path(__file__).parent.parent / "app.py"
-PAGES = ("heads", "inside", "masks", "positions", "layers")
+PAGES = ("heads", "inside", "compare", "masks", "positions", "layers", "output", "changes", "code")
 
 
 @pytest.fixture

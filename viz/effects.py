@@ -6,7 +6,7 @@ import streamlit as st
 
 from model.measures import divergence_bits, likeliest, probabilities
 from model.trace import Trace
-from viz import parts, session
+from viz import parts, runs, session
 from viz.figures import changes as figures
 from viz.figures.theme import Palette
 from viz.text import plain, say
@@ -62,7 +62,7 @@ def which_heads(trace: Trace, palette: Palette) -> None:
     if not session.lens().heads:
         st.info(say("change.no_edits"), icon=":material/info:")
         return
-    found = session.head_effects(trace, forced, ask=say("changes.run"))
+    found = runs.head_effects(trace, forced, ask=say("changes.run"))
     if found is None:
         return
     effects, are_words = found

@@ -10,7 +10,7 @@ import streamlit as st
 from model.decoding import METHODS, Decoded, Decoding
 from model.measures import likeliest, probabilities
 from model.trace import Target, Trace
-from viz import parts, session
+from viz import parts, runs, session
 from viz.figures import changes as bars
 from viz.figures import output as figures
 from viz.figures.heads import head_heatmap, token_lines
@@ -54,7 +54,7 @@ def written(how: Decoding | None, forced: str) -> tuple[Trace, Decoded | None]:
             raise session.Halt
         target: Target = forced if session.lens().is_pair or forced[:1].isspace() else f" {forced}"
         return session.batch((text,), (target,), edits=session.edits(warn=True))[0], None
-    decoded = session.decode(text, how)
+    decoded = runs.decode(text, how)
     return session.batch((text,), (decoded.ids,), edits=session.edits(warn=True))[0], decoded
 
 
@@ -170,7 +170,7 @@ def logit_lens(trace: Trace, palette: Palette) -> None:
         st.info(say("output.lens_long", most=LONGEST_LENS), icon=":material/info:")
         return
     target = trace.ids[stack][trace.given :] if stack == "decoder" else None
-    found = session.logit_lens(session.given(), target)
+    found = runs.logit_lens(session.given(), target)
     if found is None:
         st.info(say("output.no_head"), icon=":material/info:")
         return
@@ -190,7 +190,7 @@ def masked_word(trace: Trace, palette: Palette) -> None:
     st.markdown(say("output.guess_why"))
     tokens = trace.tokens["encoder"]
     place = parts.pick_token(tokens, say("output.guess_pick"), "guess", start=1)
-    logits = session.guess(session.given(), place)
+    logits = runs.guess(session.given(), place)
     if logits is None:
         st.info(say("output.no_guess"), icon=":material/info:")
         return

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from model.catalog import ASSETS, CATALOG, ModelError, load
-from model.decoding import Decoded, Decoding
 from model.edits import Edits
 from model.errors import InputError
 from model.lens import Lens
@@ -38,7 +36,7 @@ def shelf() -> Shelf:
 
 
 @contextmanager
-def _passing(name: str, device: str) -> Iterator[Lens]:
+def passing(name: str, device: str) -> Iterator[Lens]:
     """A model for one pass, alone on the machine's cores; it does not leave the shelf meanwhile."""
     with _one_pass, shelf().using(name, device) as found:
         yield found
@@ -68,86 +66,9 @@ def run(
     name: str, device: str, texts: tuple[str | bytes, ...], targets: tuple[Target, ...], edits: Edits
 ) -> tuple[Trace, ...]:
     """The traces of a batch of texts or pictures; computed once, whoever asks and however often."""
-    with _passing(name, device) as opened:
+    with passing(name, device) as opened:
         traces = opened.trace_batch(texts, targets, edits)
     return tuple(loosened(trace, partial(shelf().get, name, device)) for trace in traces)
-
-
-@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
-def _decode(name: str, device: str, text: str, how: Decoding, edits: Edits) -> Decoded:
-    with _passing(name, device) as model:
-        return model.decode(text, how, edits)
-
-
-def decode(text: str, how: Decoding) -> Decoded:
-    """What the chosen model writes, with the panel's changes; stops the page with a sentence where it cannot."""
-    lens()
-    with explained(), st.spinner(say("sidebar.running"), show_time=True):
-        return _decode(chosen(), st.session_state.device, text, how, edits())
-
-
-@st.cache_resource(show_spinner=False, max_entries=100, hash_funcs={Edits: Edits.text})
-def _logit_lens(
-    name: str, device: str, text: str | bytes, target: Target, edits: Edits
-) -> tuple[np.ndarray, np.ndarray] | None:
-    with _passing(name, device) as model:
-        logits = model.layer_logits(text, target, edits)
-    if logits is None:
-        return None
-    best = logits.softmax(-1).max(-1)
-    return best.indices.cpu().numpy(), best.values.cpu().numpy()
-
-
-def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
-    """Each layer's likeliest token and its probability, [layer + 1, token] each; None without an output head."""
-    with explained(), st.spinner(say("sidebar.running"), show_time=True):
-        return _logit_lens(chosen(), st.session_state.device, text, target, edits())
-
-
-@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
-def _guess(name: str, device: str, text: str | bytes, place: int, edits: Edits) -> np.ndarray | None:
-    with _passing(name, device) as model:
-        return model.guess(text, place, edits)
-
-
-def guess(text: str | bytes, place: int) -> np.ndarray | None:
-    """What the chosen model finds likely where a token is hidden. [vocab]"""
-    with explained():
-        return _guess(chosen(), st.session_state.device, text, place, edits())
-
-
-@st.cache_resource(show_spinner=False)
-def _kept_effects() -> dict[tuple[object, ...], tuple[dict[str, np.ndarray], bool]]:
-    """What silencing each head did, by everything it depends on."""
-    return {}
-
-
-def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.ndarray], bool] | None:
-    """How much each head matters for a run, once the button labelled `ask` was pressed; None until then.
-
-    Shows progress and a button that ends it: any click reruns the page, which stops the work where it is.
-    """
-    from model.effects import head_effects as measure
-
-    key = (chosen(), st.session_state.device, given(), target, trace.edits)
-    kept = _kept_effects()
-    if key not in kept:
-        if not st.button(ask, key="effects", type="primary", icon=":material/science:"):
-            return None
-        room = st.empty()
-        with room.container():
-            bar = st.progress(0.0, say("changes.running"))
-            st.button(say("changes.cancel"), key="effects_cancel")
-
-            def show(share: float) -> None:
-                bar.progress(share, say("changes.running"))
-
-            with _passing(chosen(), st.session_state.device) as model:
-                kept[key] = measure(model, given(), target, trace.edits, show)
-        room.empty()
-        if len(kept) > 100:
-            kept.pop(next(iter(kept)))
-    return kept[key]
 
 
 def memory(name: str) -> str:
