@@ -11,7 +11,7 @@ from model.trace import Array, Attention, Tokens
 
 Pairs = tuple[tuple[int | None, int | None], ...]
 
-SCALES = ("weight", "log", "uniform")
+SCALES = ("weight", "log", "uniform", "norm")
 FLOOR = 1e-4  # weights below it look the same on the logarithmic scale
 
 
@@ -124,6 +124,20 @@ def scaled(weights: Array, allowed: Array, scale: str) -> Array:
     if scale == "uniform":
         return weights * allowed.sum(-1, keepdims=True)
     return weights
+
+
+def value_norms(weights: Array, value: Array, w_o: Array) -> Array:
+    """How long a vector each key really adds: the weight times the length of its value behind W_O.
+
+    ‖α f(x)‖ with f(x) = (x W_V + b_V) W_O, of one head (Kobayashi et al. 2020).
+
+    Args:
+        weights: [query, key]; value: [key, head_dim]; w_o: the head's rows of W_O. [head_dim, d]
+
+    Returns:
+        [query, key]
+    """
+    return weights * np.linalg.norm(value @ w_o, axis=-1)
 
 
 def without_sink(weights: Array, keys: Tokens) -> tuple[Array, float]:

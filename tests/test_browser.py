@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.serving import CHROMIUM, chromium, serve, settle
+from tests.test_app import PAGES
+from viz.text import say
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ, reason="Chromium is missing: install Debian's package chromium"
@@ -103,7 +105,7 @@ def test_markup_is_shown_not_run(page: Page) -> None:
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size: tuple[int, int]) -> None:
-    for name in ("Inside a head", "Masks", "Positions", "Layers", "Code", "Heads"):
+    for name in (*(say(f"{page}.title") for page in PAGES[1:]), "Heads"):
         page.set_viewport_size({"width": 1280, "height": 800})
         page.wait_for_timeout(300)
         page.get_by_role("link", name=name, exact=True).click()

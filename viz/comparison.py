@@ -12,7 +12,7 @@ from model import comparing
 from model.catalog import CATALOG
 from model.edits import Edits
 from model.trace import Attention, Trace
-from viz import parts, session
+from viz import parts, runs, session
 from viz.figures import compare as figures
 from viz.figures.layers import depth_names
 from viz.figures.theme import Palette
@@ -47,6 +47,17 @@ class Side:
     def weights(self) -> np.ndarray:
         """[query, key]"""
         return self.attention.weights(self.layer)[self.head]
+
+    def lengths(self, weights: np.ndarray) -> np.ndarray | None:
+        """Weights times the lengths of what they add; None where the model does not show that. [query, key]"""
+        if not self.attention.has_vectors:
+            return None
+        w_o = runs.multi_head(self.trace, self.attention.kind, self.layer).w_o
+        if w_o is None:
+            return None
+        dim = self.attention.head_dim
+        rows = w_o[self.head * dim : (self.head + 1) * dim]
+        return comparing.value_norms(weights, self.attention.value(self.layer)[self.head], rows)
 
 
 def other_side(a: Side) -> Side:
@@ -151,14 +162,18 @@ def three_maps(a: Side, b: Side, palette: Palette) -> None:
             weights, removed = comparing.without_sink(weights, side.attention.keys)
             st.caption(say("compare.removed", side="A" if side is a else "B", share=f"{removed:.0%}"))
         allowed = side.attention.mask(side.layer)
-        shown = np.where(allowed, comparing.scaled(weights, allowed, scale), np.nan)
+        values = side.lengths(weights) if scale == "norm" else comparing.scaled(weights, allowed, scale)
+        if values is None:
+            st.info(say("compare.no_norms"), icon=":material/info:")
+            raise session.Halt
+        shown = np.where(allowed, values, np.nan)
         maps.append(comparing.spread(shown, queries, keys))
     down, across = (
         figures.axes(rows, a.attention.queries, b.attention.queries),
         figures.axes(columns, a.attention.keys, b.attention.keys),
     )
     low = float(np.log10(comparing.FLOOR)) if scale == "log" else 0.0
-    high = {"weight": 1.0, "log": 0.0}.get(scale, max(float(np.nanmax(one, initial=1.0)) for one in maps))
+    high = {"weight": 1.0, "log": 0.0}.get(scale, max(float(np.nanmax(one, initial=0.0)) for one in maps))
     unit, kind = say(f"compare.unit_{scale}"), a.attention.kind
     tickformat = ".0%" if scale == "weight" else None
     titles = [
