@@ -43,6 +43,7 @@ class Side:
     attention: Attention
     layer: int
     head: int
+    name: str  # of the model
 
     def weights(self) -> np.ndarray:
         """[query, key]"""
@@ -107,7 +108,7 @@ def other_side(a: Side) -> Side:
             kind, layer, head = _pick_head(trace, a)
         attention = trace.attentions.get(kind) or list(trace.attentions.values())[-1]
     layer, head = min(layer, attention.num_layers - 1), min(head, attention.num_heads - 1)
-    return Side(trace, attention, layer, head)
+    return Side(trace, attention, layer, head, name)
 
 
 def _pick_head(trace: Trace, a: Side) -> tuple[str, int, int]:
