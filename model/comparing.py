@@ -86,13 +86,15 @@ def head_map(attention: Attention) -> tuple[Array, float]:
     roots = np.sqrt(
         np.stack([attention.weights(layer).reshape(attention.num_heads, -1) for layer in range(attention.num_layers)])
     )
-    flat = roots.reshape(-1, roots.shape[-1]).astype(np.float64)
-    flat -= flat.mean(axis=0)
-    left, singular, _ = np.linalg.svd(flat, full_matrices=False)
+    flat = roots.reshape(-1, roots.shape[-1])
+    flat = flat - flat.mean(axis=0)
+    # There are fewer heads than cells: the heads' inner products hold the same components, and are small.
+    power, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
+    power, vectors = power[::-1].clip(0), vectors[:, ::-1]
     points = np.zeros((len(flat), 2))
-    points[:, : min(2, len(singular))] = (left * singular)[:, :2]
+    shown = min(2, len(power))
+    points[:, :shown] = (vectors * np.sqrt(power))[:, :shown]
     points *= np.where(points[np.abs(points).argmax(axis=0), [0, 1]] < 0, -1, 1)  # a sign that does not flip
-    power = singular**2
     return points.reshape(*roots.shape[:2], 2), float(power[:2].sum() / power.sum().clip(1e-12))
 
 
