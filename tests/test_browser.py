@@ -74,6 +74,28 @@ def test_clicking_a_thumbnail_opens_that_head(page: Page) -> None:
         assert f"layer {layer}, head {head}" in page.locator(".st-key-heatmap .gtitle").text_content()  # type: ignore[operator]
 
 
+def test_a_mask_is_painted_and_undone(page: Page) -> None:
+    page.get_by_role("link", name="Masks", exact=True).click()
+    page.locator(".st-key-mask .main-svg").first.wait_for()
+    settle(page)
+    page.locator(".st-key-kind").get_by_role("radio", name="encoder").click()
+    settle(page)
+    area = page.locator(".st-key-mask .nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 3.5 / 6, box["y"] + box["height"] * 1.5 / 6)
+    page.wait_for_timeout(300)
+    page.mouse.down()
+    page.mouse.up()
+    settle(page)
+    expect(page.locator("[data-testid=stMain]")).to_contain_text("token 1 may not look at token 3")
+    assert "blocked" in page.url
+    page.get_by_role("button", name="Undo all changes").first.click()
+    settle(page)
+    assert "blocked" not in page.url
+
+
 def test_hover_says_it_in_words(page: Page) -> None:
     area = page.locator(".st-key-heatmap .nsewdrag").first
     area.scroll_into_view_if_needed()
