@@ -21,6 +21,7 @@ from model.decoding import Decoded, Decoding
 from model.device import find_device
 from model.editing import Plan, editing, plan_for
 from model.edits import Edits, Head
+from model.effects import head_effects, layer_words
 from model.hooks import last_block, watch_positions
 from model.interface import IMPLEMENTATION, Observed, counting
 from model.labels import encode, following, labelled
@@ -48,6 +49,7 @@ class HuggingFace:
     """
 
     takes = "text"
+    head_effects, layer_words = head_effects, layer_words
     heads: Mapping[str, tuple[int, int]]
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
@@ -254,8 +256,7 @@ class HuggingFace:
     def guess(self, text: str, place: int, edits: Edits | None = None) -> Array | None:
         """What the model finds likely in a place where a token is hidden by its mask token.
 
-        Returns:
-            Logits [vocab]; None where the model never learned to guess.
+        Returns: logits [vocab]; None where the model never learned to guess.
         """
         plan = plan_for(self, edits)
         return guess(self, self._inputs([text], [None], plan)[0], place, plan)
@@ -284,12 +285,9 @@ class HuggingFace:
     def _target(self, source: Sequence[int], target: Target, plan: Plan | None) -> list[int]:
         if target is None:
             target = write(self, source, Decoding(longest=2 * len(source) + 10), plan).ids
-        ids = (
-            encode(self.tokenizer, target, "target", self.max_tokens, special=False)[0]
-            if isinstance(target, str)
-            else target
-        )
-        return [self.config.decoder_start_token_id, *ids]
+        if isinstance(target, str):
+            target = encode(self.tokenizer, target, "target", self.max_tokens, special=False)[0]
+        return [self.config.decoder_start_token_id, *target]
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Ids padded at the end, and a mask with 1 for what is real."""

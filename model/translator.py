@@ -20,6 +20,7 @@ from model.decoding import Decoded, Decoding, decode
 from model.device import find_device
 from model.editing import Plan, current, editing, plan_for
 from model.edits import Edits, Head
+from model.effects import head_effects, layer_words
 from model.errors import check_length
 from model.labels import readable
 from model.layer import Layer, NoLayer
@@ -42,6 +43,7 @@ class Translator:
     """
 
     takes = "text"
+    head_effects, layer_words = head_effects, layer_words
     is_pair = True
     writes = True
     can_move_positions = True
