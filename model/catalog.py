@@ -207,7 +207,7 @@ def load(name: str, device: str = "auto", progress: Progress | None = None) -> L
     """
     from model.remote import Remote, backend
 
-    address = backend()
+    name, address = str(name), backend()
     return Remote(address, name) if address else load_here(name, device, progress)
 
 
