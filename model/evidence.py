@@ -174,14 +174,31 @@ def same_as_value(lens: Lens, claim: Claim) -> float:
     return float(cosine_similarities(np.stack([work.output, work.values[_place(attention.keys, claim["key"])]]))[0, 1])
 
 
+def value_size(lens: Lens, claim: Claim) -> float:
+    """How long the value of `key` is, as a share of the mean length of the other values."""
+    attention = _attention(lens, claim)
+    sizes = np.linalg.norm(attention.value(claim["layer"])[claim["head"]], axis=-1)
+    place = _place(attention.keys, claim["key"])
+    return float(sizes[place] / np.delete(sizes, place).mean())
+
+
 def matters(lens: Lens, claim: Claim) -> float:
-    """How far what the model says moves without a head, in bits; the most of a kind where no head is named."""
+    """How far what the model says moves when a head is silenced, in bits."""
+    return float(_effects(lens, claim)[claim["kind"]][claim["layer"], claim["head"]])
+
+
+def matters_most(lens: Lens, claim: Claim) -> tuple[str, int, int]:
+    """The head whose silence moves most of all what the model says: kind, layer, head."""
+    effects = _effects(lens, claim)
+    kind = max(effects, key=lambda one: float(effects[one].max()))
+    layer, head = np.unravel_index(effects[kind].argmax(), effects[kind].shape)
+    return kind, int(layer), int(head)
+
+
+def _effects(lens: Lens, claim: Claim) -> Mapping[str, Array]:
     from model.effects import head_effects
 
-    effects, _ = head_effects(lens, claim["text"], claim["target"])
-    return float(
-        effects[claim["kind"]].max() if claim.get("any") else effects[claim["kind"]][claim["layer"], claim["head"]]
-    )
+    return head_effects(lens, claim["text"], claim["target"])[0]
 
 
 def near_places(lens: Lens, claim: Claim) -> float:
@@ -221,7 +238,7 @@ SORTS: Mapping[str, Callable[[Lens, Claim], Any]] = {
     one.__name__: one
     for one in (
         weight, strongest, strongest_anywhere, entropy, row_sum, ahead, forbidden, sinks, role, output, same_output,
-        tokens, count, chance, next_token, likeness, kept, firing, lens_token, arithmetic, same_as_value, matters,
+        tokens, count, chance, next_token, likeness, kept, firing, lens_token, arithmetic, same_as_value, value_size, matters, matters_most,
         near_places, shape, counted,
     )
 }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -137,7 +138,7 @@ def guide() -> Iterator[None]:
         yield
         return
     lesson, step, number = found
-    left, right = st.columns([3, 7], gap="medium")
+    left, right = st.columns([4, 9], gap="medium")
     with left, st.container(key="lesson", border=True):
         _panel(lesson, step, number)
     with right:
@@ -148,23 +149,16 @@ def guide() -> Iterator[None]:
 
 
 def _panel(lesson: Lesson, step: Step, number: int) -> None:
-    top, end = st.columns([5, 1], vertical_alignment="center")
-    top.caption(lesson.title)
-    end.button(
-        ":material/close:",
-        key="lesson_leave",
-        on_click=leave,
-        help=say("lessons.leave"),
-        type="tertiary",
-        width="stretch",
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(lesson.title)
+        st.button(":material/close:", key="lesson_leave", on_click=leave, help=say("lessons.leave"), type="tertiary")
     place = say("lessons.place", step=number + 1, steps=len(lesson.steps))
     st.progress((number + 1) / len(lesson.steps), place)
     st.subheader(step.title, anchor=False)
     st.markdown(step.text)
     if step.question:
         _question(lesson, step, number)
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, key="lesson_steps"):
         if number:
             st.button(say("lessons.back"), key="lesson_back", on_click=go, args=(lesson.name, number - 1))
         st.button(say("lessons.again"), key="lesson_again", on_click=go, args=(lesson.name, number), type="tertiary")
@@ -183,7 +177,7 @@ def _question(lesson: Lesson, step: Step, number: int) -> None:
         key = f"lesson_answer_{lesson.name}_{number}"
         with st.form(f"lesson_form_{number}"):
             if step.choices:
-                st.radio(step.question, step.choices, index=None, key=key)
+                st.radio(step.question, step.choices, index=None, key=key, format_func=plain)
             else:
                 st.text_input(step.question, key=key, max_chars=300)
             st.form_submit_button(say("lessons.answer"), on_click=_answer, args=(lesson, step, number, key))
@@ -209,7 +203,8 @@ def _answer(lesson: Lesson, step: Step, number: int, key: str) -> None:
     state.setdefault("lesson_given", {})[lesson.name, number] = given
     right = {True: "yes", False: "no", None: ""}[step.is_right(given)]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    state.setdefault("lesson_answers", []).append((now, lesson.name, number + 1, step.question, given, right))
+    asked = re.sub(r"[*`]", "", step.question)
+    state.setdefault("lesson_answers", []).append((now, lesson.name, number + 1, asked, given, right))
     if step.cover:
         state.lesson_enter = True  # what was covered may have been drawn by another step since
 
