@@ -5,11 +5,13 @@ A claim names what it needs (text, target, edits, kind, layer, head, query, key 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
+from model.catalog import ASSETS
 from model.edits import Edits
 from model.lens import Lens
 from model.measures import cosine_similarities, entropy_bits, head_steps, probabilities, role_scores, special_mass
@@ -132,6 +134,17 @@ def _next(lens: Lens, claim: Claim) -> tuple[str, Array]:
     return trace.predicted[place], trace.logits[place]
 
 
+def likely(lens: Lens, claim: Claim) -> float:
+    """How likely the token that follows `query` was; `next` says which it is."""
+    trace = _trace(lens, claim)
+    stack, ids = trace.tokens["decoder"], trace.ids["decoder"]
+    place = _place(stack, claim["query"])
+    if stack.texts[place + 1] != claim["next"]:
+        raise KeyError(f"{claim['query']!r} is followed by {stack.texts[place + 1]!r}")
+    assert trace.logits is not None
+    return float(probabilities(trace.logits[place])[ids[place + 1]])
+
+
 def likeness(lens: Lens, claim: Claim) -> float:
     """Cosine of the angle between tokens `a` and `b` of a `stack`, `depth` layers up (0 is the embedding)."""
     trace = _trace(lens, claim)
@@ -201,6 +214,24 @@ def _effects(lens: Lens, claim: Claim) -> Mapping[str, Array]:
     return head_effects(lens, claim["text"], claim["target"])[0]
 
 
+def _alignment() -> list[dict[str, Any]]:
+    """What `model.score` measured on held-out sentences for each cross-attention head of the bundled model."""
+    found: list[dict[str, Any]] = json.loads((ASSETS / "en-fr" / "scores.json").read_text())["alignment"]
+    return found
+
+
+def aligned(lens: Lens, claim: Claim) -> float:
+    """For which share of words a head looks hardest at the partner of the word fed in."""
+    where = (claim["layer"], claim["head"])
+    return next(float(one["fed_in"]) for one in _alignment() if (one["layer"], one["head"]) == where)
+
+
+def best_aligner(lens: Lens, claim: Claim) -> tuple[int, int]:
+    """The layer and head for which that share is largest."""
+    best = max(_alignment(), key=lambda one: float(one["fed_in"]))
+    return best["layer"], best["head"]
+
+
 def near_places(lens: Lens, claim: Claim) -> float:
     """Cosine of the angle between what two places add to their tokens."""
     table = lens.positions().table
@@ -238,7 +269,7 @@ SORTS: Mapping[str, Callable[[Lens, Claim], Any]] = {
     one.__name__: one
     for one in (
         weight, strongest, strongest_anywhere, entropy, row_sum, ahead, forbidden, sinks, role, output, same_output,
-        tokens, count, chance, next_token, likeness, kept, firing, lens_token, arithmetic, same_as_value, value_size, matters, matters_most,
-        near_places, shape, counted,
+        tokens, count, chance, next_token, likely, likeness, kept, firing, lens_token, arithmetic, same_as_value,
+        value_size, matters, matters_most, aligned, best_aligner, near_places, shape, counted,
     )
 }  # fmt: skip
