@@ -138,6 +138,15 @@ def test_what_lessons_say_about_the_model_is_true(lesson: Lesson) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.parametrize("lesson", FOUND, ids=lambda one: one.name)
+def test_the_row_that_is_opened_is_the_one_a_step_speaks_of(lesson: Lesson) -> None:
+    for step in lesson.steps:
+        asked = {claim["query"] for claim in step.claims if "query" in claim and "text" not in claim}
+        if asked and step.row is not None and step.kind and step.page in ("heads", "inside"):
+            trace = opened(step.model).trace(step.sentence, step.target, model.Edits.parse(step.edits))
+            assert trace.attentions[step.kind].query_tokens[step.row] in asked, f"{lesson.name}, line {step.line}"
+
+
 def test_a_false_claim_is_found_false_and_a_senseless_one_is_refused() -> None:
     def finding(**claim: object) -> bool:
         step = Step("", "", "heads", kind="cross", layer=0, head=3, claims=(claim,))

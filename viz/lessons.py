@@ -149,8 +149,8 @@ def guide() -> Iterator[None]:
 
 
 def _panel(lesson: Lesson, step: Step, number: int) -> None:
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(lesson.title)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", wrap=False):
+        st.caption(lesson.title, width="content")
         st.button(":material/close:", key="lesson_leave", on_click=leave, help=say("lessons.leave"), type="tertiary")
     place = say("lessons.place", step=number + 1, steps=len(lesson.steps))
     st.progress((number + 1) / len(lesson.steps), place)
