@@ -242,6 +242,36 @@ def test_played_state_stays_until_the_step_is_set_again(app: AppTest) -> None:
     assert not keys(app) & {"lesson_next", "lesson_back", "lesson_leave"}
 
 
+def test_a_link_copied_while_playing_shows_what_was_played(app: AppTest) -> None:
+    app.query_params["lesson"], app.query_params["lesson_step"] = FOUND[0].name, "6"
+    app.query_params["text"], app.query_params["kind"], app.query_params["head"] = "I see a tree.", "encoder", "2"
+    app.run()
+    assert not app.exception
+    assert app.text_area(key="text").value == "I see a tree."
+    assert app.button_group(key="head").value == 2
+    assert "lesson_next" in keys(app)
+
+
+def test_another_step_in_the_address_of_a_running_lesson_is_entered(app: AppTest) -> None:
+    app.query_params["lesson"] = FOUND[0].name
+    app.run()
+    app.query_params["lesson_step"] = "6"
+    app.run()
+    assert app.title[0].value == say("heads.title")
+    assert app.button_group(key="head").value == FOUND[0].steps[5].head
+
+
+def test_measuring_shows_steps_time_and_a_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.recurrence.measure", lambda: measure((4, 8), tries=1))
+    app.run()
+    app.switch_page("viz/pages/why.py").run()
+    assert not app.get("plotly_chart")
+    app.button(key="measure").click().run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 2
+    assert any("With 8 tokens" in one.value for one in app.markdown)
+
+
 @pytest.mark.parametrize("step", ["0", "99", "-1", "two", "²", ""])
 def test_a_made_up_step_opens_one_that_is_there(app: AppTest, step: str) -> None:
     app.query_params["lesson"], app.query_params["lesson_step"] = FOUND[0].name, step

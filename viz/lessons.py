@@ -62,6 +62,7 @@ def leave() -> None:
 
 def enter(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
     """Follow the link, and where a step was just entered, set the app to its state: before any widget is drawn."""
+    st.html(f"<style>:root {{ --page: {session.palette().page}; }}</style>")
     _follow_link()
     found = running()
     if found is None:
@@ -101,8 +102,11 @@ def _follow_link() -> None:
         st.warning(say("lessons.no_such", name=plain(link[NAME])), icon=":material/link_off:")
         return
     state[NAME], state[NUMBER] = link[NAME], int(steps) - 1 if steps.isascii() and steps.isdigit() else 0
-    # A link that holds more than the step was copied while somebody played on: it shows what they saw.
-    state.lesson_enter = set(link) <= {NAME, NUMBER}
+    # A browser's first link that holds more than the step was copied while somebody played on: it shows what they saw.
+    state.lesson_enter = "lesson_link" in state or set(link) <= {NAME, NUMBER}
+    found = running()
+    if found and found[1].row is not None:
+        state.setdefault(f"row_{found[1].kind}", found[1].row)  # the one thing that no link holds
 
 
 def _write_link(wanted: dict[str, str]) -> None:
