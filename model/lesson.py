@@ -38,6 +38,7 @@ ALSO: Mapping[str, tuple[object, ...] | type] = {
     "words": bool,
     "hide": bool,
     "ff_layer": int,
+    "step": int,
     "compare": ("heads", "sentences", "edit"),
     "b_text": str,
     "b_layer": int,

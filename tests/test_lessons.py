@@ -219,6 +219,8 @@ def test_every_step_sets_the_app_to_its_state(app: AppTest, lesson: Lesson) -> N
                 assert app.button_group(key=key).value == wanted, (place, key)
         for key, wanted in step.also.items():
             assert state[key] == wanted, (place, key)
+        if step.page == "output" and step.target is not None:
+            assert app.text_input(key="forced_output").value == step.target, place
         assert app.query_params["lesson_step"] == str(number + 1), place
         if step.question:
             assert step.reveal in [one.value for one in app.markdown], place

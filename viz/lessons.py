@@ -122,8 +122,9 @@ def _set(step: Step) -> None:
     state = st.session_state
     state.model, state.text, state.edits = step.model, step.sentence, step.edits
     state.whose = session.OWN if step.target is None else session.FORCED
+    state.method, state.step = "greedy" if step.target is None else "forced", 0  # of the Output page
     if step.target is not None:
-        state.target = step.target
+        state.target = state.forced_output = step.target
     state.update({key: step.also.get(key, False) for key in TOGGLES})
     state.update({key: value for key, value in step.also.items() if key not in TOGGLES})
     looked_at = {"kind": step.kind, "layer": step.layer, "head": step.head, f"row_{step.kind}": step.row}
