@@ -101,8 +101,7 @@ class HuggingFace:
         stacks = ("encoder", "decoder") if self.is_pair else (self.single,)
         logits: Tensor | None = getattr(result, "logits", None)
         predicts = logits if "decoder" in stacks else None
-        fed = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist()
-        traces = []
+        fed, traces = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist(), []
         for row, (text, target, ids) in enumerate(zip(texts, targets, read, strict=True)):
             lengths = {stack: len(ids[stack][0]) for stack in stacks}
             longest = {stack: max(len(one[stack][0]) for one in read) for stack in stacks}
@@ -114,6 +113,8 @@ class HuggingFace:
             elif predicts is not None and target is None:
                 written = write(self, ids["decoder"][0], Decoding(longest=NEW_TOKENS), plan)
                 output = self.tokenizer.decode(written.ids, skip_special_tokens=True)
+            elif predicts is not None and target:
+                output = self.tokenizer.decode(ids["decoder"][0][ids["given"][0] :], skip_special_tokens=True)
             trace = Trace(
                 text=text,
                 attentions=attentions,

@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.serving import CHROMIUM, chromium, serve, settle
+from tests.test_app import PAGES
+from viz.text import say
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ, reason="Chromium is missing: install Debian's package chromium"
@@ -72,6 +74,28 @@ def test_clicking_a_thumbnail_opens_that_head(page: Page) -> None:
         assert f"layer {layer}, head {head}" in page.locator(".st-key-heatmap .gtitle").text_content()  # type: ignore[operator]
 
 
+def test_a_mask_is_painted_and_undone(page: Page) -> None:
+    page.get_by_role("link", name="Masks", exact=True).click()
+    page.locator(".st-key-mask .main-svg").first.wait_for()
+    settle(page)
+    page.locator(".st-key-kind").get_by_role("radio", name="encoder").click()
+    settle(page)
+    area = page.locator(".st-key-mask .nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 3.5 / 6, box["y"] + box["height"] * 1.5 / 6)
+    page.wait_for_timeout(300)
+    page.mouse.down()
+    page.mouse.up()
+    settle(page)
+    expect(page.locator("[data-testid=stMain]")).to_contain_text("token 1 may not look at token 3")
+    assert "blocked" in page.url
+    page.get_by_role("button", name="Undo all changes").first.click()
+    settle(page)
+    assert "blocked" not in page.url
+
+
 def test_hover_says_it_in_words(page: Page) -> None:
     area = page.locator(".st-key-heatmap .nsewdrag").first
     area.scroll_into_view_if_needed()
@@ -103,7 +127,7 @@ def test_markup_is_shown_not_run(page: Page) -> None:
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size: tuple[int, int]) -> None:
-    for name in ("Inside a head", "Masks", "Positions", "Layers", "Code", "Heads"):
+    for name in (*(say(f"{page}.title") for page in PAGES[1:]), "Heads"):
         page.set_viewport_size({"width": 1280, "height": 800})
         page.wait_for_timeout(300)
         page.get_by_role("link", name=name, exact=True).click()

@@ -12,7 +12,7 @@ from model import comparing
 from model.catalog import CATALOG
 from model.edits import Edits
 from model.trace import Attention, Trace
-from viz import parts, session
+from viz import parts, runs, session
 from viz.figures import compare as figures
 from viz.figures.layers import depth_names
 from viz.figures.theme import Palette
@@ -43,10 +43,22 @@ class Side:
     attention: Attention
     layer: int
     head: int
+    name: str  # of the model
 
     def weights(self) -> np.ndarray:
         """[query, key]"""
         return self.attention.weights(self.layer)[self.head]
+
+    def lengths(self, weights: np.ndarray) -> np.ndarray | None:
+        """Weights times the lengths of what they add; None where the model does not show that. [query, key]"""
+        if not self.attention.has_vectors:
+            return None
+        w_o = runs.multi_head(self.trace, self.attention.kind, self.layer).w_o
+        if w_o is None:
+            return None
+        dim = self.attention.head_dim
+        rows = w_o[self.head * dim : (self.head + 1) * dim]
+        return comparing.value_norms(weights, self.attention.value(self.layer)[self.head], rows)
 
 
 def other_side(a: Side) -> Side:
@@ -96,7 +108,7 @@ def other_side(a: Side) -> Side:
             kind, layer, head = _pick_head(trace, a)
         attention = trace.attentions.get(kind) or list(trace.attentions.values())[-1]
     layer, head = min(layer, attention.num_layers - 1), min(head, attention.num_heads - 1)
-    return Side(trace, attention, layer, head)
+    return Side(trace, attention, layer, head, name)
 
 
 def _pick_head(trace: Trace, a: Side) -> tuple[str, int, int]:
@@ -151,14 +163,18 @@ def three_maps(a: Side, b: Side, palette: Palette) -> None:
             weights, removed = comparing.without_sink(weights, side.attention.keys)
             st.caption(say("compare.removed", side="A" if side is a else "B", share=f"{removed:.0%}"))
         allowed = side.attention.mask(side.layer)
-        shown = np.where(allowed, comparing.scaled(weights, allowed, scale), np.nan)
+        values = side.lengths(weights) if scale == "norm" else comparing.scaled(weights, allowed, scale)
+        if values is None:
+            st.info(say("compare.no_norms"), icon=":material/info:")
+            raise session.Halt
+        shown = np.where(allowed, values, np.nan)
         maps.append(comparing.spread(shown, queries, keys))
     down, across = (
         figures.axes(rows, a.attention.queries, b.attention.queries),
         figures.axes(columns, a.attention.keys, b.attention.keys),
     )
     low = float(np.log10(comparing.FLOOR)) if scale == "log" else 0.0
-    high = {"weight": 1.0, "log": 0.0}.get(scale, max(float(np.nanmax(one, initial=1.0)) for one in maps))
+    high = {"weight": 1.0, "log": 0.0}.get(scale, max(float(np.nanmax(one, initial=0.0)) for one in maps))
     unit, kind = say(f"compare.unit_{scale}"), a.attention.kind
     tickformat = ".0%" if scale == "weight" else None
     titles = [

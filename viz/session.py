@@ -191,14 +191,18 @@ def explained(box: str = "text") -> Iterator[None]:
         raise Halt from error
 
 
-def repeat_lines(trace: Trace) -> str:
-    """The lines of Python that repeat a trace's check outside the app."""
-    output = target()
-    forced = "" if output is None else f", target={output!r}"
+def repeat_lines(trace: Trace, name: str, exact: bool) -> str:
+    """The lines of Python that repeat a trace's check outside the app.
+
+    Args:
+        name: of the model; exact: give the output's tokens instead of how they came to be.
+    """
+    output = trace.ids.get("decoder", ())[trace.given :] if exact else target()
+    forced = "" if not output and output != "" else f", target={output!r}"
     changed = f", edits=model.Edits.parse({trace.edits.text()!r})" if trace.edits else ""
     read = trace.text if trace.picture is None or trace.text else st.session_state.upload.name
     return (
-        f"import model\n\nlens = model.load({chosen()!r}, device={trace.device!r})\n"
+        f"import model\n\nlens = model.load({name!r}, device={trace.device!r})\n"
         f"trace = lens.trace({read!r}{forced}{changed})\nprint(trace.verify())"
     )
 
