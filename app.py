@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import streamlit as st
 
-from viz import changes, session, sidebar
+from viz import changes, lessons, session, sidebar
 from viz.text import say
 
 HERE = Path(__file__).parent
@@ -25,15 +25,22 @@ PAGES = (
     ("output", "edit_note"),
     ("changes", "science"),
     ("code", "code"),
+    ("why", "hourglass_top"),
+    ("lessons", "school"),
 )
-page = st.navigation(
-    [
-        st.Page(f"viz/pages/{name}.py", title=say(f"{name}.title"), icon=f":material/{icon}:", default=name == "heads")
-        for name, icon in PAGES
-    ]
-)
+pages = {
+    name: st.Page(
+        f"viz/pages/{name}.py", title=say(f"{name}.title"), icon=f":material/{icon}:", default=name == "heads"
+    )
+    for name, icon in PAGES
+}
+page = st.navigation(list(pages.values()))
 st.html(HERE / "assets/style.css")
+lessons.enter(pages, page)
 room = sidebar.draw()
-with suppress(session.Halt):  # the page has said why; the way to undo what stopped it must still be there
+with (
+    suppress(session.Halt),
+    lessons.guide(),
+):  # the page has said why; the way to undo what stopped it must still be there
     page.run()
 changes.panel(room)

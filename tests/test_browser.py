@@ -138,3 +138,41 @@ def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size
         assert page.locator("[data-testid=stException]").count() == 0
         wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
         assert wide <= page.evaluate("document.querySelector('[data-testid=stMain]').clientWidth")
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_the_first_lesson_from_its_start_to_its_answers(page: Page, size: tuple[int, int]) -> None:
+    page.get_by_role("link", name="Lessons", exact=True).click()
+    settle(page)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.get_by_role("button", name="Start").first.click()
+    settle(page)
+    guide = page.locator(".st-key-lesson")
+    expect(page.locator("h1")).to_have_count(0)  # covered until there is an answer
+    expect(page.locator("[data-testid=stSidebar]")).to_be_hidden()  # this lesson is locked
+    guide.get_by_test_id("stRadioGroup").get_by_text("512", exact=True).click()
+    guide.get_by_role("button", name="Answer").click()
+    settle(page)
+    expect(page.locator("h1")).to_have_text("Why attention")
+    expect(guide).to_contain_text("That is right.")
+    for number in range(2, 8):
+        guide.get_by_role("button", name="Next").click()
+        settle(page)
+        expect(guide).to_contain_text(f"Step {number} of 7")
+        assert f"lesson_step={number}" in page.url
+        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert wide <= page.evaluate("document.querySelector('[data-testid=stMain]').clientWidth")
+        if number == 5:
+            guide.get_by_test_id("stRadioGroup").get_by_text("him", exact=True).click()
+            guide.get_by_role("button", name="Answer").click()
+            page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=60_000)
+            assert "layer 0, head 3" in page.locator(".st-key-heatmap .gtitle").text_content()  # type: ignore[operator]
+    guide.get_by_role("button", name="Finish").click()
+    settle(page)
+    expect(page.locator("h1")).to_have_text("Lessons")
+    with page.expect_download() as download:
+        page.locator(".st-key-lesson_download").get_by_role("button").click()
+    lines = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 3
+    assert lines[1].endswith(",512,yes")
+    assert lines[2].endswith(",him,yes")
