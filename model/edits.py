@@ -142,6 +142,8 @@ class Edits:
                 where = tuple(p if p.isalpha() else None if p == "*" else int(p) for p in place.split(".") if p)
                 if name != "positions":
                     _place(name, where)
+                elif where:
+                    raise ValueError(place)
                 if name in ("blocked", "uniform"):
                     found[name].add(where)
                 elif name == "positions":
