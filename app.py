@@ -8,8 +8,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import streamlit as st
+from streamlit import runtime
 
-from viz import changes, session, sidebar
+if __name__ == "__main__" and not runtime.exists():  # `python app.py`, not `streamlit run app.py`
+    import desktop
+
+    raise SystemExit(desktop.main())
+
+from viz import changes, export, links, session, sidebar
 from viz.text import say
 
 HERE = Path(__file__).parent
@@ -33,7 +39,12 @@ page = st.navigation(
     ]
 )
 st.html(HERE / "assets/style.css")
+links.begin()
+export.begin()
 room = sidebar.draw()
+top = st.container()
 with suppress(session.Halt):  # the page has said why; the way to undo what stopped it must still be there
     page.run()
+links.settle(top)
 changes.panel(room)
+export.share(top, page.title)

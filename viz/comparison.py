@@ -12,7 +12,7 @@ from model import comparing
 from model.catalog import CATALOG
 from model.edits import Edits
 from model.trace import Attention, Trace
-from viz import parts, session
+from viz import export, links, parts, session
 from viz.figures import compare as figures
 from viz.figures.layers import depth_names
 from viz.figures.theme import Palette
@@ -103,7 +103,11 @@ def _pick_head(trace: Trace, a: Side) -> tuple[str, int, int]:
     kinds = list(trace.attentions)
     columns = st.columns(3)
     kind = columns[0].selectbox(
-        say("pick.kind"), kinds, kinds.index(a.attention.kind) if a.attention.kind in kinds else 0, key="b_kind"
+        say("pick.kind"),
+        kinds,
+        kinds.index(a.attention.kind) if a.attention.kind in kinds else 0,
+        key="b_kind",
+        bind="query-params",
     )
     attention = trace.attentions[kind]
     numbers = []
@@ -220,16 +224,24 @@ def many_heads(a: Side, palette: Palette) -> None:
         points, kept = comparing.head_map(attention)
         drawn = figures.head_map(points, kept, chosen, palette)
         parts.draw(drawn, "head_map", say("compare.head_map_look"), on_select=_opener("head_map"))
-    heads = st.multiselect(
+    key = f"wall_{attention.kind}_{a.layer}_{a.head}"
+    tiles = {f"{layer}.{head}": (layer, head) for layer, head in order}
+    links.take(key, list(tiles), many=True)
+    names = st.multiselect(
         say("compare.wall_pick"),
-        order,
-        order[:8],
-        format_func=lambda one: say("compare.tile", layer=one[0], head=one[1]),
+        list(tiles),
+        list(tiles)[:8],
+        format_func=lambda one: say("compare.tile", layer=tiles[one][0], head=tiles[one][1]),
         max_selections=MOST,
-        key=f"wall_{attention.kind}_{a.layer}_{a.head}",
+        key=key,
+        persist_state="session",
     )
+    links.keep(key, names, list(tiles)[:8])
+    heads = [tiles[name] for name in names]
     if heads:
-        parts.draw(figures.wall(attention, heads, palette), "wall", say("compare.wall_look"), on_select=_opener("wall"))
+        drawn = figures.wall(attention, heads, palette)
+        table = export.cells(attention)
+        parts.draw(drawn, "wall", say("compare.wall_look"), on_select=_opener("wall"), table=table)
 
 
 def _opener(key: str) -> Callable[[], None]:

@@ -177,7 +177,9 @@ def batch(
     """
     lens(name)
     with explained(box), st.spinner(say("sidebar.running"), show_time=True):
-        return run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
+        traces = run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
+    st.session_state.ran += [(name or chosen(), trace) for trace in traces]  # a handout names the runs of its page
+    return traces
 
 
 @contextmanager
