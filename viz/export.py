@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -13,13 +13,14 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.revision import revision
+from model.revision import commit, revision
 from model.trace import Attention, Trace
 from viz import links, session, tables
 from viz.figures.qr import qr_code
 from viz.text import say
 
 Table = Callable[[], pd.DataFrame]
+Run = tuple[str, str, Trace]  # the model's name, its number format, and what it computed
 MOST = 1_000_000  # lines of a table that still opens elsewhere
 
 
@@ -57,7 +58,7 @@ def _menu(key: str, table: Table | int) -> None:
         return
     figure, look = st.session_state.drawn[key]
     palette, title = session.palette(), tables.bare(figure.layout.title.text)
-    card, name = _card(), f"headlight-{key}"
+    facts, name = _facts(), f"headlight-{key}"
 
     def picture(form: str) -> bytes:
         from viz.figures.still import still  # matplotlib: a second, and only who saves needs it
@@ -67,7 +68,7 @@ def _menu(key: str, table: Table | int) -> None:
     def page() -> str:
         from viz.handout import page as made
 
-        return made(title, [(figure, look)], card, palette)
+        return made(title, [(figure, look)], facts, palette)
 
     with menu:
         _button("png", partial(picture, "png"), f"{name}.png", "image/png")
@@ -82,7 +83,7 @@ def _menu(key: str, table: Table | int) -> None:
 
 def share(room: DeltaGenerator, page: str) -> None:
     """The menu that shares what is on screen. page: its title"""
-    with room, st.container(key="share", horizontal=True, horizontal_alignment="right"):
+    with room:
         _share(page)
 
 
@@ -93,25 +94,27 @@ def _share(page: str) -> None:
     )
     if not menu.open:
         return
-    link, palette, card, drawn = links.address(), session.palette(), _card(), [*st.session_state.drawn.values()]
+    link, palette, facts, drawn = links.address(), session.palette(), _facts(), [*st.session_state.drawn.values()]
+
+    read = st.session_state.ran[0][-1] if st.session_state.ran else None
+    title = f"{page}: {read.text}{read.output and ' → '}{read.output or ''}" if read else page
 
     def handout() -> bytes:
         from viz.handout import pdf
 
-        return pdf(page, drawn, card, link, palette)
+        return pdf(title, drawn, facts, link, palette)
 
     def live() -> str:
         from viz.handout import page as made
 
-        return made(page, drawn, card, palette)
+        return made(title, drawn, facts, palette)
 
     with menu:
         code = qr_code(link)
         if code is None:
             st.info(say("share.qr_long"), icon=":material/qr_code_2:")
         else:
-            svg = code.svg_inline(scale=4, border=4, dark="#000", light="#fff", svgid=None, omitsize=True)
-            st.html(f'<div role="img" aria-label="{say("share.qr")}" class="headlight-qr">{svg}</div>')
+            st.image(code.svg_inline(scale=8, border=4, dark="#000", light="#fff"), say("share.qr"), width=460)
         st.markdown(say("share.link"))
         st.code(link, language=None, wrap_lines=True)
         if any(host in link for host in ("//localhost", "//127.0.0.1", "//[::1]")):
@@ -131,17 +134,23 @@ def _button(name: str, make: Callable[[], bytes | str], file: str, mime: str) ->
     )
 
 
-def _card() -> list[tuple[str, str]]:
-    """What a reader needs to get the same numbers: of each run on the page, and of the machine."""
+def _facts() -> list[tuple[str, str]]:
+    return card(st.session_state.ran, session.chosen(), links.address())
+
+
+def card(ran: Sequence[Run], chosen: str, link: str) -> list[tuple[str, str]]:
+    """What a reader needs to get the same numbers: of each run on a page, and of the machine.
+
+    Args:
+        chosen: name of the model, for a page that runs none.
+    """
     rows = []
-    runs: Mapping[int, tuple[str, Trace]] = {id(trace): (name, trace) for name, trace in st.session_state.ran}
-    for name, trace in runs.values():
+    for name, dtype, trace in {id(run[-1]): run for run in ran}.values():
         check = trace.verify()
-        dtype = str(next(session.lens(name).module.parameters()).dtype).removeprefix("torch.")
         largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
         rows += [
             (say("export.model"), name),
-            (say("export.revision"), revision(name)),
+            (say("export.revision"), f"{revision(name)} {commit(name)}".strip()),
             (say("export.text"), trace.text),
             (say("export.output"), trace.output or ""),
             (say("export.edits"), trace.edits.text() or say("export.no_edits")),
@@ -158,13 +167,12 @@ def _card() -> list[tuple[str, str]]:
             ),
         ]
     if not rows:
-        name = session.chosen()
-        rows = [(say("export.model"), name), (say("export.revision"), revision(name))]
+        rows = [(say("export.model"), chosen), (say("export.revision"), f"{revision(chosen)} {commit(chosen)}".strip())]
         rows += [(say("export.check"), say("export.no_run"))]
     packages = [f"{one} {version(one)}" for one in ("torch", "transformers", "numpy", "plotly", "streamlit")]
     rows += [
         (say("export.versions"), ", ".join([f"Python {platform.python_version()}", *packages])),
         (say("export.made"), f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"),
-        (say("export.link"), links.address()),
+        (say("export.link"), link),
     ]
     return [(name, value) for name, value in rows if value]

@@ -28,8 +28,8 @@ Card = Sequence[tuple[str, str]]  # what a reader needs to get the same numbers:
 
 def unmarked(markdown: str) -> str:
     """Markdown of the interface as plain text."""
-    text = re.sub(r":[a-z]+\[(.*?)\]|:material/\w+:|\*\*|`", r"\1", markdown)
-    return re.sub(r"\\([^\w\s])", r"\1", text).replace("\u2060", "").strip()
+    marks = r"\\([^\w\s])|:[a-z]+\[(.*?)\]|:material/\w+:|\*\*|`"
+    return re.sub(marks, lambda found: found[1] or found[2] or "", markdown).replace("\u2060", "").strip()
 
 
 def page(title: str, drawn: Sequence[Drawn], card: Card, palette: Palette, language: str = "en") -> str:

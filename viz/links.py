@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -63,7 +63,8 @@ def settle(room: DeltaGenerator) -> None:
     state = st.session_state
     if not state.drawn:  # nothing could be shown yet: what the link asks for still stands
         return
-    for key in state[_OWN] - state[_KEPT]:
+    unknown = {name for name in state[_ARRIVED] if name not in state}
+    for key in (state[_OWN] | unknown) - state[_KEPT] - {"revision"}:
         st.query_params.pop(key, None)
     found = short(revision(session.chosen()))
     keep("revision", found, "")
@@ -125,4 +126,5 @@ def address() -> str:
     state = st.session_state
     parameters: dict[str, Any] = {name: str(state[name]) for name in ALWAYS if name in state}
     parameters |= {name: st.query_params.get_all(name) for name in st.query_params}
-    return f"{st.context.url or ''}?{urlencode(parameters, doseq=True)}"
+    url = st.context.url or ""
+    return f"{url if urlsplit(url).path else url + '/'}?{urlencode(parameters, doseq=True)}"

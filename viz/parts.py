@@ -112,9 +112,8 @@ def draw(
             "toImageButtonOptions": {"filename": f"headlight-{key}", "scale": 2},
         },
     )
-    with st.container(horizontal=True, vertical_alignment="top"):
-        st.caption(look, width="stretch")
-        export.offer(figure, key, look, table)
+    st.caption(look)
+    export.offer(figure, key, look, table)
 
 
 def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:

@@ -81,7 +81,7 @@ def still(figure: go.Figure, background: str, form: str) -> bytes:
         _axis(figure.layout, axes, "x")
         _axis(figure.layout, axes, "y")
         if figure.layout.showlegend:
-            canvas.legend(loc="outside lower left", ncols=4, frameon=False, labelcolor=figure.layout.font.color)
+            canvas.legend(loc="outside lower left", ncols=4, frameon=False, labelcolor=_ink(figure.layout))
         buffer = io.BytesIO()
         canvas.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else None)
     return buffer.getvalue()
@@ -102,12 +102,16 @@ def colour(text: object) -> tuple[float, float, float, float]:
     return red / 255, green / 255, blue / 255, rest[0] if rest else 1.0
 
 
+def _ink(layout: Any) -> str:
+    return str(layout.font.color or "#000")
+
+
 def _frame(layout: Any, axes: Axes) -> None:
     size = (layout.title.font.size or 16) * POINT
-    axes.set_title(words(layout.title.text), loc="left", color=layout.font.color, size=size, weight="bold", pad=12)
+    axes.set_title(words(layout.title.text), loc="left", color=_ink(layout), size=size, weight="bold", pad=12)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.tick_params(length=0, colors=layout.font.color)
+    axes.tick_params(length=0, colors=_ink(layout))
 
 
 def _axis(layout: Any, axes: Axes, name: str) -> None:
@@ -115,7 +119,7 @@ def _axis(layout: Any, axes: Axes, name: str) -> None:
     drawn = axes.xaxis if name == "x" else axes.yaxis
     if axis.visible is False:
         drawn.set_visible(False)
-    drawn.set_label_text(words(axis.title.text), color=layout.font.color)
+    drawn.set_label_text(words(axis.title.text), color=_ink(layout))
     if axis.type == "log":
         (axes.set_xscale if name == "x" else axes.set_yscale)("log")
     if axis.tickvals is not None:
@@ -250,7 +254,7 @@ def _overlays(layout: Any, axes: Axes) -> None:
     for note in layout.annotations:
         axes.text(
             note.x, note.y, words(note.text), size=(note.font.size or 12) * POINT,
-            color=note.font.color or layout.font.color, ha=RIGHT[note.xanchor or "center"],
+            color=note.font.color or _ink(layout), ha=RIGHT[note.xanchor or "center"],
             va=BELOW[note.yanchor or "middle"], weight="bold" if "<b>" in note.text else "normal",
             transform=axes.get_xaxis_transform() if note.yref == "paper" else axes.transData,
         )  # fmt: skip
