@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 import socket
@@ -15,6 +16,28 @@ from pathlib import Path
 
 APP = Path(__file__).with_name("app.py")
 LOOPBACK = "127.0.0.1"
+# Server and window are processes of their own, which end with the end of their input: so they end with us even where
+# we are killed, and a window library that crashes takes nothing with it.
+TIED = """
+import os, sys, threading
+threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()
+"""
+SERVER = (
+    TIED
+    + """
+from streamlit.web.cli import main
+main(prog_name="streamlit")
+"""
+)
+WINDOW = (
+    TIED
+    + """
+import webview
+webview.settings["ALLOW_DOWNLOADS"] = True  # figures can be saved
+webview.create_window("Headlight", sys.argv[1], width=1280, height=860)
+webview.start()
+"""
+)
 WAIT = 120  # seconds; a slow disk reads PyTorch for a while
 
 
@@ -55,9 +78,9 @@ def server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         OSError: it did not answer.
     """
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.headless", "true"]
+    command = [sys.executable, "-c", SERVER, "run", str(APP), "--server.headless", "true"]
     command += ["--server.address", LOOPBACK, "--server.port", str(port), "--server.fileWatcherType", "none"]
-    process = subprocess.Popen(command, cwd=APP.parent, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=APP.parent, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     address = f"http://{LOOPBACK}:{port}"
     try:
         wait_for(address, process)
@@ -105,15 +128,13 @@ def window(address: str) -> None:
     """
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise NoWindowError("There is no window system here.")
-    try:
-        import webview
-    except ImportError as error:
+    if importlib.util.find_spec("webview") is None:
         raise NoWindowError(
             "Windows are opened by pywebview, which is missing: pip install -r requirements-desktop.txt"
-        ) from error
-    webview.settings["ALLOW_DOWNLOADS"] = True  # figures can be saved
-    webview.create_window("Headlight", address, width=1280, height=860)
+        )
+    opened = subprocess.Popen([sys.executable, "-c", WINDOW, address], stdin=subprocess.PIPE)
     try:
-        webview.start()
-    except Exception as error:  # each window library has its own way to say that it cannot
-        raise NoWindowError(f"No window could be opened: {error}") from error
+        if opened.wait():
+            raise NoWindowError("No window could be opened; the lines above say why.")
+    finally:
+        opened.kill()
