@@ -8,8 +8,14 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import streamlit as st
+from streamlit import runtime
 
-from viz import changes, lessons, session, sidebar
+if __name__ == "__main__" and not runtime.exists():  # `python app.py`, not `streamlit run app.py`
+    import desktop
+
+    raise SystemExit(desktop.main())
+
+from viz import changes, export, lessons, links, session, sidebar
 from viz.text import say
 
 HERE = Path(__file__).parent
@@ -37,10 +43,12 @@ pages = {
 page = st.navigation(list(pages.values()))
 st.html(HERE / "assets/style.css")
 lessons.enter(pages, page)
+links.begin()
+export.begin()
 room = sidebar.draw()
-with (
-    suppress(session.Halt),
-    lessons.guide(),
-):  # the page has said why; the way to undo what stopped it must still be there
+top = st.container()
+with suppress(session.Halt), lessons.guide():  # the page has said why; the way to undo what stopped it is still there
     page.run()
+links.settle(top)
 changes.panel(room)
+export.share(top, page.title)

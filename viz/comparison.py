@@ -12,9 +12,8 @@ from model import comparing
 from model.catalog import CATALOG
 from model.edits import Edits
 from model.trace import Attention, Trace
-from viz import parts, runs, session
+from viz import export, links, parts, runs, session
 from viz.figures import compare as figures
-from viz.figures.layers import depth_names
 from viz.figures.theme import Palette
 from viz.text import plain, say
 
@@ -32,7 +31,6 @@ PAIR = (
     "The animal didn't cross the street because it was too wide.",
 )
 MOST = 12  # heads on the wall
-FLOWS = 24  # longest text whose flows are worked out: each is a maximum-flow problem of its own
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,11 @@ def _pick_head(trace: Trace, a: Side) -> tuple[str, int, int]:
     kinds = list(trace.attentions)
     columns = st.columns(3)
     kind = columns[0].selectbox(
-        say("pick.kind"), kinds, kinds.index(a.attention.kind) if a.attention.kind in kinds else 0, key="b_kind"
+        say("pick.kind"),
+        kinds,
+        kinds.index(a.attention.kind) if a.attention.kind in kinds else 0,
+        key="b_kind",
+        bind="query-params",
     )
     attention = trace.attentions[kind]
     numbers = []
@@ -236,16 +238,24 @@ def many_heads(a: Side, palette: Palette) -> None:
         points, kept = comparing.head_map(attention)
         drawn = figures.head_map(points, kept, chosen, palette)
         parts.draw(drawn, "head_map", say("compare.head_map_look"), on_select=_opener("head_map"))
-    heads = st.multiselect(
+    key = f"wall_{attention.kind}_{a.layer}_{a.head}"
+    tiles = {f"{layer}.{head}": (layer, head) for layer, head in order}
+    links.take(key, list(tiles), many=True)
+    names = st.multiselect(
         say("compare.wall_pick"),
-        order,
-        order[:8],
-        format_func=lambda one: say("compare.tile", layer=one[0], head=one[1]),
+        list(tiles),
+        list(tiles)[:8],
+        format_func=lambda one: say("compare.tile", layer=tiles[one][0], head=tiles[one][1]),
         max_selections=MOST,
-        key=f"wall_{attention.kind}_{a.layer}_{a.head}",
+        key=key,
+        persist_state="session",
     )
+    links.keep(key, names, list(tiles)[:8])
+    heads = [tiles[name] for name in names]
     if heads:
-        parts.draw(figures.wall(attention, heads, palette), "wall", say("compare.wall_look"), on_select=_opener("wall"))
+        drawn = figures.wall(attention, heads, palette)
+        table = export.cells(attention)
+        parts.draw(drawn, "wall", say("compare.wall_look"), on_select=_opener("wall"), table=table)
 
 
 def _opener(key: str) -> Callable[[], None]:
@@ -255,43 +265,3 @@ def _opener(key: str) -> Callable[[], None]:
             st.session_state.layer, st.session_state.head = (int(i) for i in points[0]["customdata"][:2])
 
     return take
-
-
-def parting(a: Side, b: Side, palette: Palette) -> None:
-    """Where in the layers two runs of one model part."""
-    if a.trace is b.trace:
-        st.caption(say("compare.one_run"))
-        return
-    for stack in a.trace.hidden_states:
-        states = [side.trace.hidden_states.get(stack) for side in (a, b)]
-        if a.name != b.name or states[0] is None or states[1] is None:
-            st.info(say("compare.other_shape"), icon=":material/info:")
-            return
-        tokens = [side.trace.tokens[stack] for side in (a, b)]
-        pairs = comparing.align(*tokens)
-        distance = comparing.state_distance(states[0], states[1], pairs)
-        drawn = figures.states(distance, figures.axes(pairs, *tokens), depth_names(len(distance)), palette)
-        st.markdown(f"**{say('kinds.' + stack)}**")
-        parts.draw(drawn, f"states_{stack}", say("compare.states_look"))
-
-
-def through_layers(a: Side, palette: Palette) -> None:
-    """Beyond single maps: rollout and flow from a chosen token down to the input."""
-    if a.attention.kind == "cross":
-        st.info(say("compare.self_only"), icon=":material/info:")
-        return
-    st.markdown(say("compare.through_why"))
-    tokens = a.attention.queries
-    row = parts.pick_token(tokens, say("compare.through_row"), f"through_{a.attention.kind}", start=len(tokens) - 1)
-    layers = comparing.mixing(a.attention)
-    found = {"raw": a.weights()[row].astype(np.float64), "rollout": comparing.rollout(layers)[a.layer, row]}
-    if len(tokens) <= FLOWS:
-        flow = comparing.flow(layers, a.layer, row)
-        found["flow"] = flow / flow.sum()
-    else:
-        st.caption(say("compare.flow_long", most=FLOWS))
-    labels = [tokens.name(i) for i in range(len(tokens))]
-    drawn = figures.shares(found, labels, palette)
-    parts.draw(drawn, "through", say("compare.through_look", layer=a.layer))
-    for name in found:
-        st.markdown(say(f"compare.claim_{name}"))

@@ -11,7 +11,7 @@ from model.layer import Layer, NoLayer
 from model.libraries.run import PACKAGES, TENSORFLOW, LibraryError, Run, available
 from model.libraries.script import script, source
 from model.trace import Trace
-from viz import parts, runs, session
+from viz import links, parts, runs, session
 from viz.figures.libraries import library_map
 from viz.parts import View
 from viz.text import plain, say
@@ -86,6 +86,7 @@ def maps(runs: Mapping[str, Run], view: View, own_output: np.ndarray) -> None:
 
 def listing(trace: Trace, view: View, part: str) -> None:
     """A library's source, and the chosen head as a script for it."""
+    links.take("library", list(PACKAGES))
     library = st.segmented_control(
         say("code.library"),
         list(PACKAGES),
@@ -93,9 +94,10 @@ def listing(trace: Trace, view: View, part: str) -> None:
         default="pytorch",
         required=True,
         key="library",
-        bind="query-params",
+        persist_state="session",
     )
     library = library or "pytorch"
+    links.keep("library", library, "pytorch")
     st.markdown(say("code.source", file=f"model/libraries/{library}.py", function=part))
     st.code(source(library), language="python")
     st.subheader(say("code.copy"), anchor=False)

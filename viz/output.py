@@ -10,7 +10,7 @@ import streamlit as st
 from model.decoding import METHODS, Decoded, Decoding
 from model.measures import likeliest, probabilities
 from model.trace import Target, Trace
-from viz import parts, runs, session
+from viz import export, parts, runs, session
 from viz.figures import changes as bars
 from viz.figures import output as figures
 from viz.figures.heads import head_heatmap, token_lines
@@ -122,7 +122,9 @@ def step_by_step(trace: Trace, palette: Palette) -> None:
     with right:
         kinds = [kind for kind in trace.attentions if kind != "encoder"]
         kind = (
-            st.segmented_control(say("pick.kind"), kinds, default=kinds[-1], required=True, key="step_kind")
+            st.segmented_control(
+                say("pick.kind"), kinds, default=kinds[-1], required=True, key="step_kind", bind="query-params"
+            )
             or kinds[-1]
         )
         attention = trace.attentions[kind]
@@ -146,7 +148,9 @@ def alignment(trace: Trace, palette: Palette) -> None:
         (columns[1], "head", attention.num_heads),
     ):
         start = min(parts.opens_at("cross")[field == "head"], count - 1)
-        kept[field] = column.selectbox(say(f"pick.{field}"), range(count), start, key=f"cross_{field}")
+        kept[field] = column.selectbox(
+            say(f"pick.{field}"), range(count), start, key=f"cross_{field}", bind="query-params"
+        )
     if by == "predicted" and trace.predicted is not None:
         ahead = (*session.lens().labels(trace.ids["decoder"][1:]), trace.predicted[-1])
         queries = replace(attention.queries, texts=ahead, special=(False,) * len(ahead), inside=())
@@ -154,7 +158,8 @@ def alignment(trace: Trace, palette: Palette) -> None:
     left, right = st.columns(2)
     with left:
         drawn = token_lines(attention, kept["layer"], kept["head"], palette)
-        parts.draw(drawn, "alignment_lines", say("heads.lines_look"))
+        table = export.cells(attention, kept["layer"], kept["head"])
+        parts.draw(drawn, "alignment_lines", say("heads.lines_look"), table=table)
     with right:
         drawn = head_heatmap(attention, kept["layer"], kept["head"], palette)
         parts.draw(drawn, "alignment_map", say("output.alignment_look"))

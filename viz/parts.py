@@ -11,7 +11,7 @@ import streamlit as st
 from model.catalog import CATALOG, Entry
 from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
-from viz import session, words
+from viz import export, links, session, words
 from viz.figures.pictures import patch_overlay
 from viz.text import plain, say
 
@@ -91,8 +91,18 @@ def needs_vectors(attention: Attention) -> None:
         raise session.Halt
 
 
-def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | None = None) -> None:
-    """A figure with a caption of what to look for, which is also what a screen reader says."""
+def draw(
+    figure: object,
+    key: str,
+    look: str,
+    on_select: Callable[[], None] | None = None,
+    table: export.Table | int | None = None,
+) -> None:
+    """A figure with a caption of what to look for, which is also what a screen reader says, and a menu to save it.
+
+    Args:
+        table: makes the numbers behind it where the figure itself does not hold them; see `export.cells`.
+    """
     st.plotly_chart(
         figure,
         theme=None,
@@ -104,9 +114,11 @@ def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | No
             "displaylogo": False,
             "doubleClickDelay": 1,
             "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+            "toImageButtonOptions": {"filename": f"headlight-{key}", "scale": 2},
         },
     )
     st.caption(look)
+    export.offer(figure, key, look, table)
 
 
 def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
@@ -118,6 +130,7 @@ def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
     places = range(len(tokens))
     if key in st.session_state and st.session_state[key] not in places:
         del st.session_state[key]
+    links.take(key, places)
     default = min(start, len(tokens) - 1)
     if len(tokens) > MANY:
         chosen = st.selectbox(
@@ -133,7 +146,9 @@ def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
             key=key,
             persist_state="session",
         )
-    return default if chosen is None else int(chosen)
+    chosen = default if chosen is None else int(chosen)
+    links.keep(key, chosen, default)
+    return chosen
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from model.positions import Scheme, frequencies, rotation, sinusoidal
-from viz import parts
+from viz import links, parts
 from viz.figures import positions as figures
 from viz.figures.theme import Palette
 from viz.text import say
@@ -23,7 +23,9 @@ def sinusoids(scheme: Scheme, palette: Palette) -> None:
     a, b, c = st.columns(3)
     d_model = a.slider(say("positions.d_model"), 4, max(512, own), own, 2, key="pe_d", bind="query-params")
     bases = [10, 100, 1_000, 10_000, 100_000, 1_000_000]
-    base = b.select_slider(say("positions.base"), bases, 10_000, "{:,}".format, key="pe_base", bind="query-params")
+    links.take("pe_base", bases)
+    base = b.select_slider(say("positions.base"), bases, 10_000, "{:,}".format, key="pe_base")
+    links.keep("pe_base", base, 10_000)
     length = c.slider(say("positions.length"), 8, 256, 64, 8, key="pe_length", bind="query-params")
     st.caption(say("positions.own" if (d_model, base) == (own, 10_000) else "positions.not_own", d_model=own))
     encoding = sinusoidal(length, d_model, base)
@@ -31,7 +33,9 @@ def sinusoids(scheme: Scheme, palette: Palette) -> None:
     suggested = sorted({0, 1, *shares})
     if any(dimension >= d_model for dimension in st.session_state.get("pe_dims", [])):
         st.session_state.pe_dims = suggested
-    dimensions = st.multiselect(say("positions.pick"), range(d_model), suggested, key="pe_dims", max_selections=8)
+    dimensions = st.multiselect(
+        say("positions.pick"), range(d_model), suggested, key="pe_dims", max_selections=8, bind="query-params"
+    )
     if dimensions:
         parts.draw(figures.waves(encoding, dimensions, palette), "waves", say("positions.waves_look"))
     else:
@@ -63,11 +67,13 @@ def turns(encoding: np.ndarray, speeds: np.ndarray, palette: Palette, title: str
     if st.session_state.get("pe_pair", 0) >= len(speeds):
         del st.session_state["pe_pair"]
     pairs = max(len(speeds) - 1, 1)
-    pair = min(a.slider(say("positions.pair"), 0, pairs, min(8, pairs), key="pe_pair"), len(speeds) - 1)
+    pair = min(
+        a.slider(say("positions.pair"), 0, pairs, min(8, pairs), key="pe_pair", bind="query-params"), len(speeds) - 1
+    )
     if st.session_state.get("pe_start", 0) > length - 2:
         del st.session_state["pe_start"]
-    start = b.slider(say("positions.start"), 0, length - 2, min(3, length - 2), key="pe_start")
-    offset = c.slider(say("positions.offset"), 1, length - 1, 1, key="pe_offset")
+    start = b.slider(say("positions.start"), 0, length - 2, min(3, length - 2), key="pe_start", bind="query-params")
+    offset = c.slider(say("positions.offset"), 1, length - 1, 1, key="pe_offset", bind="query-params")
     angle = offset * float(speeds[pair])
     circle = figures.circle(
         encoding, pair, start, offset, palette, say(title, pair=pair, sine=2 * pair, cosine=2 * pair + 1)

@@ -176,9 +176,12 @@ def batch(
         box: where the one was typed that may be wrong; edits: none where not said.
         name: of the model; the chosen one's where not said.
     """
-    lens(name)
+    number = next(lens(name).module.parameters()).dtype
     with explained(box), st.spinner(say("sidebar.running"), show_time=True):
-        return run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
+        traces = run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
+    # A handout names the runs of its page.
+    st.session_state.ran += [(name or chosen(), str(number).removeprefix("torch."), trace) for trace in traces]
+    return traces
 
 
 @contextmanager

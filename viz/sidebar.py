@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from model.catalog import ASSETS, CATALOG, Entry, devices
-from viz import session
+from viz import links, session
 from viz.text import say
 
 
@@ -91,6 +91,7 @@ def _pick_text(entry: Entry | None) -> None:
 
 def _pick_picture(entry: Entry | None) -> None:
     state = st.session_state
+    links.take("picture", list(session.PICTURES))
     state.picture = state.picture if state.get("picture") in session.PICTURES else next(iter(session.PICTURES))
     st.pills(
         say("sidebar.picture"),
@@ -98,8 +99,9 @@ def _pick_picture(entry: Entry | None) -> None:
         format_func=lambda name: say(f"pictures.{name}"),
         required=True,
         key="picture",
-        bind="query-params",
+        persist_state="session",
     )
+    links.keep("picture", state.picture, next(iter(session.PICTURES)))
     st.file_uploader(say("sidebar.upload"), key="upload", help=say("sidebar.upload_help"), max_upload_size=20)
     if state.get("upload") is None:
         st.image(session.PICTURES[state.picture], say(f"pictures.{state.picture}_why"))

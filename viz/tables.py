@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 
 from model.trace import Attention
 from viz.text import say
@@ -19,3 +26,67 @@ def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataF
     weight = say("table.weight")
     columns[weight] = attention.weights(layer)[head, row]
     return pd.DataFrame(columns).sort_values(weight, ascending=False, kind="stable", ignore_index=True)
+
+
+def weights_table(attention: Attention, layers: Sequence[int], heads: Sequence[int]) -> pd.DataFrame:
+    """Every cell of some heads: who asks, who is asked, whether the mask allows it, score and weight."""
+    queries, keys = len(attention.queries), len(attention.keys)
+    layer, head, query, key = np.array(list(product(layers, heads, range(queries), range(keys))), int).reshape(-1, 4).T
+    columns: dict[str, object] = {
+        say("table.layer"): layer,
+        say("table.head"): head,
+        say("table.query_position"): query,
+        say("table.query"): np.array(attention.query_tokens, object)[query],
+        say("table.key_position"): key,
+        say("table.token"): np.array(attention.key_tokens, object)[key],
+        say("table.allowed"): np.stack([attention.mask(i) for i in layers]).repeat(len(heads), 0).ravel(),
+    }
+    if attention.has_vectors:
+        columns[say("table.score")] = np.stack([attention.scores(i)[list(heads)] for i in layers]).ravel()
+    columns[say("table.weight")] = np.stack([attention.weights(i)[list(heads)] for i in layers]).ravel()
+    return pd.DataFrame(columns)
+
+
+def figure_table(figure: go.Figure) -> pd.DataFrame:
+    """What a figure draws, a line a cell or point; blank cells have no value, and repeated tokens keep their places."""
+    layout = figure.layout
+    found = []
+    for trace in figure.data:
+        if trace.type == "heatmap":
+            second = "2" if trace.xaxis == "x2" else ""
+            z = np.asarray(trace.z)
+            row, column = (places.ravel() for places in np.indices(z.shape))
+            columns: dict[str, object] = {}
+            for name, axis, places in (("y", layout.yaxis, row), ("x", layout.xaxis, column)):
+                title = bare(axis.title.text) or say(f"table.{name}")
+                labels = layout[f"{name}axis{second}"]
+                columns[say("table.place", axis=title)] = places
+                if labels.ticktext is not None and len(labels.ticktext) == z.shape[name == "x"]:
+                    columns[title] = np.array([bare(text) for text in labels.ticktext], object)[places]
+            columns[bare(trace.colorbar.title.text) or say("table.value")] = z.ravel()
+            found.append(pd.DataFrame(columns))
+        elif not any(one.type == "heatmap" for one in figure.data) and not _catches_clicks(trace):
+            flat = trace.type == "bar" and trace.orientation == "h"
+            names = [
+                bare(axis.title.text) or say(f"table.{name}")
+                for name, axis in zip("xy", (layout.xaxis, layout.yaxis), strict=True)
+            ]
+            columns = {say("table.series"): bare(trace.name), names[0]: list(trace.x)}
+            columns[names[1] if names[1] != names[0] else f"{names[1]} (y)"] = list(trace.y)
+            labels = layout.yaxis if flat else layout.xaxis
+            if isinstance(trace.text, (tuple, list)) and any(trace.text):
+                columns[say("table.label")] = [bare(text) for text in trace.text]
+            elif labels.ticktext is not None:
+                known = dict(zip(labels.tickvals, labels.ticktext, strict=True))
+                columns[say("table.label")] = [bare(known.get(place)) for place in (trace.y if flat else trace.x)]
+            found.append(pd.DataFrame(columns))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def _catches_clicks(trace: go.Scatter) -> bool:
+    return trace.type == "scatter" and trace.marker.color == "rgba(0,0,0,0)"
+
+
+def bare(text: object) -> str:
+    """Plotly's text without its tags and entities."""
+    return html.unescape(re.sub(r"</?[a-z]+>", " ", str(text or ""))).strip()

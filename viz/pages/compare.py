@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from viz import comparison, parts, session
+from viz import comparison, parts, session, through
 from viz.text import say
 
 parts.heading("compare")
@@ -19,10 +19,10 @@ for side, one in (("a", a), ("b", b)):
     parts.badge(one.trace, f"compare_{side}", one.name, exact=one is b)
 
 st.subheader(say("compare.part"), anchor=False)
-comparison.parting(a, b, palette)
+through.parting(a, b, palette)
 
 st.subheader(say("compare.many"), anchor=False)
 comparison.many_heads(a, palette)
 
 st.subheader(say("compare.through"), anchor=False)
-comparison.through_layers(a, palette)
+through.through_layers(a, palette)

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from model.words import merge_words
-from viz import parts, session, tables, words
+from viz import export, parts, session, tables, words
 from viz.figures.heads import head_heatmap, head_mosaic, token_lines
 from viz.text import say
 
@@ -25,7 +25,7 @@ if st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind
 palette = session.palette()
 
 mosaic = head_mosaic(attention, palette, selected=(layer, head))
-parts.draw(mosaic, "mosaic", say("heads.mosaic_look"), on_select=open_clicked)
+parts.draw(mosaic, "mosaic", say("heads.mosaic_look"), on_select=open_clicked, table=export.cells(attention))
 
 st.subheader(say("heads.one", layer=layer, head=head), anchor=False)
 row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
@@ -37,12 +37,12 @@ if not specials:
 left, right = st.columns([3, 2])
 with left:
     heatmap = head_heatmap(attention, layer, head, palette, specials=specials, row=row)
-    parts.draw(heatmap, "heatmap", words.map_look(attention, specials, row))
+    look = words.map_look(attention, specials, row)
+    parts.draw(heatmap, "heatmap", look, table=export.cells(attention, layer, head))
     parts.badge(trace, "heads")
 with right:
-    parts.draw(
-        token_lines(attention, layer, head, palette, specials=specials, row=row), "lines", say("heads.lines_look")
-    )
+    lines = token_lines(attention, layer, head, palette, specials=specials, row=row)
+    parts.draw(lines, "lines", say("heads.lines_look"), table=export.cells(attention, layer, head))
 with st.expander(say("heads.table")):
     st.dataframe(
         tables.row_table(attention, layer, head, row),

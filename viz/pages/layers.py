@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from viz import parts, session, words
+from viz import links, parts, session, words
 from viz.figures import layers as figures
 from viz.text import say
 
@@ -22,7 +22,9 @@ stack = stack or stacks[0]
 states, tokens = trace.hidden_states[stack], trace.tokens[stack].texts
 palette = session.palette()
 names = figures.depth_names(len(states))
+links.take("depth", range(len(states)))
 depth = st.select_slider(say("layers.depth_pick"), range(len(states)), format_func=lambda i: names[i], key="depth")
+links.keep("depth", depth, 0)
 parts.draw(figures.activations(states, depth, tokens, palette), "activations", say("layers.activations_look"))
 
 left, right = st.columns(2)

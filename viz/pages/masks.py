@@ -31,7 +31,7 @@ if attention.has_vectors:
 
 if trace.picture is not None:
     st.info(say("pictures.no_padding"), icon=":material/info:")
-    st.stop()
+    raise session.Halt
 st.subheader(say("masks.batch"), anchor=False)
 st.markdown(say("masks.batch_why"))
 other = st.text_input(say("masks.other"), say("masks.other_default"), key="other", bind="query-params")
