@@ -167,10 +167,10 @@ def firing(lens: Lens, claim: Claim) -> float:
 
 def lens_token(lens: Lens, claim: Claim) -> str:
     """What the model would say after `query` if the layer at `depth` were its last."""
-    logits = lens.layer_logits(claim["text"], claim["target"], Edits.parse(claim["edits"]))
-    assert logits is not None
+    words = lens.layer_words(claim["text"], claim["target"], Edits.parse(claim["edits"]))
+    assert words is not None
     place = _place(_trace(lens, claim).tokens["decoder"], claim["query"])
-    return lens.labels([int(logits[claim["depth"], place].argmax())])[0]
+    return lens.labels([int(words[0][claim["depth"], place])])[0]
 
 
 def arithmetic(lens: Lens, claim: Claim) -> float:

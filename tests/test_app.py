@@ -11,6 +11,8 @@ from streamlit.testing.v1 import AppTest
 
 from model import transformer
 from model.catalog import CATALOG, Entry
+from model.edits import Edits
+from model.trace import Trace
 from model.translator import Translator
 from tests.test_families import OUTSIDE, TEXT, build
 from viz.changes import CHANGES
@@ -187,6 +189,19 @@ def test_every_page_opens_for_every_kind_of_model(
 def badge(app: AppTest) -> str:
     """What the page's badge says."""
     return next(block.proto.popover.label for block in app.get("popover"))
+
+
+@pytest.mark.parametrize("page", ["heads", "compare", "output", "changes"])
+def test_the_lines_under_the_badge_repeat_the_check(app: AppTest, page: str) -> None:
+    app.text_input(key="edits").set_value("temperature:cross=2")
+    go_to(app, page)
+    lines = next(block.value for block in app.code if "verify" in block.value)
+    found: dict[str, object] = {}
+    exec(lines, found)  # it is our own text
+    trace = found["trace"]
+    assert isinstance(trace, Trace)
+    assert trace.verify().ok
+    assert trace.edits == Edits(temperature={"cross": 2.0})
 
 
 def test_the_badge_turns_red_when_the_model_is_broken(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

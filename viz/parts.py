@@ -60,9 +60,10 @@ def badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> Non
     label = say("badge.ok" if check.ok else "badge.bad", error=f"{largest:.0e}")
     with st.popover(f":{colour}[:material/{icon}: {label}]", key=f"badge_{key}"):
         st.markdown(say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}"))
-        for name in ("weight", "row_sum", "logit"):
-            error = getattr(check, f"max_{name}_error")
-            st.markdown(say(f"badge.{name}", error=f"{error:.1e}", sign=sign(error <= check.tolerance)))
+        for what in ("weight", "row_sum", "logit"):
+            error = getattr(check, f"max_{what}_error")
+            said = "states" if what == "logit" and trace.logits is None else what
+            st.markdown(say(f"badge.{said}", error=f"{error:.1e}", sign=sign(error <= check.tolerance)))
         st.markdown(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=sign(check.leaked_mass == 0)))
         st.markdown(say("badge.repeat"))
         st.code(session.repeat_lines(trace, name or session.chosen(), exact), language="python")

@@ -13,6 +13,7 @@ from model.catalog import ASSETS, CATALOG, ModelError, load
 from model.edits import Edits
 from model.errors import InputError
 from model.lens import Lens
+from model.remote import backend
 from model.shelf import Shelf, loosened, room_for
 from model.trace import Target, Trace
 from viz.figures.theme import DARK, LIGHT, Palette
@@ -32,7 +33,7 @@ class Halt(Exception):  # noqa: N818  (it is no error: a sentence on the page ha
 @st.cache_resource(show_spinner=False)
 def shelf() -> Shelf:
     """The opened models, shared by all sessions."""
-    return Shelf(load, room_for, spill=run.clear)
+    return Shelf(load, (lambda name: None) if backend() else room_for, spill=run.clear)
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def fetch(name: str) -> None:
     """Bring a model's files here, with progress on the page; nothing to do where they are."""
     from model.fetch import find, here
 
-    if here(name):
+    if backend() or here(name):
         return
     expected = takes()
     with st.status(say("sidebar.fetching", name=plain(name)), expanded=True):
