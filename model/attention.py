@@ -211,8 +211,8 @@ def keep_activation(kind: str, layer: int, neurons: Tensor) -> None:
 
 
 def to_numpy(tensor: Tensor) -> Array:
-    """A read-only NumPy copy; floats become float32."""
+    """The same numbers as a read-only NumPy array; floats become float32. What is on the CPU already is not copied."""
     tensor = tensor.detach()
-    array = (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy().copy()
+    array: Array = (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous().numpy().view()
     array.flags.writeable = False
     return array

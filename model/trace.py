@@ -5,8 +5,9 @@ One axis order everywhere: [layer, head, query, key]. Layers and heads count fro
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
@@ -16,6 +17,7 @@ from model.edits import Edits
 from model.layer import Layer, NoLayer
 
 Array = np.ndarray
+_serials = itertools.count()
 Target = str | Sequence[int] | None  # an output to force, as text or as ids; None is the model's own
 
 
@@ -230,6 +232,7 @@ class Trace:
         check: makes the comparison that `verify` returns.
         find: finds what `multi_head` returns.
         picture: what a vision model saw, or None.
+        serial: a number that no other trace has; what is kept of a trace names it so, without holding on to it.
     """
 
     text: str
@@ -248,6 +251,7 @@ class Trace:
     check: Callable[[], Check]
     find: Callable[[Recorded], Layer | NoLayer]
     picture: Picture | None = None
+    serial: int = field(default_factory=_serials.__next__, init=False)
 
     def __post_init__(self) -> None:
         for stack, states in self.hidden_states.items():
@@ -256,6 +260,17 @@ class Trace:
                     f"{stack} hidden states have shape {states.shape}, "
                     f"expected [layer + 1, {len(self.tokens[stack])}, d_model]"
                 )
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory it takes. Grows with tokens; with their square only in the masks, a byte a cell."""
+        arrays = [*self.hidden_states.values(), *self.neurons.values()]
+        arrays += [] if self.logits is None else [self.logits]
+        recorded = 0
+        for heads, queries, keys, dim in (one.shape for found in self.attentions.values() for one in found.layers):
+            # Without q, k and v there are the weights themselves.
+            recorded += 4 * heads * (queries + 2 * keys) * dim + queries * keys if dim else 4 * heads * queries * keys
+        return sum(array.nbytes for array in arrays) + recorded
 
     def verify(self) -> Check:
         """Compare this trace with the stock implementation, run afresh with the same weights."""

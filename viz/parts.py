@@ -12,6 +12,8 @@ from model.catalog import CATALOG, Entry
 from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
 from viz import session, words
+from viz.figures.grid import MOST_CELLS
+from viz.figures.heads import MOSAIC_MARGIN
 from viz.figures.pictures import patch_overlay
 from viz.text import plain, say
 
@@ -88,6 +90,9 @@ def needs_vectors(attention: Attention) -> None:
 
 def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | None = None) -> None:
     """A figure with a caption of what to look for, which is also what a screen reader says."""
+    pooled = (getattr(getattr(figure, "layout", None), "meta", None) or {}).get("pooled")
+    if pooled:
+        look = f"{look} {say('large.pooled', rows=pooled[0], columns=pooled[1])}"
     st.plotly_chart(
         figure,
         theme=None,
@@ -102,6 +107,36 @@ def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | No
         },
     )
     st.caption(look)
+
+
+def box_tile(attention: Attention, layer: int, head: int) -> None:
+    """Draw a box over the chosen head's thumbnail, so that the picture of all heads need not be drawn again."""
+    left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
+    across, down = f"(100% - {left + right}px)", f"(100% - {top + bottom}px)"
+    st.html(
+        "<style>.st-key-mosaic [data-testid=stPlotlyChart] { position: relative }"
+        ".st-key-mosaic [data-testid=stPlotlyChart]::after { content: ''; position: absolute; pointer-events: none;"
+        f"border: 3px solid {session.palette().second}; box-sizing: border-box;"
+        f"left: calc({left}px + {across} * {head / attention.num_heads:.5f});"
+        f"top: calc({top}px + {down} * {layer / attention.num_layers:.5f});"
+        f"width: calc({across} * {1 / attention.num_heads:.5f}); height: calc({down} * {1 / attention.num_layers:.5f})"
+        "}</style>"
+    )
+
+
+def pick_window(attention: Attention) -> tuple[range, range] | None:
+    """Where a map has more cells than are drawn: sliders for the part to see in full; None for a small map."""
+    if len(attention.queries) * len(attention.keys) <= MOST_CELLS:
+        return None
+    st.caption(say("large.why", cells=len(attention.queries) * len(attention.keys)))
+    chosen = []
+    for column, side, tokens in zip(
+        st.columns(2), ("rows", "columns"), (attention.queries, attention.keys), strict=True
+    ):
+        key = f"{side}_{attention.kind}_{len(tokens)}"
+        first, last = column.slider(say(f"large.{side}"), 0, len(tokens) - 1, (0, len(tokens) - 1), key=key)
+        chosen.append(range(first, last + 1))
+    return chosen[0], chosen[1]
 
 
 def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:

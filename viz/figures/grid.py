@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ import plotly.graph_objects as go
 from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, shorten
 
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
+MOST_CELLS = 128 * 128  # what a page sends and a screen can tell apart
 
 
 def ticks(labels: Sequence[str], longest: int = 14) -> dict[str, object]:
@@ -50,6 +52,9 @@ def grid(
 ) -> go.Figure:
     """A heat map, first row on top; NaN cells stay blank.
 
+    An array of more than `MOST_CELLS` is pooled: neighbouring cells are drawn as one that shows the strongest of them.
+    `layout.meta` says how many rows and columns are drawn as one, {"pooled": [rows, columns]}.
+
     Args:
         array: [row, column]; travels as float32.
         rows, columns: a label for each; may repeat.
@@ -64,8 +69,20 @@ def grid(
     if array.shape != (len(rows), len(columns)):
         raise ValueError(f"array has shape {array.shape}, but there are {len(rows)} rows and {len(columns)} columns")
     low, high = limits or (0.0, float(np.nanmax(array)))
+    row_names, column_names = row_names or rows, column_names or columns
+    # On a scale that is centred on zero the strongest is the farthest from zero.
+    pooling = tuple(-(-old // new) for old, new in zip(array.shape, small_shape(array.shape), strict=True))
+    array, groups = pooled(array, signed=scale is palette.diverging)
+    (rows, row_names), (columns, column_names) = (
+        (labels, names) if len(group) == len(labels) else _grouped(labels, names, group)
+        for labels, names, group in zip((rows, columns), (row_names, column_names), groups, strict=True)
+    )
+    if highlight is not None:
+        highlight = int(np.searchsorted(groups[0], highlight, side="right")) - 1
     cell = min(26, max(560 / max(len(rows), 1), 2))
     figure = frame(title, palette, height=int(max(cell * len(rows), 70)) + 190)
+    if pooling != (1, 1):
+        figure.update_layout(meta={"pooled": list(pooling)})
     # The heat map hangs on hidden axes that know every label for the hover text; the visible ones, which cost time to
     # lay out, show a thinned selection.
     figure.add_heatmap(
@@ -89,8 +106,8 @@ def grid(
     bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
     hidden = {"showticklabels": False, "tickmode": "array", **bare}
     names = {
-        "x": [escape(label) for label in column_names or columns],
-        "y": [escape(label) for label in row_names or rows],
+        "x": [escape(label) for label in column_names],
+        "y": [escape(label) for label in row_names],
     }
     tall = {"size": 13 if len(rows) <= 24 else 11}
     small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
@@ -131,6 +148,48 @@ def grid(
             line={"color": palette.second, "width": 2},
         )
     return figure
+
+
+def small_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many rows and columns are drawn of an array: all, or so many that `MOST_CELLS` is kept."""
+    rows, columns = shape
+    side = math.isqrt(MOST_CELLS)
+    fewer = min(rows, max(side, MOST_CELLS // max(columns, 1)))
+    return fewer, min(columns, max(side, MOST_CELLS // max(fewer, 1)))
+
+
+def pooled(array: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """The strongest of each group of neighbouring cells; NaN only where a whole group is NaN.
+
+    Args:
+        array: [row, column]; signed: the strongest is the one farthest from zero, not the largest.
+
+    Returns:
+        [fewer rows, fewer columns], and where each group starts, along rows and columns.
+    """
+    starts = tuple(np.arange(new) * old // new for old, new in zip(array.shape, small_shape(array.shape), strict=True))
+
+    def pool(largest: np.ufunc) -> np.ndarray:
+        by_rows = largest.reduceat(array, starts[0], axis=0)
+        return np.asarray(largest.reduceat(by_rows, starts[1], axis=1))
+
+    if all(len(start) == length for start, length in zip(starts, array.shape, strict=True)):
+        return array, (starts[0], starts[1])
+    high = pool(np.fmax)
+    if signed:
+        low = pool(np.fmin)
+        high = np.where(-low > high, low, high)
+    return high, (starts[0], starts[1])
+
+
+def _grouped(labels: Sequence[str], names: Sequence[str], starts: np.ndarray) -> tuple[list[str], list[str]]:
+    """What groups are called: on the axis by their first label, in full by their first and last."""
+    ends = [*starts[1:], len(labels)]
+    full = [
+        names[start] if end - start == 1 else f"{names[start]} … {names[end - 1]}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return [labels[start] for start in starts], full
 
 
 def signed_limits(array: np.ndarray) -> tuple[float, float]:

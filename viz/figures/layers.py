@@ -69,9 +69,10 @@ def token_paths(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> 
     points, kept = paths(states)
     figure = frame(say("layers.paths_title", kept=f"{kept:.0%}"), palette, height=520)
     depths = depth_names(len(states))
+    lines = []
     for token, label in enumerate(tokens):
         colour = palette.lines[token % len(palette.lines)]
-        figure.add_scatter(
+        line = go.Scatter(
             x=points[:, token, 0].astype(np.float32),
             y=points[:, token, 1].astype(np.float32),
             mode="lines+markers+text",
@@ -83,6 +84,8 @@ def token_paths(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> 
             hovertemplate=f"{escape(label)}: %{{customdata}}<extra></extra>",
             showlegend=False,
         )
+        lines.append(line)
+    figure.add_traces(lines)  # at once: each call would look at all that are there
     figure.update_layout(xaxis={"title": say("layers.first_axis")}, yaxis={"title": say("layers.second_axis")})
     return figure
 
