@@ -1,6 +1,7 @@
 """Headlight: the frame. Page list and sidebar; the pages do the rest."""
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,7 +34,11 @@ page = st.navigation(
     ]
 )
 st.html(HERE / "assets/style.css")
+first = st.empty()
+if "torch" not in sys.modules:  # importing it takes a second or two, once; the frame shows meanwhile
+    first.title(page.title)
 room = sidebar.draw()
+first.empty()
 with suppress(session.Halt):  # the page has said why; the way to undo what stopped it must still be there
     page.run()
 changes.panel(room)

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, shorten
 
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
-MOST_CELLS = 128 * 128  # what a page sends and a screen can tell apart
+MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
 
 
 def ticks(labels: Sequence[str], longest: int = 14) -> dict[str, object]:
@@ -186,7 +186,7 @@ def _grouped(labels: Sequence[str], names: Sequence[str], starts: np.ndarray) ->
     """What groups are called: on the axis by their first label, in full by their first and last."""
     ends = [*starts[1:], len(labels)]
     full = [
-        names[start] if end - start == 1 else f"{names[start]} … {names[end - 1]}"
+        names[start] if end - start == 1 else f"{shorten(names[start])} … {shorten(names[end - 1])}"
         for start, end in zip(starts, ends, strict=True)
     ]
     return [labels[start] for start in starts], full

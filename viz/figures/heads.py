@@ -19,7 +19,7 @@ from viz.text import say
 Window = tuple[range, range]  # of queries and of keys
 THUMB, GAP = 56, 8  # pixels of a thumbnail and between two
 MOSAIC_MARGIN = {"l": 56, "r": 8, "t": 44, "b": 58}  # pixels; a page lays the box of the chosen head over the figure
-LEAST, MOST_LINES = 0.02, 500  # weaker weights draw no line, and of more lines only the strongest are drawn
+LEAST, MOST_LINES = 0.02, 150  # weaker weights draw no line, and of more lines only the strongest are drawn
 
 
 def head_heatmap(
@@ -130,8 +130,7 @@ def head_mosaic(
         selected: a head to draw a box around. A page draws it over the figure, which then stays as it is.
         made: the thumbnails, where they are there already.
     """
-    made = made or thumbnails(attention, palette)
-    layers, heads = attention.num_layers, attention.num_heads
+    made, layers, heads = made or thumbnails(attention, palette), attention.num_layers, attention.num_heads
     figure = frame(
         say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")),
         palette,
@@ -196,7 +195,7 @@ def token_lines(
 ) -> go.Figure:
     """The same head as lines: who asks on the left, who is asked on the right, the wider the stronger.
 
-    Weights under 2 % draw no line, and never more than about 500 are drawn. With a row chosen, its lines stand out.
+    Weights under 2 % draw no line, and never more than about 150 are drawn. With a row chosen, its lines stand out.
     """
     queries, keys = within(attention, specials, window)
     weights = attention.weights(layer)[head][np.ix_(queries, keys)]  # [query, key]
@@ -237,24 +236,27 @@ def token_lines(
     ):
         step = -(-len(positions) // 60) or 1
         named = list(zip(places, positions, strict=True))[::step]
-        texts = [escape(shorten(tokens[position], 12)) for _, position in named]
-        bold = [side == "left" and position == row for _, position in named]
-        head_text = say("heads.asks_short" if side == "left" else "heads.asked_short")
+        name_at = {place: escape(shorten(tokens[position], 12)) for place, position in named}
+        marked = [place for place, position in named if side == "left" and position == row]
+        others = [place for place, _ in named if place not in marked]
+        above = {-0.06 * tall: say("heads.asks_short" if side == "left" else "heads.asked_short")}
         # Names as points of a trace: as annotations, each is checked against all others, which takes seconds.
-        parts.append(
-            {
-                "type": "scatter",
-                "x": np.full(len(named) + 1, x, np.float32),
-                "y": np.array([-0.6 * tall / 10, *(place for place, _ in named)], np.float32),
-                "text": [head_text, *(f"<b>{t}</b>" if b else t for t, b in zip(texts, bold, strict=True))],
-                "mode": "text",
-                "textposition": f"middle {side}",
-                "textfont": {
-                    "size": [12, *[size] * len(named)],
-                    "color": [palette.forbidden, *(palette.second if b else palette.text for b in bold)],
-                },
-            }
-        )
+        for at, texts, pixels, colour in (
+            ([*above], [*above.values()], 12, palette.forbidden),
+            (others, [name_at[place] for place in others], size, palette.text),
+            (marked, [f"<b>{name_at[place]}</b>" for place in marked], size, palette.second),
+        ):
+            parts.append(
+                {
+                    "type": "scatter",
+                    "x": np.full(len(texts), x, np.float32),
+                    "y": np.array(at, np.float32),
+                    "text": texts,
+                    "mode": "text",
+                    "textposition": f"middle {side}",
+                    "textfont": {"size": pixels, "color": colour},
+                }
+            )
     figure.add_traces([{**part, "hoverinfo": "skip", "showlegend": False} for part in parts])
     figure.update_layout(
         xaxis={"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
