@@ -71,9 +71,9 @@ class HuggingFace:
         self.writes = self.is_pair or (self.single == "decoder" and head)
 
     @classmethod
-    def open(cls, name: str | Path, device: str = "auto") -> HuggingFace:
+    def open(cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> HuggingFace:
         """Open a hub name or a folder. No code that comes with the weights is run; pickles load weights only."""
-        module, tokenizer = read_model(name)
+        module, tokenizer = read_model(name, dtype)
         return cls(module, tokenizer, find_device(device))
 
     def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:

@@ -16,7 +16,7 @@ from transformers import (
 )
 
 
-def read_model(name: str | Path) -> tuple[Any, Any]:
+def read_model(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
     """The module and the tokenizer of a hub name or a folder; pickles load weights only."""
     # Eager from the start: some families cannot be switched to it later.
     config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
@@ -27,9 +27,7 @@ def read_model(name: str | Path) -> tuple[Any, Any]:
         offers = (AutoModelForCausalLM, AutoModelForMaskedLM)
         known = (auto for auto in offers if architecture in architectures(auto))
         opener = next(known, AutoModel)
-    module = opener.from_pretrained(
-        name, config=config, trust_remote_code=False, weights_only=True, dtype=torch.float32
-    )
+    module = opener.from_pretrained(name, config=config, trust_remote_code=False, weights_only=True, dtype=dtype)
     return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from model.attention import to_numpy
+from model.device import limits
 from model.editing import Plan, editing
 from model.interface import STOCK
 from model.projections import shallow_copy
@@ -16,8 +17,6 @@ from model.trace import Attention, Check
 
 if TYPE_CHECKING:
     from model.huggingface import HuggingFace
-
-TOLERANCE = 1e-4  # float32; logits of larger models reach a few dozen
 
 
 def stock_attentions(result: Any, single: str | None) -> dict[str, Sequence[Tensor]]:
@@ -67,6 +66,7 @@ def verify(
             excess = weights.sum(-1) - 1
             sum_error.append(float(abs(excess.clip(0) if lens.has_sinks else excess).max()))
             leaked.append(float((weights * ~mask).max()))
+    weight_limit, logit_limit = limits(lens.module.dtype, logits)
     return Check(
         max_weight_error=max(weight_error),
         max_row_sum_error=max(sum_error),
@@ -74,6 +74,7 @@ def verify(
         max_logit_error=0.0
         if logits is None
         else float((logits[row] - result.logits[row])[: lengths[next(reversed(lengths))]].abs().max()),
-        tolerance=TOLERANCE,
+        tolerance=weight_limit,
+        logit_tolerance=logit_limit,
         how="transformers' own eager attention with the same weights, run on the same tokens",
     )

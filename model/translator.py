@@ -60,12 +60,12 @@ class Translator:
         }
 
     @classmethod
-    def open(cls, folder: Path, device: str = "auto") -> Translator:
+    def open(cls, folder: Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> Translator:
         """Read what `model.train.save` wrote."""
         module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
         half = load_file(folder / "model.safetensors")
         module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
-        return cls(module, Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
+        return cls(module.to(dtype), Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
 
     def positions(self) -> Scheme:
         """The positional encoding this model adds to its embeddings."""

@@ -60,7 +60,8 @@ def badge(trace: Trace, key: str) -> None:
         st.markdown(say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}"))
         for name in ("weight", "row_sum", "logit"):
             error = getattr(check, f"max_{name}_error")
-            st.markdown(say(f"badge.{name}", error=f"{error:.1e}", sign=sign(error <= check.tolerance)))
+            allowed = check.logit_tolerance if name == "logit" else check.tolerance
+            st.markdown(say(f"badge.{name}", error=f"{error:.1e}", sign=sign(error <= allowed)))
         st.markdown(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=sign(check.leaked_mass == 0)))
         st.markdown(say("badge.repeat"))
         st.code(session.repeat_lines(trace), language="python")

@@ -101,6 +101,7 @@ def measure(crowds: list[int], minutes: float) -> Iterator[dict[str, Any]]:
                 "median": float(np.median(clicks)),
                 "95 %": float(np.quantile(clicks, 0.95)),
                 "errors": sum(len(student.errors) for student in students),
+                "first error": next((error for student in students for error in student.errors), ""),
                 "maps checked": sum(len(student.seen) for student in students),
                 "cross-talk": cross_talk(students),
                 "memory growth": after - before,
