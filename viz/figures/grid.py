@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, shorten
+from viz.figures.theme import Palette, Scale, colour_bar, escape, framing, shorten
 
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
 MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
@@ -80,12 +80,12 @@ def grid(
     if highlight is not None:
         highlight = int(np.searchsorted(groups[0], highlight, side="right")) - 1
     cell = min(26, max(560 / max(len(rows), 1), 2))
-    figure = frame(title, palette, height=int(max(cell * len(rows), 70)) + 190)
+    layout = framing(title, palette, height=int(max(cell * len(rows), 70)) + 190)
     if pooling != (1, 1):
-        figure.update_layout(meta={"pooled": list(pooling)})
+        layout["meta"] = {"pooled": list(pooling)}
     # The heat map hangs on hidden axes that know every label for the hover text; the visible ones, which cost time to
     # lay out, show a thinned selection.
-    figure.add_heatmap(
+    heatmap = go.Heatmap(
         z=np.asarray(array, dtype=np.float32),
         xaxis="x2",
         yaxis="y2",
@@ -98,7 +98,7 @@ def grid(
         xgap=1 if len(columns) <= 60 else 0,
         ygap=1 if len(rows) <= 60 else 0,
     )
-    figure.add_scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip")
+    holder = go.Scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip")  # of the visible axes
     angle = 0 if numbered(columns) or (len(columns) <= 8 and max(map(len, columns)) <= 6) else -60
     angle = -90 if angle and len(columns) > 24 else angle
     across = [-0.5, len(columns) - 0.5]
@@ -111,8 +111,9 @@ def grid(
     }
     tall = {"size": 13 if len(rows) <= 24 else 11}
     small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
-    figure.update_layout(
-        xaxis={
+    layout |= {
+        "xaxis": layout["xaxis"]
+        | {
             "range": across,
             "title": column_title,
             "tickangle": angle,
@@ -120,8 +121,8 @@ def grid(
             **ticks(columns),
             **bare,
         },
-        yaxis={"range": down, "title": row_title, "tickfont": tall, **ticks(rows), **bare},
-        xaxis2={
+        "yaxis": layout["yaxis"] | {"range": down, "title": row_title, "tickfont": tall, **ticks(rows), **bare},
+        "xaxis2": {
             "overlaying": "x",
             "matches": "x",
             "range": across,
@@ -129,7 +130,7 @@ def grid(
             "ticktext": names["x"],
             **hidden,
         },
-        yaxis2={
+        "yaxis2": {
             "overlaying": "y",
             "matches": "y",
             "range": down,
@@ -137,17 +138,11 @@ def grid(
             "ticktext": names["y"],
             **hidden,
         },
-    )
+    }
     if highlight is not None:
-        figure.add_shape(
-            type="rect",
-            x0=-0.5,
-            x1=len(columns) - 0.5,
-            y0=highlight - 0.5,
-            y1=highlight + 0.5,
-            line={"color": palette.second, "width": 2},
-        )
-    return figure
+        box = {"x0": -0.5, "x1": len(columns) - 0.5, "y0": highlight - 0.5, "y1": highlight + 0.5}
+        layout["shapes"] = [{"type": "rect", "line": {"color": palette.second, "width": 2}, **box}]
+    return go.Figure([heatmap, holder], layout)
 
 
 def small_shape(shape: tuple[int, ...]) -> tuple[int, int]:

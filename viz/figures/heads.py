@@ -13,7 +13,7 @@ from PIL import Image
 from model.measures import entropy_bits, shown
 from model.trace import Attention, Tokens
 from viz.figures.grid import grid
-from viz.figures.theme import Palette, escape, frame, paint, shorten
+from viz.figures.theme import Palette, escape, frame, framing, paint, shorten
 from viz.text import say
 
 Window = tuple[range, range]  # of queries and of keys
@@ -201,7 +201,7 @@ def token_lines(
     weights = attention.weights(layer)[head][np.ix_(queries, keys)]  # [query, key]
     drawn = weights >= max(LEAST, strongest(weights, MOST_LINES))
     tall = max(len(queries), len(keys), 1)
-    figure = frame(
+    layout = framing(
         say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(tall * 26, 140), 900)) + 110
     )
 
@@ -257,12 +257,11 @@ def token_lines(
                     "textfont": {"size": pixels, "color": colour},
                 }
             )
-    figure.add_traces([{**part, "hoverinfo": "skip", "showlegend": False} for part in parts])
-    figure.update_layout(
-        xaxis={"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
-        yaxis={"visible": False, "range": [tall + 0.3, -0.1 * tall], "fixedrange": True},
-    )
-    return figure
+    layout |= {
+        "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
+        "yaxis": {"visible": False, "range": [tall + 0.3, -0.1 * tall], "fixedrange": True},
+    }
+    return go.Figure([{**part, "hoverinfo": "skip", "showlegend": False} for part in parts], layout)
 
 
 def strongest(weights: np.ndarray, count: int) -> float:
