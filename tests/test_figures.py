@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,7 +14,7 @@ from model.measures import head_steps
 from model.positions import sinusoidal
 from model.trace import Attention, Tokens, Trace
 from model.translator import Translator
-from viz import tables, words
+from viz import flip, tables, words
 from viz.figures import layers, masks, positions, steps
 from viz.figures.grid import MOST_TICKS, grid, pooled, ticks
 from viz.figures.heads import MOST_LINES, full_name, head_heatmap, head_mosaic, resize, strongest, token_lines
@@ -154,6 +155,21 @@ def test_a_part_of_a_large_map_is_drawn_cell_by_cell() -> None:
     assert np.array(heat(figure).z).shape == (80, 100)
     assert label_of(figure, "yaxis2", 3) == "t103"
     assert heat(figure).z[20, 0] == 1
+
+
+def test_the_browser_gets_every_head_of_the_layer_as_bytes(trace: Trace) -> None:
+    attention = trace.attentions["decoder"]
+    sent = flip.message(attention, 1, LIGHT)
+    (length,) = struct.unpack_from("<I", sent)
+    header = json.loads(sent[4 : 4 + length])
+    shape = header["heads"], header["rows"], header["columns"]
+    assert shape == attention.weights(1).shape
+    cells = np.frombuffer(sent, np.uint8, offset=4 + length).reshape(shape)
+    allowed = attention.mask(1)
+    np.testing.assert_allclose(cells[:, allowed] / 254, attention.weights(1)[:, allowed], atol=0.002)
+    assert (cells[:, ~allowed] == 255).all()
+    assert header["row_names"] == [attention.queries.name(i) for i in range(len(attention.queries))]
+    assert len(header["colours"]) == 256
 
 
 def test_pooling_a_signed_map_keeps_what_is_farthest_from_zero() -> None:

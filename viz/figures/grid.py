@@ -74,7 +74,7 @@ def grid(
     pooling = tuple(-(-old // new) for old, new in zip(array.shape, small_shape(array.shape), strict=True))
     array, groups = pooled(array, signed=scale is palette.diverging)
     (rows, row_names), (columns, column_names) = (
-        (labels, names) if len(group) == len(labels) else _grouped(labels, names, group)
+        (labels, names) if len(group) == len(labels) else grouped(labels, names, group)
         for labels, names, group in zip((rows, columns), (row_names, column_names), groups, strict=True)
     )
     if highlight is not None:
@@ -177,7 +177,7 @@ def pooled(array: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, tupl
     return high, (starts[0], starts[1])
 
 
-def _grouped(labels: Sequence[str], names: Sequence[str], starts: np.ndarray) -> tuple[list[str], list[str]]:
+def grouped(labels: Sequence[str], names: Sequence[str], starts: np.ndarray) -> tuple[list[str], list[str]]:
     """What groups are called: on the axis by their first label, in full by their first and last."""
     ends = [*starts[1:], len(labels)]
     full = [

@@ -13,7 +13,7 @@ from PIL import Image
 from model.measures import entropy_bits, shown
 from model.trace import Attention, Tokens
 from viz.figures.grid import grid
-from viz.figures.theme import Palette, escape, frame, framing, paint, shorten
+from viz.figures.theme import Palette, escape, frame, framing, paint, shades, shorten
 from viz.text import say
 
 Window = tuple[range, range]  # of queries and of keys
@@ -104,8 +104,7 @@ def thumbnails(attention: Attention, palette: Palette) -> Thumbnails:
         strongest = flat.argmax(axis=-1)
         for head, small in enumerate(resize(masked(attention, layer, weights), THUMB)):
             top, left = layer * step + GAP // 2, head * step + GAP // 2
-            shades = np.nan_to_num(small.clip(0, 1) * 254, nan=255).round().astype(np.uint8)
-            picture[top : top + THUMB, left : left + THUMB] = shades
+            picture[top : top + THUMB, left : left + THUMB] = shades(small)
             query, key = divmod(int(strongest[head]), weights.shape[2])
             texts.append(
                 say(
@@ -286,9 +285,9 @@ def png(picture: np.ndarray) -> str:
     return _data_uri(Image.fromarray(picture, "RGBA"))
 
 
-def shaded_png(shades: np.ndarray, palette: Palette) -> str:
+def shaded_png(picture: np.ndarray, palette: Palette) -> str:
     """Numbers along the sequential scale, 0 to 254, 255 for transparent, as a data URI. uint8 [height, width]"""
-    image = Image.fromarray(shades, "P")
+    image = Image.fromarray(picture, "P")
     image.putpalette([*paint(np.linspace(0, 1, 255), palette.sequential)[:, :3].ravel().tolist(), 0, 0, 0])
     return _data_uri(image, transparency=255)
 

@@ -115,3 +115,8 @@ def paint(values: np.ndarray, scale: Scale) -> np.ndarray:
     filled = np.clip(np.nan_to_num(values), 0, 1)
     channels = [np.interp(filled, stops, rgb[:, channel]) for channel in range(3)]
     return np.stack([*channels, np.where(blank, 0, 255)], axis=-1).round().astype(np.uint8)
+
+
+def shades(values: np.ndarray) -> np.ndarray:
+    """Values between 0 and 1 in 255 steps, a byte each; NaN is 255. [...] -> uint8 [...]"""
+    return np.nan_to_num(values.clip(0, 1) * 254, nan=255).round().astype(np.uint8)

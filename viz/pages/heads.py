@@ -3,7 +3,7 @@
 import streamlit as st
 
 from model.words import merge_words
-from viz import parts, runs, session, tables, words
+from viz import flip, parts, runs, session, tables, words
 from viz.figures.heads import head_heatmap, token_lines
 from viz.text import say
 
@@ -36,6 +36,8 @@ parts.over_picture(trace, attention, layer, head, row)
 specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
 if not specials:
     st.caption(words.hidden_specials(attention, layer, head))
+if st.toggle(say("flip.toggle"), key="flipping", bind="query-params"):
+    flip.draw(attention, layer, palette)
 window = parts.pick_window(attention)
 left, right = st.columns([3, 2])
 with left:
