@@ -93,16 +93,16 @@ class HuggingFace:
         self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
         """Run several texts as one padded batch; the shorter ones' traces show their "<pad>" tokens."""
-        plan = plan_for(self, edits)
-        inputs, read = self._inputs(texts, targets, plan)
+        inputs, read = self._inputs(texts, targets, plan := plan_for(self, edits))
         with torch.inference_mode(), editing(plan), record() as kept:
-            result = self.run(self.module, inputs, eager=not self.sees_inside)
+            # What is written next goes on from this pass.
+            goes_on = [*targets] == [None] and self.writes and not self.is_pair and plan is None and self.sees_inside
+            result = self.run(self.module, inputs, eager=not self.sees_inside, cached=goes_on)
         layers = self._layers(result, kept, len(texts))
         stacks = ("encoder", "decoder") if self.is_pair else (self.single,)
         logits: Tensor | None = getattr(result, "logits", None)
         predicts = logits if "decoder" in stacks else None
-        fed = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist()
-        traces = []
+        fed, traces = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist(), []
         for row, (text, target, ids) in enumerate(zip(texts, targets, read, strict=True)):
             lengths = {stack: len(ids[stack][0]) for stack in stacks}
             longest = {stack: max(len(one[stack][0]) for one in read) for stack in stacks}
@@ -112,7 +112,8 @@ class HuggingFace:
             if self.is_pair:
                 output = self.tokenizer.decode(ids["decoder"][0], skip_special_tokens=True)
             elif predicts is not None and target is None:
-                written = write(self, ids["decoder"][0], Decoding(longest=NEW_TOKENS), plan)
+                how = Decoding(longest=NEW_TOKENS)
+                written = write(self, ids["decoder"][0], how, plan, result if goes_on else None)
                 output = self.tokenizer.decode(written.ids, skip_special_tokens=True)
             trace = Trace(
                 text=text,
@@ -176,11 +177,11 @@ class HuggingFace:
         """How this model is told where its tokens stand."""
         return scheme(self.module)
 
-    def run(self, module: Any, inputs: dict[str, Tensor], eager: bool) -> Any:
+    def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
         """One pass of a module that has this model's shape, all states kept."""
         with counting(module.get_encoder() if self.is_pair else None, self.single):
             return module(
-                **inputs, output_hidden_states=True, output_attentions=eager, use_cache=False, return_dict=True
+                **inputs, output_hidden_states=True, output_attentions=eager, use_cache=cached, return_dict=True
             )
 
     def _try_interface(self) -> None:
