@@ -1,6 +1,7 @@
 """Headlight: the frame. Page list and sidebar; the pages do the rest."""
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,11 +43,15 @@ pages = {
 }
 page = st.navigation(list(pages.values()))
 st.html(HERE / "assets/style.css")
+first = st.empty()
+if "torch" not in sys.modules:  # importing it takes a second or two, once; the frame shows meanwhile
+    first.title(page.title)
 lessons.enter(pages, page)
 links.begin()
 export.begin()
 room = sidebar.draw()
 top = st.container()
+first.empty()
 with suppress(session.Halt), lessons.guide():  # the page has said why; the way to undo what stopped it is still there
     page.run()
 links.settle(top)

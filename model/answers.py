@@ -159,6 +159,7 @@ def _facts(lens: Lens) -> dict[str, Any]:
         "writes": lens.writes,
         "heads": dict(lens.heads),
         "can_move_positions": lens.can_move_positions,
+        "dtype": lens.dtype,
     }
 
 

@@ -41,13 +41,16 @@ class Call:
 
     def scores_tensor(self, masked: bool = True) -> Tensor:
         """What the softmax is given: Q Kᵀ · scale + bias, -inf where the mask forbids. [head, query, key]"""
-        raw = (self.query.float() @ self.key.float().transpose(-2, -1)) * self.scale
-        raw = raw if self.bias is None else raw + self.bias.float()
-        return raw.masked_fill(~self.allowed, -math.inf) if masked else raw
+        raw = (self.query.float() @ self.key.float().transpose(-2, -1)).mul_(self.scale)
+        raw = raw if self.bias is None else raw.add_(self.bias.float())
+        return raw.masked_fill_(~self.allowed, -math.inf) if masked else raw
 
     def weights_tensor(self) -> Tensor:
         """Attention weights; each row sums to 1, or is 0 where nothing may be looked at. [head, query, key]"""
-        weights = self.scores_tensor().softmax(dim=-1).masked_fill(~self.allowed.any(dim=-1, keepdim=True), 0.0)
+        weights = self.scores_tensor().softmax(dim=-1)
+        blind = ~self.allowed.any(dim=-1, keepdim=True)
+        if blind.any():
+            weights.masked_fill_(blind, 0.0)
         for head, given in self.forced.items():
             weights[head] = given
         return weights
@@ -211,8 +214,8 @@ def keep_activation(kind: str, layer: int, neurons: Tensor) -> None:
 
 
 def to_numpy(tensor: Tensor) -> Array:
-    """A read-only NumPy copy; floats become float32."""
+    """The same numbers as a read-only NumPy array; floats become float32. What is on the CPU already is not copied."""
     tensor = tensor.detach()
-    array = (tensor.float() if tensor.is_floating_point() else tensor).cpu().numpy().copy()
+    array: Array = (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous().numpy().view()
     array.flags.writeable = False
     return array

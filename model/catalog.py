@@ -194,45 +194,48 @@ class ModelError(ValueError):
         self.reason = reason
 
 
-def load(name: str, device: str = "auto", progress: Progress | None = None) -> Lens:
+def load(name: str, device: str = "auto", progress: Progress | None = None, *, dtype: str = "float32") -> Lens:
     """Open a model, ready to trace; fetches it first where it is not here yet, or asks $HEADLIGHT_BACKEND for it.
 
     Args:
         name: a catalog id, a Hugging Face hub name, or a folder with a model of `model.train` or of Hugging Face.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device name.
         progress: is told how far a download is.
+        dtype: the number format to compute in: "float32", or "bfloat16" or "float16" for half the memory, faster on a
+            GPU; `Trace.verify` then allows what that format rounds away.
 
     Raises:
         ModelError: there is no such model, it cannot be reached, it does not fit into memory, or it is no transformer.
-        ValueError: no such device.
+        ValueError: no such device or number format.
     """
     from model.remote import Remote, backend
 
     name, address = str(name), backend()
-    return Remote(address, name) if address else load_here(name, device, progress)
+    return Remote(address, name) if address else load_here(name, device, progress, dtype=dtype)
 
 
-def load_here(name: str, device: str = "auto", progress: Progress | None = None) -> Lens:
+def load_here(name: str, device: str = "auto", progress: Progress | None = None, *, dtype: str = "float32") -> Lens:
     """Like `load`, always in this process."""
     # Imported here: the pages' frame can show before PyTorch is there, and transformers only where it is needed.
-    from model.device import find_device
+    from model.device import find_device, find_dtype
     from model.fetch import check_memory, find, takes
 
     folder = find(name, progress or (lambda share, what: None))
     check_memory(name, folder)
+    number_format = find_dtype(dtype)
     find_device(device)  # a wrong device is said before gigabytes are read
     try:
         if "model_type" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
             from model.translator import Translator
 
-            return Translator.open(folder, device)
+            return Translator.open(folder, device, number_format)
         if takes(folder) == "image":
             from model.vision import Vision
 
-            return Vision.open(folder, device)
+            return Vision.open(folder, device, number_format)
         from model.huggingface import HuggingFace
 
-        return HuggingFace.open(folder, device)
+        return HuggingFace.open(folder, device, number_format)
     except (ValueError, KeyError, TypeError, OSError, AttributeError, RuntimeError) as error:
         raise ModelError(
             "not_transformer", f"{name!r} is here, but cannot be opened as a transformer: {error}"

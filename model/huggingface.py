@@ -18,7 +18,7 @@ from torch import Tensor
 from model.asking import guess, layer_logits, outputs
 from model.attention import Record, record, to_numpy
 from model.decoding import Decoded, Decoding
-from model.device import find_device
+from model.device import dtype_name, find_device
 from model.editing import Plan, editing, plan_for
 from model.edits import Edits, Head
 from model.effects import head_effects, layer_words
@@ -33,7 +33,7 @@ from model.projections import find_layer
 from model.schemes import scheme
 from model.stepping import pad, write
 from model.stock import stock_attentions, verify
-from model.trace import Array, Attention, Check, Recorded, Target, Tokens, Trace
+from model.trace import Array, Attention, Recorded, Target, Tokens, Trace
 
 NEW_TOKENS = 20  # how far a decoder-only model continues the text
 
@@ -66,17 +66,17 @@ class HuggingFace:
     def _join(self) -> None:
         """Switch to our attention function, and find out what can be seen and changed in this model."""
         self.single = "encoder"
+        self.dtype = dtype_name(self.module)
         self.has_sinks = any(name.endswith(".sinks") for name, _ in self.module.named_parameters())
         self._try_interface()
         self.can_move_positions = watch_positions(self.module)
         self.last_block = last_block(self.module.get_decoder() if self.is_pair else self.module)
-        head = self.module.get_output_embeddings() is not None
-        self.writes = self.is_pair or (self.single == "decoder" and head)
+        self.writes = self.is_pair or (self.single == "decoder" and self.module.get_output_embeddings() is not None)
 
     @classmethod
-    def open(cls, name: str | Path, device: str = "auto") -> HuggingFace:
+    def open(cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> HuggingFace:
         """Open a hub name or a folder. No code that comes with the weights is run; pickles load weights only."""
-        module, tokenizer = read_model(name)
+        module, tokenizer = read_model(name, dtype)
         return cls(module, tokenizer, find_device(device))
 
     def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
@@ -101,10 +101,11 @@ class HuggingFace:
         """
         if edits and len(texts) > 1:
             return tuple(self.trace(text, target, edits) for text, target in zip(texts, targets, strict=True))
-        plan = plan_for(self, edits)
-        inputs, read = self._inputs(texts, targets, plan)
+        inputs, read = self._inputs(texts, targets, plan := plan_for(self, edits))
         with torch.inference_mode(), editing(plan), record() as kept:
-            result = self.run(self.module, inputs, eager=not self.sees_inside)
+            # What is written next goes on from this pass.
+            goes_on = [*targets] == [None] and self.writes and not self.is_pair and plan is None and self.sees_inside
+            result = self.run(self.module, inputs, eager=not self.sees_inside, cached=goes_on)
         layers = self._layers(result, kept, len(texts))
         stacks = ("encoder", "decoder") if self.is_pair else (self.single,)
         logits: Tensor | None = getattr(result, "logits", None)
@@ -120,7 +121,8 @@ class HuggingFace:
             if self.is_pair:
                 output = self.tokenizer.decode(ids["decoder"][0], skip_special_tokens=True)
             elif predicts is not None and target is None:
-                written = write(self, ids["decoder"][0], Decoding(longest=NEW_TOKENS), plan)
+                how = Decoding(longest=NEW_TOKENS)
+                written = write(self, ids["decoder"][0], how, plan, result if goes_on else None)
                 output = self.tokenizer.decode(written.ids, skip_special_tokens=True)
             elif predicts is not None and target:
                 output = self.tokenizer.decode(ids["decoder"][0][ids["given"][0] :], skip_special_tokens=True)
@@ -184,11 +186,11 @@ class HuggingFace:
         """How this model is told where its tokens stand."""
         return scheme(self.module)
 
-    def run(self, module: Any, inputs: dict[str, Tensor], eager: bool) -> Any:
+    def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
         """One pass of a module that has this model's shape, all states kept."""
         with counting(module.get_encoder() if self.is_pair else None, self.single):
             return module(
-                **inputs, output_hidden_states=True, output_attentions=eager, use_cache=False, return_dict=True
+                **inputs, output_hidden_states=True, output_attentions=eager, use_cache=cached, return_dict=True
             )
 
     def _try_interface(self) -> None:
@@ -225,8 +227,7 @@ class HuggingFace:
         said = {"weights_only": not self.sees_inside, "sinks": self.has_sinks}
         return tuple((note, name) for note, holds in said.items() if holds)
 
-    def _verify(self, *args: Any) -> Check:
-        return verify(self, *args)
+    _verify = verify
 
     def _find(self, inputs: dict[str, Tensor], row: int, plan: Plan | None, recorded: Recorded) -> Layer | NoLayer:
         with editing(plan):

@@ -17,7 +17,7 @@ class Lens(Protocol):
     """What every opened model can do, whatever its family.
 
     Attributes:
-        module: the `torch.nn.Module` that runs.
+        dtype: the number format it computes in, such as "float32".
         takes: "text" or "image": what `trace` reads, a text or a picture (its path or its bytes).
         is_pair: True for an encoder-decoder model, whose output can be forced.
         writes: whether it chooses a next token.
@@ -25,7 +25,7 @@ class Lens(Protocol):
         can_move_positions: whether the edits of positions work in this model.
     """
 
-    module: Any
+    dtype: str
     takes: str
     device: str
     max_tokens: int

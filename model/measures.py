@@ -143,14 +143,17 @@ def paths(states: Array) -> tuple[Array, float]:
     """
     flat = states.reshape(-1, states.shape[-1]).astype(np.float64)
     centred = flat - flat.mean(axis=0)
-    _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-    plane = directions[:2]
+    if len(centred) > centred.shape[1]:  # then the dimensions' covariance is the smaller problem, by far
+        power, directions = np.linalg.eigh(centred.T @ centred)
+        power, plane = power[::-1].clip(0), directions.T[::-1][:2]
+    else:
+        _, singular, directions = np.linalg.svd(centred, full_matrices=False)
+        power, plane = singular**2, directions[:2]
     # The sign of a component is arbitrary; fix it, so that the picture does not flip between runs.
     plane = plane * np.sign(plane[np.arange(len(plane)), np.abs(plane).argmax(axis=1)])[:, None]
     points = centred @ plane.T
     if points.shape[1] < 2:
         points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
-    power = singular**2
     return points.reshape(*states.shape[:2], 2), float(power[:2].sum() / power.sum().clip(1e-12))
 
 

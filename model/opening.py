@@ -19,7 +19,7 @@ from transformers import (
 TOKENIZER = r"tokenizer|vocab|spiece|source\.spm|merges|.*\.model$"
 
 
-def read_model(name: str | Path) -> tuple[Any, Any]:
+def read_model(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
     """The module and the tokenizer of a hub name or a folder; pickles load weights only."""
     # Eager from the start: some families cannot be switched to it later.
     config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
@@ -33,18 +33,18 @@ def read_model(name: str | Path) -> tuple[Any, Any]:
     folder = Path(name)
     if not any(file for file in folder.glob("*") if re.match(TOKENIZER, file.name)):
         raise ValueError(f"{folder.name} holds no tokenizer")
-    module = _weights(opener, name, config)
+    module = _weights(opener, name, config, dtype)
     return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 
-def _weights(opener: Any, name: str | Path, config: Any) -> Any:
+def _weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype) -> Any:
     """A module whose weights are all there; without the head, where it has none.
 
     Raises:
         ValueError: others are missing; the library would make them up.
     """
     module, info = opener.from_pretrained(
-        name, config=config, trust_remote_code=False, weights_only=True, dtype=torch.float32, output_loading_info=True
+        name, config=config, trust_remote_code=False, weights_only=True, dtype=dtype, output_loading_info=True
     )
     # What pools the states for a classifier is not looked at, and often left out.
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
@@ -52,7 +52,7 @@ def _weights(opener: Any, name: str | Path, config: Any) -> Any:
         return module
     if opener is AutoModel:
         raise ValueError(f"its weights lack {len(missing)} parts, such as {sorted(missing)[0]}")
-    return _weights(AutoModel, name, config)
+    return _weights(AutoModel, name, config, dtype)
 
 
 def most_tokens(module: Any, tokenizer: Any) -> int:

@@ -13,15 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from model.attention import Record
+from model.device import limits
 from model.editing import Plan
 from model.trace import Check
 from model.transformer import Transformer
 
-TOLERANCE = 1e-4  # float32, twelve sublayers deep; logits reach about 30
-
 
 def stock_transformer(ours: Transformer) -> nn.Transformer:
-    """A plain `nn.Transformer` that holds a copy of our weights."""
+    """A plain `nn.Transformer` that holds a copy of our weights, in float32."""
     config = ours.config
     stock = nn.Transformer(
         config.d_model,
@@ -47,8 +46,8 @@ def stock_transformer(ours: Transformer) -> nn.Transformer:
 
 def _copy(ours: Any, theirs: nn.MultiheadAttention) -> None:
     parts = (ours.w_q, ours.w_k, ours.w_v)
-    theirs.in_proj_weight.data = torch.cat([part.weight.data for part in parts])
-    theirs.in_proj_bias.data = torch.cat([part.bias.data for part in parts])
+    theirs.in_proj_weight.data = torch.cat([part.weight.data for part in parts]).float()
+    theirs.in_proj_bias.data = torch.cat([part.bias.data for part in parts]).float()
     theirs.out_proj.load_state_dict(ours.w_o.state_dict())
 
 
@@ -128,10 +127,12 @@ def stock_run(
         watch(module.self_attn, "decoder", layer)
         watch(module.multihead_attn, "cross", layer)
 
+    embeddings = ours.embedding.weight.float()
+
     def embed(ids: Tensor) -> Tensor:
-        scaled = nn.functional.embedding(ids, ours.embedding.weight) * math.sqrt(ours.config.d_model)
+        scaled = nn.functional.embedding(ids, embeddings) * math.sqrt(ours.config.d_model)
         places = None if plan is None else plan.places(ids.shape[1])
-        return scaled + ours.positions[torch.arange(ids.shape[1]) if places is None else places]
+        return scaled + ours.positions.float()[torch.arange(ids.shape[1]) if places is None else places]
 
     hidden = stock(
         embed(source),
@@ -140,7 +141,7 @@ def stock_run(
         src_key_padding_mask=padding if plan is None else None,
         memory_key_padding_mask=padding if plan is None else None,
     )
-    return nn.functional.linear(hidden, ours.embedding.weight), weights
+    return nn.functional.linear(hidden, embeddings), weights
 
 
 def check(
@@ -159,11 +160,13 @@ def check(
         weight_error.append((weights - expected[row]).abs().max().item())
         sum_error.append((weights.sum(-1) - 1).abs().max().item())
         leaked.append(weights.masked_fill(call.allowed, 0).max().item())
+    weight_limit, logit_limit = limits(logits.dtype, stock_logits)
     return Check(
         max_weight_error=float(np.max(weight_error)),
         max_row_sum_error=float(np.max(sum_error)),
         leaked_mass=float(np.max(leaked)),
         max_logit_error=(logits[row] - stock_logits[row]).abs().max().item(),
-        tolerance=TOLERANCE,
+        tolerance=weight_limit,
+        logit_tolerance=logit_limit,
         how="torch.nn.Transformer with the same weights, run on the same tokens",
     )

@@ -52,6 +52,7 @@ class Remote:
         self.writes: bool = facts["writes"]
         self.heads: Mapping[str, tuple[int, int]] = {kind: (n, h) for kind, (n, h) in facts["heads"].items()}
         self.can_move_positions: bool = facts["can_move_positions"]
+        self.dtype: str = facts["dtype"]
 
     def _ask(self, want: str, /, **more: Any) -> tuple[dict[str, Any], dict[str, Array]]:
         import requests

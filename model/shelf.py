@@ -53,6 +53,9 @@ class Shelf:
             if found is None:
                 self._make_room(name)
                 found = self._load(name, device)
+                # A model is hundreds of thousands of objects that stay: the collector need not look through them again.
+                gc.collect()
+                gc.freeze()
                 with self._lock:
                     self._models[key] = found
             return found
@@ -102,6 +105,7 @@ class Shelf:
 
 def release() -> None:
     """Give back the memory of what nobody holds any more."""
+    gc.unfreeze()  # a model that left can hold itself in circles
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():

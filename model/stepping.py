@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from model.huggingface import HuggingFace
 
 
-def write(lens: HuggingFace, ids: Sequence[int], how: Decoding, plan: Plan | None) -> Decoded:
-    """Write what follows these ids, or the output that an encoder-decoder model gives for them."""
+def write(lens: HuggingFace, ids: Sequence[int], how: Decoding, plan: Plan | None, begun: Any | None = None) -> Decoded:
+    """Write what follows these ids, or the output that an encoder-decoder model gives for them.
+
+    Args:
+        begun: what the model made of just these ids, with the keys and values it kept, where that is there already.
+    """
     start = [lens.start] if lens.is_pair else list(ids)
     room = lens.max_tokens - len(start)
     if room < 1:
@@ -30,21 +34,27 @@ def write(lens: HuggingFace, ids: Sequence[int], how: Decoding, plan: Plan | Non
     # What the model's own settings forbid, as for Marian its padding.
     never = {*(settings.suppress_tokens or ()), *(one[0] for one in settings.bad_words_ids or () if len(one) == 1)}
     cached = lens.sees_inside and plan is None and how.method != "beam"
-    return decode(next_scores(lens, ids, plan, cached), start, ends, never, how)
+    return decode(next_scores(lens, ids, plan, cached, begun if cached else None), start, ends, never, how)
 
 
-def next_scores(lens: HuggingFace, source: Sequence[int], plan: Plan | None, cached: bool) -> Scores:
+def next_scores(
+    lens: HuggingFace, source: Sequence[int], plan: Plan | None, cached: bool, begun: Any | None = None
+) -> Scores:
     """A function from prefixes to the logits of their next token.
 
     Args:
         source: what an encoder-decoder model's encoder reads, once.
         cached: keep the keys and values of one growing prefix, so that each step computes its last token only.
+        begun: the pass over the first prefix, if it was made already.
     """
     encoder = lens.module.get_encoder() if lens.is_pair else None
     kept, known, memory = None, 0, None
 
     def scores(prefixes: Sequence[Sequence[int]]) -> Tensor:
         nonlocal kept, known, memory
+        if begun is not None and kept is None:
+            kept, known = begun.past_key_values, len(prefixes[0])
+            return torch.clone(begun.logits[:, -1])  # who decodes writes into it
         fed = torch.tensor(prefixes, device=lens.device)[:, known:]
         with counting(encoder, lens.single), editing(plan):
             inputs: dict[str, Any] = {"input_ids": fed}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from model.attention import to_numpy
+from model.device import limits
 from model.editing import Plan, editing
 from model.interface import STOCK
 from model.projections import shallow_copy
@@ -17,8 +18,6 @@ from model.trace import Attention, Check
 
 if TYPE_CHECKING:
     from model.huggingface import HuggingFace
-
-TOLERANCE = 1e-4  # float32; logits of larger models reach a few dozen
 
 
 def stock_attentions(result: Any, single: str | None) -> dict[str, Sequence[Tensor]]:
@@ -71,12 +70,14 @@ def verify(
     stock_answer = result.last_hidden_state if getattr(result, "logits", None) is None else result.logits
     seen = "transformers' own eager attention with the same weights, run on the same tokens"
     again = "a second run of the family's own code, which shows its weights only: equal runs, not an independent proof"
+    weight_limit, answer_limit = limits(lens.module.dtype, answer)
     return Check(
         # NumPy's maximum keeps a NaN, Python's loses it.
         max_weight_error=float(np.max(weight_error)),
         max_row_sum_error=float(np.max(sum_error)),
         leaked_mass=float(np.max(leaked)),
         max_logit_error=float((answer[row] - stock_answer[row])[: lengths[next(reversed(lengths))]].abs().max()),
-        tolerance=TOLERANCE,
+        tolerance=weight_limit,
+        logit_tolerance=answer_limit,
         how=seen if lens.sees_inside else again,
     )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model.attention import Record, record, to_numpy
 from model.decoding import Decoded, Decoding, decode
-from model.device import find_device
+from model.device import dtype_name, find_device
 from model.editing import Plan, current, editing, plan_for
 from model.edits import Edits, Head
 from model.effects import head_effects, layer_words
@@ -55,6 +55,7 @@ class Translator:
         self.config = module.config
         self.max_tokens = module.config.max_tokens
         self.device = device
+        self.dtype = dtype_name(self.module)
         self.heads: Mapping[str, tuple[int, int]] = {
             "encoder": (self.config.encoder_layers, self.config.num_heads),
             "decoder": (self.config.decoder_layers, self.config.num_heads),
@@ -62,12 +63,12 @@ class Translator:
         }
 
     @classmethod
-    def open(cls, folder: Path, device: str = "auto") -> Translator:
+    def open(cls, folder: Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> Translator:
         """Read what `model.train.save` wrote."""
         module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
         half = load_file(folder / "model.safetensors")
         module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
-        return cls(module, Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
+        return cls(module.to(dtype), Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
 
     def positions(self) -> Scheme:
         """The positional encoding this model adds to its embeddings."""

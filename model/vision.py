@@ -48,16 +48,14 @@ class Vision(HuggingFace):
         self.max_tokens = len(self.tokens)
 
     @classmethod
-    def open(cls, name: str | Path, device: str = "auto") -> Vision:
+    def open(cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> Vision:
         """Open a folder. No code that comes with the weights is run; pickles load weights only."""
         # Eager from the start: some families cannot be switched to it later.
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
         architecture = (getattr(config, "architectures", None) or [""])[0]
         sorts = architecture in architectures(AutoModelForImageClassification)
         opener: Any = AutoModelForImageClassification if sorts else AutoModel
-        module = opener.from_pretrained(
-            name, config=config, trust_remote_code=False, weights_only=True, dtype=torch.float32
-        )
+        module = opener.from_pretrained(name, config=config, trust_remote_code=False, weights_only=True, dtype=dtype)
         # Pillow does the resizing: the other backend would need torchvision.
         processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
         return cls(module, processor, find_device(device))

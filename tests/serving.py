@@ -20,22 +20,29 @@ FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
 @contextmanager
-def serve() -> Iterator[str]:
-    """Run the app; yields its address."""
+def serve(script: str = "app.py") -> Iterator[str]:
+    """Run the app, or another one; yields its address."""
+    with running(script) as (address, _):
+        yield address
+
+
+@contextmanager
+def running(script: str) -> Iterator[tuple[str, int]]:
+    """Run an app; yields its address and the number of its process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
     server = subprocess.Popen(command, env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"})
     try:
-        for _ in range(120):
+        for _ in range(1200):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1)
                 break
             except OSError:
-                time.sleep(0.5)
-        yield f"http://127.0.0.1:{port}"
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}", server.pid
     finally:
         server.terminate()
         server.wait(20)

@@ -96,6 +96,51 @@ def test_a_mask_is_painted_and_undone(page: Page) -> None:
     assert "blocked" not in page.url
 
 
+def test_a_second_click_on_the_same_thumbnail_opens_it_again(page: Page) -> None:
+    area = page.locator(".st-key-mosaic .nsewdrag").first
+    box = area.bounding_box()
+    assert box
+    x, y = box["x"] + box["width"] * 1.5 / 8, box["y"] + box["height"] * 0.5 / 3
+    for number in range(2):
+        page.mouse.move(x, y)
+        page.wait_for_timeout(300)
+        page.mouse.down()
+        page.mouse.up()
+        settle(page)
+        expect(page.locator("h3").first).to_have_text("Layer 0, head 1")
+        if number == 0:
+            page.locator(".st-key-head").get_by_role("radio", name="6").click()
+            settle(page)
+            expect(page.locator("h3").first).to_have_text("Layer 0, head 6")
+            page.mouse.move(0, 0)
+
+
+def test_heads_flip_in_the_browser_without_the_server(page: Page) -> None:
+    sent: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
+    page.goto(f"{page.url.split('?')[0]}?flipping=true")
+    canvas = page.locator(".st-key-flip canvas")
+    canvas.wait_for(timeout=60_000)
+    settle(page)
+    title, start = page.locator(".st-key-flip .title"), len(sent)
+    expect(title).to_have_text("Layer 0, head 0")
+    first = canvas.evaluate("e => e.toDataURL()")
+    canvas.focus()
+    page.keyboard.press("ArrowRight")
+    expect(title).to_have_text("Layer 0, head 1")
+    assert canvas.evaluate("e => e.toDataURL()") != first
+    page.keyboard.press("ArrowLeft")
+    assert canvas.evaluate("e => e.toDataURL()") == first
+    page.locator(".st-key-flip .list button").nth(5).hover()
+    expect(title).to_have_text("Layer 0, head 5")
+    canvas.hover(position={"x": 5, "y": 5})
+    expect(page.locator(".st-key-flip .said")).to_contain_text("'<s>' looks at 'The'")
+    assert len(sent) == start
+    page.locator(".st-key-flip .open").click()
+    settle(page)
+    expect(page.locator("h3").first).to_have_text("Layer 0, head 5")
+
+
 def test_hover_says_it_in_words(page: Page) -> None:
     area = page.locator(".st-key-heatmap .nsewdrag").first
     area.scroll_into_view_if_needed()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,11 +11,12 @@ import torch
 import model
 from model.decoding import Decoding, filtered
 from model.edits import Edits
-from model.huggingface import HuggingFace
+from model.huggingface import NEW_TOKENS, HuggingFace
 from model.lens import Lens
+from model.stepping import write
 from model.translator import Translator
 from tests.test_catalog import fetched
-from tests.test_families import TARGET, TEXT, opened  # noqa: F401
+from tests.test_families import TARGET, TEXT, build, opened  # noqa: F401
 
 
 def generated(lens: HuggingFace, text: str, **options: object) -> tuple[int, ...]:
@@ -137,3 +140,15 @@ def test_heads_silenced_in_one_batch_equal_each_alone(
     for row, head in enumerate(heads):
         alone, _ = lens_.outputs(TEXT, target, Edits(heads={head: 0.0}, temperature=edits.temperature))
         torch.testing.assert_close(many[row], alone[0], atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "mistral"])
+def test_a_trace_goes_on_from_its_own_pass_as_from_a_fresh_one(family: str, tmp_path: Path) -> None:
+    build(family, tmp_path)
+    lens = HuggingFace.open(tmp_path, "cpu")
+    trace = lens.trace(TEXT)
+    fresh = write(lens, trace.ids["decoder"], Decoding(longest=NEW_TOKENS), None)
+    assert trace.output == lens.tokenizer.decode(fresh.ids, skip_special_tokens=True)
+    assert trace.verify().ok
+    assert trace.logits is not None
+    assert np.isfinite(trace.logits).all()  # whoever writes on leaves the trace's own scores alone

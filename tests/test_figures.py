@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import struct
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from model.interface import Observed
 from model.measures import head_steps
 from model.positions import sinusoidal
-from model.trace import Tokens, Trace
+from model.trace import Attention, Tokens, Trace
 from model.translator import Translator
-from viz import tables, words
+from viz import flip, tables, words
 from viz.figures import layers, masks, positions, steps
-from viz.figures.grid import MOST_TICKS, grid, ticks
-from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize, token_lines
+from viz.figures.grid import MOST_TICKS, grid, pooled, ticks
+from viz.figures.heads import MOST_LINES, full_name, head_heatmap, head_mosaic, resize, strongest, token_lines
 from viz.figures.theme import DARK, LIGHT, Palette, escape, paint
 from viz.text import plain, say
 
@@ -111,10 +113,73 @@ def test_resize_keeps_spikes_and_repeats_cells() -> None:
 def test_lines_run_from_the_query_to_the_key(trace: Trace) -> None:
     attention = trace.attentions["cross"]
     figure = token_lines(attention, 2, 5, LIGHT)
-    drawn = sum(np.isfinite(np.array(part.x)).sum() // 2 for part in figure.data)
+    drawn = sum(np.isfinite(np.array(part.x)).sum() // 2 for part in figure.data if part.mode == "lines")
     assert drawn == (attention.weights(2)[5] >= 0.02).sum()
-    names = [a.text for a in figure.layout.annotations]
+    names = [name for part in figure.data if part.mode == "text" for name in part.text]
     assert names.count("is") == 2
+
+
+def test_of_very_many_lines_the_strongest_are_drawn() -> None:
+    weights = np.arange(40_000, dtype=np.float32).reshape(200, 200)
+    assert (weights >= strongest(weights, MOST_LINES)).sum() == MOST_LINES
+    assert strongest(weights[:2, :2], MOST_LINES) == 0
+
+
+def long(size: int, weights: np.ndarray) -> Attention:
+    """One head of one layer over many tokens, with weights as given."""
+    tokens = Tokens(tuple(f"t{i}" for i in range(size)), (False,) * size)
+    return Attention("encoder", tokens, tokens, 1, 0, (Observed(weights[None]),))
+
+
+def test_a_large_map_is_pooled_and_keeps_every_spike() -> None:
+    size = 500
+    weights = np.full((size, size), 0.001, np.float32)
+    weights[333, 77] = 0.9
+    weights[:, 250:] = 0  # forbidden
+    figure = head_heatmap(long(size, weights), 0, 0, LIGHT, row=333)
+    cells = np.array(heat(figure).z)
+    assert cells.shape == (96, 96)
+    assert figure.layout.meta["pooled"] == [6, 6]
+    (row,), (column,) = np.nonzero(cells == np.float32(0.9))
+    assert label_of(figure, "yaxis2", row) == "t333 … t337"
+    assert label_of(figure, "xaxis2", column) == "t72 … t77"
+    assert np.isnan(cells[:, 48:]).all()
+    assert figure.layout.shapes[0].y0 == row - 0.5  # the box is drawn around the group of its row
+    assert len(figure.to_json()) < 64_000 + 4 * cells.size
+
+
+def test_a_part_of_a_large_map_is_drawn_cell_by_cell() -> None:
+    weights = np.eye(500, dtype=np.float32)
+    figure = head_heatmap(long(500, weights), 0, 0, LIGHT, window=(range(100, 180), range(120, 220)))
+    assert figure.layout.meta is None
+    assert np.array(heat(figure).z).shape == (80, 100)
+    assert label_of(figure, "yaxis2", 3) == "t103"
+    assert heat(figure).z[20, 0] == 1
+
+
+def test_the_browser_gets_every_head_of_the_layer_as_bytes(trace: Trace) -> None:
+    attention = trace.attentions["decoder"]
+    sent = flip.message(attention, 1, LIGHT)
+    (length,) = struct.unpack_from("<I", sent)
+    header = json.loads(sent[4 : 4 + length])
+    shape = header["heads"], header["rows"], header["columns"]
+    assert shape == attention.weights(1).shape
+    cells = np.frombuffer(sent, np.uint8, offset=4 + length).reshape(shape)
+    allowed = attention.mask(1)
+    np.testing.assert_allclose(cells[:, allowed] / 254, attention.weights(1)[:, allowed], atol=0.002)
+    assert (cells[:, ~allowed] == 255).all()
+    assert header["row_names"] == [attention.queries.name(i) for i in range(len(attention.queries))]
+    assert len(header["colours"]) == 256
+
+
+def test_pooling_a_signed_map_keeps_what_is_farthest_from_zero() -> None:
+    values = np.zeros((192, 192), np.float32)
+    values[10, 10], values[11, 11], values[190, 3] = 0.5, -2, 0.25
+    small, (rows, columns) = pooled(values, signed=True)
+    assert small.shape == (96, 96)
+    assert small[5, 5] == -2
+    assert small[list(rows).index(190), list(columns).index(2)] == 0.25
+    assert pooled(values[:96, :96])[0].shape == (96, 96)
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])

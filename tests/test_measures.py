@@ -155,5 +155,5 @@ def test_one_token_has_a_path_too() -> None:
     "errors", [(1e-3, 0, 0, 0), (0, 1e-3, 0, 0), (0, 0, 1e-9, 0), (0, 0, 0, 1e-3), (float("nan"), 0, 0, 0)]
 )
 def test_a_check_turns_red_for_each_of_its_reasons(errors: tuple[float, float, float, float]) -> None:
-    assert Check(0, 0, 0, 0, tolerance=1e-4, how="").ok
-    assert not Check(*errors, tolerance=1e-4, how="").ok
+    assert Check(0, 0, 0, 0, tolerance=1e-4, logit_tolerance=1e-4, how="").ok
+    assert not Check(*errors, tolerance=1e-4, logit_tolerance=1e-4, how="").ok

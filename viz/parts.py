@@ -11,7 +11,9 @@ import streamlit as st
 from model.catalog import CATALOG, Entry
 from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
-from viz import export, links, session, words
+from viz import export, links, session, tables, words
+from viz.figures.grid import MOST_CELLS
+from viz.figures.heads import MOSAIC_MARGIN
 from viz.figures.pictures import patch_overlay
 from viz.text import plain, say
 
@@ -62,8 +64,9 @@ def badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> Non
         st.markdown(say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}"))
         for what in ("weight", "row_sum", "logit"):
             error = getattr(check, f"max_{what}_error")
+            allowed = check.logit_tolerance if what == "logit" else check.tolerance
             said = "states" if what == "logit" and trace.logits is None else what
-            st.markdown(say(f"badge.{said}", error=f"{error:.1e}", sign=sign(error <= check.tolerance)))
+            st.markdown(say(f"badge.{said}", error=f"{error:.1e}", sign=sign(error <= allowed)))
         st.markdown(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=sign(check.leaked_mass == 0)))
         st.markdown(say("badge.repeat"))
         st.code(session.repeat_lines(trace, name or session.chosen(), exact), language="python")
@@ -82,6 +85,21 @@ def over_picture(trace: Trace, attention: Attention, layer: int, head: int, row:
     overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette())
     share = weights[: trace.picture.first].sum()
     draw(overlay, "overlay", say("pictures.look", share=f"{share:.0%}"))
+
+
+def row_table(attention: Attention, layer: int, head: int, row: int) -> None:
+    """One query's keys as a table, worked out and sent only once it is opened."""
+    room = st.expander(say("heads.table"), on_change="rerun", key="table")
+    with room:
+        if room.open:
+            st.dataframe(
+                tables.row_table(attention, layer, head, row),
+                hide_index=True,
+                column_config={
+                    say("table.weight"): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+                    say("table.score"): st.column_config.NumberColumn(format="%.3f"),
+                },
+            )
 
 
 def needs_vectors(attention: Attention) -> None:
@@ -103,6 +121,9 @@ def draw(
     Args:
         table: makes the numbers behind it where the figure itself does not hold them; see `export.cells`.
     """
+    pooled = (getattr(getattr(figure, "layout", None), "meta", None) or {}).get("pooled")
+    if pooled:
+        look = f"{look} {say('large.pooled', rows=pooled[0], columns=pooled[1])}"
     st.plotly_chart(
         figure,
         theme=None,
@@ -119,6 +140,36 @@ def draw(
     )
     st.caption(look)
     export.offer(figure, key, look, table)
+
+
+def box_tile(attention: Attention, layer: int, head: int) -> None:
+    """Draw a box over the chosen head's thumbnail, so that the picture of all heads need not be drawn again."""
+    left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
+    across, down = f"(100% - {left + right}px)", f"(100% - {top + bottom}px)"
+    st.html(
+        "<style>.st-key-mosaic [data-testid=stPlotlyChart] { position: relative }"
+        ".st-key-mosaic [data-testid=stPlotlyChart]::after { content: ''; position: absolute; pointer-events: none;"
+        f"border: 3px solid {session.palette().second}; box-sizing: border-box;"
+        f"left: calc({left}px + {across} * {head / attention.num_heads:.5f});"
+        f"top: calc({top}px + {down} * {layer / attention.num_layers:.5f});"
+        f"width: calc({across} * {1 / attention.num_heads:.5f}); height: calc({down} * {1 / attention.num_layers:.5f})"
+        "}</style>"
+    )
+
+
+def pick_window(attention: Attention) -> tuple[range, range] | None:
+    """Where a map has more cells than are drawn: sliders for the part to see in full; None for a small map."""
+    if len(attention.queries) * len(attention.keys) <= MOST_CELLS:
+        return None
+    st.caption(say("large.why", cells=len(attention.queries) * len(attention.keys)))
+    chosen = []
+    for column, side, tokens in zip(
+        st.columns(2), ("rows", "columns"), (attention.queries, attention.keys), strict=True
+    ):
+        key = f"{side}_{attention.kind}_{len(tokens)}"
+        first, last = column.slider(say(f"large.{side}"), 0, len(tokens) - 1, (0, len(tokens) - 1), key=key)
+        chosen.append(range(first, last + 1))
+    return chosen[0], chosen[1]
 
 
 def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import threading
+from operator import attrgetter
 
 import numpy as np
+import plotly.graph_objects as go
 import streamlit as st
 
 from model.decoding import Decoded, Decoding
 from model.edits import Edits
+from model.kept import fleeting
 from model.layer import Layer, NoLayer
 from model.libraries import run as libraries
 from model.libraries.script import formula_inputs
-from model.trace import Target, Trace
+from model.trace import Attention, Target, Trace
+from model.words import merge_words
 from viz import session
+from viz.figures.heads import head_mosaic
+from viz.figures.theme import Palette
 from viz.text import say
 
 AT_ONCE = 4_000  # heads times tokens that are silenced without asking: about a second
@@ -59,6 +65,18 @@ def guess(text: str | bytes, place: int) -> np.ndarray | None:
         return _guess(session.chosen(), st.session_state.device, text, place, session.edits())
 
 
+def mosaic(trace: Trace, attention: Attention, palette: Palette) -> go.Figure:
+    """The picture of all heads of a run, between pieces or between words; made once."""
+    key = ("mosaic", trace.serial, attention.kind, attention is trace.attentions[attention.kind], palette.page)
+
+    def make() -> go.Figure:
+        pieces = fleeting(trace.attentions[attention.kind])
+        merged = attention is not trace.attentions[attention.kind]
+        return head_mosaic(merge_words(pieces) if merged else pieces, palette)
+
+    return session.kept().get(key, make, lambda figure: 2 * len(figure.layout.images[0].source))
+
+
 @st.cache_resource(show_spinner=False)
 def _kept_effects() -> dict[tuple[object, ...], tuple[dict[str, np.ndarray], bool]]:
     """What silencing each head did, by everything it depends on."""
@@ -93,30 +111,21 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
     return kept[key]
 
 
-@st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: id})
-def _multi_head(trace: Trace, kind: str, layer: int) -> tuple[Trace, Layer | NoLayer]:
-    # The trace is kept with the result: while it lives, no other trace gets its id.
-    with session.passing(session.chosen(), st.session_state.device):
-        return trace, trace.multi_head(kind, layer)
-
-
+@st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: attrgetter("serial")})
 def multi_head(trace: Trace, kind: str, layer: int) -> Layer | NoLayer:
     """The matrices of one layer of a run, found once."""
-    return _multi_head(trace, kind, layer)[1]
+    with session.passing(session.chosen(), st.session_state.device):
+        return trace.multi_head(kind, layer)
 
 
-@st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: id})
-def _library(trace: Trace, kind: str, layer: int, library: str, part: str) -> tuple[Trace, libraries.Run]:
-    found = multi_head(trace, kind, layer)
-    whole = found.inputs if part == "layer" and isinstance(found, Layer) else None
-    with _one_library:
-        return trace, libraries.run(library, part, vars(whole or formula_inputs(trace.attentions[kind], layer)))
-
-
+@st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: attrgetter("serial")})
 def library(trace: Trace, kind: str, layer: int, library: str, part: str) -> libraries.Run:
     """What a library makes of one layer of a run: its "formula" alone or the whole "layer".
 
     Raises:
         LibraryError: the library is not installed or could not be run.
     """
-    return _library(trace, kind, layer, library, part)[1]
+    found = multi_head(trace, kind, layer)
+    whole = found.inputs if part == "layer" and isinstance(found, Layer) else None
+    with _one_library:
+        return libraries.run(library, part, vars(whole or formula_inputs(trace.attentions[kind], layer)))

@@ -12,6 +12,7 @@ import streamlit as st
 from model.catalog import ASSETS, CATALOG, ModelError, load
 from model.edits import Edits
 from model.errors import InputError
+from model.kept import Kept, remembering
 from model.lens import Lens
 from model.remote import backend
 from model.shelf import Shelf, loosened, room_for
@@ -20,6 +21,7 @@ from viz.figures.theme import DARK, LIGHT, Palette
 from viz.text import plain, say
 
 PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}
+BUDGET = 1_000_000_000  # bytes of traces, maps and pictures that are kept for whoever asks again
 OWN, FORCED = "own", "forced"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
@@ -31,9 +33,15 @@ class Halt(Exception):  # noqa: N818  (it is no error: a sentence on the page ha
 
 
 @st.cache_resource(show_spinner=False)
+def kept() -> Kept:
+    """What was computed, shared by all sessions: equal sentences are computed once."""
+    return Kept(BUDGET)
+
+
+@st.cache_resource(show_spinner=False)
 def shelf() -> Shelf:
     """The opened models, shared by all sessions."""
-    return Shelf(load, (lambda name: None) if backend() else room_for, spill=run.clear)
+    return Shelf(load, (lambda name: None) if backend() else room_for, spill=lambda: kept().clear())
 
 
 @contextmanager
@@ -62,14 +70,19 @@ def fetch(name: str) -> None:
         st.rerun()  # the sidebar was drawn before it could be known that this model reads pictures
 
 
-@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
 def run(
     name: str, device: str, texts: tuple[str | bytes, ...], targets: tuple[Target, ...], edits: Edits
 ) -> tuple[Trace, ...]:
     """The traces of a batch of texts or pictures; computed once, whoever asks and however often."""
-    with passing(name, device) as opened:
-        traces = opened.trace_batch(texts, targets, edits)
-    return tuple(loosened(trace, partial(shelf().get, name, device)) for trace in traces)
+    store = kept()
+
+    def make() -> tuple[Trace, ...]:
+        with passing(name, device) as opened:
+            traces = opened.trace_batch(texts, targets, edits)
+        return tuple(remembering(loosened(trace, partial(shelf().get, name, device)), store) for trace in traces)
+
+    key = ("run", name, device, texts, targets, edits.text())
+    return store.get(key, make, lambda traces: sum(trace.nbytes for trace in traces))
 
 
 def memory(name: str) -> str:
@@ -176,11 +189,11 @@ def batch(
         box: where the one was typed that may be wrong; edits: none where not said.
         name: of the model; the chosen one's where not said.
     """
-    number = next(lens(name).module.parameters()).dtype
+    number = lens(name).dtype
     with explained(box), st.spinner(say("sidebar.running"), show_time=True):
         traces = run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
     # A handout names the runs of its page.
-    st.session_state.ran += [(name or chosen(), str(number).removeprefix("torch."), trace) for trace in traces]
+    st.session_state.ran += [(name or chosen(), number, trace) for trace in traces]
     return traces
 
 

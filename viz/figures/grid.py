@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
-from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, shorten
+from viz.figures.theme import Palette, Scale, colour_bar, escape, framing, shorten
 
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
+MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
 
 
 def ticks(labels: Sequence[str], longest: int = 14) -> dict[str, object]:
@@ -50,6 +52,9 @@ def grid(
 ) -> go.Figure:
     """A heat map, first row on top; NaN cells stay blank.
 
+    An array of more than `MOST_CELLS` is pooled: neighbouring cells are drawn as one that shows the strongest of them.
+    `layout.meta` says how many rows and columns are drawn as one, {"pooled": [rows, columns]}.
+
     Args:
         array: [row, column]; travels as float32.
         rows, columns: a label for each; may repeat.
@@ -64,11 +69,23 @@ def grid(
     if array.shape != (len(rows), len(columns)):
         raise ValueError(f"array has shape {array.shape}, but there are {len(rows)} rows and {len(columns)} columns")
     low, high = limits or (0.0, float(np.nanmax(array)))
+    row_names, column_names = row_names or rows, column_names or columns
+    # On a scale that is centred on zero the strongest is the farthest from zero.
+    pooling = tuple(-(-old // new) for old, new in zip(array.shape, small_shape(array.shape), strict=True))
+    array, groups = pooled(array, signed=scale is palette.diverging)
+    (rows, row_names), (columns, column_names) = (
+        (labels, names) if len(group) == len(labels) else grouped(labels, names, group)
+        for labels, names, group in zip((rows, columns), (row_names, column_names), groups, strict=True)
+    )
+    if highlight is not None:
+        highlight = int(np.searchsorted(groups[0], highlight, side="right")) - 1
     cell = min(26, max(560 / max(len(rows), 1), 2))
-    figure = frame(title, palette, height=int(max(cell * len(rows), 70)) + 190)
+    layout = framing(title, palette, height=int(max(cell * len(rows), 70)) + 190)
+    if pooling != (1, 1):
+        layout["meta"] = {"pooled": list(pooling)}
     # The heat map hangs on hidden axes that know every label for the hover text; the visible ones, which cost time to
     # lay out, show a thinned selection.
-    figure.add_heatmap(
+    heatmap = go.Heatmap(
         z=np.asarray(array, dtype=np.float32),
         xaxis="x2",
         yaxis="y2",
@@ -81,7 +98,7 @@ def grid(
         xgap=1 if len(columns) <= 60 else 0,
         ygap=1 if len(rows) <= 60 else 0,
     )
-    figure.add_scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip")
+    holder = go.Scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip")  # of the visible axes
     angle = 0 if numbered(columns) or (len(columns) <= 8 and max(map(len, columns)) <= 6) else -60
     angle = -90 if angle and len(columns) > 24 else angle
     across = [-0.5, len(columns) - 0.5]
@@ -89,13 +106,14 @@ def grid(
     bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
     hidden = {"showticklabels": False, "tickmode": "array", **bare}
     names = {
-        "x": [escape(label) for label in column_names or columns],
-        "y": [escape(label) for label in row_names or rows],
+        "x": [escape(label) for label in column_names],
+        "y": [escape(label) for label in row_names],
     }
     tall = {"size": 13 if len(rows) <= 24 else 11}
     small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
-    figure.update_layout(
-        xaxis={
+    layout |= {
+        "xaxis": layout["xaxis"]
+        | {
             "range": across,
             "title": column_title,
             "tickangle": angle,
@@ -103,8 +121,8 @@ def grid(
             **ticks(columns),
             **bare,
         },
-        yaxis={"range": down, "title": row_title, "tickfont": tall, **ticks(rows), **bare},
-        xaxis2={
+        "yaxis": layout["yaxis"] | {"range": down, "title": row_title, "tickfont": tall, **ticks(rows), **bare},
+        "xaxis2": {
             "overlaying": "x",
             "matches": "x",
             "range": across,
@@ -112,7 +130,7 @@ def grid(
             "ticktext": names["x"],
             **hidden,
         },
-        yaxis2={
+        "yaxis2": {
             "overlaying": "y",
             "matches": "y",
             "range": down,
@@ -120,17 +138,53 @@ def grid(
             "ticktext": names["y"],
             **hidden,
         },
-    )
+    }
     if highlight is not None:
-        figure.add_shape(
-            type="rect",
-            x0=-0.5,
-            x1=len(columns) - 0.5,
-            y0=highlight - 0.5,
-            y1=highlight + 0.5,
-            line={"color": palette.second, "width": 2},
-        )
-    return figure
+        box = {"x0": -0.5, "x1": len(columns) - 0.5, "y0": highlight - 0.5, "y1": highlight + 0.5}
+        layout["shapes"] = [{"type": "rect", "line": {"color": palette.second, "width": 2}, **box}]
+    return go.Figure([heatmap, holder], layout)
+
+
+def small_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """How many rows and columns are drawn of an array: all, or so many that `MOST_CELLS` is kept."""
+    rows, columns = shape
+    side = math.isqrt(MOST_CELLS)
+    fewer = min(rows, max(side, MOST_CELLS // max(columns, 1)))
+    return fewer, min(columns, max(side, MOST_CELLS // max(fewer, 1)))
+
+
+def pooled(array: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """The strongest of each group of neighbouring cells; NaN only where a whole group is NaN.
+
+    Args:
+        array: [row, column]; signed: the strongest is the one farthest from zero, not the largest.
+
+    Returns:
+        [fewer rows, fewer columns], and where each group starts, along rows and columns.
+    """
+    starts = tuple(np.arange(new) * old // new for old, new in zip(array.shape, small_shape(array.shape), strict=True))
+
+    def pool(largest: np.ufunc) -> np.ndarray:
+        by_rows = largest.reduceat(array, starts[0], axis=0)
+        return np.asarray(largest.reduceat(by_rows, starts[1], axis=1))
+
+    if all(len(start) == length for start, length in zip(starts, array.shape, strict=True)):
+        return array, (starts[0], starts[1])
+    high = pool(np.fmax)
+    if signed:
+        low = pool(np.fmin)
+        high = np.where(-low > high, low, high)
+    return high, (starts[0], starts[1])
+
+
+def grouped(labels: Sequence[str], names: Sequence[str], starts: np.ndarray) -> tuple[list[str], list[str]]:
+    """What groups are called: on the axis by their first label, in full by their first and last."""
+    ends = [*starts[1:], len(labels)]
+    full = [
+        names[start] if end - start == 1 else f"{shorten(names[start])} … {shorten(names[end - 1])}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return [labels[start] for start in starts], full
 
 
 def signed_limits(array: np.ndarray) -> tuple[float, float]:

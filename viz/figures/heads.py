@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from dataclasses import dataclass
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,25 +13,36 @@ from PIL import Image
 from model.measures import entropy_bits, shown
 from model.trace import Attention, Tokens
 from viz.figures.grid import grid
-from viz.figures.theme import Palette, escape, frame, paint, shorten
+from viz.figures.theme import Palette, escape, frame, framing, paint, shades, shorten
 from viz.text import say
 
+Window = tuple[range, range]  # of queries and of keys
 THUMB, GAP = 56, 8  # pixels of a thumbnail and between two
+MOSAIC_MARGIN = {"l": 56, "r": 8, "t": 44, "b": 58}  # pixels; a page lays the box of the chosen head over the figure
+LEAST, MOST_LINES = 0.02, 150  # weaker weights draw no line, and of more lines only the strongest are drawn
 
 
 def head_heatmap(
-    attention: Attention, layer: int, head: int, palette: Palette, *, specials: bool = True, row: int | None = None
+    attention: Attention,
+    layer: int,
+    head: int,
+    palette: Palette,
+    *,
+    specials: bool = True,
+    row: int | None = None,
+    window: Window | None = None,
 ) -> go.Figure:
     """One head's weights: who asks from top to bottom, who is asked from left to right; masked cells stay blank.
 
     Args:
         specials: False leaves out the rows and columns of special tokens.
         row: position of a query to draw a box around.
+        window: which queries and keys to draw; all where not said.
     """
-    queries, keys = shown(attention.queries, specials), shown(attention.keys, specials)
-    weights = masked(attention, layer, attention.weights(layer)[head])
+    queries, keys = within(attention, specials, window)
+    cells = np.ix_(queries, keys)
     return grid(
-        weights[np.ix_(queries, keys)],
+        np.where(attention.mask(layer)[cells], attention.weights(layer)[head][cells], np.float32(np.nan)),
         rows=[attention.query_tokens[i] for i in queries],
         columns=[attention.key_tokens[i] for i in keys],
         row_names=[full_name(attention.queries, i) for i in queries],
@@ -47,6 +59,14 @@ def head_heatmap(
     )
 
 
+def within(attention: Attention, specials: bool, window: Window | None) -> tuple[list[int], list[int]]:
+    """The positions of the queries and keys that are drawn."""
+    queries, keys = shown(attention.queries, specials), shown(attention.keys, specials)
+    if window is None:
+        return queries, keys
+    return [i for i in queries if i in window[0]], [i for i in keys if i in window[1]]
+
+
 def full_name(tokens: Tokens, place: int) -> str:
     """A token's name, and the piece as its tokenizer writes it where that differs."""
     name = tokens.name(place)
@@ -59,38 +79,64 @@ def masked(attention: Attention, layer: int, values: np.ndarray) -> np.ndarray:
     return np.where(attention.mask(layer), values, np.nan)
 
 
-def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, int] | None = None) -> go.Figure:
-    """All heads of all layers as one picture; a click on a thumbnail reports its customdata (layer, head)."""
+@dataclass(frozen=True)
+class Thumbnails:
+    """All heads of all layers as one picture.
+
+    Attributes:
+        source: the picture as a data URI; texts: what hovering over a head says, layer by layer.
+    """
+
+    source: str
+    texts: tuple[str, ...]
+
+
+def thumbnails(attention: Attention, palette: Palette) -> Thumbnails:
+    """Every head's map, small, and its strongest weight and entropy in words; looks at every weight there is."""
     step = THUMB + GAP
-    layers, heads = attention.num_layers, attention.num_heads
-    picture = np.zeros((layers * step, heads * step, 4), np.uint8)
-    cells = []
-    for layer in range(layers):
+    # A byte a pixel: the scale in 255 steps, and the last number for what is transparent.
+    picture = np.full((attention.num_layers * step, attention.num_heads * step), 255, np.uint8)
+    texts = []
+    for layer in range(attention.num_layers):
         weights = attention.weights(layer)
-        cut = masked(attention, layer, weights)
-        for head in range(heads):
-            thumbnail = paint(resize(cut[head], THUMB), palette.sequential)
+        entropy = entropy_bits(weights).mean(axis=-1)
+        flat = weights.reshape(len(weights), -1)
+        strongest = flat.argmax(axis=-1)
+        for head, small in enumerate(resize(masked(attention, layer, weights), THUMB)):
             top, left = layer * step + GAP // 2, head * step + GAP // 2
-            picture[top : top + THUMB, left : left + THUMB] = thumbnail
-            q, k = np.unravel_index(weights[head].argmax(), weights[head].shape)
-            cells.append(
+            picture[top : top + THUMB, left : left + THUMB] = shades(small)
+            query, key = divmod(int(strongest[head]), weights.shape[2])
+            texts.append(
                 say(
                     "heads.thumbnail",
                     layer=layer,
                     head=head,
-                    query=escape(attention.queries.name(int(q))),
-                    key=escape(attention.keys.name(int(k))),
-                    weight=f"{weights[head, q, k]:.0%}",
-                    entropy=f"{entropy_bits(weights[head]).mean():.1f}",
+                    query=escape(attention.queries.name(query)),
+                    key=escape(attention.keys.name(key)),
+                    weight=f"{flat[head, strongest[head]]:.0%}",
+                    entropy=f"{entropy[head]:.1f}",
                 )
             )
+    return Thumbnails(shaded_png(picture, palette), tuple(texts))
+
+
+def head_mosaic(
+    attention: Attention, palette: Palette, *, selected: tuple[int, int] | None = None, made: Thumbnails | None = None
+) -> go.Figure:
+    """All heads of all layers as one picture; a click on a thumbnail reports its customdata (layer, head).
+
+    Args:
+        selected: a head to draw a box around. A page draws it over the figure, which then stays as it is.
+        made: the thumbnails, where they are there already.
+    """
+    made, layers, heads = made or thumbnails(attention, palette), attention.num_layers, attention.num_heads
     figure = frame(
         say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")),
         palette,
-        height=int(max(min(92, 1100 / layers) * layers, 160)) + 110,
+        height=int(max(min(92, 1100 / layers) * layers, 160)) + MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"],
     )
     figure.add_layout_image(
-        source=png(picture),
+        source=made.source,
         xref="x",
         yref="y",
         x=-0.5,
@@ -105,13 +151,13 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
         x=[head for _ in range(layers) for head in range(heads)],
         y=[layer for layer in range(layers) for _ in range(heads)],
         customdata=[[layer, head] for layer in range(layers) for head in range(heads)],
-        text=cells,
+        text=made.texts,
         mode="markers",
         marker={"symbol": "square", "size": 36, "color": "rgba(0,0,0,0)"},
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
-    bare = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickmode": "array"}
+    bare = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickmode": "array", "automargin": False}
     figure.update_layout(
         xaxis={"range": [-0.5, heads - 0.5], "title": say("heads.head_axis"), "tickvals": list(range(heads)), **bare},
         yaxis={
@@ -121,6 +167,7 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
             **bare,
         },
         hoverdistance=60,
+        margin=MOSAIC_MARGIN,
     )
     if selected is not None:
         layer, head = selected
@@ -136,16 +183,24 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
 
 
 def token_lines(
-    attention: Attention, layer: int, head: int, palette: Palette, *, specials: bool = True, row: int | None = None
+    attention: Attention,
+    layer: int,
+    head: int,
+    palette: Palette,
+    *,
+    specials: bool = True,
+    row: int | None = None,
+    window: Window | None = None,
 ) -> go.Figure:
     """The same head as lines: who asks on the left, who is asked on the right, the wider the stronger.
 
-    Weights under 2 % draw no line. With a row chosen, its lines stand out.
+    Weights under 2 % draw no line, and never more than about 150 are drawn. With a row chosen, its lines stand out.
     """
-    queries, keys = shown(attention.queries, specials), shown(attention.keys, specials)
+    queries, keys = within(attention, specials, window)
     weights = attention.weights(layer)[head][np.ix_(queries, keys)]  # [query, key]
+    drawn = weights >= max(LEAST, strongest(weights, MOST_LINES))
     tall = max(len(queries), len(keys), 1)
-    figure = frame(
+    layout = framing(
         say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(tall * 26, 140), 900)) + 110
     )
 
@@ -153,75 +208,91 @@ def token_lines(
         return (np.arange(count) + 0.5) * tall / max(count, 1)
 
     left, right = spread(len(queries)), spread(len(keys))
-    for low in np.arange(0.02, 1.0, 0.07):  # one trace a strength: a trace a line would be slow to draw
+    is_row = np.array([i == row for i in queries], bool)[:, None]
+    parts: list[dict[str, object]] = []
+    for low in np.arange(LEAST, 1.0, 0.07):  # one trace a strength: a trace a line would be slow to draw
+        chosen = drawn & (weights >= low) & (weights < low + 0.07)
         for mine, colour in ((False, palette.accent), (True, palette.second)):
-            chosen = (weights >= low) & (weights < low + 0.07)
-            is_row = np.array([i == row for i in queries], bool)[:, None]
             q, k = np.nonzero(chosen & (is_row == mine))
             if not len(q):
                 continue
             gap = np.full(len(q), np.nan)
             dim = 0.25 if row is not None and not mine else 1.0
-            figure.add_scatter(
-                x=np.stack([np.zeros(len(q)), np.ones(len(q)), gap], 1).ravel().astype(np.float32),
-                y=np.stack([left[q], right[k], gap], 1).ravel().astype(np.float32),
-                mode="lines",
-                line={"color": colour, "width": 1 + 6 * float(low)},
-                opacity=dim * min(1.0, 0.15 + float(low)),
-                hoverinfo="skip",
-                showlegend=False,
+            parts.append(
+                {
+                    "type": "scatter",
+                    "x": np.stack([np.zeros(len(q)), np.ones(len(q)), gap], 1).ravel().astype(np.float32),
+                    "y": np.stack([left[q], right[k], gap], 1).ravel().astype(np.float32),
+                    "mode": "lines",
+                    "line": {"color": colour, "width": 1 + 6 * float(low)},
+                    "opacity": dim * min(1.0, 0.15 + float(low)),
+                }
             )
     size = 13 if tall <= 24 else 11 if tall <= 40 else 8
-    for places, positions, tokens, x, anchor in (
-        (left, queries, attention.query_tokens, -0.02, "right"),
-        (right, keys, attention.key_tokens, 1.02, "left"),
+    for places, positions, tokens, x, side in (
+        (left, queries, attention.query_tokens, -0.02, "left"),
+        (right, keys, attention.key_tokens, 1.02, "right"),
     ):
         step = -(-len(positions) // 60) or 1
-        for place, position in list(zip(places, positions, strict=True))[::step]:
-            bold = anchor == "right" and position == row
-            figure.add_annotation(
-                x=x,
-                y=place,
-                text=f"<b>{escape(shorten(tokens[position], 12))}</b>"
-                if bold
-                else escape(shorten(tokens[position], 12)),
-                showarrow=False,
-                xanchor=anchor,
-                font={"size": size, "color": palette.second if bold else palette.text},
+        named = list(zip(places, positions, strict=True))[::step]
+        name_at = {place: escape(shorten(tokens[position], 12)) for place, position in named}
+        marked = [place for place, position in named if side == "left" and position == row]
+        others = [place for place, _ in named if place not in marked]
+        above = {-0.06 * tall: say("heads.asks_short" if side == "left" else "heads.asked_short")}
+        # Names as points of a trace: as annotations, each is checked against all others, which takes seconds.
+        for at, texts, pixels, colour in (
+            ([*above], [*above.values()], 12, palette.forbidden),
+            (others, [name_at[place] for place in others], size, palette.text),
+            (marked, [f"<b>{name_at[place]}</b>" for place in marked], size, palette.second),
+        ):
+            parts.append(
+                {
+                    "type": "scatter",
+                    "x": np.full(len(texts), x, np.float32),
+                    "y": np.array(at, np.float32),
+                    "text": texts,
+                    "mode": "text",
+                    "textposition": f"middle {side}",
+                    "textfont": {"size": pixels, "color": colour},
+                }
             )
-    for x, anchor, side in ((-0.02, "right", "asks_short"), (1.02, "left", "asked_short")):
-        figure.add_annotation(
-            x=x,
-            y=1,
-            yref="paper",
-            yanchor="bottom",
-            text=say(f"heads.{side}"),
-            showarrow=False,
-            xanchor=anchor,
-            font={"size": 12, "color": palette.forbidden},
-        )
-    figure.update_layout(
-        xaxis={"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
-        yaxis={"visible": False, "range": [tall + 0.3, -0.3], "fixedrange": True},
-        margin={"t": 72},
-    )
-    return figure
+    layout |= {
+        "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
+        "yaxis": {"visible": False, "range": [tall + 0.3, -0.1 * tall], "fixedrange": True},
+    }
+    return go.Figure([{**part, "hoverinfo": "skip", "showlegend": False} for part in parts], layout)
+
+
+def strongest(weights: np.ndarray, count: int) -> float:
+    """The smallest of the `count` largest weights; 0 where there are fewer. [query, key]"""
+    return float(np.partition(weights, -count, axis=None)[-count]) if weights.size > count else 0.0
 
 
 def resize(values: np.ndarray, size: int) -> np.ndarray:
-    """A map as `size` × `size` pixels: cells repeated where it is smaller, the largest kept where it is bigger."""
-    for axis in (0, 1):
+    """Maps as `size` × `size` pixels: cells repeated where one is smaller, the largest kept where it is bigger.
+
+    [..., row, column] -> [..., size, size]
+    """
+    for axis in (-2, -1):
         length = values.shape[axis]
-        if length > size:
-            starts = (np.arange(size) * length) // size
-            values = np.fmax.reduceat(values, starts, axis=axis)
-        else:
-            values = np.take(values, (np.arange(size) * length) // size, axis=axis)
+        starts = (np.arange(size) * length) // size
+        values = np.fmax.reduceat(values, starts, axis=axis) if length > size else np.take(values, starts, axis=axis)
     return values
 
 
 def png(picture: np.ndarray) -> str:
     """uint8 [height, width, 4] as a data URI."""
+    return _data_uri(Image.fromarray(picture, "RGBA"))
+
+
+def shaded_png(picture: np.ndarray, palette: Palette) -> str:
+    """Numbers along the sequential scale, 0 to 254, 255 for transparent, as a data URI. uint8 [height, width]"""
+    image = Image.fromarray(picture, "P")
+    image.putpalette([*paint(np.linspace(0, 1, 255), palette.sequential)[:, :3].ravel().tolist(), 0, 0, 0])
+    return _data_uri(image, transparency=255)
+
+
+def _data_uri(image: Image.Image, **options: int) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(picture, "RGBA").save(buffer, "PNG")
+    image.save(buffer, "PNG", **options)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

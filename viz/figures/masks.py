@@ -35,7 +35,7 @@ def mask_map(attention: Attention, layer: int, palette: Palette, title: str, *, 
     )
     figure.data[0].showscale = False
     forbidden_q, forbidden_k = np.nonzero(~allowed)
-    if 0 < len(forbidden_q) <= 2000:
+    if 0 < len(forbidden_q) <= 2000 and not figure.layout.meta:  # the places of a pooled map are others
         figure.add_scatter(
             x=forbidden_k.astype(np.float32),
             y=forbidden_q.astype(np.float32),

@@ -9,10 +9,10 @@ import base64
 import html
 import io
 import math
-from itertools import compress
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import matplotlib as mpl
@@ -204,10 +204,10 @@ def _scatter(trace: Any, axes: Axes) -> None:
         drawn: Any = {"color": edges} if thin else {"facecolors": inks, "edgecolors": edges}
         if any(ink[3] for ink in (edges if thin else inks)):  # the others only catch clicks
             there = [math.isfinite(one) and math.isfinite(two) for one, two in zip(x, y, strict=True)]  # no gaps
-            some = {name: list(compress(values, there)) for name, values in drawn.items()}
-            places = [list(compress(values, there)) for values in (x, y)]
+            some: dict[str, Any] = {name: list(compress(values, there)) for name, values in drawn.items()}
+            left, up = list(compress(x, there)), list(compress(y, there))
             sizes, widths = list(compress(sizes, there)), list(compress(widths, there))
-            axes.scatter(*places, s=sizes, marker=shape, linewidths=widths, alpha=trace.opacity, label=label, **some)
+            axes.scatter(left, up, s=sizes, marker=shape, linewidths=widths, alpha=trace.opacity, label=label, **some)
     if "text" in mode:
         above = "top" in str(trace.textposition)
         ink_text = trace.textfont.color or axes.title.get_color()

@@ -6,6 +6,7 @@ The scales keep a steadily changing lightness, so they survive grey print, colou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -62,24 +63,27 @@ DARK = Palette(
 
 def frame(title: str, palette: Palette, height: int) -> go.Figure:
     """An empty figure with title, fonts, colours and margins set; the page shows through."""
-    figure = go.Figure()
+    return go.Figure(layout=framing(title, palette, height))
+
+
+def framing(title: str, palette: Palette, height: int) -> dict[str, Any]:
+    """The layout of `frame`, for figures that are made at once: Plotly takes longer over each later change."""
     grid = {"gridcolor": palette.faint, "zerolinecolor": palette.faint, "linecolor": palette.faint, "automargin": True}
-    figure.update_layout(
-        template=None,
-        title={"text": title, "x": 0, "xanchor": "left", "y": 0.985, "yanchor": "top", "font": {"size": 16}},
-        font={"family": FONT, "size": 13, "color": palette.text},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        hoverlabel={"font": {"family": FONT, "size": 14}, "bgcolor": palette.page, "bordercolor": palette.accent},
-        margin={"l": 8, "r": 8, "t": 44, "b": 8},
-        height=height,
-        xaxis=grid,
-        yaxis=grid,
-        colorway=palette.lines,
-        legend={"orientation": "h", "y": -0.3, "yanchor": "top", "x": 0},
-        dragmode=False,
-    )
-    return figure
+    return {
+        "template": None,
+        "title": {"text": title, "x": 0, "xanchor": "left", "y": 0.985, "yanchor": "top", "font": {"size": 16}},
+        "font": {"family": FONT, "size": 13, "color": palette.text},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "hoverlabel": {"font": {"family": FONT, "size": 14}, "bgcolor": palette.page, "bordercolor": palette.accent},
+        "margin": {"l": 8, "r": 8, "t": 44, "b": 8},
+        "height": height,
+        "xaxis": grid,
+        "yaxis": grid,
+        "colorway": palette.lines,
+        "legend": {"orientation": "h", "y": -0.3, "yanchor": "top", "x": 0},
+        "dragmode": False,
+    }
 
 
 def colour_bar(title: str, tickformat: str | None = None) -> dict[str, object]:
@@ -111,3 +115,8 @@ def paint(values: np.ndarray, scale: Scale) -> np.ndarray:
     filled = np.clip(np.nan_to_num(values), 0, 1)
     channels = [np.interp(filled, stops, rgb[:, channel]) for channel in range(3)]
     return np.stack([*channels, np.where(blank, 0, 255)], axis=-1).round().astype(np.uint8)
+
+
+def shades(values: np.ndarray) -> np.ndarray:
+    """Values between 0 and 1 in 255 steps, a byte each; NaN is 255. [...] -> uint8 [...]"""
+    return np.nan_to_num(values.clip(0, 1) * 254, nan=255).round().astype(np.uint8)

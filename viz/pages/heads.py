@@ -3,16 +3,18 @@
 import streamlit as st
 
 from model.words import merge_words
-from viz import export, parts, session, tables, words
-from viz.figures.heads import head_heatmap, head_mosaic, token_lines
+from viz import export, flip, parts, runs, session, words
+from viz.figures.heads import head_heatmap, token_lines
 from viz.text import say
 
 
 def open_clicked() -> None:
     """Open the head whose thumbnail was clicked."""
     points = st.session_state.mosaic.selection.points
-    if points:
-        st.session_state.layer, st.session_state.head = (int(i) for i in points[0]["customdata"][:2])
+    tile = points[0]["customdata"][:2] if points else st.session_state.get("tile")
+    if tile:  # a second click on the same thumbnail only ends its selection
+        st.session_state.tile = tile
+        st.session_state.layer, st.session_state.head = (int(i) for i in tile)
 
 
 parts.heading("heads")
@@ -24,8 +26,9 @@ if st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind
     attention = merge_words(attention)
 palette = session.palette()
 
-mosaic = head_mosaic(attention, palette, selected=(layer, head))
-parts.draw(mosaic, "mosaic", say("heads.mosaic_look"), on_select=open_clicked, table=export.cells(attention))
+mosaic, look = runs.mosaic(trace, attention, palette), say("heads.mosaic_look")
+parts.draw(mosaic, "mosaic", look, on_select=open_clicked, table=export.cells(attention))
+parts.box_tile(attention, layer, head)
 
 st.subheader(say("heads.one", layer=layer, head=head), anchor=False)
 row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
@@ -34,21 +37,16 @@ parts.over_picture(trace, attention, layer, head, row)
 specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
 if not specials:
     st.caption(words.hidden_specials(attention, layer, head))
+if st.toggle(say("flip.toggle"), key="flipping", bind="query-params"):
+    flip.draw(attention, layer, palette)
+window = parts.pick_window(attention)
 left, right = st.columns([3, 2])
 with left:
-    heatmap = head_heatmap(attention, layer, head, palette, specials=specials, row=row)
+    heatmap = head_heatmap(attention, layer, head, palette, specials=specials, row=row, window=window)
     look = words.map_look(attention, specials, row)
     parts.draw(heatmap, "heatmap", look, table=export.cells(attention, layer, head))
     parts.badge(trace, "heads")
 with right:
-    lines = token_lines(attention, layer, head, palette, specials=specials, row=row)
+    lines = token_lines(attention, layer, head, palette, specials=specials, row=row, window=window)
     parts.draw(lines, "lines", say("heads.lines_look"), table=export.cells(attention, layer, head))
-with st.expander(say("heads.table")):
-    st.dataframe(
-        tables.row_table(attention, layer, head, row),
-        hide_index=True,
-        column_config={
-            say("table.weight"): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
-            say("table.score"): st.column_config.NumberColumn(format="%.3f"),
-        },
-    )
+parts.row_table(attention, layer, head, row)

@@ -1,0 +1,68 @@
+"""How fast Headlight is, as ratios taken in one run.
+
+    python -m tests.bench computing paging --models en-fr minilm
+    python -m tests.bench browsing cold
+    python -m tests.bench crowd --sessions 1 10 30 --minutes 10
+
+Prints tables and writes bench.json. The models must be here (`python -m model.catalog get minilm`); what a person waits
+for is measured in Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as app.py does, before torch is imported
+
+PARTS = ("computing", "paging", "browsing", "cold", "crowd")
+
+
+def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The rows of one table, each as soon as it is measured."""
+    from tests.bench import browsing, computing, crowd, paging
+
+    make: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
+        "computing": lambda: computing.measure(args.models, args.seconds),
+        "paging": lambda: paging.measure(args.models, args.times),
+        "browsing": lambda: browsing.measure(args.models, args.times),
+        "cold": lambda: browsing.cold(args.times // 2),
+        "crowd": lambda: crowd.measure(args.sessions, args.minutes),
+    }
+    return make[part]()
+
+
+def shown(value: object) -> str:
+    """A cell of a table: bytes with their unit, seconds and ratios with three digits."""
+    if isinstance(value, float):
+        return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="+", choices=PARTS)
+    parser.add_argument("--models", nargs="+", default=["en-fr", "minilm", "smollm2"])
+    parser.add_argument("--seconds", type=float, default=4.0, help="how long one thing is computed again and again")
+    parser.add_argument("--times", type=int, default=6, help="how often one click is made")
+    parser.add_argument("--sessions", nargs="+", type=int, default=[1, 10, 30])
+    parser.add_argument("--minutes", type=float, default=0.5, help="how long a class works")
+    parser.add_argument("--out", type=Path, default=Path("bench.json"))
+    args = parser.parse_args()
+    found: dict[str, list[dict[str, Any]]] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    for part in args.parts:
+        found[part] = []
+        for row in rows(part, args):
+            if not found[part]:
+                print(f"\n### {part}\n\n| {' | '.join(row)} |\n|{' --- |' * len(row)}")
+            print(f"| {' | '.join(map(shown, row.values()))} |", flush=True)
+            found[part].append(row)
+            args.out.write_text(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

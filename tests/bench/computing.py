@@ -1,0 +1,90 @@
+"""What tracing costs on top of the bare model, what a trace takes, and what its maps cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+
+import model
+from tests.bench.texts import length, text_of
+from viz.figures.heads import thumbnails
+from viz.figures.theme import LIGHT
+
+LENGTHS = {
+    "en-fr": (16, 64, 128, 256, 512),
+    "minilm": (16, 64, 128, 256, 512),
+    "smollm2": (16, 64, 128, 256, 512, 2048),
+}
+
+
+def fastest(*tasks: Callable[[], object], seconds: float = 4.0) -> list[float]:
+    """The shortest time of each task, in turns, so that a busy machine is busy for all of them."""
+    best = [float("inf")] * len(tasks)
+    end = time.perf_counter() + seconds
+    rounds = 0
+    while rounds < 3 or time.perf_counter() < end:
+        for number, task in enumerate(tasks):
+            start = time.perf_counter()
+            task()
+            best[number] = min(best[number], time.perf_counter() - start)
+        rounds += 1
+    return best
+
+
+def bare(name: str, lens: Any, text: str) -> tuple[Callable[[], object], Any]:
+    """A forward pass through PyTorch's fused attention without recording, and what to force in the trace."""
+    if name == "en-fr":
+        source = lens._pad([[*lens._encode(text, "text").ids, lens.config.eos]])
+        target = source[0, :-1].tolist()
+        fed = lens._pad([[lens.config.bos, *target]])
+        return lambda: lens.module(source, fed), target
+    from transformers import AutoModel, AutoModelForCausalLM
+
+    from model.fetch import find
+
+    folder = find(name, lambda share, what: None)
+    opener = AutoModelForCausalLM if lens.writes else AutoModel
+    module = opener.from_pretrained(folder, attn_implementation="sdpa", dtype=torch.float32).eval()
+    inputs = lens.tokenizer(text, return_tensors="pt")
+    return lambda: module(**inputs, use_cache=False), "" if lens.writes else None
+
+
+@torch.inference_mode()
+def measure(names: list[str], seconds: float) -> Iterator[dict[str, Any]]:
+    """A row for each model and length; times in seconds, memory in bytes."""
+    for name in names:
+        lens: Any = model.load(name, "cpu")
+        before = (0, 0)
+        for wished in LENGTHS[name]:
+            text = text_of(lens, wished)
+            run, target = bare(name, lens, text)
+            forward, tracing = fastest(run, partial(lens.trace, text, target), seconds=seconds)
+            trace = lens.trace(text, target)
+            kind = "cross" if "cross" in trace.attentions else next(iter(trace.attentions))
+            attention = trace.attentions[kind]
+            q, k = (torch.from_numpy(one(0).copy()) for one in (attention.query, attention.key))
+            allowed = torch.from_numpy(attention.mask(0).copy())
+            scale = attention.scale(0)
+
+            def plain(q: Any = q, k: Any = k, allowed: Any = allowed, scale: float = scale) -> Any:
+                return (q @ k.mT * scale).masked_fill(~allowed, -torch.inf).softmax(-1).numpy()
+
+            layer, product = fastest(lambda one=attention: one.weights(0), plain, seconds=seconds / 4)
+            (picture,) = fastest(lambda one=attention: thumbnails(one, LIGHT), seconds=seconds / 8)
+            tokens = length(lens, text)
+            yield {
+                "model": name,
+                "tokens": tokens,
+                "forward": forward,
+                "trace ÷ forward": tracing / forward,
+                "trace bytes": trace.nbytes,
+                "bytes a token since the row above": (trace.nbytes - before[1]) / (tokens - before[0]),
+                "layer": layer,
+                "layer ÷ plain torch": layer / product,
+                "all heads": picture,
+            }
+            before = (tokens, trace.nbytes)

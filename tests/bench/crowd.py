@@ -1,0 +1,108 @@
+"""A class: many sessions at once, each typing sentences of its own and switching heads, with a pause of a second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import psutil
+
+import model
+from tests.bench.client import Client, cells
+from tests.serving import running
+
+PAUSE, CLICKS = 1.0, 9  # seconds between clicks, and heads to look at before the next sentence
+NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def sentence(who: int, turn: int) -> str:
+    """A sentence that nobody else types."""
+    return f"We have {NUMBERS[who % 10]} red cars and {NUMBERS[who // 10]} dogs, and I am {turn + 1} years old."
+
+
+class Student(threading.Thread):
+    """One of the class.
+
+    Attributes:
+        clicks: seconds of each change of head; errors: what went wrong, wrong numbers too.
+        seen: sentence and head -> the numbers that came.
+    """
+
+    def __init__(self, address: str, who: int, until: float, types: bool) -> None:
+        super().__init__()
+        self.address, self.who, self.until, self.types = address, who, until, types
+        self.clicks: list[float] = []
+        self.errors: list[str] = []
+        self.seen: dict[tuple[str, int], np.ndarray] = {}
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except Exception as error:
+            self.errors.append(repr(error))
+
+    def work(self) -> None:
+        time.sleep(PAUSE * (self.who % 10) / 10)
+        client = Client(self.address)
+        client.visit()
+        turn = 0
+        while time.time() < self.until:
+            typed = sentence(self.who, turn)
+            if self.types:
+                self.errors += client.write("text", typed).errors
+            for click in range(CLICKS):
+                time.sleep(PAUSE)
+                head = click % 8
+                answer = client.choose("head", head)
+                self.clicks.append(answer.seconds)
+                self.errors += answer.errors
+                if self.types and click == CLICKS - 1:
+                    self.seen[typed, head] = cells(answer.figures["heatmap"])
+            turn += 1
+        client.close()
+
+
+def cross_talk(students: list[Student]) -> int:
+    """How many maps held other numbers than this sentence's."""
+    lens = model.load("en-fr", "cpu")
+    wrong = 0
+    for student in students:
+        for (typed, head), found in student.seen.items():
+            attention = lens.trace(typed).attentions["cross"]
+            expected = np.where(attention.mask(0), attention.weights(0)[head], np.nan)
+            wrong += found.shape != expected.shape or not np.allclose(found, expected, atol=1e-5, equal_nan=True)
+    return wrong
+
+
+def measure(crowds: list[int], minutes: float) -> Iterator[dict[str, Any]]:
+    """A row for each size of the class and each app; times in seconds, memory in bytes."""
+    for count in crowds:
+        for script in ("app.py", "tests/bench/floor.py"):
+            with running(script) as (address, process):
+                first = Client(address)
+                first.visit()
+                first.close()
+                before = psutil.Process(process).memory_info().rss
+                until = time.time() + 60 * minutes
+                students = [Student(address, who, until, script == "app.py") for who in range(count)]
+                for student in students:
+                    student.start()
+                for student in students:
+                    student.join()
+                after = psutil.Process(process).memory_info().rss
+            clicks = np.array([seconds for student in students for seconds in student.clicks])
+            yield {
+                "app": script,
+                "sessions": count,
+                "clicks": len(clicks),
+                "median": float(np.median(clicks)),
+                "95 %": float(np.quantile(clicks, 0.95)),
+                "errors": sum(len(student.errors) for student in students),
+                "first error": next((error for student in students for error in student.errors), ""),
+                "maps checked": sum(len(student.seen) for student in students),
+                "cross-talk": cross_talk(students),
+                "memory growth": after - before,
+            }

@@ -1,0 +1,54 @@
+"""Half precision: the same maps within what the number format rounds away, and a check that still finds a fault."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import model
+from model import transformer
+from model.translator import Translator
+from tests.test_families import TEXT, build
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_translator_in_half_precision(lens: Translator, dtype: str) -> None:
+    half = model.load("en-fr", "cpu", dtype=dtype)
+    assert next(half.module.parameters()).dtype == getattr(torch, dtype)  # type: ignore[attr-defined]
+    text, target = "The red car stopped.", "La voiture rouge s'est arrêtée."
+    trace, whole = half.trace(text, target), lens.trace(text, target)
+    check = trace.verify()
+    assert check.ok
+    assert check.tolerance > whole.verify().tolerance
+    assert check.max_weight_error > 0
+    for kind, attention in trace.attentions.items():
+        weights = attention.weights(1)
+        assert weights.dtype == np.float32
+        np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+        np.testing.assert_allclose(weights, whole.attentions[kind].weights(1), atol=check.tolerance)
+        assert (weights[:, ~attention.mask(1)] == 0).all()
+    assert 0 < trace.nbytes <= whole.nbytes
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5", "bart", "mistral"])
+def test_other_families_in_half_precision(family: str, tmp_path: Path) -> None:
+    build(family, tmp_path)
+    half = model.load(str(tmp_path), "cpu", dtype="bfloat16")
+    trace = half.trace(TEXT)
+    assert trace.verify().ok
+    assert all(states.dtype == np.float32 for states in trace.hidden_states.values())
+
+
+def test_a_fault_is_found_in_half_precision_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = transformer.attention
+    monkeypatch.setattr(transformer, "attention", lambda *args, **kwargs: right(*args, **kwargs, scale=1.0))
+    half = model.load("en-fr", "cpu", dtype="bfloat16")
+    assert not half.trace("The red car stopped.").verify().ok
+
+
+def test_an_unknown_number_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="There is no number format 'int3'; there is float32, bfloat16, float16"):
+        model.load("en-fr", dtype="int3")
