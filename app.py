@@ -15,7 +15,7 @@ if __name__ == "__main__" and not runtime.exists():  # `python app.py`, not `str
 
     raise SystemExit(desktop.main())
 
-from viz import changes, export, links, session, sidebar
+from viz import changes, export, lessons, links, session, sidebar
 from viz.text import say
 
 HERE = Path(__file__).parent
@@ -31,19 +31,26 @@ PAGES = (
     ("output", "edit_note"),
     ("changes", "science"),
     ("code", "code"),
+    ("why", "hourglass_top"),
+    ("lessons", "school"),
 )
-page = st.navigation(
-    [
-        st.Page(f"viz/pages/{name}.py", title=say(f"{name}.title"), icon=f":material/{icon}:", default=name == "heads")
-        for name, icon in PAGES
-    ]
-)
+pages = {
+    name: st.Page(
+        f"viz/pages/{name}.py", title=say(f"{name}.title"), icon=f":material/{icon}:", default=name == "heads"
+    )
+    for name, icon in PAGES
+}
+page = st.navigation(list(pages.values()))
 st.html(HERE / "assets/style.css")
 links.begin()
 export.begin()
+lessons.enter(pages, page)
 room = sidebar.draw()
 top = st.container()
-with suppress(session.Halt):  # the page has said why; the way to undo what stopped it must still be there
+with (
+    suppress(session.Halt),
+    lessons.guide(),
+):  # the page has said why; the way to undo what stopped it must still be there
     page.run()
 links.settle(top)
 changes.panel(room)

@@ -55,7 +55,7 @@ def layer_logits(lens: HuggingFace, inputs: dict[str, Tensor], plan: Plan | None
 def guess(lens: HuggingFace, inputs: dict[str, Tensor], place: int, plan: Plan | None) -> Array | None:
     """What the model finds likely where a token is hidden; as `HuggingFace.guess`."""
     hidden = lens.tokenizer.mask_token_id
-    if lens.writes or hidden is None or lens.module.get_output_embeddings() is None:
+    if lens.writes or hidden is None or not lens.sees_inside or lens.module.get_output_embeddings() is None:
         return None
     inputs["input_ids"][0, place] = hidden
     with torch.inference_mode(), editing(plan):

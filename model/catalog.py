@@ -195,7 +195,7 @@ class ModelError(ValueError):
 
 
 def load(name: str, device: str = "auto", progress: Progress | None = None) -> Lens:
-    """Open a model, ready to trace; fetches it first where it is not here yet.
+    """Open a model, ready to trace; fetches it first where it is not here yet, or asks $HEADLIGHT_BACKEND for it.
 
     Args:
         name: a catalog id, a Hugging Face hub name, or a folder with a model of `model.train` or of Hugging Face.
@@ -206,6 +206,14 @@ def load(name: str, device: str = "auto", progress: Progress | None = None) -> L
         ModelError: there is no such model, it cannot be reached, it does not fit into memory, or it is no transformer.
         ValueError: no such device.
     """
+    from model.remote import Remote, backend
+
+    name, address = str(name), backend()
+    return Remote(address, name) if address else load_here(name, device, progress)
+
+
+def load_here(name: str, device: str = "auto", progress: Progress | None = None) -> Lens:
+    """Like `load`, always in this process."""
     # Imported here: the pages' frame can show before PyTorch is there, and transformers only where it is needed.
     from model.device import find_device
     from model.fetch import check_memory, find, takes

@@ -11,7 +11,7 @@ from model.trace import Array, Attention, Tokens
 
 Pairs = tuple[tuple[int | None, int | None], ...]
 
-SCALES = ("weight", "log", "uniform")
+SCALES = ("weight", "log", "uniform", "norm")
 FLOOR = 1e-4  # weights below it look the same on the logarithmic scale
 
 
@@ -86,13 +86,15 @@ def head_map(attention: Attention) -> tuple[Array, float]:
     roots = np.sqrt(
         np.stack([attention.weights(layer).reshape(attention.num_heads, -1) for layer in range(attention.num_layers)])
     )
-    flat = roots.reshape(-1, roots.shape[-1]).astype(np.float64)
-    flat -= flat.mean(axis=0)
-    left, singular, _ = np.linalg.svd(flat, full_matrices=False)
+    flat = roots.reshape(-1, roots.shape[-1])
+    flat = flat - flat.mean(axis=0)
+    # There are fewer heads than cells: the heads' inner products hold the same components, and are small.
+    power, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
+    power, vectors = power[::-1].clip(0), vectors[:, ::-1]
     points = np.zeros((len(flat), 2))
-    points[:, : min(2, len(singular))] = (left * singular)[:, :2]
+    shown = min(2, len(power))
+    points[:, :shown] = (vectors * np.sqrt(power))[:, :shown]
     points *= np.where(points[np.abs(points).argmax(axis=0), [0, 1]] < 0, -1, 1)  # a sign that does not flip
-    power = singular**2
     return points.reshape(*roots.shape[:2], 2), float(power[:2].sum() / power.sum().clip(1e-12))
 
 
@@ -124,6 +126,20 @@ def scaled(weights: Array, allowed: Array, scale: str) -> Array:
     if scale == "uniform":
         return weights * allowed.sum(-1, keepdims=True)
     return weights
+
+
+def value_norms(weights: Array, value: Array, w_o: Array) -> Array:
+    """How long a vector each key really adds: the weight times the length of its value behind W_O.
+
+    ‖α f(x)‖ with f(x) = (x W_V + b_V) W_O, of one head (Kobayashi et al. 2020).
+
+    Args:
+        weights: [query, key]; value: [key, head_dim]; w_o: the head's rows of W_O. [head_dim, d]
+
+    Returns:
+        [query, key]
+    """
+    return weights * np.linalg.norm(value @ w_o, axis=-1)
 
 
 def without_sink(weights: Array, keys: Tokens) -> tuple[Array, float]:

@@ -41,7 +41,7 @@ class Decoding:
     longest: int = 20
 
     def __post_init__(self) -> None:
-        fine = self.method in METHODS and self.temperature > 0 and self.top_k >= 0 and 0 < self.top_p <= 1
+        fine = self.method in METHODS and 1e-3 <= self.temperature <= 1e3 and self.top_k >= 0 and 0 < self.top_p <= 1
         if not fine or self.beams < 1 or self.longest < 1:
             raise ValueError(f"This is no way to choose tokens: {self}")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, unquote
@@ -15,6 +15,8 @@ Cell = tuple[str, int | None, int] | tuple[str, int | None, int, int]  # kind, q
 
 KINDS = ("encoder", "decoder", "cross")
 PLACES = ("own", "off", "shuffled")
+# How many parts name a place of each edit; of the last one's, the numbers may not be None.
+WIDTHS = {"heads": (3,), "blocked": (3, 4), "masks": (2,), "temperature": (1,), "uniform": (3,), "patched": (3,)}
 _SHAPE = re.compile(r"full|causal|(?:window|block)[1-9]\d{0,3}")
 
 
@@ -48,24 +50,20 @@ class Edits:
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            value = getattr(self, one.name)
-            if isinstance(value, Mapping):
-                object.__setattr__(self, one.name, MappingProxyType(dict(value)))
-            elif not isinstance(value, str):
-                object.__setattr__(self, one.name, frozenset(value))
-        for name in ("heads", "temperature"):
-            object.__setattr__(
-                self, name, MappingProxyType({where: float(value) for where, value in getattr(self, name).items()})
-            )
-        for kind, *rest in (*self.heads, *self.uniform, *self.patched, *self.masks, *self.blocked):
-            if kind not in KINDS or not all(n is None or (isinstance(n, int) and n >= 0) for n in rest):
-                raise ValueError(f"An edit names {(kind, *rest)}: expected one of {KINDS} and numbers from 0 on")
-        for where, factor in self.heads.items():
-            if not math.isfinite(factor):
-                raise ValueError(f"The factor of head {where} is {factor}, expected a finite number")
-        for kind, value in self.temperature.items():
-            if kind not in KINDS or not 0 < value < math.inf:
-                raise ValueError(f"The temperature of {kind!r} is {value}, expected one of {KINDS} and a number over 0")
+            value: Any = getattr(self, one.name)
+            if one.name in WIDTHS:
+                if isinstance(value, Mapping):
+                    value = MappingProxyType({_place(one.name, where): v for where, v in value.items()})
+                else:
+                    value = frozenset(_place(one.name, where) for where in value)
+                object.__setattr__(self, one.name, value)
+        for name, low, high in (("heads", -1e6, 1e6), ("temperature", 1e-6, 1e6)):
+            # Adding 0 turns -0.0 into 0.0: equal edits are to be written alike.
+            numbers = {where: float(value) + 0.0 for where, value in getattr(self, name).items()}
+            for where, number in numbers.items():
+                if not low <= number <= high:
+                    raise ValueError(f"{name} at {where} is {number}, expected a number from {low:g} to {high:g}")
+            object.__setattr__(self, name, MappingProxyType(numbers))
         for place, shape in self.masks.items():
             if not _SHAPE.fullmatch(shape):
                 raise ValueError(f"The mask of {place} is {shape!r}, expected full, causal, window5 or block4")
@@ -142,8 +140,9 @@ class Edits:
             name, _, place = head.partition(":")
             try:
                 where = tuple(p if p.isalpha() else None if p == "*" else int(p) for p in place.split(".") if p)
-                wanted = {"heads": 3, "masks": 2, "temperature": 1, "uniform": 3, "patched": 3, "positions": 0}
-                if len(where) not in ({3, 4} if name == "blocked" else {wanted[name]}):
+                if name != "positions":
+                    _place(name, where)
+                elif where:
                     raise ValueError(place)
                 if name in ("blocked", "uniform"):
                     found[name].add(where)
@@ -159,6 +158,23 @@ class Edits:
             except (ValueError, KeyError) as error:
                 raise ValueError(f"{part!r} is no edit that Headlight knows") from error
         return cls(**found)
+
+
+def _place(name: str, where: Any) -> Any:
+    """What an edit names, checked, with plain numbers.
+
+    Raises:
+        ValueError: with what it names.
+    """
+    kind, *numbers = (where,) if isinstance(where, str) else where
+    fine = kind in KINDS and 1 + len(numbers) in WIDTHS[name]
+    fine &= all(n is None or (isinstance(n, Integral) and int(n) >= 0) for n in numbers)
+    if not fine or (name == "blocked" and numbers[1] is None):
+        raise ValueError(f"{name} names {where}: expected one of {KINDS} and {WIDTHS[name][-1] - 1} numbers from 0 on")
+    plain = [None if n is None else int(n) for n in numbers]
+    if name == "blocked" and plain[2:] == [None]:
+        plain = plain[:2]
+    return kind if name == "temperature" else (kind, *plain)
 
 
 def named(mapping: Mapping[Any, Any], *where: Any) -> Any:

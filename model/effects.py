@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,14 +13,11 @@ from torch import Tensor
 from model.edits import Edits, Head
 from model.trace import Array, Target
 
-if TYPE_CHECKING:
-    from model.lens import Lens
-
 CELLS = 40_000_000  # numbers that a batch of runs may put out at once
 
 
 def head_effects(
-    lens: Lens,
+    lens: Any,
     text: Any,
     target: Target = None,
     edits: Edits | None = None,
@@ -29,6 +26,7 @@ def head_effects(
     """How far what the model says moves when each head is silenced, one at a time, many in one batch.
 
     Args:
+        lens: a model of this process, with `heads` and `outputs`.
         text: or a picture, where the model reads pictures.
         progress: is told the share done; what it raises ends the work.
 
@@ -66,3 +64,16 @@ def _chunks(heads: list[tuple[str, int, int]], size: int) -> Iterator[list[Head]
     left = iter(heads)
     while some := list(islice(left, size)):
         yield list(some)
+
+
+def layer_words(lens: Any, text: Any, target: Target = None, edits: Edits | None = None) -> tuple[Array, Array] | None:
+    """Each layer's likeliest token, by the logit lens, and its probability.
+
+    Returns:
+        ids [layer + 1, token] and probabilities, as many; None where the model has no output head.
+    """
+    logits = lens.layer_logits(text, target, edits)
+    if logits is None:
+        return None
+    best = logits.softmax(-1).max(-1)
+    return best.indices.cpu().numpy(), best.values.cpu().numpy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class InputError(ValueError):
     """The text cannot be traced; the message says why and what to do.
@@ -32,3 +34,14 @@ def check_length(which: str, tokens: int, allowed: int) -> None:
             tokens=tokens,
             allowed=allowed,
         )
+
+
+def check_ids(ids: Sequence[int], vocab_size: int) -> None:
+    """Refuse numbers that are no tokens.
+
+    Raises:
+        ValueError: with the first of them.
+    """
+    for i in ids:
+        if not 0 <= i < vocab_size:
+            raise ValueError(f"There is no token {i}: the vocabulary has {vocab_size}, counted from 0.")

@@ -21,15 +21,17 @@ from model.decoding import Decoded, Decoding
 from model.device import find_device
 from model.editing import Plan, editing, plan_for
 from model.edits import Edits, Head
+from model.effects import head_effects, layer_words
+from model.errors import check_ids, check_length
 from model.hooks import last_block, watch_positions
 from model.interface import IMPLEMENTATION, Observed, counting
 from model.labels import encode, following, labelled
 from model.layer import Layer, NoLayer
-from model.opening import read_model
+from model.opening import first_token, most_tokens, read_model
 from model.positions import Scheme
 from model.projections import find_layer
 from model.schemes import scheme
-from model.stepping import write
+from model.stepping import pad, write
 from model.stock import stock_attentions, verify
 from model.trace import Array, Attention, Check, Recorded, Target, Tokens, Trace
 
@@ -48,6 +50,7 @@ class HuggingFace:
     """
 
     takes = "text"
+    head_effects, layer_words = head_effects, layer_words
     heads: Mapping[str, tuple[int, int]]
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
@@ -56,8 +59,8 @@ class HuggingFace:
         self.device = device
         self.config = module.config
         self.is_pair = bool(self.config.is_encoder_decoder)
-        limits = (getattr(self.config, name, None) for name in ("max_position_embeddings", "n_positions"))
-        self.max_tokens = min([n for n in limits if isinstance(n, int) and n > 0] + [tokenizer.model_max_length, 2048])
+        self.max_tokens = most_tokens(self.module, tokenizer)
+        self.start = first_token(self.module, tokenizer) if self.is_pair else -1
         self._join()
 
     def _join(self) -> None:
@@ -92,7 +95,12 @@ class HuggingFace:
     def trace_batch(
         self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        """Run several texts as one padded batch; the shorter ones' traces show their "<pad>" tokens."""
+        """Run several texts as one padded batch; the shorter ones' traces show their "<pad>" tokens.
+
+        With edits each runs alone: they name places, which padding must not move.
+        """
+        if edits and len(texts) > 1:
+            return tuple(self.trace(text, target, edits) for text, target in zip(texts, targets, strict=True))
         plan = plan_for(self, edits)
         inputs, read = self._inputs(texts, targets, plan)
         with torch.inference_mode(), editing(plan), record() as kept:
@@ -100,9 +108,9 @@ class HuggingFace:
         layers = self._layers(result, kept, len(texts))
         stacks = ("encoder", "decoder") if self.is_pair else (self.single,)
         logits: Tensor | None = getattr(result, "logits", None)
+        answer = result.last_hidden_state if logits is None else logits
         predicts = logits if "decoder" in stacks else None
-        fed = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist()
-        traces = []
+        fed, traces = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist(), []
         for row, (text, target, ids) in enumerate(zip(texts, targets, read, strict=True)):
             lengths = {stack: len(ids[stack][0]) for stack in stacks}
             longest = {stack: max(len(one[stack][0]) for one in read) for stack in stacks}
@@ -114,6 +122,8 @@ class HuggingFace:
             elif predicts is not None and target is None:
                 written = write(self, ids["decoder"][0], Decoding(longest=NEW_TOKENS), plan)
                 output = self.tokenizer.decode(written.ids, skip_special_tokens=True)
+            elif predicts is not None and target:
+                output = self.tokenizer.decode(ids["decoder"][0][ids["given"][0] :], skip_special_tokens=True)
             trace = Trace(
                 text=text,
                 attentions=attentions,
@@ -140,7 +150,7 @@ class HuggingFace:
                 notes=self._notes(),
                 device=self.device,
                 edits=edits or Edits(),
-                check=partial(self._verify, inputs, attentions, logits, row, lengths, plan),
+                check=partial(self._verify, inputs, attentions, answer, row, lengths, plan),
                 find=partial(self._find, inputs, row, plan),
             )
             traces.append(trace)
@@ -157,19 +167,17 @@ class HuggingFace:
                 made = self._target(source[0], target, plan)
                 read.append({"encoder": source, "decoder": (made, labelled(self.tokenizer, made))})
                 continue
-            given = len(encode(self.tokenizer, text, "text", self.max_tokens)[0]) if target else 0
-            ids, tokens = encode(
-                self.tokenizer, text + (target if isinstance(target, str) else ""), "text", self.max_tokens
-            )
-            if target and not isinstance(target, str):
-                more = labelled(self.tokenizer, target)
-                ids = [*ids, *target]
-                tokens = Tokens((*tokens.texts, *more.texts), (*tokens.special, *more.special))
-            read.append({self.single: (ids, tokens), "given": (given or len(ids),)})
-        first, real = self._pad([one["encoder" if self.is_pair else self.single][0] for one in read])
+            ids, tokens = encode(self.tokenizer, text, "text", self.max_tokens)
+            given = len(ids)
+            if target:  # cut into tokens by itself, so that its first piece cannot merge with the prompt's last
+                ids = [*ids, *self._ids(target)]
+                check_length("text", len(ids), self.max_tokens)
+                tokens = labelled(self.tokenizer, ids)
+            read.append({self.single: (ids, tokens), "given": (given,)})
+        first, real = pad(self, [one["encoder" if self.is_pair else self.single][0] for one in read])
         inputs = {"input_ids": first, "attention_mask": real}
         if self.is_pair:
-            inputs["decoder_input_ids"], _ = self._pad([one["decoder"][0] for one in read])
+            inputs["decoder_input_ids"], _ = pad(self, [one["decoder"][0] for one in read])
         return inputs, read
 
     def positions(self) -> Scheme:
@@ -251,11 +259,7 @@ class HuggingFace:
         return labelled(self.tokenizer, ids).texts
 
     def guess(self, text: str, place: int, edits: Edits | None = None) -> Array | None:
-        """What the model finds likely in a place where a token is hidden by its mask token.
-
-        Returns:
-            Logits [vocab]; None where the model never learned to guess.
-        """
+        """Logits [vocab] of a place whose token is hidden; None where the model never learned to guess."""
         plan = plan_for(self, edits)
         return guess(self, self._inputs([text], [None], plan)[0], place, plan)
 
@@ -283,17 +287,13 @@ class HuggingFace:
     def _target(self, source: Sequence[int], target: Target, plan: Plan | None) -> list[int]:
         if target is None:
             target = write(self, source, Decoding(longest=2 * len(source) + 10), plan).ids
-        ids = (
-            encode(self.tokenizer, target, "target", self.max_tokens, special=False)[0]
-            if isinstance(target, str)
-            else target
-        )
-        return [self.config.decoder_start_token_id, *ids]
+        made = [self.start, *self._ids(target)]
+        check_length("target", len(made), self.max_tokens)
+        return made
 
-    def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Ids padded at the end, and a mask with 1 for what is real."""
-        longest = max(map(len, rows))
-        pad = self.tokenizer.pad_token_id or 0
-        padded_rows = [[*row, *[pad] * (longest - len(row))] for row in rows]
-        real = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
-        return torch.tensor(padded_rows, device=self.device), torch.tensor(real, device=self.device)
+    def _ids(self, target: str | Sequence[int]) -> list[int]:
+        """The numbers of a forced output's tokens."""
+        if isinstance(target, str):
+            return encode(self.tokenizer, target, "target", self.max_tokens, special=False)[0]
+        check_ids(target, self.config.get_text_config().vocab_size)
+        return list(target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +19,8 @@ SPACELESS = re.compile(
 )
 LOST = "\ufffd"  # what a decoder puts where bytes are no whole character
 LONGEST = 4  # bytes of a character in UTF-8
+
+_one_at_a_time = threading.Lock()
 
 
 def readable(raw: Sequence[str], special: Sequence[bool]) -> Tokens:
@@ -161,12 +164,14 @@ def encode(tokenizer: Any, text: str, which: str, allowed: int, special: bool = 
         InputError: it is blank or too long.
     """
     sides = {"text_target": text} if which == "target" else {"text": text}
-    encoding = tokenizer(
-        **sides,
-        add_special_tokens=special,
-        return_offsets_mapping=tokenizer.is_fast,
-        split_special_tokens=True,
-    )
+    # A tokenizer with two languages switches between them for a moment: nobody may look meanwhile.
+    with _one_at_a_time:
+        encoding = tokenizer(
+            **sides,
+            add_special_tokens=special,
+            return_offsets_mapping=tokenizer.is_fast,
+            split_special_tokens=True,
+        )
     ids = encoding["input_ids"]
     check_length(which, len(ids) if text.strip() else 0, allowed)
     offsets = encoding["offset_mapping"] if tokenizer.is_fast else None

@@ -58,14 +58,21 @@ class Layer:
     output: Array
     names: Mapping[str, str]
 
+    @property
+    def w_o(self) -> Array:
+        """[head · head_dim, d]"""
+        return self.inputs.w[3]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class NoLayer:
     """Why a model's layer is not the plain multi-head layer of the 2017 paper.
 
     Attributes:
         reason: "bias" is added to its scores; "between": something happens between a matrix and the formula;
             "shape": its heads do not share out the model's dimensions; "unseen": the family shows its weights only.
+        w_o: W_O all the same, where it could be found. [head · head_dim, d]
     """
 
     reason: str
+    w_o: Array | None = None

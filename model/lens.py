@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from model.edits import Edits, Head
+from model.edits import Edits
 from model.positions import Scheme
 from model.trace import Array, Target, Trace
 
 if TYPE_CHECKING:  # who only names the type need not wait for PyTorch
-    from torch import Tensor
-
     from model.decoding import Decoded, Decoding
 
 
@@ -19,7 +17,6 @@ class Lens(Protocol):
     """What every opened model can do, whatever its family.
 
     Attributes:
-        module: the `torch.nn.Module` that runs.
         takes: "text" or "image": what `trace` reads, a text or a picture (its path or its bytes).
         is_pair: True for an encoder-decoder model, whose output can be forced.
         writes: whether it chooses a next token.
@@ -27,7 +24,6 @@ class Lens(Protocol):
         can_move_positions: whether the edits of positions work in this model.
     """
 
-    module: Any
     takes: str
     device: str
     max_tokens: int
@@ -50,8 +46,14 @@ class Lens(Protocol):
 
     def guess(self, text: Any, place: int, edits: Edits | None = None) -> Array | None: ...
 
-    def outputs(
-        self, text: Any, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
-    ) -> tuple[Tensor, bool]: ...
+    def head_effects(
+        self,
+        text: Any,
+        target: Target = None,
+        edits: Edits | None = None,
+        progress: Callable[[float], None] = ...,
+    ) -> tuple[dict[str, Array], bool]: ...
 
-    def layer_logits(self, text: Any, target: Target = None, edits: Edits | None = None) -> Tensor | None: ...
+    def layer_words(
+        self, text: Any, target: Target = None, edits: Edits | None = None
+    ) -> tuple[Array, Array] | None: ...

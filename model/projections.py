@@ -39,8 +39,6 @@ def find_layer(module: nn.Module, run: Callable[[Any], object], row: int, record
     """
     if not isinstance(recorded, Call):
         return NoLayer("unseen")
-    if recorded.bias is not None and bool(recorded.bias.masked_fill(~recorded.allowed, 0).any()):
-        return NoLayer("bias")
     num_heads, _, _, head_dim = recorded.shape
     stretch = recorded.scale * math.sqrt(head_dim)  # 1 in most families; others scale q itself, or nothing at all
     wanted = {name: _joined(getattr(recorded, name)) for name in ("query", "key", "value")}
@@ -73,14 +71,17 @@ def find_layer(module: nn.Module, run: Callable[[Any], object], row: int, record
     with torch.inference_mode():
         run(copied)
     query = found.get("stretched", found.get("query"))
+    w_o = to_numpy(found["output"].weight) if "output" in found else None
+    if recorded.bias is not None and bool(recorded.bias.masked_fill(~recorded.allowed, 0).any()):
+        return NoLayer("bias", w_o)
     if query is None or not {"key", "value", "output"} <= found.keys():
-        return NoLayer("between")
+        return NoLayer("between", w_o)
     key, value, last = found["key"], found["value"], found["output"]
     if not _equal(key.x, value.x):
-        return NoLayer("between")
+        return NoLayer("between", w_o)
     square = (num_heads * head_dim, num_heads * head_dim)
     if any(one.weight.shape != square for one in (query, key, value, last)):
-        return NoLayer("shape")
+        return NoLayer("shape", w_o)
     factor = 1.0 if "stretched" in found else stretch
     return Layer(
         LayerInputs(

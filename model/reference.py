@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -159,9 +160,9 @@ def check(
         sum_error.append((weights.sum(-1) - 1).abs().max().item())
         leaked.append(weights.masked_fill(call.allowed, 0).max().item())
     return Check(
-        max_weight_error=max(weight_error),
-        max_row_sum_error=max(sum_error),
-        leaked_mass=max(leaked),
+        max_weight_error=float(np.max(weight_error)),
+        max_row_sum_error=float(np.max(sum_error)),
+        leaked_mass=float(np.max(leaked)),
         max_logit_error=(logits[row] - stock_logits[row]).abs().max().item(),
         tolerance=TOLERANCE,
         how="torch.nn.Transformer with the same weights, run on the same tokens",

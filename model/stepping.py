@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 def write(lens: HuggingFace, ids: Sequence[int], how: Decoding, plan: Plan | None) -> Decoded:
     """Write what follows these ids, or the output that an encoder-decoder model gives for them."""
-    start = [lens.config.decoder_start_token_id] if lens.is_pair else list(ids)
-    how = replace(how, longest=max(min(how.longest, lens.max_tokens - len(start)), 1))
-    end = lens.module.generation_config.eos_token_id
-    ends = ({*end} if isinstance(end, list) else {end}) - {None}
-    never = {lens.tokenizer.pad_token_id, getattr(lens.config, "decoder_start_token_id", None)} - ends - {None}
+    start = [lens.start] if lens.is_pair else list(ids)
+    room = lens.max_tokens - len(start)
+    if room < 1:
+        return Decoded((), ended=False)
+    how = replace(how, longest=min(how.longest, room))
+    settings = lens.module.generation_config
+    ends = ({*settings.eos_token_id} if isinstance(settings.eos_token_id, list) else {settings.eos_token_id}) - {None}
+    # What the model's own settings forbid, as for Marian its padding.
+    never = {*(settings.suppress_tokens or ()), *(one[0] for one in settings.bad_words_ids or () if len(one) == 1)}
     cached = lens.sees_inside and plan is None and how.method != "beam"
     return decode(next_scores(lens, ids, plan, cached), start, ends, never, how)
 
@@ -58,3 +62,12 @@ def next_scores(lens: HuggingFace, source: Sequence[int], plan: Plan | None, cac
         return logits
 
     return scores
+
+
+def pad(lens: HuggingFace, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids padded at the end, and a mask with 1 for what is real. [text, token] each"""
+    longest = max(map(len, rows))
+    filling = lens.tokenizer.pad_token_id or 0
+    padded = [[*row, *[filling] * (longest - len(row))] for row in rows]
+    real = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    return torch.tensor(padded, device=lens.device), torch.tensor(real, device=lens.device)

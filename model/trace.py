@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -250,7 +249,8 @@ class Trace:
     picture: Picture | None = None
 
     def __post_init__(self) -> None:
-        for stack, states in self.hidden_states.items():
+        # States that lie on a server are not fetched only to be looked over.
+        for stack, states in self.hidden_states.items() if isinstance(self.hidden_states, dict) else ():
             if states.ndim != 3 or states.shape[1] != len(self.tokens[stack]):
                 raise ValueError(
                     f"{stack} hidden states have shape {states.shape}, "
@@ -259,12 +259,12 @@ class Trace:
 
     def verify(self) -> Check:
         """Compare this trace with the stock implementation, run afresh with the same weights."""
-        return self._check
+        # Not a cached_property: its one lock for all traces would let every check wait for every other.
+        kept: dict[str, Check] = self.__dict__
+        if "_check" not in kept:
+            kept["_check"] = self.check()
+        return kept["_check"]
 
     def multi_head(self, kind: str, layer: int) -> Layer | NoLayer:
         """The matrices around one layer's attention and what they were given; runs the model once more."""
         return self.find(self.attentions[kind].layers[layer])
-
-    @cached_property
-    def _check(self) -> Check:
-        return self.check()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,10 +19,12 @@ from model.decoding import Decoded, Decoding, decode
 from model.device import find_device
 from model.editing import Plan, current, editing, plan_for
 from model.edits import Edits, Head
-from model.errors import check_length
+from model.effects import head_effects, layer_words
+from model.errors import check_ids, check_length
 from model.labels import readable
 from model.layer import Layer, NoLayer
 from model.positions import Scheme, sinusoidal
+from model.prepare import calmed, prepared
 from model.projections import find_layer
 from model.reference import check
 from model.trace import Attention, Check, Recorded, Target, Tokens, Trace
@@ -42,6 +43,7 @@ class Translator:
     """
 
     takes = "text"
+    head_effects, layer_words = head_effects, layer_words
     is_pair = True
     writes = True
     can_move_positions = True
@@ -87,7 +89,12 @@ class Translator:
     def trace_batch(
         self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        """Run several sentences as one padded batch; the shorter ones' traces show their "<pad>" tokens."""
+        """Run several sentences as one padded batch; the shorter ones' traces show their "<pad>" tokens.
+
+        With edits each runs alone: they name places, which padding must not move.
+        """
+        if edits and len(texts) > 1:
+            return tuple(self.trace(text, target, edits) for text, target in zip(texts, targets, strict=True))
         config = self.config
         plan = plan_for(self, edits)
         encoded = [self._encode(prepared(text), "text") for text in texts]
@@ -212,6 +219,9 @@ class Translator:
     def _targets(self, encoded: Sequence[Encoding], targets: Sequence[Target], plan: Plan | None) -> list[list[int]]:
         """Ids of the outputs, without marks: those that are forced, the model's own for the others."""
         rows = [None if t is None else self._encode(t, "target").ids if isinstance(t, str) else [*t] for t in targets]
+        for ids in filter(None, rows):
+            check_length("target", len(ids), self.max_tokens - 1)
+            check_ids(ids, self.config.vocab_size)
         if None in rows:
             with editing(plan):
                 free = self.greedy(self._pad([[*line.ids, self.config.eos] for line in encoded]))
@@ -271,24 +281,3 @@ class Translator:
         if unknown:
             notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
         return tuple(notes)
-
-
-def prepared(text: str) -> str:
-    """A text as the tokenizer gets it: calmed, and with room behind an opening quote or bracket.
-
-    A word right behind a quote would be cut into pieces, because only what follows a space counts as a word's start.
-    """
-    return re.sub(r"(?<!\w)([\"'(\[\u2018\u201c\u201e\u00ab])(?=\w)", r"\1 ", calmed(text))
-
-
-def calmed(text: str) -> str:
-    """A text typed in capitals only, in lower case with a capital at the start; any other text as it is.
-
-    The training sentences hold next to no words in capitals.
-    """
-    letters = [c for c in text if c.isalpha()]
-    words = text.split()
-    if not any(c.islower() for c in letters) and sum(c.isupper() for c in letters) > 3 and len(words) > 1:
-        calm = re.sub(r"\bi\b", "I", text.lower())
-        return re.sub(r"(?:^|[.!?]\s)\s*\w", lambda start: start[0].upper(), calm)
-    return text

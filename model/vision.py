@@ -88,6 +88,7 @@ class Vision(HuggingFace):
         layers = self._layers(result, kept, len(texts))
         classes: Tensor | None = getattr(result, "logits", None)
         logits = None if classes is None else classes[:, None]  # [picture, 1, class]
+        answer = result.last_hidden_state if logits is None else logits
         tokens = {"encoder": self.tokens}
         traces = []
         for row, (given, (_, notes), (_, shown)) in enumerate(zip(texts, read, seen, strict=True)):
@@ -106,7 +107,7 @@ class Vision(HuggingFace):
                 notes=(*notes, *self._notes()),
                 device=self.device,
                 edits=edits or Edits(),
-                check=partial(self._verify, inputs, attentions, logits, row, {"encoder": len(self.tokens)}, plan),
+                check=partial(self._verify, inputs, attentions, answer, row, {"encoder": len(self.tokens)}, plan),
                 find=partial(self._find, inputs, row, plan),
                 picture=shown,
             )

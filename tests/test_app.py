@@ -11,8 +11,11 @@ from streamlit.testing.v1 import AppTest
 
 from model import transformer
 from model.catalog import CATALOG, Entry
+from model.edits import Edits
+from model.trace import Trace
 from model.translator import Translator
 from tests.test_families import OUTSIDE, TEXT, build
+from viz.changes import CHANGES
 from viz.text import say
 
 APP = Path(__file__).parent.parent / "app.py"
@@ -189,6 +192,19 @@ def badge(app: AppTest) -> str:
     return next(label for label in labels if label.startswith((":green[", ":red[")))
 
 
+@pytest.mark.parametrize("page", ["heads", "compare", "output", "changes"])
+def test_the_lines_under_the_badge_repeat_the_check(app: AppTest, page: str) -> None:
+    app.text_input(key="edits").set_value("temperature:cross=2")
+    go_to(app, page)
+    lines = next(block.value for block in app.code if "verify" in block.value)
+    found: dict[str, object] = {}
+    exec(lines, found)  # it is our own text
+    trace = found["trace"]
+    assert isinstance(trace, Trace)
+    assert trace.verify().ok
+    assert trace.edits == Edits(temperature={"cross": 2.0})
+
+
 def test_the_badge_turns_red_when_the_model_is_broken(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ":green[" in badge(app)
     right = transformer.attention
@@ -206,3 +222,115 @@ def test_sliders_to_their_ends(app: AppTest) -> None:
         assert not app.exception
     app.slider(key="pe_start").set_value(254).run()
     assert not app.exception
+
+
+def changed(app: AppTest) -> list[str]:
+    """The changes that the page lists above its results."""
+    return [m.value for m in app.markdown if m.value.startswith("- ")]
+
+
+def test_a_change_is_made_listed_kept_in_the_link_and_undone(app: AppTest) -> None:
+    before = heat(app)["z"]
+    app.selectbox(key="change_what").set_value("uniform").run()
+    app.button(key="change_apply").click().run()
+    assert app.text_input(key="edits").value == "uniform:cross.0.3"
+    assert changed(app) == ["- Cross: head 3 in layer 0 looks at everything alike."]
+    assert heat(app)["z"] != before
+    assert ":green[" in badge(app)
+    go_to(app, "compare")
+    assert changed(app)
+    app.button(key="undo_all").click().run()
+    assert not changed(app)
+    go_to(app, "heads")
+    assert heat(app)["z"] == before
+
+
+@pytest.mark.parametrize("name", list(CHANGES))
+def test_every_sort_of_change_can_be_made(app: AppTest, name: str) -> None:
+    app.selectbox(key="change_what").set_value(name).run()
+    app.button(key="change_apply").click().run()
+    assert not app.exception
+    assert not app.warning
+    assert len(changed(app)) == (2 if name == "all_but" else 1)
+    app.button(key="undo_panel_0").click().run()
+    assert len(changed(app)) == (1 if name == "all_but" else 0)
+
+
+def test_a_link_with_changes_that_cannot_be_read_or_made_says_so(app: AppTest) -> None:
+    app.text_input(key="edits").set_value("nonsense").run()
+    assert "cannot be read" in app.warning[0].value
+    app.text_input(key="edits").set_value("heads:cross.9.9=0;heads:cross.0.1=0").run()
+    assert "1 of the changes" in app.warning[0].value
+    assert len(changed(app)) == 1
+    app.text_input(key="edits").set_value("blocked:decoder.0.0").run()
+    assert app.warning[0].value == say("errors.row_blind", token=0, kind="decoder", layer=0)
+    app.button(key="undo_all_panel").click().run()  # the way out is still there
+    assert not app.warning
+
+
+def test_what_changes_shows_both_outputs_and_the_heads_that_matter(app: AppTest) -> None:
+    app.text_input(key="edits").set_value("heads:cross.*.*=0")
+    go_to(app, "changes")
+    assert not app.exception
+    shown = [m.value for m in app.markdown if m.value.startswith("**")]
+    assert "**La voiture rouge s\\'est arrêtée\\.**" in shown
+    assert len(app.get("plotly_chart")) >= 6
+
+
+def test_a_minimal_pair_is_compared(app: AppTest) -> None:
+    go_to(app, "compare")
+    app.button_group(key="compare").set_value("pair").run()
+    next(b for b in app.button if b.label == say("compare.take_pair")).click().run()
+    assert not app.exception
+    assert app.text_area(key="text").value.endswith("tired.")
+    assert app.text_input(key="b_text").value.endswith("wide.")
+    a, b, difference = (heat(app, number) for number in range(3))
+    labels = json.loads(app.get("plotly_chart")[0].proto.spec)["layout"]["xaxis2"]["ticktext"]
+    assert "tired (A)" in labels
+    assert any(label.endswith("(B)") for label in labels)
+    assert a["z"] != b["z"]
+    assert difference["zmin"] == -difference["zmax"]
+
+
+def test_a_run_before_and_after_a_change_and_with_itself(app: AppTest) -> None:
+    go_to(app, "compare")
+    app.button_group(key="compare").set_value("edit").run()
+    assert say("compare.equal") in texts(app)
+    app.text_input(key="edits").set_value("uniform:cross.0.3").run()
+    assert say("compare.equal") not in texts(app)
+
+
+@pytest.mark.parametrize("scale", ["log", "uniform", "norm"])
+def test_scales_and_sinks(app: AppTest, scale: str) -> None:
+    go_to(app, "compare")
+    before = heat(app)["z"]
+    app.button_group(key="scale").set_value(scale).run()
+    assert heat(app)["z"] != before
+    app.toggle(key="sink").set_value(True).run()
+    assert not app.exception
+    assert any("of the attention went to special tokens" in c.value for c in app.caption)
+
+
+@pytest.mark.parametrize("method", ["greedy", "sample", "beam", "forced"])
+def test_output_step_by_step(app: AppTest, method: str) -> None:
+    go_to(app, "output")
+    app.button_group(key="method").set_value(method).run()
+    if method == "forced":
+        assert app.info
+        app.text_input(key="forced_output").set_value("Le chat est rouge.").run()
+    app.slider(key="step").set_value(3).run()
+    app.button_group(key="rows_by").set_value("predicted").run()
+    assert not app.exception
+    assert not app.warning
+    assert len(app.get("plotly_chart")) == (7 if method == "beam" else 6)
+
+
+def test_a_hidden_word_is_guessed(tmp_path: Path, app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    build("bert", tmp_path)
+    monkeypatch.setitem(CATALOG, "made", Entry("made", "", 0, "", "", ("encoder", 0, 0), folder=tmp_path))
+    app.run()
+    app.text_area(key="text").set_value(TEXT)
+    app.selectbox(key="model").set_value("made")
+    go_to(app, "output")
+    assert not app.exception
+    assert "What really stands there" in texts(app)

@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.serving import CHROMIUM, chromium, serve, settle
+from tests.test_app import PAGES
+from viz.text import say
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ, reason="Chromium is missing: install Debian's package chromium"
@@ -71,6 +73,28 @@ def test_clicking_a_thumbnail_opens_that_head(page: Page) -> None:
         settle(page)
         expect(page.locator("h3").first).to_have_text(f"Layer {layer}, head {head}")
         assert f"layer {layer}, head {head}" in page.locator(".st-key-heatmap .gtitle").text_content()  # type: ignore[operator]
+
+
+def test_a_mask_is_painted_and_undone(page: Page) -> None:
+    page.get_by_role("link", name="Masks", exact=True).click()
+    page.locator(".st-key-mask .main-svg").first.wait_for()
+    settle(page)
+    page.locator(".st-key-kind").get_by_role("radio", name="encoder").click()
+    settle(page)
+    area = page.locator(".st-key-mask .nsewdrag").first
+    area.scroll_into_view_if_needed()
+    box = area.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + box["width"] * 3.5 / 6, box["y"] + box["height"] * 1.5 / 6)
+    page.wait_for_timeout(300)
+    page.mouse.down()
+    page.mouse.up()
+    settle(page)
+    expect(page.locator("[data-testid=stMain]")).to_contain_text("token 1 may not look at token 3")
+    assert "blocked" in page.url
+    page.get_by_role("button", name="Undo all changes").first.click()
+    settle(page)
+    assert "blocked" not in page.url
 
 
 def test_hover_says_it_in_words(page: Page) -> None:
@@ -147,7 +171,7 @@ def test_markup_is_shown_not_run(page: Page) -> None:
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size: tuple[int, int]) -> None:
-    for name in ("Inside a head", "Masks", "Positions", "Layers", "Code", "Heads"):
+    for name in (*(say(f"{page}.title") for page in PAGES[1:]), "Heads"):
         page.set_viewport_size({"width": 1280, "height": 800})
         page.wait_for_timeout(300)
         page.get_by_role("link", name=name, exact=True).click()
@@ -158,3 +182,41 @@ def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size
         assert page.locator("[data-testid=stException]").count() == 0
         wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
         assert wide <= page.evaluate("document.querySelector('[data-testid=stMain]').clientWidth")
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
+def test_the_first_lesson_from_its_start_to_its_answers(page: Page, size: tuple[int, int]) -> None:
+    page.get_by_role("link", name="Lessons", exact=True).click()
+    settle(page)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.get_by_role("button", name="Start").first.click()
+    settle(page)
+    guide = page.locator(".st-key-lesson")
+    expect(page.locator("h1")).to_have_count(0)  # covered until there is an answer
+    expect(page.locator("[data-testid=stSidebar]")).to_be_hidden()  # this lesson is locked
+    guide.get_by_test_id("stRadioGroup").get_by_text("512", exact=True).click()
+    guide.get_by_role("button", name="Answer").click()
+    settle(page)
+    expect(page.locator("h1")).to_have_text("Why attention")
+    expect(guide).to_contain_text("That is right.")
+    for number in range(2, 8):
+        guide.get_by_role("button", name="Next").click()
+        settle(page)
+        expect(guide).to_contain_text(f"Step {number} of 7")
+        assert f"lesson_step={number}" in page.url
+        wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert wide <= page.evaluate("document.querySelector('[data-testid=stMain]').clientWidth")
+        if number == 5:
+            guide.get_by_test_id("stRadioGroup").get_by_text("him", exact=True).click()
+            guide.get_by_role("button", name="Answer").click()
+            page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=60_000)
+            assert "layer 0, head 3" in page.locator(".st-key-heatmap .gtitle").text_content()  # type: ignore[operator]
+    guide.get_by_role("button", name="Finish").click()
+    settle(page)
+    expect(page.locator("h1")).to_have_text("Lessons")
+    with page.expect_download() as download:
+        page.locator(".st-key-lesson_download").get_by_role("button").click()
+    lines = download.value.path().read_text(encoding="utf-8-sig").splitlines()
+    assert len(lines) == 3
+    assert lines[1].endswith(",512,yes")
+    assert lines[2].endswith(",him,yes")

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import model
+from model import interface
 from model.edits import Edits
 from model.errors import InputError
 from model.huggingface import HuggingFace
@@ -68,7 +69,16 @@ def test_a_link_holds_every_edit(edits: Edits) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["heads", "heads:cross.1=0", "heads:cross.1.2=x", "blocked:encoder.1", "no:1", "positions=up", "masks:x.1=full"],
+    [
+        "heads",
+        "heads:cross.1=0",
+        "heads:cross.1.2=x",
+        "blocked:encoder.1",
+        "no:1",
+        "positions=up",
+        "blocked:encoder.1.*",
+        "masks:x.1=full",
+    ],
 )
 def test_a_broken_link_is_refused_with_its_part(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
@@ -83,6 +93,11 @@ def test_a_broken_link_is_refused_with_its_part(text: str) -> None:
         {"temperature": {"cross": 0}},
         {"masks": {("cross", 0): "window0"}},
         {"positions": "gone"},
+        {"heads": {("encoder", 0): 0.0}},
+        {"blocked": {("encoder", 3)}},
+        {"blocked": {("encoder", 3, None)}},
+        {"heads": {("encoder", 0, 0): 1e39}},
+        {"temperature": {"encoder": 1e-38}},
         {"blocked": {("cross", -1, 0)}},
     ],
 )
@@ -264,3 +279,48 @@ def test_every_sort_of_edit_at_once_is_still_checked(lens: Translator) -> None:
     assert trace.edits == EVERY_KIND
     assert lens.trace(TEXT, edits=EVERY_KIND).output  # decodes with them, too
     assert model.Edits is Edits
+
+
+def test_edits_written_differently_are_equal() -> None:
+    assert hash(Edits(heads={("cross", 0, 0): -0.0})) == hash(Edits(heads={("cross", 0, 0): 0}))
+    assert Edits(heads={("cross", np.int64(2), np.int64(5)): 0}) == Edits(heads={("cross", 2, 5): 0})
+    assert Edits.parse("blocked:encoder.1.2.*") == Edits(blocked={("encoder", 1, 2)})
+
+
+@pytest.mark.parametrize("family", ["mistral", "t5", None])
+@pytest.mark.parametrize(
+    "edits",
+    [Edits(positions="shuffled"), Edits(masks={("decoder", None): "full"}), Edits(uniform={("decoder", None, None)})],
+)
+def test_in_a_batch_edits_do_what_they_do_alone(
+    opened: dict[str, HuggingFace],  # noqa: F811
+    lens: Translator,
+    family: str | None,
+    edits: Edits,
+) -> None:
+    here: Lens = opened[family] if family else lens
+    texts, targets = ["the cat", "the cat sat on the mat"], ["le chat", "le chat était assis"]
+    forced = targets if here.is_pair else ["", ""]
+    for trace, text, target in zip(here.trace_batch(texts, forced, edits), texts, forced, strict=True):
+        assert same(trace, here.trace(text, target, edits))
+        assert trace.verify().ok
+
+
+def test_the_check_turns_red_for_a_nan_and_for_states_where_there_are_no_logits(
+    opened: dict[str, HuggingFace],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lens = opened["bert-base"]
+    assert lens.trace("the cat").verify().ok
+    right = interface.attention
+    monkeypatch.setattr(interface, "attention", lambda *args, **kwargs: 3 * right(*args, **kwargs))
+    broken = lens.trace("the cat")
+    monkeypatch.undo()
+    assert not broken.verify().ok
+    weight = lens.module.encoder.layer[1].attention.self.query.weight
+    kept = weight.data[0, 0].item()
+    weight.data[0, 0] = float("nan")
+    try:
+        assert not lens.trace("the cat").verify().ok
+    finally:
+        weight.data[0, 0] = kept

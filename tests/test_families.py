@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -179,9 +180,7 @@ def test_pairs_translate_on_their_own_and_decoders_go_on(opened: dict[str, Huggi
     for family in ("bart", "t5"):
         trace = opened[family].trace(TEXT)
         assert trace.logits is not None
-        likely = trace.logits[:-1].copy()
-        likely[:, 0] = -np.inf  # padding is never written
-        assert trace.ids["decoder"][1:] == tuple(likely.argmax(-1))
+        assert trace.ids["decoder"][1:] == tuple(trace.logits[:-1].argmax(-1))
         assert trace.verify().ok
     assert opened["gpt2"].trace(TEXT).output is not None
 
@@ -234,3 +233,47 @@ def test_no_such_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ModelError, match="no-such"):
         model.load(str(tmp_path / "no-such"))
+
+
+def test_as_many_tokens_as_fit_and_not_one_more(tmp_path: Path) -> None:
+    pieces = tokenizer()
+    pieces.model_max_length = 10**9
+    for family, sizes in (
+        ("GPT2", {"n_positions": 8, "n_embd": 32, "n_layer": 2, "n_head": 4}),
+        ("Roberta", SMALL | {"max_position_embeddings": 9}),
+    ):
+        config = getattr(transformers, f"{family}Config")(vocab_size=len(pieces), **(SPECIAL | sizes))
+        made = getattr(transformers, {"GPT2": "GPT2LMHeadModel", "Roberta": "RobertaForMaskedLM"}[family])(config)
+        made.save_pretrained(tmp_path / family)
+        pieces.save_pretrained(tmp_path / family)
+        lens = model.load(str(tmp_path / family), "cpu")
+        assert lens.max_tokens == 8
+        full = lens.trace("the the the the the the the")
+        assert len(full.tokens[next(iter(full.tokens))]) == 8
+        assert not full.output
+        with pytest.raises(InputError, match="9 tokens; this model takes 8"):
+            lens.trace("the the the the the the the the")
+    with pytest.raises(InputError, match="takes 8"):
+        model.load(str(tmp_path / "GPT2"), "cpu").trace("the cat", target=[5] * 20)
+    with pytest.raises(ValueError, match="no token 10000"):
+        model.load(str(tmp_path / "GPT2"), "cpu").trace("the cat", target=[10_000])
+
+
+def test_weights_that_are_not_there_are_not_made_up(tmp_path: Path) -> None:
+    build("bert-base", tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": ["BertForMaskedLM"]}))
+    assert model.load(str(tmp_path), "cpu").trace("the cat").logits is None
+    (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    with pytest.raises(ModelError, match="weights lack"):
+        model.load(str(tmp_path), "cpu")
+    for file in tmp_path.glob("token*"):
+        file.unlink()
+    with pytest.raises(ModelError, match="holds no tokenizer"):
+        model.load(str(tmp_path), "cpu")
+
+
+def test_a_forced_continuation_does_not_merge_with_the_prompt(opened: dict[str, HuggingFace]) -> None:
+    trace = opened["gpt2"].trace("the c", target="at sat")
+    assert trace.given == len(opened["gpt2"].trace("the c", target="").ids["decoder"])
+    assert len(trace.ids["decoder"]) > trace.given

@@ -178,7 +178,9 @@ def test_layers_draw_the_states(trace: Trace) -> None:
     drawn = np.array(heat(layers.neurons(fired[1], 1, tokens, LIGHT)).z)
     assert np.isnan(drawn).sum() == (fired[1] == 0).sum()
     assert layers.sparsity(fired, LIGHT).data[0].y[1] == pytest.approx((fired[1] > 0).mean())
-    assert len(layers.token_paths(states, tokens, LIGHT).data) == len(tokens)
+    drawn_paths = layers.token_paths(states, tokens, LIGHT).data
+    assert len(drawn_paths) == min(len(tokens), len(LIGHT.lines))
+    assert sorted(name for path in drawn_paths for name in path.text if name) == sorted(map(escape, tokens))
 
 
 def test_reading_and_table_name_the_strongest_key(trace: Trace) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from model import comparing
 from model.catalog import CATALOG
 from model.edits import Edits
 from model.trace import Attention, Trace
-from viz import export, links, parts, session
+from viz import parts, runs, session
 from viz.figures import compare as figures
 from viz.figures.layers import depth_names
 from viz.figures.theme import Palette
@@ -31,7 +30,6 @@ PAIR = (
     "The animal didn't cross the street because it was too tired.",
     "The animal didn't cross the street because it was too wide.",
 )
-MOST = 12  # heads on the wall
 FLOWS = 24  # longest text whose flows are worked out: each is a maximum-flow problem of its own
 
 
@@ -43,10 +41,22 @@ class Side:
     attention: Attention
     layer: int
     head: int
+    name: str  # of the model
 
     def weights(self) -> np.ndarray:
         """[query, key]"""
         return self.attention.weights(self.layer)[self.head]
+
+    def lengths(self, weights: np.ndarray) -> np.ndarray | None:
+        """Weights times the lengths of what they add; None where the model does not show that. [query, key]"""
+        if not self.attention.has_vectors:
+            return None
+        w_o = runs.multi_head(self.trace, self.attention.kind, self.layer).w_o
+        if w_o is None:
+            return None
+        dim = self.attention.head_dim
+        rows = w_o[self.head * dim : (self.head + 1) * dim]
+        return comparing.value_norms(weights, self.attention.value(self.layer)[self.head], rows)
 
 
 def other_side(a: Side) -> Side:
@@ -96,7 +106,7 @@ def other_side(a: Side) -> Side:
             kind, layer, head = _pick_head(trace, a)
         attention = trace.attentions.get(kind) or list(trace.attentions.values())[-1]
     layer, head = min(layer, attention.num_layers - 1), min(head, attention.num_heads - 1)
-    return Side(trace, attention, layer, head)
+    return Side(trace, attention, layer, head, name)
 
 
 def _pick_head(trace: Trace, a: Side) -> tuple[str, int, int]:
@@ -155,14 +165,18 @@ def three_maps(a: Side, b: Side, palette: Palette) -> None:
             weights, removed = comparing.without_sink(weights, side.attention.keys)
             st.caption(say("compare.removed", side="A" if side is a else "B", share=f"{removed:.0%}"))
         allowed = side.attention.mask(side.layer)
-        shown = np.where(allowed, comparing.scaled(weights, allowed, scale), np.nan)
+        values = side.lengths(weights) if scale == "norm" else comparing.scaled(weights, allowed, scale)
+        if values is None:
+            st.info(say("compare.no_norms"), icon=":material/info:")
+            raise session.Halt
+        shown = np.where(allowed, values, np.nan)
         maps.append(comparing.spread(shown, queries, keys))
     down, across = (
         figures.axes(rows, a.attention.queries, b.attention.queries),
         figures.axes(columns, a.attention.keys, b.attention.keys),
     )
     low = float(np.log10(comparing.FLOOR)) if scale == "log" else 0.0
-    high = {"weight": 1.0, "log": 0.0}.get(scale, max(float(np.nanmax(one, initial=1.0)) for one in maps))
+    high = {"weight": 1.0, "log": 0.0}.get(scale, max(float(np.nanmax(one, initial=0.0)) for one in maps))
     unit, kind = say(f"compare.unit_{scale}"), a.attention.kind
     tickformat = ".0%" if scale == "weight" else None
     titles = [
@@ -211,48 +225,6 @@ def _in_words(bits: np.ndarray, rows: figures.Axes) -> str:
     return f"{sentence} {say('compare.alone', count=alone)}" if alone else sentence
 
 
-def many_heads(a: Side, palette: Palette) -> None:
-    """A wall of heads, all heads by similarity to the chosen one, and a map of them all."""
-    attention, chosen = a.attention, (a.layer, a.head)
-    alike = comparing.head_similarity(attention, *chosen)
-    order = [divmod(int(i), attention.num_heads) for i in np.argsort(-alike, axis=None, kind="stable")]
-    left, right = st.columns([2, 3])
-    with left:
-        drawn = figures.similarity(alike, chosen, palette)
-        parts.draw(drawn, "similarity", say("compare.similar_look"), on_select=_opener("similarity"))
-    with right:
-        points, kept = comparing.head_map(attention)
-        drawn = figures.head_map(points, kept, chosen, palette)
-        parts.draw(drawn, "head_map", say("compare.head_map_look"), on_select=_opener("head_map"))
-    key = f"wall_{attention.kind}_{a.layer}_{a.head}"
-    tiles = {f"{layer}.{head}": (layer, head) for layer, head in order}
-    links.take(key, list(tiles), many=True)
-    names = st.multiselect(
-        say("compare.wall_pick"),
-        list(tiles),
-        list(tiles)[:8],
-        format_func=lambda one: say("compare.tile", layer=tiles[one][0], head=tiles[one][1]),
-        max_selections=MOST,
-        key=key,
-        persist_state="session",
-    )
-    links.keep(key, names, list(tiles)[:8])
-    heads = [tiles[name] for name in names]
-    if heads:
-        drawn = figures.wall(attention, heads, palette)
-        table = export.cells(attention)
-        parts.draw(drawn, "wall", say("compare.wall_look"), on_select=_opener("wall"), table=table)
-
-
-def _opener(key: str) -> Callable[[], None]:
-    def take() -> None:
-        points = st.session_state[key].selection.points
-        if points:
-            st.session_state.layer, st.session_state.head = (int(i) for i in points[0]["customdata"][:2])
-
-    return take
-
-
 def parting(a: Side, b: Side, palette: Palette) -> None:
     """Where in the layers two runs of one model part."""
     if a.trace is b.trace:
@@ -260,7 +232,7 @@ def parting(a: Side, b: Side, palette: Palette) -> None:
         return
     for stack in a.trace.hidden_states:
         states = [side.trace.hidden_states.get(stack) for side in (a, b)]
-        if states[0] is None or states[1] is None or states[0].shape[::2] != states[1].shape[::2]:
+        if a.name != b.name or states[0] is None or states[1] is None:
             st.info(say("compare.other_shape"), icon=":material/info:")
             return
         tokens = [side.trace.tokens[stack] for side in (a, b)]

@@ -78,4 +78,4 @@ def _open() -> None:
     """Look at the head whose bar was clicked, on every page."""
     points = st.session_state.ranked.selection.points
     if points:
-        st.session_state.layer, st.session_state.head = (int(i) for i in points[0]["customdata"][:2])
+        st.session_state.kind, st.session_state.layer, st.session_state.head = points[0]["customdata"]

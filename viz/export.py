@@ -160,7 +160,7 @@ def card(ran: Sequence[Run], chosen: str, link: str) -> list[tuple[str, str]]:
             (say("export.text"), _read(trace)),
             (say("export.output"), trace.output or ""),
             (say("export.edits"), trace.edits.text() or say("export.no_edits")),
-            (say("export.ran_on"), say("export.ran", device=trace.device, dtype=dtype)),
+            (say("export.ran_on"), say("export.ran", device=trace.device, dtype=dtype).strip(", ")),
             (
                 say("export.check"),
                 say(

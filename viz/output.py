@@ -63,7 +63,7 @@ def whole(trace: Trace, decoded: Decoded | None, palette: Palette) -> None:
     ids = trace.ids["decoder"]
     labels = session.lens().labels(ids[trace.given :])
     with st.container(border=True):
-        st.markdown(f"**{plain(trace.text)}** → **{plain(' '.join(labels)) or say('changes.empty')}**")
+        st.markdown(f"**{plain(trace.text)}** → **{plain(trace.output or '') or say('changes.empty')}**")
         if decoded is not None:
             st.caption(say("output.ended" if decoded.ended else "output.cut"))
     if labels:
@@ -147,7 +147,7 @@ def alignment(trace: Trace, palette: Palette) -> None:
         (columns[0], "layer", attention.num_layers),
         (columns[1], "head", attention.num_heads),
     ):
-        start = min(st.session_state.get(field, 0), count - 1)
+        start = min(parts.opens_at("cross")[field == "head"], count - 1)
         kept[field] = column.selectbox(
             say(f"pick.{field}"), range(count), start, key=f"cross_{field}", bind="query-params"
         )

@@ -48,20 +48,25 @@ def sentence(trace: Trace) -> None:
         st.info(say(f"notes.{note}", detail=plain(detail)), icon=":material/info:")
 
 
-def badge(trace: Trace, key: str) -> None:
-    """Whether this run's numbers equal the stock implementation's; a click shows how that was checked."""
+def badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> None:
+    """Whether this run's numbers equal the stock implementation's; a click shows how that was checked.
+
+    Args:
+        name: of the model, if it is not the sidebar's; exact: the output was not the model's own or the sidebar's.
+    """
     check = trace.verify()
     colour, icon = ("green", "verified") if check.ok else ("red", "error")
     largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
     label = say("badge.ok" if check.ok else "badge.bad", error=f"{largest:.0e}")
     with st.popover(f":{colour}[:material/{icon}: {label}]", key=f"badge_{key}"):
         st.markdown(say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}"))
-        for name in ("weight", "row_sum", "logit"):
-            error = getattr(check, f"max_{name}_error")
-            st.markdown(say(f"badge.{name}", error=f"{error:.1e}", sign=sign(error <= check.tolerance)))
+        for what in ("weight", "row_sum", "logit"):
+            error = getattr(check, f"max_{what}_error")
+            said = "states" if what == "logit" and trace.logits is None else what
+            st.markdown(say(f"badge.{said}", error=f"{error:.1e}", sign=sign(error <= check.tolerance)))
         st.markdown(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=sign(check.leaked_mass == 0)))
         st.markdown(say("badge.repeat"))
-        st.code(session.repeat_lines(trace), language="python")
+        st.code(session.repeat_lines(trace, name or session.chosen(), exact), language="python")
 
 
 def sign(holds: bool) -> str:
@@ -158,7 +163,8 @@ class View:
 def pick_head(trace: Trace) -> View:
     """Widgets for kind, layer and head; the choice follows from page to page and into the link."""
     entry: Entry | None = CATALOG.get(session.chosen())
-    kind, layer, head = entry.opens_at if entry else (list(trace.attentions)[-1], 0, 0)
+    kind = entry.opens_at[0] if entry else list(trace.attentions)[-1]
+    layer, head = opens_at(kind)
     columns = st.columns([3, 2, 4], gap="medium")
     with columns[0]:
         attention = trace.attentions[_pick("kind", list(trace.attentions), kind)]
@@ -167,6 +173,12 @@ def pick_head(trace: Trace) -> View:
     with columns[2]:
         head = _pick("head", range(attention.num_heads), head)
     return View(attention, layer, head)
+
+
+def opens_at(kind: str) -> tuple[int, int]:
+    """Layer and head of a kind to show first: one with a clear pattern, where the catalogue knows one."""
+    entry: Entry | None = CATALOG.get(session.chosen())
+    return entry.opens_at[1:] if entry and entry.opens_at[0] == kind else (0, 0)
 
 
 def _pick(key: str, options: Sequence[T], default: T) -> T:

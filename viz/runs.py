@@ -38,11 +38,7 @@ def _logit_lens(
     name: str, device: str, text: str | bytes, target: Target, edits: Edits
 ) -> tuple[np.ndarray, np.ndarray] | None:
     with session.passing(name, device) as model:
-        logits = model.layer_logits(text, target, edits)
-    if logits is None:
-        return None
-    best = logits.softmax(-1).max(-1)
-    return best.indices.cpu().numpy(), best.values.cpu().numpy()
+        return model.layer_words(text, target, edits)
 
 
 def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
@@ -74,8 +70,6 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
 
     Shows progress and a button that ends it: any click reruns the page, which stops the work where it is.
     """
-    from model.effects import head_effects as measure
-
     key = (session.chosen(), st.session_state.device, session.given(), target, trace.edits)
     kept = _kept_effects()
     if key not in kept:
@@ -92,7 +86,7 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
                 bar.progress(share, say("changes.running"))
 
             with session.passing(session.chosen(), st.session_state.device) as model:
-                kept[key] = measure(model, session.given(), target, trace.edits, show)
+                kept[key] = model.head_effects(session.given(), target, trace.edits, show)
         room.empty()
         if len(kept) > 100:
             kept.pop(next(iter(kept)))

@@ -13,6 +13,7 @@ from model.catalog import ASSETS, CATALOG, ModelError, load
 from model.edits import Edits
 from model.errors import InputError
 from model.lens import Lens
+from model.remote import backend
 from model.shelf import Shelf, loosened, room_for
 from model.trace import Target, Trace
 from viz.figures.theme import DARK, LIGHT, Palette
@@ -32,7 +33,7 @@ class Halt(Exception):  # noqa: N818  (it is no error: a sentence on the page ha
 @st.cache_resource(show_spinner=False)
 def shelf() -> Shelf:
     """The opened models, shared by all sessions."""
-    return Shelf(load, room_for, spill=run.clear)
+    return Shelf(load, (lambda name: None) if backend() else room_for, spill=run.clear)
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def fetch(name: str) -> None:
     """Bring a model's files here, with progress on the page; nothing to do where they are."""
     from model.fetch import find, here
 
-    if here(name):
+    if backend() or here(name):
         return
     expected = takes()
     with st.status(say("sidebar.fetching", name=plain(name)), expanded=True):
@@ -175,11 +176,12 @@ def batch(
         box: where the one was typed that may be wrong; edits: none where not said.
         name: of the model; the chosen one's where not said.
     """
-    number = next(lens(name).module.parameters()).dtype
+    module = getattr(lens(name), "module", None)  # one that runs on another machine has none here
+    number = str(next(module.parameters()).dtype).removeprefix("torch.") if module else ""
     with explained(box), st.spinner(say("sidebar.running"), show_time=True):
         traces = run(name or chosen(), st.session_state.device, texts, targets, edits or Edits())
     # A handout names the runs of its page.
-    st.session_state.ran += [(name or chosen(), str(number).removeprefix("torch."), trace) for trace in traces]
+    st.session_state.ran += [(name or chosen(), number, trace) for trace in traces]
     return traces
 
 
@@ -194,14 +196,18 @@ def explained(box: str = "text") -> Iterator[None]:
         raise Halt from error
 
 
-def repeat_lines(trace: Trace) -> str:
-    """The lines of Python that repeat a trace's check outside the app."""
-    output = target()
-    forced = "" if output is None else f", target={output!r}"
+def repeat_lines(trace: Trace, name: str, exact: bool) -> str:
+    """The lines of Python that repeat a trace's check outside the app.
+
+    Args:
+        name: of the model; exact: give the output's tokens instead of how they came to be.
+    """
+    output = trace.ids.get("decoder", ())[trace.given :] if exact else target()
+    forced = "" if not output and output != "" else f", target={output!r}"
     changed = f", edits=model.Edits.parse({trace.edits.text()!r})" if trace.edits else ""
     read = trace.text if trace.picture is None or trace.text else st.session_state.upload.name
     return (
-        f"import model\n\nlens = model.load({chosen()!r}, device={trace.device!r})\n"
+        f"import model\n\nlens = model.load({name!r}, device={trace.device!r})\n"
         f"trace = lens.trace({read!r}{forced}{changed})\nprint(trace.verify())"
     )
 

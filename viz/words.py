@@ -98,9 +98,9 @@ def change(name: str, where: tuple[Any, ...], value: Any) -> str:
     if name == "temperature":
         return say("change.said_temperature", kind=kind, value=f"{value:g}")
     if name == "blocked":
-        layer = say("change.in_layer", layer=where[3]) if len(where) > 3 else ""
+        layer = " " + say("change.in_layer", layer=where[3]) if len(where) > 3 else ""
         who = "nobody" if where[1] is None else "one"
-        return say(f"change.said_blocked_{who}", kind=kind, query=where[1], key=where[2], layer=layer).strip()
+        return say(f"change.said_blocked_{who}", kind=kind, query=where[1], key=where[2], layer=layer)
     layer = say("change.in_every_layer") if where[1] is None else say("change.in_layer", layer=where[1])
     if name == "masks":
         shape = value.rstrip("0123456789")

@@ -27,7 +27,7 @@ def ranked_heads(effects: Mapping[str, np.ndarray], unit: str, palette: Palette,
             orientation="h",
             marker={"color": palette.lines[kinds.index(kind)]},
             name=say(f"kinds.{kind}"),
-            customdata=[list(heads[i][1:]) for i in places],
+            customdata=[list(heads[i]) for i in places],
             hovertemplate=say("changes.ranked_hover") + "<extra></extra>",
         )
     labels = [say("changes.head_label", kind=say(f"kinds.{k}"), layer=layer, head=head) for k, layer, head in heads]

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.measures import cosine_to_first, paths
-from viz.figures.grid import grid, signed_limits
+from viz.figures.grid import MOST_TICKS, grid, signed_limits
 from viz.figures.theme import Palette, escape, frame, shorten
 from viz.text import say
 
@@ -69,18 +69,27 @@ def token_paths(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> 
     points, kept = paths(states)
     figure = frame(say("layers.paths_title", kept=f"{kept:.0%}"), palette, height=520)
     depths = depth_names(len(states))
-    for token, label in enumerate(tokens):
-        colour = palette.lines[token % len(palette.lines)]
+    named = range(0, len(tokens), -(-len(tokens) // MOST_TICKS) or 1)  # the others say their name on hover
+    gap = [None]
+    for number, colour in enumerate(palette.lines[: len(tokens)]):  # one trace a colour: one a token would be slow
+        mine = range(number, len(tokens), len(palette.lines))
+        x, y, ends, labels, sizes = [], [], [], [], []
+        for token in mine:
+            x += [*points[:, token, 0].tolist(), *gap]
+            y += [*points[:, token, 1].tolist(), *gap]
+            ends += [*[""] * (len(states) - 1), escape(shorten(tokens[token])) if token in named else "", ""]
+            labels += [*[f"{escape(tokens[token])}: {depth}" for depth in depths], ""]
+            sizes += [*[5] * (len(states) - 1), 10, 0]
         figure.add_scatter(
-            x=points[:, token, 0].astype(np.float32),
-            y=points[:, token, 1].astype(np.float32),
+            x=x,
+            y=y,
             mode="lines+markers+text",
             line={"color": colour, "width": 2},
-            marker={"color": colour, "size": [5] * (len(states) - 1) + [10]},
-            text=[*[""] * (len(states) - 1), escape(shorten(label))],
+            marker={"color": colour, "size": sizes},
+            text=ends,
             textposition="top center",
-            customdata=depths,
-            hovertemplate=f"{escape(label)}: %{{customdata}}<extra></extra>",
+            customdata=labels,
+            hovertemplate="%{customdata}<extra></extra>",
             showlegend=False,
         )
     figure.update_layout(xaxis={"title": say("layers.first_axis")}, yaxis={"title": say("layers.second_axis")})

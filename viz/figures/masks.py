@@ -52,7 +52,7 @@ def mask_map(attention: Attention, layer: int, palette: Palette, title: str, *, 
         figure.add_scatter(
             x=k.astype(np.float32),
             y=q.astype(np.float32),
-            customdata=np.stack([q, k], axis=1),
+            customdata=np.stack([q, k], axis=1).tolist(),  # an array would come back from a click as an object
             text=[
                 say("masks.allowed" if allowed[i, j] else "masks.forbidden", query=escape(a), key=escape(b))
                 for i, a in enumerate(attention.query_tokens)

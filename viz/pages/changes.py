@@ -16,6 +16,8 @@ if trace.edits:
 else:
     st.info(say("changes.none"), icon=":material/tune:")
 
+parts.badge(trace, "changes")
+
 st.subheader(say("changes.matter"), anchor=False)
 st.markdown(say("changes.matter_why"))
 effects.which_heads(trace, palette)

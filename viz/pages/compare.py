@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from viz import comparison, parts, session
+from viz import comparison, parts, session, walls
 from viz.text import say
 
 parts.heading("compare")
@@ -10,18 +10,19 @@ trace = session.trace()
 parts.sentence(trace)
 st.markdown(say("compare.a"))
 view = parts.pick_head(trace)
-a = comparison.Side(trace, view.attention, view.layer, view.head)
+a = comparison.Side(trace, view.attention, view.layer, view.head, session.chosen())
 b = comparison.other_side(a)
 palette = session.palette()
 st.subheader(say("compare.two"), anchor=False)
 comparison.three_maps(a, b, palette)
-parts.badge(a.trace, "compare")
+for side, one in (("a", a), ("b", b)):
+    parts.badge(one.trace, f"compare_{side}", one.name, exact=one is b)
 
 st.subheader(say("compare.part"), anchor=False)
 comparison.parting(a, b, palette)
 
 st.subheader(say("compare.many"), anchor=False)
-comparison.many_heads(a, palette)
+walls.many_heads(a, palette)
 
 st.subheader(say("compare.through"), anchor=False)
 comparison.through_layers(a, palette)

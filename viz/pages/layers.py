@@ -33,6 +33,7 @@ with left:
 with right:
     parts.draw(figures.similarities(states, tokens, palette), "similarities", say("layers.similarities_look"))
 
+parts.badge(trace, "layers")
 parts.draw(figures.token_paths(states, tokens, palette), "paths", say("layers.paths_look"))
 
 if stack not in trace.neurons:

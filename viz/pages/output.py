@@ -13,7 +13,7 @@ if session.lens().writes:
     output.whole(trace, decoded, palette)
     st.subheader(say("output.steps"), anchor=False)
     output.step_by_step(trace, palette)
-    parts.badge(trace, "output")
+    parts.badge(trace, "output", exact=True)
     output.alignment(trace, palette)
 else:
     trace = session.trace()
