@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -162,6 +163,49 @@ def test_a_link_reopens_the_same_view(page: Page, address: str) -> None:
     settle(page)
     assert page.get_by_role("textbox", name="Your sentence").input_value() == "I see a tree."
     assert page.locator(".st-key-heatmap .gtitle").text_content() == drawn
+
+
+def test_a_shared_link_opens_the_same_picture_on_another_computer(page: Page) -> None:
+    type_sentence(page, "She sees the sea.")
+    for key, name in (("kind", "encoder"), ("head", "6"), ("row_encoder", "sea")):
+        page.locator(f".st-key-{key}").get_by_role("radio", name=name).click()
+        settle(page)
+    page.get_by_text("Hide special tokens").click()
+    settle(page)
+    page.locator(".st-key-share_menu button").first.click()
+    settle(page)
+    expect(page.locator("[data-testid=stPopoverBody] img")).to_be_visible()  # the QR code
+    link = page.locator("[data-testid=stPopoverBody] code").text_content()
+    assert link
+    assert page.context.browser
+    with page.context.browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        other = context.new_page()
+        other.goto(link)
+        other.locator(".st-key-lines .main-svg").first.wait_for(timeout=60_000)
+        settle(other)
+        assert other.locator("[data-testid=stAlert]").count() == 0
+        for chart in ("heatmap", "lines"):
+            drawn = [one.locator(f".st-key-{chart} .plot-container").first for one in (page, other)]
+            mine, theirs = (one.evaluate("e => e.innerText + e.querySelectorAll('image').length") for one in drawn)
+            assert mine == theirs
+        pictures = [one.locator(".st-key-heatmap .heatmaplayer image").get_attribute("href") for one in (page, other)]
+        assert pictures[0] == pictures[1]
+        chosen = other.locator(".st-key-row_encoder").get_by_role("radio", checked=True)
+        expect(chosen).to_contain_text("sea")
+
+
+def test_a_figure_is_saved_from_its_menu(page: Page, tmp_path: Path) -> None:
+    page.locator(".st-key-save_heatmap button").first.click()
+    settle(page)
+    for label, start in (
+        ("Picture (PNG)", b"\x89PNG"),
+        ("Picture (SVG)", b"<?xml"),
+        ("Numbers (CSV)", b"\xef\xbb\xbfLayer"),
+    ):
+        with page.expect_download() as download:
+            page.get_by_role("button", name=label).click()
+        download.value.save_as(tmp_path / "saved")
+        assert (tmp_path / "saved").read_bytes().startswith(start)
 
 
 def test_markup_is_shown_not_run(page: Page) -> None:

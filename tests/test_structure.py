@@ -25,7 +25,9 @@ RULES = {
     "viz/figures": {"streamlit", "torch", "transformers"},
     "viz/tables.py": {"streamlit", "torch", "transformers"},
     "viz/pages": {"torch", "transformers", "plotly"},
+    "viz/handout.py": {"streamlit", "torch", "transformers"},
     "app.py": {"torch", "transformers", "plotly"},
+    "desktop.py": {"torch", "transformers", "plotly", "streamlit", "viz", "model"},
 }
 
 

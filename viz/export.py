@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -97,7 +98,7 @@ def _share(page: str) -> None:
     link, palette, facts, drawn = links.address(), session.palette(), _facts(), [*st.session_state.drawn.values()]
 
     read = st.session_state.ran[0][-1] if st.session_state.ran else None
-    title = f"{page}: {read.text}{read.output and ' → '}{read.output or ''}" if read else page
+    title = f"{page}: {_read(read)}{read.output and ' → '}{read.output or ''}" if read else page
 
     def handout() -> bytes:
         from viz.handout import pdf
@@ -134,6 +135,11 @@ def _button(name: str, make: Callable[[], bytes | str], file: str, mime: str) ->
     )
 
 
+def _read(trace: Trace) -> str:
+    """What a model read: the text, or the name of the picture's file without the folders of this computer."""
+    return trace.text if trace.picture is None else Path(trace.text).name
+
+
 def _facts() -> list[tuple[str, str]]:
     return card(st.session_state.ran, session.chosen(), links.address())
 
@@ -151,10 +157,10 @@ def card(ran: Sequence[Run], chosen: str, link: str) -> list[tuple[str, str]]:
         rows += [
             (say("export.model"), name),
             (say("export.revision"), f"{revision(name)} {commit(name)}".strip()),
-            (say("export.text"), trace.text),
+            (say("export.text"), _read(trace)),
             (say("export.output"), trace.output or ""),
             (say("export.edits"), trace.edits.text() or say("export.no_edits")),
-            (say("export.ran_on"), say("export.ran", device=trace.device, dtype=dtype)),
+            (say("export.ran_on"), say("export.ran", device=trace.device, dtype=dtype).strip(", ")),
             (
                 say("export.check"),
                 say(

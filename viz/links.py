@@ -20,6 +20,7 @@ from viz.text import plain, say
 
 # Also in a shared link where they are as they start: they may start otherwise in another version.
 ALWAYS = ("model", "text", "kind", "layer", "head")
+SELF = {"revision", "lesson", "lesson_step"}  # whose own sentences say what they could not do
 _ARRIVED, _KEPT, _OWN, _SAID = "link_arrived", "link_kept", "link_own", "link_said"
 
 
@@ -64,7 +65,7 @@ def settle(room: DeltaGenerator) -> None:
     if not state.drawn:  # nothing could be shown yet: what the link asks for still stands
         return
     unknown = {name for name in state[_ARRIVED] if name not in state}
-    for key in (state[_OWN] | unknown) - state[_KEPT] - {"revision"}:
+    for key in (state[_OWN] | unknown) - state[_KEPT] - SELF:
         st.query_params.pop(key, None)
     found = short(revision(session.chosen()))
     keep("revision", found, "")
@@ -84,7 +85,7 @@ def _in_vain(arrived: dict[str, list[str]], found: str) -> list[str]:
     left_out = [
         say("share.part", name=plain(name), value=plain(", ".join(texts)[:60]))
         for name, texts in arrived.items()
-        if name != "revision" and not _taken(name, texts)
+        if name not in SELF and not _taken(name, texts)
     ]
     if left_out:
         sentences.append(say("share.left_out", parts=", ".join(left_out)))

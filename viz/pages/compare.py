@@ -22,7 +22,7 @@ st.subheader(say("compare.part"), anchor=False)
 through.parting(a, b, palette)
 
 st.subheader(say("compare.many"), anchor=False)
-comparison.many_heads(a, palette)
+walls.many_heads(a, palette)
 
 st.subheader(say("compare.through"), anchor=False)
 through.through_layers(a, palette)
