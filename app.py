@@ -9,11 +9,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import streamlit as st
 
-from viz import changes, session, sidebar
+from viz import audience, changes, session, sidebar
 from viz.text import say
 
 HERE = Path(__file__).parent
 st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", layout="wide")
+audience.enter()
 
 PAGES = (
     ("heads", "grid_view"),
@@ -34,6 +35,7 @@ page = st.navigation(
 )
 st.html(HERE / "assets/style.css")
 room = sidebar.draw()
+audience.keys()
 with suppress(session.Halt):  # the page has said why; the way to undo what stopped it must still be there
     page.run()
 changes.panel(room)
