@@ -13,7 +13,7 @@ from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
 from viz import session, words
 from viz.figures.pictures import patch_overlay
-from viz.text import plain, say
+from viz.text import isolate, plain, say
 
 T = TypeVar("T")
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
@@ -116,7 +116,7 @@ def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
     default = min(start, len(tokens) - 1)
     if len(tokens) > MANY:
         chosen = st.selectbox(
-            label, places, default, format_func=lambda i: f"{i} · {tokens.texts[i]}", key=key, persist_state="session"
+            label, places, default, format_func=lambda i: f"{i} · {isolate(tokens.texts[i])}", key=key, persist_state="session"
         )
     else:
         chosen = st.pills(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from viz.text import isolate
+
 FONT = "Hyperlegible, sans-serif"
 
 Scale = tuple[tuple[float, str], ...]
@@ -95,7 +97,7 @@ def colour_bar(title: str, tickformat: str | None = None) -> dict[str, object]:
 
 def escape(text: str) -> str:
     """Text that Plotly shows as it is, instead of reading tags in it."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return isolate(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
 def shorten(text: str, longest: int = 14) -> str:
