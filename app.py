@@ -39,3 +39,4 @@ audience.keys()
 with suppress(session.Halt):  # the page has said why; the way to undo what stopped it must still be there
     page.run()
 changes.panel(room)
+audience.announce()

@@ -68,7 +68,7 @@ def test_clicking_a_thumbnail_opens_that_head(page: Page) -> None:
         page.mouse.down()
         page.mouse.up()
         settle(page)
-        expect(page.locator("h3").first).to_have_text(f"Layer {layer}, head {head}")
+        expect(page.locator("h2").first).to_have_text(f"Layer {layer}, head {head}")
         assert f"layer {layer}, head {head}" in page.locator(".st-key-heatmap .gtitle").text_content()  # type: ignore[operator]
 
 

@@ -6,6 +6,7 @@ import json
 
 import streamlit as st
 
+from model.catalog import ASSETS
 from viz import session
 from viz.text import languages, nearest, say, speak, spoken
 
@@ -19,6 +20,7 @@ def enter() -> None:
     if "projector" not in state:
         state.projector = link.get("projector", "").lower() in ("1", "true")
     speak(state.language)
+    state.said = ""
     # Written by hand: a bound parameter would hold the name that is shown instead of the code.
     if link.get("language", own) != state.language:
         link["language"] = state.language
@@ -59,35 +61,49 @@ def keys() -> None:
             st.button(say(f"audience.{name}"), key=name, icon=icon, shortcut=key, on_click=_move, args=step)
         st.button(say("audience.hide"), key="hide_key", icon=":material/hide_source:", shortcut="H", on_click=_hide)
         full = st.button(say("audience.full"), key="full_screen", icon=":material/fullscreen:", shortcut="F")
-        leave = {"icon": ":material/close_fullscreen:", "shortcut": "P"}
-        st.button(say("audience.leave"), key="projector_off", on_click=_project, args=(False,), **leave)
-    if full:
-        _run(
-            "document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()",
-            "full",
+        st.button(
+            say("audience.leave"),
+            key="projector_off",
+            icon=":material/close_fullscreen:",
+            shortcut="P",
+            on_click=_project,
+            args=(False,),
         )
+    colours = session.palette()
+    st.html(f"<style>:root {{ --ink: {colours.text}; --paper: {colours.page}; }}</style>")
+    st.html(ASSETS / "projector.css")
+    if full:
+        # The browser runs a script again only where it is another one, so it carries a number.
+        st.session_state.full = st.session_state.get("full", 0) + 1
+        script = "document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()"
+        _run(f"/* {st.session_state.full} */ {script}", "full")
 
 
-def announce(sentence: str) -> None:
-    """Tell the browser which language the page is in, and a screen reader what the page's main picture shows now."""
-    said = json.dumps({"language": spoken(), "text": sentence}).replace("<", "\\u003c")
+def announce() -> None:
+    """Tell the browser the page's language, and a screen reader the sentence that the page has said aloud."""
+    said = json.dumps({"language": spoken(), "text": st.session_state.said}).replace("<", "\\u003c")
     _run(
-        f"""const said = {said};
-        document.documentElement.lang = said.language;
-        let region = document.getElementById("said");
-        if (!region) {{
+        f"""(() => {{
+          const said = {said};
+          document.documentElement.lang = said.language;
+          let region = document.getElementById("said");
+          if (!region) {{
             region = document.createElement("div");
             region.id = "said";
             region.setAttribute("role", "status");
             document.body.append(region);
-        }}
-        if (region.textContent !== said.text) region.textContent = said.text;""",
+            // Long lines of code scroll: a key must reach them.
+            const reach = () => document.querySelectorAll(".stCode pre:not([tabindex])").forEach(e => e.tabIndex = 0);
+            new MutationObserver(reach).observe(document.body, {{childList: true, subtree: true}});
+            reach();
+          }}
+          if (region.textContent !== said.text) region.textContent = said.text;
+        }})()""",
         "said",
     )
 
 
 def _run(script: str, key: str) -> None:
-    # A key of the moment: the browser runs a script again only where the element is another one.
     with st.container(key=f"script_{key}"):
         st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
 

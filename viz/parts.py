@@ -6,16 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from model.catalog import CATALOG, Entry
 from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
-from viz import session, words
+from viz import session, tables, words
 from viz.figures.pictures import patch_overlay
-from viz.text import isolate, plain, say
+from viz.figures.theme import enlarged
+from viz.text import isolate, plain, say, unmarked
 
 T = TypeVar("T")
+LARGE = 1.4  # times the letters of a figure on a projector
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
 
 
@@ -30,7 +33,7 @@ def sentence(trace: Trace) -> None:
     with st.container(border=True):
         verb = "read" if trace.picture is None else "saw"
         text = {"text": plain(trace.text), "output": plain(trace.output or "")}
-        st.markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
+        aloud(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
         st.caption(say("parts.ran", device=trace.device, count=len(next(iter(trace.tokens.values())))))
     if trace.edits:
         with st.container(border=True):
@@ -86,10 +89,16 @@ def needs_vectors(attention: Attention) -> None:
         raise session.Halt
 
 
-def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | None = None) -> None:
-    """A figure with a caption of what to look for, which is also what a screen reader says."""
+def aloud(sentence: str) -> None:
+    """A sentence on the page that a screen reader says, too, whenever it changes."""
+    st.markdown(sentence)
+    st.session_state.said = unmarked(sentence)
+
+
+def draw(figure: go.Figure, key: str, look: str, on_select: Callable[[], None] | None = None) -> None:
+    """A figure with a caption of what to look for, which is also what a screen reader says, and its numbers."""
     st.plotly_chart(
-        figure,
+        enlarged(figure, LARGE) if st.session_state.get("projector") else figure,
         theme=None,
         key=key,
         alt=look,
@@ -102,6 +111,10 @@ def draw(figure: object, key: str, look: str, on_select: Callable[[], None] | No
         },
     )
     st.caption(look)
+    # Made only when it is opened: a table of every map would cost more than the map.
+    twin = st.expander(say("audience.table"), key=f"table_{key}", icon=":material/table:", on_change="rerun")
+    if twin.open:
+        twin.dataframe(tables.figure_table(figure), hide_index=True, alt=look)
 
 
 def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
@@ -116,7 +129,12 @@ def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
     default = min(start, len(tokens) - 1)
     if len(tokens) > MANY:
         chosen = st.selectbox(
-            label, places, default, format_func=lambda i: f"{i} · {isolate(tokens.texts[i])}", key=key, persist_state="session"
+            label,
+            places,
+            default,
+            format_func=lambda i: f"{i} · {isolate(tokens.texts[i])}",
+            key=key,
+            persist_state="session",
         )
     else:
         chosen = st.pills(

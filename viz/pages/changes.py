@@ -16,6 +16,6 @@ if trace.edits:
 else:
     st.info(say("changes.none"), icon=":material/tune:")
 
-st.subheader(say("changes.matter"), anchor=False)
+st.header(say("changes.matter"), anchor=False)
 st.markdown(say("changes.matter_why"))
 effects.which_heads(trace, palette)

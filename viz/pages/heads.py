@@ -27,9 +27,9 @@ palette = session.palette()
 mosaic = head_mosaic(attention, palette, selected=(layer, head))
 parts.draw(mosaic, "mosaic", say("heads.mosaic_look"), on_select=open_clicked)
 
-st.subheader(say("heads.one", layer=layer, head=head), anchor=False)
+st.header(say("heads.one", layer=layer, head=head), anchor=False)
 row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
-st.markdown(words.row_reading(trace, attention, layer, head, row))
+parts.aloud(words.row_reading(trace, attention, layer, head, row))
 parts.over_picture(trace, attention, layer, head, row)
 specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
 if not specials:
