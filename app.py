@@ -16,11 +16,12 @@ if __name__ == "__main__" and not runtime.exists():  # `python app.py`, not `str
 
     raise SystemExit(desktop.main())
 
-from viz import changes, export, lessons, links, session, sidebar
+from viz import audience, changes, export, lessons, links, session, sidebar
 from viz.text import say
 
 HERE = Path(__file__).parent
 st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", layout="wide")
+audience.enter()
 
 PAGES = (
     ("heads", "grid_view"),
@@ -52,8 +53,10 @@ lessons.enter(pages, page)
 room = sidebar.draw()
 top = st.container()
 first.empty()
+audience.keys()
 with suppress(session.Halt), lessons.guide():  # the page has said why; the way to undo what stopped it is still there
     page.run()
 links.settle(top)
 changes.panel(room)
 export.share(top, page.title)
+audience.announce()

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.sync_api import Browser, Page, expect
 
 from tests.serving import CHROMIUM, chromium, serve, settle
 from tests.test_app import PAGES
 from viz.text import say
+
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ, reason="Chromium is missing: install Debian's package chromium"
@@ -24,12 +26,18 @@ def address() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page(address: str) -> Iterator[Page]:
+def page(address: str, browser: Browser) -> Iterator[Page]:
     """A fresh browser page on the app's first page; fails on any error in the console."""
     errors: list[str] = []
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        page = context.new_page()
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else errors.append(r.url))
@@ -71,7 +79,7 @@ def test_clicking_a_thumbnail_opens_that_head(page: Page) -> None:
         page.mouse.down()
         page.mouse.up()
         settle(page)
-        expect(page.locator("h3").first).to_have_text(f"Layer {layer}, head {head}")
+        expect(page.locator("h2").first).to_have_text(f"Layer {layer}, head {head}")
         assert f"layer {layer}, head {head}" in page.locator(".st-key-heatmap .gtitle").text_content()  # type: ignore[operator]
 
 
@@ -265,3 +273,82 @@ def test_the_first_lesson_from_its_start_to_its_answers(page: Page, size: tuple[
     assert len(lines) == 3
     assert lines[1].endswith(",512,yes")
     assert lines[2].endswith(",him,yes")
+
+
+def violations(page: Page, theme: str = "light") -> list[str]:
+    """What axe-core finds on the page as it is; in the dark only by the rules that look at colours."""
+    page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
+    rules = "{}" if theme == "light" else "{runOnly: ['color-contrast', 'link-in-text-block']}"
+    found = page.evaluate(f"axe.run({rules}).then(result => result.violations)")
+    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_has_what_axe_calls_a_violation(address: str, browser: Browser, theme: str) -> None:
+    with browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=theme) as context:  # type: ignore[arg-type]
+        page = context.new_page()
+        for name in PAGES:
+            page.goto(f"{address}/{'' if name == 'heads' else name}")
+            page.locator("h1").first.wait_for(timeout=60_000)
+            settle(page)
+            assert not violations(page, theme), name
+        page.goto(f"{address}/?projector=1&language=fr")
+        page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=60_000)
+        settle(page)
+        assert not violations(page, theme)
+
+
+def test_keys_lead_through_layers_and_heads_on_a_projector(page: Page) -> None:
+    head, area = page.locator("h2").first, page.locator("[data-testid=stMain]")
+    page.keyboard.press("p")
+    settle(page)
+    expect(page.locator("[data-testid=stSidebar]")).to_be_hidden()
+    assert "projector=1" in page.url
+    for key, shown in (("ArrowRight", "Layer 0, head 4"), ("ArrowDown", "Layer 1, head 4"), ("ArrowLeft", "head 3")):
+        page.keyboard.press(key)
+        settle(page)
+        expect(head).to_contain_text(shown)
+    page.keyboard.press("h")
+    settle(page)
+    expect(area).to_contain_text("Special tokens are hidden")
+    for full in (True, False):
+        page.keyboard.press("f")
+        settle(page)
+        assert page.evaluate("!!document.fullscreenElement") == full
+    page.keyboard.press("p")
+    settle(page)
+    expect(page.locator("[data-testid=stSidebar]")).to_be_visible()
+    assert "projector" not in page.url
+
+
+def test_a_screen_reader_hears_the_sentence_and_finds_the_table(page: Page) -> None:
+    said = page.locator("#said[role=status]")
+    expect(said).to_contain_text("In layer 0, head 3,")
+    before = said.text_content()
+    type_sentence(page, "She sees the sea.")
+    assert said.text_content() != before
+    page.locator(".st-key-table_heatmap summary").click()
+    settle(page)
+    expect(page.locator(".st-key-table_heatmap [data-testid=stDataFrame]")).to_be_visible()
+
+
+def test_the_language_is_chosen_in_the_sidebar(page: Page) -> None:
+    page.locator(".st-key-language input").click()
+    page.keyboard.type("Deutsch")
+    page.keyboard.press("Enter")
+    settle(page)
+    expect(page.locator("h1")).to_have_text("Köpfe")
+    assert "language=de" in page.url
+    assert page.evaluate("document.documentElement.lang") == "de"
+    page.get_by_role("link", name="Masken", exact=True).click()
+    settle(page)
+    expect(page.locator("h1")).to_have_text("Masken")
+    assert "language=de" in page.url
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def test_the_browser_is_greeted_in_its_own_language(address: str, browser: Browser) -> None:
+    with browser.new_context(locale="es-MX") as context:
+        page = context.new_page()
+        page.goto(address)
+        expect(page.locator("h1")).to_have_text("Cabezas", timeout=60_000)

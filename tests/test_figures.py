@@ -18,7 +18,7 @@ from viz import flip, tables, words
 from viz.figures import layers, masks, positions, steps
 from viz.figures.grid import MOST_TICKS, grid, pooled, ticks
 from viz.figures.heads import MOST_LINES, full_name, head_heatmap, head_mosaic, resize, strongest, token_lines
-from viz.figures.theme import DARK, LIGHT, Palette, escape, paint
+from viz.figures.theme import DARK, LIGHT, Palette, enlarged, escape, paint
 from viz.text import plain, say
 
 
@@ -272,3 +272,21 @@ def test_typed_text_is_never_markdown() -> None:
     assert "->" not in plain("a -> b")
     assert "//" not in plain("http://x.y").replace("\\", "")[:6]
     assert plain("**a** <b> :red[x] $y$") == r"\*\*a\*\* \<b\> \:red\[x\] \$y\$"
+
+
+def test_a_table_twin_holds_the_numbers_of_its_map(lens: Translator) -> None:
+    attention = lens.trace("That that is, is.").attentions["encoder"]
+    table = tables.twin_table(head_heatmap(attention, 0, 1, LIGHT))
+    assert np.array_equal(table.to_numpy()[:, 1:].astype(np.float32), attention.weights(0)[1])
+    assert len(set(table.columns)) == len(attention.keys) + 1  # repeated tokens keep columns of their own
+    heads = tables.twin_table(head_mosaic(attention, LIGHT))
+    assert len(heads) == attention.num_layers * attention.num_heads
+
+
+def test_an_enlarged_figure_shows_the_same_in_larger_letters(lens: Translator) -> None:
+    figure = head_heatmap(lens.trace("I see.").attentions["encoder"], 0, 1, LIGHT)
+    large = enlarged(figure, 1.5)
+    assert large.data == figure.data
+    assert large.layout.title.font.size == 1.5 * figure.layout.title.font.size
+    assert large.layout.xaxis.tickfont.size == 1.5 * figure.layout.xaxis.tickfont.size
+    assert large.layout.height > figure.layout.height

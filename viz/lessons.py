@@ -159,7 +159,7 @@ def _panel(lesson: Lesson, step: Step, number: int) -> None:
         st.button(":material/close:", key="lesson_leave", on_click=leave, help=say("lessons.leave"), type="tertiary")
     place = say("lessons.place", step=number + 1, steps=len(lesson.steps))
     st.progress((number + 1) / len(lesson.steps), place)
-    st.subheader(step.title, anchor=False)
+    st.header(step.title, anchor=False)
     st.markdown(step.text)
     if step.question:
         _question(lesson, step, number)

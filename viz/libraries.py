@@ -100,7 +100,7 @@ def listing(trace: Trace, view: View, part: str) -> None:
     links.keep("library", library, "pytorch")
     st.markdown(say("code.source", file=f"model/libraries/{library}.py", function=part))
     st.code(source(library), language="python")
-    st.subheader(say("code.copy"), anchor=False)
+    st.header(say("code.copy"), anchor=False)
     st.markdown(say("code.copy_why", library=say(f"code.{library}"), layer=view.layer, head=view.head))
     text = script(library, view.attention, view.layer, view.head, model=session.chosen(), text=trace.text)
     file = f"{view.attention.kind}_{view.layer}_{view.head}_{library}.py"

@@ -136,7 +136,7 @@ def alignment(trace: Trace, palette: Palette) -> None:
     attention = trace.attentions.get("cross")
     if attention is None:
         return
-    st.subheader(say("output.alignment"), anchor=False)
+    st.header(say("output.alignment"), anchor=False)
     by = st.segmented_control(
         say("output.rows_by"), ("fed", "predicted"), default="fed", required=True, key="rows_by", bind="query-params"
     )
@@ -168,7 +168,7 @@ def alignment(trace: Trace, palette: Palette) -> None:
 def logit_lens(trace: Trace, palette: Palette) -> None:
     """What each layer would say if it were the last."""
     stack = list(trace.tokens)[-1]
-    st.subheader(say("output.lens"), anchor=False)
+    st.header(say("output.lens"), anchor=False)
     st.markdown(say("output.lens_why"))
     tokens = trace.tokens[stack]
     if len(tokens) > LONGEST_LENS:
@@ -188,7 +188,7 @@ def logit_lens(trace: Trace, palette: Palette) -> None:
 
 def masked_word(trace: Trace, palette: Palette) -> None:
     """Hide a token from a model that learned to guess hidden ones, and see what it guesses."""
-    st.subheader(say("output.guess"), anchor=False)
+    st.header(say("output.guess"), anchor=False)
     if trace.logits is None:
         st.info(say("output.no_guess"), icon=":material/info:")
         return

@@ -15,9 +15,11 @@ from viz import export, links, session, tables, words
 from viz.figures.grid import MOST_CELLS
 from viz.figures.heads import MOSAIC_MARGIN
 from viz.figures.pictures import patch_overlay
-from viz.text import plain, say
+from viz.figures.theme import enlarged
+from viz.text import isolate, plain, say, unmarked
 
 T = TypeVar("T")
+LARGE = 1.4  # times the letters of a figure on a projector
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
 
 
@@ -32,7 +34,7 @@ def sentence(trace: Trace) -> None:
     with st.container(border=True):
         verb = "read" if trace.picture is None else "saw"
         text = {"text": plain(trace.text), "output": plain(trace.output or "")}
-        st.markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
+        aloud(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
         st.caption(say("parts.ran", device=trace.device, count=len(next(iter(trace.tokens.values())))))
     if trace.edits:
         with st.container(border=True):
@@ -109,6 +111,12 @@ def needs_vectors(attention: Attention) -> None:
         raise session.Halt
 
 
+def aloud(sentence: str) -> None:
+    """A sentence on the page that a screen reader says, too, whenever it changes."""
+    st.markdown(sentence)
+    st.session_state.said = unmarked(sentence)
+
+
 def draw(
     figure: object,
     key: str,
@@ -125,7 +133,7 @@ def draw(
     if pooled:
         look = f"{look} {say('large.pooled', rows=pooled[0], columns=pooled[1])}"
     st.plotly_chart(
-        figure,
+        enlarged(figure, LARGE) if st.session_state.get("projector") else figure,
         theme=None,
         key=key,
         alt=look,
@@ -139,6 +147,10 @@ def draw(
         },
     )
     st.caption(look)
+    # Made only when it is opened: a table of every map would cost more than the map.
+    twin = st.expander(say("audience.table"), key=f"table_{key}", icon=":material/table:", on_change="rerun")
+    if twin.open:
+        twin.dataframe(tables.twin_table(figure), hide_index=True, alt=look)
     export.offer(figure, key, look, table)
 
 
@@ -185,7 +197,12 @@ def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
     default = min(start, len(tokens) - 1)
     if len(tokens) > MANY:
         chosen = st.selectbox(
-            label, places, default, format_func=lambda i: f"{i} · {tokens.texts[i]}", key=key, persist_state="session"
+            label,
+            places,
+            default,
+            format_func=lambda i: f"{i} · {isolate(tokens.texts[i])}",
+            key=key,
+            persist_state="session",
         )
     else:
         chosen = st.pills(

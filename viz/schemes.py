@@ -43,7 +43,7 @@ def sinusoids(scheme: Scheme, palette: Palette) -> None:
     parts.draw(figures.table(encoding, palette, (-1, 1)), "pe_table", say("positions.table_look"))
     parts.draw(figures.similarity(encoding, palette), "pe_similarity", say("positions.similarity_look"))
 
-    st.subheader(say("positions.rotation"), anchor=False)
+    st.header(say("positions.rotation"), anchor=False)
     st.markdown(say("positions.rotation_why"))
     encoding = sinusoidal(2 * length, d_model, base)  # room for every step from every start
     start, offset = turns(encoding, frequencies(d_model, base), palette, "positions.circle_title")

@@ -17,7 +17,7 @@ from model.lens import Lens
 from model.remote import backend
 from model.shelf import Shelf, loosened, room_for
 from model.trace import Target, Trace
-from viz.figures.theme import DARK, LIGHT, Palette
+from viz.figures.theme import DARK, LIGHT, Palette, contrasted
 from viz.text import plain, say
 
 PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}
@@ -226,4 +226,5 @@ def repeat_lines(trace: Trace, name: str, exact: bool) -> str:
 
 def palette() -> Palette:
     """The colours of the theme that the browser shows."""
-    return DARK if st.context.theme.type == "dark" else LIGHT
+    theme = DARK if st.context.theme.type == "dark" else LIGHT
+    return contrasted(theme) if st.session_state.get("projector") else theme

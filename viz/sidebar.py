@@ -10,12 +10,12 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from model.catalog import ASSETS, CATALOG, Entry, devices
-from viz import links, session
-from viz.text import say
+from viz import audience, links, session
+from viz.text import known, say
 
 
 class Example(TypedDict):
-    """A sentence worth trying, the families of models it is for, and why."""
+    """A sentence worth trying, the families of models it is for, and the name of the text that says why."""
 
     text: str
     families: list[str]
@@ -52,7 +52,7 @@ def draw() -> DeltaGenerator:
                 "name": entry.name,
                 "family": entry.family,
                 "licence": entry.licence,
-                "good_for": entry.good_for,
+                "good_for": _good_for(session.chosen(), entry),
                 "size": entry.size,
             }
             st.caption(say("sidebar.facts", **facts))
@@ -61,10 +61,15 @@ def draw() -> DeltaGenerator:
             st.caption(say("sidebar.memory", needed=needed))
         {"text": _pick_text, "image": _pick_picture}[session.takes()](entry)
         st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
+        audience.choose()
         with st.expander(say("change.panel"), icon=":material/tune:"):
             room = st.container()
             st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
     return room
+
+
+def _good_for(name: str, entry: Entry) -> str:
+    return say(f"good_for.{name}") if known(f"good_for.{name}") else entry.good_for
 
 
 def _pick_text(entry: Entry | None) -> None:
@@ -84,7 +89,7 @@ def _pick_text(entry: Entry | None) -> None:
     st.text_area(say("sidebar.text"), key="text", help=say("sidebar.text_help"), height=90, bind="query-params")
     for i in fitting:
         if entry and examples()[i]["text"] == state.text:
-            st.caption(examples()[i]["why"])
+            st.caption(say(f"examples.{examples()[i]['why']}"))
     if entry is None or entry.family == "encoder-decoder":
         _pick_target()
 

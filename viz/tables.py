@@ -90,3 +90,41 @@ def _catches_clicks(trace: go.Scatter) -> bool:
 def bare(text: object) -> str:
     """Plotly's text without its tags and entities."""
     return html.unescape(re.sub(r"</?[a-z]+>", " ", str(text or ""))).strip()
+
+
+def twin_table(figure: go.Figure) -> pd.DataFrame:
+    """The numbers a figure draws: its first heat map as rows and columns, or else every point by its curve.
+
+    Columns are numbered, because tokens repeat: "0 the", "1 cat".
+    """
+    for trace in figure.data:
+        if trace.type == "heatmap":
+            values = np.asarray(trace.z, dtype=np.float32)
+            rows = _labels(figure, trace.yaxis or "y", values.shape[0])
+            columns = _labels(figure, trace.xaxis or "x", values.shape[1])
+            table = pd.DataFrame(values, columns=[f"{i} {name}" for i, name in enumerate(columns)])
+            table.insert(0, say("audience.row"), [f"{i} {name}" for i, name in enumerate(rows)])
+            return table
+    points = []
+    for trace in figure.data:
+        across, down = (np.atleast_1d([] if side is None else side) for side in (trace.x, trace.y))
+        texts = trace.text if isinstance(trace.text, (tuple, list, np.ndarray)) else [trace.text or ""] * len(down)
+        points += [
+            {
+                say("audience.curve"): trace.name or "",
+                figure.layout.xaxis.title.text or "x": x,
+                figure.layout.yaxis.title.text or "y": y,
+                say("audience.text"): html.unescape(str(text).replace("<br>", ", ")),
+            }
+            for x, y, text in zip(across, down, texts, strict=False)
+            if x is not None and y is not None
+        ]
+    table = pd.DataFrame(points)
+    return table.loc[:, [not (table[name] == "").all() for name in table.columns]]
+
+
+def _labels(figure: go.Figure, axis: str, count: int) -> list[str]:
+    """The labels along a side of a heat map; empty where it only counts."""
+    ticks = figure.layout[axis[0] + "axis" + axis[1:]]
+    named = dict(zip(ticks.tickvals or (), ticks.ticktext or (), strict=False))
+    return [html.unescape(str(named.get(i, ""))) for i in range(count)]

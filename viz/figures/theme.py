@@ -5,11 +5,13 @@ The scales keep a steadily changing lightness, so they survive grey print, colou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+
+from viz.text import isolate
 
 FONT = "Hyperlegible, sans-serif"
 
@@ -61,6 +63,13 @@ DARK = Palette(
 )
 
 
+def contrasted(palette: Palette) -> Palette:
+    """The same palette with letters and lines as far from the page as they get, for a pale projector."""
+    ends = ("#000000", "#ffffff")
+    text, page = ends if palette is LIGHT else ends[::-1]
+    return replace(palette, text=text, page=page, faint=palette.forbidden)
+
+
 def frame(title: str, palette: Palette, height: int) -> go.Figure:
     """An empty figure with title, fonts, colours and margins set; the page shows through."""
     return go.Figure(layout=framing(title, palette, height))
@@ -86,6 +95,25 @@ def framing(title: str, palette: Palette, height: int) -> dict[str, Any]:
     }
 
 
+def enlarged(figure: go.Figure, times: float) -> go.Figure:
+    """The same figure with larger letters and taller, for the last row of a classroom."""
+    large = go.Figure(figure)
+    large.layout = _grown(figure.layout.to_plotly_json(), times)
+    large.layout.height = round((figure.layout.height or 450) * (1 + times) / 2)
+    return large
+
+
+def _grown(part: Any, times: float) -> Any:
+    if isinstance(part, dict):
+        fonts = {name: {**font, "size": font["size"] * times} for name, font in part.items() if _sized(name, font)}
+        return {name: fonts.get(name) or _grown(inner, times) for name, inner in part.items()}
+    return [_grown(one, times) for one in part] if isinstance(part, (list, tuple)) else part
+
+
+def _sized(name: str, part: Any) -> bool:
+    return name.endswith("font") and "size" in part
+
+
 def colour_bar(title: str, tickformat: str | None = None) -> dict[str, object]:
     """A slim colour bar with its unit."""
     return {
@@ -99,7 +127,7 @@ def colour_bar(title: str, tickformat: str | None = None) -> dict[str, object]:
 
 def escape(text: str) -> str:
     """Text that Plotly shows as it is, instead of reading tags in it."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return isolate(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
 def shorten(text: str, longest: int = 14) -> str:

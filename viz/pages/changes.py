@@ -18,6 +18,6 @@ else:
 
 parts.badge(trace, "changes")
 
-st.subheader(say("changes.matter"), anchor=False)
+st.header(say("changes.matter"), anchor=False)
 st.markdown(say("changes.matter_why"))
 effects.which_heads(trace, palette)

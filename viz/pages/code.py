@@ -24,5 +24,5 @@ whole = found.output if part == "layer" and isinstance(found, Layer) else None
 libraries.maps(computed, view, attention.weights(layer) @ attention.value(layer) if whole is None else whole)
 parts.badge(trace, "code")
 
-st.subheader(say("code.source_title"), anchor=False)
+st.header(say("code.source_title"), anchor=False)
 libraries.listing(trace, view, part)

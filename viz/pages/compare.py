@@ -13,16 +13,16 @@ view = parts.pick_head(trace)
 a = comparison.Side(trace, view.attention, view.layer, view.head, session.chosen())
 b = comparison.other_side(a)
 palette = session.palette()
-st.subheader(say("compare.two"), anchor=False)
+st.header(say("compare.two"), anchor=False)
 comparison.three_maps(a, b, palette)
 for side, one in (("a", a), ("b", b)):
     parts.badge(one.trace, f"compare_{side}", one.name, exact=one is b)
 
-st.subheader(say("compare.part"), anchor=False)
+st.header(say("compare.part"), anchor=False)
 through.parting(a, b, palette)
 
-st.subheader(say("compare.many"), anchor=False)
-walls.many_heads(a, palette)
+st.header(say("compare.many"), anchor=False)
+comparison.many_heads(a, palette)
 
-st.subheader(say("compare.through"), anchor=False)
+st.header(say("compare.through"), anchor=False)
 through.through_layers(a, palette)

@@ -30,9 +30,9 @@ mosaic, look = runs.mosaic(trace, attention, palette), say("heads.mosaic_look")
 parts.draw(mosaic, "mosaic", look, on_select=open_clicked, table=export.cells(attention))
 parts.box_tile(attention, layer, head)
 
-st.subheader(say("heads.one", layer=layer, head=head), anchor=False)
+st.header(say("heads.one", layer=layer, head=head), anchor=False)
 row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
-st.markdown(words.row_reading(trace, attention, layer, head, row))
+parts.aloud(words.row_reading(trace, attention, layer, head, row))
 parts.over_picture(trace, attention, layer, head, row)
 specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
 if not specials:

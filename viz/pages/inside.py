@@ -25,18 +25,18 @@ key = parts.pick_token(
 keys = attention.key_tokens
 asking, asked = [attention.query_tokens[row]], [keys[key]]
 
-st.subheader(say("inside.step_1"), anchor=False)
+st.header(say("inside.step_1"), anchor=False)
 parts.draw(figures.vectors(steps.query[None], asking, "query", palette), "query", say("inside.query_look"))
 parts.draw(figures.vectors(steps.keys, keys, "keys", palette, highlight=key), "keys", say("inside.keys_look"))
 
-st.subheader(say("inside.step_2"), anchor=False)
+st.header(say("inside.step_2"), anchor=False)
 left, right = st.columns(2)
 with left:
     parts.draw(figures.products(steps, key, palette), "products", say("inside.products_look"))
 with right:
     parts.draw(figures.bars(steps.dots, keys, "dots", palette, chosen=key), "dots", say("inside.dots_look"))
 
-st.subheader(say("inside.step_3"), anchor=False)
+st.header(say("inside.step_3"), anchor=False)
 left, right = st.columns(2)
 with left:
     parts.draw(figures.bars(steps.scaled, keys, "scaled", palette, chosen=key), "scaled", say("inside.scaled_look"))
@@ -44,7 +44,7 @@ with right:
     masked = figures.bars(steps.scaled, keys, "masked", palette, allowed=steps.allowed, chosen=key)
     parts.draw(masked, "masked", say("inside.masked_look"))
 
-st.subheader(say("inside.step_4"), anchor=False)
+st.header(say("inside.step_4"), anchor=False)
 weights = figures.bars(steps.weights, keys, "weights", palette, allowed=steps.allowed, chosen=key, tickformat=".0%")
 parts.draw(weights, "weights", say("inside.weights_look"))
 with st.container(border=True):
@@ -53,7 +53,7 @@ with st.container(border=True):
         st.latex(line)
     st.caption(say("inside.checked", error=f"{steps.error:.1e}"))
 
-st.subheader(say("inside.step_5"), anchor=False)
+st.header(say("inside.step_5"), anchor=False)
 weighted = figures.vectors(steps.weighted, keys, "weighted", palette, highlight=key)
 parts.draw(weighted, "weighted", say("inside.weighted_look"))
 parts.draw(figures.vectors(steps.output[None], asking, "output", palette), "output", say("inside.output_look"))

@@ -39,7 +39,7 @@ parts.draw(figures.token_paths(states, tokens, palette), "paths", say("layers.pa
 if stack not in trace.neurons:
     raise session.Halt
 neurons = trace.neurons[stack]
-st.subheader(say("layers.feed_forward"), anchor=False)
+st.header(say("layers.feed_forward"), anchor=False)
 st.markdown(say("layers.feed_forward_why"))
 layer = st.segmented_control(
     say("pick.layer"), range(len(neurons)), default=0, required=True, key="ff_layer", bind="query-params"

@@ -29,7 +29,7 @@ for lesson in found:
             type="primary",
             width="stretch",
         )
-st.subheader(say("lessons.yours"), anchor=False)
+st.header(say("lessons.yours"), anchor=False)
 st.markdown(say("lessons.yours_why"))
 st.download_button(
     say("lessons.download", count=len(answered)),

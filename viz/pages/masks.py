@@ -15,7 +15,7 @@ view = parts.pick_head(trace)
 attention, layer, head = view.attention, view.layer, view.head
 palette = session.palette()
 
-st.subheader(say("masks.this_run"), anchor=False)
+st.header(say("masks.this_run"), anchor=False)
 st.markdown(say(f"masks.{attention.kind}_why"))
 title = say("masks.mask_title", kind=say(f"kinds.{attention.kind}"))
 paint = partial(changes.toggle_cell, "mask", attention.kind)
@@ -32,7 +32,7 @@ if attention.has_vectors:
 if trace.picture is not None:
     st.info(say("pictures.no_padding"), icon=":material/info:")
     raise session.Halt
-st.subheader(say("masks.batch"), anchor=False)
+st.header(say("masks.batch"), anchor=False)
 st.markdown(say("masks.batch_why"))
 other = st.text_input(say("masks.other"), say("masks.other_default"), key="other", bind="query-params")
 pair = session.batch((st.session_state.text, other), (session.target(), None), box="other")

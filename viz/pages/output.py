@@ -11,7 +11,7 @@ if session.lens().writes:
     how, forced = output.choose()
     trace, decoded = output.written(how, forced)
     output.whole(trace, decoded, palette)
-    st.subheader(say("output.steps"), anchor=False)
+    st.header(say("output.steps"), anchor=False)
     output.step_by_step(trace, palette)
     parts.badge(trace, "output", exact=True)
     output.alignment(trace, palette)
