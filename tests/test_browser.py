@@ -14,7 +14,6 @@ from tests.serving import CHROMIUM, chromium, serve, settle
 from tests.test_app import PAGES
 from viz.text import say
 
-
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None and "CI" not in os.environ, reason="Chromium is missing: install Debian's package chromium"
 )

@@ -20,7 +20,7 @@ from viz.text import plain, say
 
 # Also in a shared link where they are as they start: they may start otherwise in another version.
 ALWAYS = ("model", "text", "kind", "layer", "head")
-SELF = {"revision", "lesson", "lesson_step"}  # whose own sentences say what they could not do
+SELF = {"revision", "lesson", "lesson_step", "language", "projector"}  # whose own sentences say what they could not do
 _ARRIVED, _KEPT, _OWN, _SAID = "link_arrived", "link_kept", "link_own", "link_said"
 
 

@@ -20,7 +20,7 @@ from model.words import merge_words
 from viz import session
 from viz.figures.heads import head_mosaic
 from viz.figures.theme import Palette
-from viz.text import say
+from viz.text import say, spoken
 
 AT_ONCE = 4_000  # heads times tokens that are silenced without asking: about a second
 _one_library = threading.Lock()
@@ -67,7 +67,7 @@ def guess(text: str | bytes, place: int) -> np.ndarray | None:
 
 def mosaic(trace: Trace, attention: Attention, palette: Palette) -> go.Figure:
     """The picture of all heads of a run, between pieces or between words; made once."""
-    key = ("mosaic", trace.serial, attention.kind, attention is trace.attentions[attention.kind], palette.page)
+    key = ("mosaic", trace.serial, attention.kind, attention is trace.attentions[attention.kind], palette, spoken())
 
     def make() -> go.Figure:
         pieces = fleeting(trace.attentions[attention.kind])
