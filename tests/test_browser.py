@@ -115,11 +115,11 @@ def test_a_second_click_on_the_same_thumbnail_opens_it_again(page: Page) -> None
         page.mouse.down()
         page.mouse.up()
         settle(page)
-        expect(page.locator("h3").first).to_have_text("Layer 0, head 1")
+        expect(page.locator("h2").first).to_have_text("Layer 0, head 1")
         if number == 0:
             page.locator(".st-key-head").get_by_role("radio", name="6").click()
             settle(page)
-            expect(page.locator("h3").first).to_have_text("Layer 0, head 6")
+            expect(page.locator("h2").first).to_have_text("Layer 0, head 6")
             page.mouse.move(0, 0)
 
 
@@ -146,7 +146,7 @@ def test_heads_flip_in_the_browser_without_the_server(page: Page) -> None:
     assert len(sent) == start
     page.locator(".st-key-flip .open").click()
     settle(page)
-    expect(page.locator("h3").first).to_have_text("Layer 0, head 5")
+    expect(page.locator("h2").first).to_have_text("Layer 0, head 5")
 
 
 def test_hover_says_it_in_words(page: Page) -> None:
