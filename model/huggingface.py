@@ -33,7 +33,7 @@ from model.projections import find_layer
 from model.schemes import scheme
 from model.stepping import pad, write
 from model.stock import stock_attentions, verify
-from model.trace import Array, Attention, Recorded, Target, Tokens, Trace
+from model.trace import Array, Attention, Check, Recorded, Target, Tokens, Trace
 
 NEW_TOKENS = 20  # how far a decoder-only model continues the text
 
