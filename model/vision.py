@@ -31,6 +31,7 @@ class Vision(HuggingFace):
 
     Attributes:
         max_tokens: how many tokens every picture has; all are brought to the same size.
+        frames: how many frames a model of videos reads, 0 for one of pictures; it is given the same picture in each.
     """
 
     takes = "image"
@@ -41,6 +42,7 @@ class Vision(HuggingFace):
         self.processor = processor
         self.device = device
         self.config = module.config
+        self.frames = int(getattr(self.config, "num_frames", 0))
         self._join()
         _, shown = self._see(Image.new("RGB", (64, 64)))
         self.tokens = self._patches(shown)
@@ -79,7 +81,7 @@ class Vision(HuggingFace):
         """Run several pictures as one batch."""
         read = [read_picture(given) for given in texts]
         seen = [self._see(picture) for picture, _ in read]
-        inputs = {"pixel_values": torch.stack([pixels for pixels, _ in seen])}
+        inputs = self._batch([pixels for pixels, _ in seen])
         plan = plan_for(self, edits)
         with torch.inference_mode(), editing(plan), record() as kept:
             result = self.run(self.module, inputs, eager=not self.sees_inside)
@@ -122,22 +124,43 @@ class Vision(HuggingFace):
     def _inputs(
         self, texts: Sequence[Given], targets: Sequence[Target], plan: Plan | None
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        seen = [self._see(read_picture(given)[0])[0] for given in texts]
-        return {"pixel_values": torch.stack(seen)}, []
+        return self._batch([self._see(read_picture(given)[0])[0] for given in texts]), []
+
+    def _batch(self, pictures: Sequence[Tensor]) -> dict[str, Tensor]:
+        pixels = torch.stack(list(pictures))  # [picture, channel, height, width]
+        return {"pixel_values": pixels[:, None].expand(-1, self.frames, -1, -1, -1) if self.frames else pixels}
+
+    def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
+        """One pass, all states kept; of a video its first frame: what it looks at within that frame."""
+        result = super().run(module, inputs, eager, cached)
+        if self.frames:
+            # Frames of a picture follow each other in the batch, and a patch's frames among the tokens.
+            if result.attentions is not None:
+                result["attentions"] = tuple(layer[:: self.frames] for layer in result.attentions)
+            first = [0, *range(1, result.hidden_states[0].shape[1], self.frames)]
+            result["hidden_states"] = tuple(states[:, first] for states in result.hidden_states)
+            if "last_hidden_state" in result:
+                result["last_hidden_state"] = result.last_hidden_state[:, first]
+        return result
+
+    def _notes(self) -> tuple[tuple[str, str], ...]:
+        return (*super()._notes(), *([("still", str(self.frames))] if self.frames else []))
 
     def _probe(self) -> dict[str, Tensor]:
         pixels, _ = self._see(Image.new("RGB", (64, 64)))
-        return {"pixel_values": pixels[None]}
+        return self._batch([pixels])
 
     def _see(self, picture: Image.Image) -> tuple[Tensor, Picture]:
         """What the model is given [channel, height, width], and the same as a person sees it."""
-        pixels = self.processor(picture, return_tensors="pt")["pixel_values"][0].to(self.device)
+        # A processor of videos takes one picture for a video of one frame.
+        pixels = self.processor(picture, return_tensors="pt")["pixel_values"].flatten(0, -4)[0].to(self.device)
         # The same resizing and cropping without the arithmetic on the colours.
-        plain = self.processor(picture, return_tensors="np", do_rescale=False, do_normalize=False)["pixel_values"][0]
+        plain = self.processor(picture, return_tensors="np", do_rescale=False, do_normalize=False)["pixel_values"]
+        plain = np.asarray(plain).reshape(-1, *np.shape(plain)[-3:])[0]
         sides = self.config.patch_size
         high, wide = (sides, sides) if isinstance(sides, int) else sides
         shape = (pixels.shape[1] // high, pixels.shape[2] // wide)
-        shown = np.asarray(plain).transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
+        shown = plain.transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
         shown.flags.writeable = False
         return pixels, Picture(shown[: shape[0] * high, : shape[1] * wide], *shape, first=len(self._extras()))
 

@@ -45,8 +45,16 @@ FAMILIES = {
         ["[CLS]", "[REG]", "[REG]"],
     ),
     "data2vec": ("Data2VecVisionModel", "Data2VecVisionConfig", {}, "ViTImageProcessorPil", WHOLE, ["[CLS]"]),
+    "timesformer": (
+        "TimesformerModel",
+        "TimesformerConfig",
+        {"num_frames": 2},
+        "VideoMAEImageProcessorPil",
+        CUT,
+        ["[CLS]"],
+    ),
 }
-WEIGHTS_ONLY = {"data2vec"}
+WEIGHTS_ONLY = {"data2vec", "timesformer"}
 
 
 def build(family: str, folder: Path) -> None:
