@@ -298,6 +298,10 @@ def test_a_run_before_and_after_a_change_and_with_itself(app: AppTest) -> None:
     assert say("compare.equal") in texts(app)
     app.text_input(key="edits").set_value("uniform:cross.0.3").run()
     assert say("compare.equal") not in texts(app)
+    app.text_input(key="b_changes").set_value("uniform:cross.0.3").run()
+    assert say("compare.equal") in texts(app)
+    app.text_input(key="b_changes").set_value("nonsense").run()
+    assert "cannot be read" in app.warning[0].value
 
 
 @pytest.mark.parametrize("scale", ["log", "uniform", "norm"])

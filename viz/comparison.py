@@ -10,7 +10,6 @@ import streamlit as st
 
 from model import comparing
 from model.catalog import CATALOG
-from model.edits import Edits
 from model.trace import Attention, Trace
 from viz import export, links, parts, runs, session
 from viz.figures import compare as figures
@@ -97,8 +96,16 @@ def other_side(a: Side) -> Side:
             kept = st.toggle(
                 say("compare.b_edits"), key="b_edits", bind="query-params", help=say("compare.b_edits_help")
             )
-            edits = edits if kept else Edits()
+            written = (
+                ""
+                if kept
+                else st.text_input(
+                    say("compare.b_changes"), key="b_changes", bind="query-params", help=say("compare.b_changes_help")
+                )
+            )
         model = session.lens(name)
+        if "edits" in asked and not kept:
+            edits = session.read_edits(written, model, warn=True)
         target = session.target() if model.is_pair and text == session.given() else None
         trace = session.batch((text,), (target,), "other", edits.fitting(model.heads), name)[0]
         kind, layer, head = a.attention.kind, a.layer, a.head

@@ -144,14 +144,17 @@ def opened() -> Lens | None:
 
 def edits(*, warn: bool = False) -> Edits:
     """What the panel changes, as far as it can be read and the chosen model has it; `warn` says what is left out."""
-    text = st.session_state.get("edits", "")
+    return read_edits(st.session_state.get("edits", ""), opened(), warn)
+
+
+def read_edits(text: str, model: Lens | None, warn: bool) -> Edits:
+    """Changes written as text, as far as they can be read and a model has them; `warn` says what is left out."""
     try:
         wished = Edits.parse(text)
     except ValueError as error:
         if warn:
             st.warning(say("change.unreadable", detail=plain(str(error))), icon=":material/edit_off:")
         return Edits()
-    model = opened()
     fitting = wished if model is None else wished.fitting(model.heads)
     if fitting != wished and warn:
         left_out = len(list(wished.items())) - len(list(fitting.items()))
