@@ -169,7 +169,12 @@ def _panel(lesson: Lesson, step: Step, number: int) -> None:
         st.button(say("lessons.again"), key="lesson_again", on_click=go, args=(lesson.name, number), type="tertiary")
         if number + 1 < len(lesson.steps):
             st.button(
-                say("lessons.next"), key="lesson_next", on_click=go, args=(lesson.name, number + 1), type="primary"
+                say("lessons.next"),
+                key="lesson_next",
+                on_click=go,
+                args=(lesson.name, number + 1),
+                type="primary",
+                shortcut="N",
             )
         elif st.button(say("lessons.finish"), key="lesson_finish", type="primary"):
             leave()
