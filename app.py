@@ -60,3 +60,4 @@ links.settle(top)
 changes.panel(room)
 export.share(top, page.title)
 audience.announce()
+st.session_state.whole = False

@@ -38,6 +38,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     button.onmouseenter = button.onfocus = button.onclick = () => draw(head)
     return button
   })
+  list.setAttribute("role", "group")
+  list.setAttribute("aria-label", words.label)
   list.replaceChildren(...buttons)
   open.textContent = words.open
   open.onclick = () => setTriggerValue("head", Number(root.dataset.head))

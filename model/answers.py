@@ -6,8 +6,10 @@ No replica has to remember anything: one that has not seen a run computes it, an
 from __future__ import annotations
 
 import dataclasses
-import threading
-from collections import OrderedDict
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,18 +18,22 @@ from model.catalog import ModelError, load_here
 from model.decoding import Decoding
 from model.edits import Edits
 from model.errors import InputError
+from model.kept import Kept, remembering
 from model.layer import Layer
 from model.lens import Lens
-from model.shelf import Shelf, room_for
+from model.revision import commit, revision
+from model.shelf import Shelf, loosened, room_for
 from model.trace import Array, Trace
-from model.wire import pack, unpack
+from model.wire import FAILED, FINE, OTHER_VERSION, SEND_FILES, VERSION, WRONG, pack, unpack
 
-KEPT = 200  # runs that a replica keeps
+BUDGET = 1_000_000_000  # bytes of runs and answers that a replica keeps
 Answer = tuple[dict[str, Any], dict[str, Array]]
 
 
 class Answers:
     """Opens models, runs them, and answers; safe to use from many threads.
+
+    Equal requests are computed once, also while the first of them is still being computed.
 
     Args:
         device: where models run.
@@ -35,28 +41,34 @@ class Answers:
 
     def __init__(self, device: str = "auto") -> None:
         self.device = device
-        self._runs: OrderedDict[str, tuple[Trace, ...]] = OrderedDict()
-        self._locks: dict[str, threading.Lock] = {}
-        self._lock = threading.Lock()
-        self._shelf = Shelf(load_here, room_for, spill=self._runs.clear)
+        self._kept = Kept(BUDGET)
+        self._shelf = Shelf(load_here, room_for, spill=self._kept.clear)
 
     def answer(self, request: bytes) -> tuple[int, bytes]:
-        """An HTTP status and what `model.wire.pack` made: 200, 422 for wrong input, 424 for a model that fails."""
+        """An HTTP status of `model.wire` and what `model.wire.pack` made."""
         try:
-            asked, arrays = unpack(request)
-            meta, found = self._answer(asked, arrays)
+            asked, files = unpack(request)
+            if asked.get("wire") != VERSION:
+                theirs = asked.get("wire", 1)
+                message = f"The app speaks version {theirs} of Headlight's messages, the server {VERSION}."
+                return OTHER_VERSION, pack({"reason": "backend_version", "message": message})
+            key = ("answer", json.dumps(asked, sort_keys=True))  # files are named in it by their checksum
+            return FINE, self._kept.get(key, lambda: pack(*self._answer(asked, files)), len)
+        except FileWantedError:
+            return SEND_FILES, pack({})
         except InputError as error:
-            return 422, pack({"reason": error.reason, "message": str(error), "values": error.values})
+            return WRONG, pack({"reason": error.reason, "message": str(error), "values": error.values})
         except ModelError as error:
-            return 424, pack({"reason": error.reason, "message": str(error)})
-        return 200, pack(meta, found)
+            return FAILED, pack({"reason": error.reason, "message": str(error)})
 
-    def _answer(self, asked: dict[str, Any], arrays: dict[str, Array]) -> Answer:
+    def _answer(self, asked: dict[str, Any], files: Mapping[str, Array]) -> Answer:
         with self._shelf.using(asked["model"], self.device) as lens:
             if asked["want"] == "facts":
-                return _facts(lens), {}
+                version = {"revision": revision(asked["model"]), "commit": commit(asked["model"])}
+                return _facts(lens) | version, {}
             edits = Edits.parse(asked.get("edits", ""))
-            text, target = asked.get("text"), _target(asked.get("target"))
+            text = _given(lens, asked["text"], files) if "text" in asked else None
+            target = _target(asked.get("target"))
             if asked["want"] == "decode":
                 written = lens.decode(text, Decoding(**asked["how"]), edits)
                 return dataclasses.asdict(written), {}
@@ -76,30 +88,47 @@ class Answers:
                 return {"kind": scheme["kind"]}, {
                     name: one for name, one in scheme.items() if isinstance(one, np.ndarray)
                 }
-            return _part(self._run(lens, asked)[asked.get("row", 0)], asked)
+            return _part(self._run(lens, asked, files)[asked.get("row", 0)], asked)
 
-    def _run(self, lens: Lens, asked: dict[str, Any]) -> tuple[Trace, ...]:
-        """The traces of a batch; equal requests at one time are computed once."""
-        key = repr([asked["model"], asked["texts"], asked["targets"], asked["edits"]])
-        with self._lock:
-            mine = self._locks.setdefault(key, threading.Lock())
-        with mine:
-            if key not in self._runs:
-                texts, targets = asked["texts"], [_target(t) for t in asked["targets"]]
-                self._runs[key] = lens.trace_batch(texts, targets, Edits.parse(asked["edits"]))
-        with self._lock:
-            self._locks.pop(key, None)
-            self._runs.move_to_end(key)
-            while len(self._runs) > KEPT:
-                self._runs.popitem(last=False)
-            return self._runs[key]
+    def _run(self, lens: Lens, asked: dict[str, Any], files: Mapping[str, Array]) -> tuple[Trace, ...]:
+        """The traces of a batch."""
+        name, edits = asked["model"], Edits.parse(asked["edits"])
+
+        def make() -> tuple[Trace, ...]:
+            texts = [_given(lens, text, files) for text in asked["texts"]]
+            traces = lens.trace_batch(texts, [_target(target) for target in asked["targets"]], edits)
+            reopen = partial(self._shelf.get, name, self.device)
+            return tuple(remembering(loosened(trace, reopen), self._kept) for trace in traces)
+
+        key = ("run", name, json.dumps([asked["texts"], asked["targets"]]), edits.text())
+        return self._kept.get(key, make, lambda traces: sum(trace.nbytes for trace in traces))
+
+
+class FileWantedError(Exception):
+    """A request names a picture by its checksum that did not come with it."""
+
+
+def _given(lens: Lens, text: str, files: Mapping[str, Array]) -> str | bytes:
+    """What a model is to read: a text, or the picture of this checksum.
+
+    Raises:
+        FileWantedError: there is none. InputError: it has another checksum.
+    """
+    if lens.takes == "text":
+        return text
+    if text not in files:
+        raise FileWantedError(text)
+    content = files[text].tobytes()
+    if hashlib.sha256(content).hexdigest() != text:
+        raise InputError("picture_broken", f"The picture came without its checksum {text!r}.")
+    return content
 
 
 def _part(trace: Trace, asked: dict[str, Any]) -> Answer:
     """The slice of a run that was asked for."""
     want = asked["want"]
     if want == "trace":
-        return _outline(trace), {}
+        return _outline(trace), {} if trace.picture is None else {"pixels": trace.picture.pixels}
     if want == "check":
         return dataclasses.asdict(trace.verify()), {}
     if want == "states":
@@ -147,11 +176,15 @@ def _outline(trace: Trace) -> dict[str, Any]:
         "output": trace.output,
         "notes": trace.notes,
         "device": trace.device,
+        "picture": None
+        if trace.picture is None
+        else {"rows": trace.picture.rows, "columns": trace.picture.columns, "first": trace.picture.first},
     }
 
 
 def _facts(lens: Lens) -> dict[str, Any]:
     return {
+        "wire": VERSION,
         "device": lens.device,
         "max_tokens": lens.max_tokens,
         "takes": lens.takes,

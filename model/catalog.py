@@ -208,7 +208,8 @@ def load(name: str, device: str = "auto", progress: Progress | None = None, *, d
         ModelError: there is no such model, it cannot be reached, it does not fit into memory, or it is no transformer.
         ValueError: no such device or number format.
     """
-    from model.remote import Remote, backend
+    from model.backend import backend
+    from model.remote import Remote
 
     name, address = str(name), backend()
     return Remote(address, name) if address else load_here(name, device, progress, dtype=dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from difflib import SequenceMatcher
 
 import numpy as np
@@ -12,6 +12,7 @@ from model.trace import Array, Attention, Tokens
 Pairs = tuple[tuple[int | None, int | None], ...]
 
 SCALES = ("weight", "log", "uniform", "norm")
+CELLS = 100_000_000  # weights that are compared at once, as float32
 FLOOR = 1e-4  # weights below it look the same on the logarithmic scale
 
 
@@ -64,30 +65,47 @@ def row_divergence(a: Array, b: Array, rows: Pairs, columns: Pairs) -> Array:
     return np.where(alone, np.nan, jensen_shannon(left, right))
 
 
-def head_similarity(attention: Attention, layer: int, head: int) -> Array:
-    """How alike every head's pattern is to a chosen one's: 1 minus the mean divergence of the rows. [layer, head]"""
-    chosen = attention.weights(layer)[head].astype(np.float64)
-    return np.stack(
-        [
-            1 - jensen_shannon(attention.weights(at).astype(np.float64), chosen).mean(-1)
-            for at in range(attention.num_layers)
-        ]
-    )
+def stride(attention: Attention) -> int:
+    """Every how many queries' rows are enough to compare all heads of all layers: 1 unless their maps fill a memory."""
+    cells = attention.num_layers * attention.num_heads * len(attention.queries) * len(attention.keys)
+    return -(-cells // CELLS)
 
 
-def head_map(attention: Attention) -> tuple[Array, float]:
+def head_similarity(attention: Attention, layer: int, head: int, step: int = 1) -> Array:
+    """How alike every head's pattern is to a chosen one's: 1 minus the mean divergence of the rows.
+
+    Args:
+        step: take every so many queries' rows only.
+
+    Returns:
+        [layer, head]
+    """
+    chosen = attention.weights(layer)[head, ::step].astype(np.float64)
+    alike = np.empty((attention.num_layers, attention.num_heads))
+    for at in range(attention.num_layers):
+        for other, weights in enumerate(attention.weights(at)[:, ::step]):
+            alike[at, other] = 1 - jensen_shannon(weights.astype(np.float64), chosen).mean(-1)
+    return alike
+
+
+def head_map(attention: Attention, step: int = 1) -> tuple[Array, float]:
     """Each head's place in the plane that keeps most of what tells their patterns apart.
 
     Principal components of the square roots of the weights, whose distances are Hellinger distances.
 
+    Args:
+        step: take every so many queries' rows only.
+
     Returns:
         [layer, head, 2], and the share of the variance that the plane keeps.
     """
-    roots = np.sqrt(
-        np.stack([attention.weights(layer).reshape(attention.num_heads, -1) for layer in range(attention.num_layers)])
-    )
-    flat = roots.reshape(-1, roots.shape[-1])
-    flat = flat - flat.mean(axis=0)
+    layers, heads = attention.num_layers, attention.num_heads
+    rows = len(range(0, len(attention.queries), step))
+    roots = np.empty((layers, heads, rows, len(attention.keys)), np.float32)
+    for layer in range(layers):
+        np.sqrt(attention.weights(layer)[:, ::step], out=roots[layer])
+    flat = roots.reshape(layers * heads, -1)
+    flat -= flat.mean(axis=0)
     # There are fewer heads than cells: the heads' inner products hold the same components, and are small.
     power, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
     power, vectors = power[::-1].clip(0), vectors[:, ::-1]
@@ -95,7 +113,7 @@ def head_map(attention: Attention) -> tuple[Array, float]:
     shown = min(2, len(power))
     points[:, :shown] = (vectors * np.sqrt(power))[:, :shown]
     points *= np.where(points[np.abs(points).argmax(axis=0), [0, 1]] < 0, -1, 1)  # a sign that does not flip
-    return points.reshape(*roots.shape[:2], 2), float(power[:2].sum() / power.sum().clip(1e-12))
+    return points.reshape(layers, heads, 2), float(power[:2].sum() / power.sum().clip(1e-12))
 
 
 def state_distance(a: Array, b: Array, pairs: Pairs) -> Array:
@@ -157,30 +175,31 @@ def without_sink(weights: Array, keys: Tokens) -> tuple[Array, float]:
     return np.divide(kept, total, out=np.zeros_like(kept), where=total > 0), removed
 
 
-def mixing(attention: Attention) -> Array:
-    """Each layer's mean over heads, half of it a token's own way past the attention. [layer, query, key]
+def mixing(attention: Attention, layer: int) -> Array:
+    """A layer's mean over heads, half of it a token's own way past the attention. [query, key]
 
     The residual connection as Abnar & Zuidema 2020 put it: A = (W + I) / 2.
     """
-    means = np.stack([attention.weights(layer).mean(axis=0) for layer in range(attention.num_layers)])
-    return (means.astype(np.float64) + np.eye(means.shape[-1])) / 2
+    means = attention.weights(layer).mean(axis=0).astype(np.float64)
+    return (means + np.eye(len(means))) / 2
 
 
-def rollout(layers: Array) -> Array:
-    """How much of each input token is in each token after every layer (Abnar & Zuidema 2020).
+def rollout(layers: Iterable[Array], query: int) -> Array:
+    """How much of each input token is in one token after the uppermost layer (Abnar & Zuidema 2020).
 
-    Later layers stand on the left: A_2 A_1 x, not A_1 A_2 x.
+    Later layers stand on the left, A_2 A_1 x, so a row of the product needs one layer at a time, from the top down.
 
     Args:
-        layers: self-attention with the residual in it, first layer first. [layer, query, key]
+        layers: self-attention with the residual in it, last layer first. [query, key] each
 
     Returns:
-        [layer, query, input token]
+        [input token]
     """
-    through = [layers[0]]
-    for layer in layers[1:]:
-        through.append(layer @ through[-1])
-    return np.stack(through)
+    from_top = iter(layers)
+    row = next(from_top)[query]
+    for layer in from_top:
+        row = row @ layer
+    return row
 
 
 def flow(layers: Array, depth: int, query: int) -> Array:
@@ -189,7 +208,7 @@ def flow(layers: Array, depth: int, query: int) -> Array:
     Each weight is a pipe of that capacity. Unlike rollout, paths that share a pipe must share it.
 
     Args:
-        layers: as for `rollout`.
+        layers: as for `rollout`, but first layer first. [layer, query, key]
 
     Returns:
         [input token]

@@ -14,6 +14,7 @@ from model.edits import Edits, Head
 from model.trace import Array, Target
 
 CELLS = 40_000_000  # numbers that a batch of runs may put out at once
+PART = 256  # tokens whose distributions are compared at once
 
 
 def head_effects(
@@ -43,7 +44,9 @@ def head_effects(
     size = int(min(max(CELLS // plain[0].numel(), 1), 24))
     for start, some in zip(range(0, len(heads), size), _chunks(heads, size), strict=True):
         moved, _ = lens.outputs(text, target, edits, some)
-        changes = divergence_bits(plain, moved) if are_logits else _turned(plain, moved)
+        # In parts: of a long text and a large vocabulary, what is computed on the way takes as much several times.
+        parts = zip(plain.split(PART, 1), moved.split(PART, 1), strict=True)
+        changes = torch.cat([(divergence_bits if are_logits else _turned)(one, other) for one, other in parts], -1)
         for (kind, layer, head), change in zip(some, changes.mean(-1).tolist(), strict=True):
             effects[kind][layer, head] = change
         progress(min((start + size) / len(heads), 1.0))

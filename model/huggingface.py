@@ -111,12 +111,14 @@ class HuggingFace:
         logits: Tensor | None = getattr(result, "logits", None)
         answer = result.last_hidden_state if logits is None else logits
         predicts = logits if "decoder" in stacks else None
+        states = {stack: result[f"{stack}_hidden_states" if self.is_pair else "hidden_states"] for stack in stacks}
         fed, traces = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist(), []
         for row, (text, target, ids) in enumerate(zip(texts, targets, read, strict=True)):
             lengths = {stack: len(ids[stack][0]) for stack in stacks}
             longest = {stack: max(len(one[stack][0]) for one in read) for stack in stacks}
             tokens = {stack: ids[stack][1].padded(longest[stack]) for stack in stacks}
             attentions = {kind: self._attention(kind, rows[row], tokens) for kind, rows in layers.items()}
+            numbers = None if logits is None else to_numpy(logits[row])
             output: str | None = None
             if self.is_pair:
                 output = self.tokenizer.decode(ids["decoder"][0], skip_special_tokens=True)
@@ -130,24 +132,16 @@ class HuggingFace:
                 text=text,
                 attentions=attentions,
                 hidden_states={
-                    stack: to_numpy(
-                        torch.stack(
-                            [
-                                layer[row]
-                                for layer in result[f"{stack}_hidden_states" if self.is_pair else "hidden_states"]
-                            ]
-                        )
-                    )
-                    for stack in stacks
+                    stack: to_numpy(torch.stack([layer[row] for layer in states[stack]])) for stack in stacks
                 },
                 neurons={},
                 tokens=tokens,
                 ids={stack: tuple(ids[stack][0]) for stack in stacks},
                 given=1 if self.is_pair else ids["given"][0] if predicts is not None else 0,
                 predicted=None
-                if predicts is None
-                else following(self.tokenizer, fed[row], predicts[row].argmax(-1).tolist()),
-                logits=None if logits is None else to_numpy(logits[row]),
+                if predicts is None or numbers is None
+                else following(self.tokenizer, fed[row], numbers.argmax(-1).tolist()),
+                logits=numbers,
                 output=output,
                 notes=self._notes(),
                 device=self.device,

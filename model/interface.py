@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -17,11 +17,12 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from model.attention import attention
-from model.editing import current
+from model.editing import Plan, current
 from model.trace import Array
 
 IMPLEMENTATION = "headlight"
-STOCK = "headlight-stock"  # the library's own, where edits are to be checked
+STOCK = "headlight-stock"  # the library's own, which a trace is checked against
+Look = Callable[[str, int, Tensor], None]  # is shown kind, layer and weights [batch, head, query, key]
 
 
 @dataclass
@@ -43,6 +44,20 @@ class Calls:
 
 
 _calls: ContextVar[Calls | None] = ContextVar("calls", default=None)
+_look: ContextVar[Look | None] = ContextVar("look", default=None)
+
+
+@contextmanager
+def showing(look: Look) -> Iterator[None]:
+    """Show each call's weights to `look` as soon as the library's own attention has computed them.
+
+    Nothing keeps them after that: a long text takes the memory of one layer's maps, not of all.
+    """
+    token = _look.set(look)
+    try:
+        yield
+    finally:
+        _look.reset(token)
 
 
 @contextmanager
@@ -121,15 +136,37 @@ def _stock(
     key: Tensor,
     value: Tensor,
     attention_mask: Tensor | None,
+    **options: Any,
+) -> tuple[Tensor, None]:
+    """The model file's own eager attention; its weights go to whoever looks, and are let go of."""
+    plan, calls, look = current(), _calls.get(), _look.get()
+    assert calls is not None
+    assert look is not None
+    kind, layer = calls.name(module)
+    eager = sys.modules[type(module).__module__].eager_attention_forward
+    if plan is None:
+        mixed, weights = eager(module, query, key, value, attention_mask, **options)
+    else:
+        mixed, weights = _edited(eager, plan, kind, layer, module, query, key, value, attention_mask, **options)
+    look(kind, layer, weights)
+    return mixed, None
+
+
+def _edited(
+    eager: Callable[..., tuple[Tensor, Tensor]],
+    plan: Plan,
+    kind: str,
+    layer: int,
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
     scaling: float | None = None,
     position_bias: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The model file's own eager attention, with an edit's mask, temperature and heads brought in from outside."""
-    plan, calls = current(), _calls.get()
-    assert plan is not None
-    assert calls is not None
-    kind, layer = calls.name(module)
+    """The same with an edit's mask, temperature and heads brought in from outside."""
     own, extra = _split(attention_mask)
     shape = (query.shape[0], 1, query.shape[2], key.shape[2])
     own = torch.ones(shape, dtype=torch.bool, device=query.device) if own is None else own.expand(shape)
@@ -140,7 +177,6 @@ def _stock(
     if position_bias is not None:
         options["position_bias"] = _moved(position_bias) * sharpness  # type: ignore[operator]
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    eager = sys.modules[type(module).__module__].eager_attention_forward
     mask = added.masked_fill(~allowed, -math.inf)
     mixed, weights = eager(module, query, key, value, mask, scaling=scaling * sharpness, **options)
     mixed, weights = mixed.clone(), weights.clone()  # [batch, query, head, head_dim], [batch, head, query, key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -76,7 +77,7 @@ class Kept:
             self._bytes -= freed
 
 
-_serials = itertools.count()
+_serials = itertools.count(time.time_ns())  # a server that reloads changed code keeps what it had computed
 
 
 @dataclass(frozen=True, eq=False)

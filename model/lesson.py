@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from model.edits import KINDS, Edits
+from model.lesson_file import LessonError, Part, content, parts
 
 LANGUAGE = "en"
 FIELDS: Mapping[str, type | tuple[type, ...]] = {
@@ -31,6 +31,7 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "cover": bool,
     "claims": list,
 }
+WORDS = ("title", "question", "choices", "answer", "reveal")  # what a translation says; the rest is the English step's
 KEPT = ("model", "sentence", "target", "kind", "layer", "head", "row")  # a step that does not say goes on with these
 # What else a step may set, by the key of the widget.
 ALSO: Mapping[str, tuple[object, ...] | type] = {
@@ -44,18 +45,6 @@ ALSO: Mapping[str, tuple[object, ...] | type] = {
     "b_layer": int,
     "b_head": int,
 }
-
-
-class LessonError(ValueError):
-    """A lesson cannot be read; the message says what is wrong.
-
-    Attributes:
-        name: of the lesson's folder; line: of its file, from 1.
-    """
-
-    def __init__(self, name: str, line: int, message: str) -> None:
-        super().__init__(f"{name}, line {line}: {message}")
-        self.name, self.line, self.message = name, line, message
 
 
 @dataclass(frozen=True)
@@ -136,14 +125,11 @@ def load(folder: Path, pages: Collection[str], language: str = LANGUAGE) -> Less
     Raises:
         LessonError: with the lesson's name, the line, and what is wrong.
     """
-    file = folder / f"{language}.md"
-    file = file if file.exists() else folder / f"{LANGUAGE}.md"
-    try:
-        return read(folder.name, file.read_text(encoding="utf-8"), pages)
-    except OSError as error:
-        raise LessonError(folder.name, 1, f"{file.name} is missing or cannot be read") from error
-    except UnicodeDecodeError as error:
-        raise LessonError(folder.name, 1, f"{file.name} is not written in UTF-8") from error
+    english = read(folder.name, content(folder / f"{LANGUAGE}.md"), pages)
+    translation = folder / f"{language}.md"
+    if language == LANGUAGE or not translation.exists():
+        return english
+    return translate(english, content(translation), translation.name)
 
 
 def read(name: str, text: str, pages: Collection[str]) -> Lesson:
@@ -155,74 +141,80 @@ def read(name: str, text: str, pages: Collection[str]) -> Lesson:
     Raises:
         LessonError: with the line and what is wrong.
     """
-    first, *rest = [_Part(name, line, lines) for line, lines in _split(text.splitlines())]
+    first, *rest = parts(name, text, f"{LANGUAGE}.md")
     for key, value in first.front.items():
         if key != "locked" or not isinstance(value, bool):
             raise first.error(key, "only `locked = true` or `locked = false` may stand above the title")
-    title, _, about = first.text.partition("\n")
-    if not title.startswith("# ") or not title[2:].strip():
-        raise LessonError(name, first.line, "expected a title such as `# Why attention` before the first step")
+    title, about = first.heading()
     if not rest:
-        raise LessonError(name, first.line, "no steps: each begins with a line `---`")
+        raise first.fault("no steps: each begins with a line `---`")
     steps: list[Step] = []
     for part in rest:
         steps.append(_step(part, steps[-1] if steps else None, pages))
-    return Lesson(name, title[2:].strip(), about.strip(), tuple(steps), first.front.get("locked", False))
+    return Lesson(name, title, about, tuple(steps), first.front.get("locked", False))
 
 
-def _split(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """The parts between lines `---`, each with the number of its first line."""
-    start = 0
-    for number, line in enumerate([*lines, "---"]):
-        if line.strip() == "---":
-            yield start + 1, lines[start:number]
-            start = number + 1
+def translate(lesson: Lesson, text: str, file: str) -> Lesson:
+    """A lesson in another language: the words are the translation's, what it shows and claims stays its own.
+
+    Args:
+        text: of the translation, a part for each step; file: its name, for the messages.
+
+    Raises:
+        LessonError: with the line and what is wrong.
+    """
+    first, *rest = parts(lesson.name, text, file)
+    for key in first.front:
+        raise first.error(key, f"nothing may stand above the title of {file}; {LANGUAGE}.md says what is locked")
+    title, about = first.heading()
+    if len(rest) != len(lesson.steps):
+        raise first.fault(f"{len(rest)} steps, but {len(lesson.steps)} in {LANGUAGE}.md")
+    steps = [_translated(part, step) for part, step in zip(rest, lesson.steps, strict=True)]
+    return replace(lesson, title=title, about=about, steps=tuple(steps))
 
 
-class _Part:
-    """What stands between two lines `---`: front matter and text."""
-
-    def __init__(self, name: str, line: int, lines: list[str]) -> None:
-        marks = [i for i, one in enumerate(lines) if one.strip() == "+++"]
-        if len(marks) not in (0, 2):
-            raise LessonError(
-                name, line + marks[0], f"expected two lines `+++` around the front matter, got {len(marks)}"
-            )
-        begin, end = marks or (-1, 0)
-        if any(one.strip() for one in lines[: max(begin, 0)]):
-            raise LessonError(name, line + begin, "the front matter must stand above the text")
-        self.name, self.line, self.first = name, line, line + begin + 1
-        self.lines = lines[begin + 1 : end]
-        self.text = "\n".join(lines[end + 1 if marks else 0 :]).strip()
-        try:
-            self.front: dict[str, Any] = tomllib.loads("\n".join(self.lines))
-        except tomllib.TOMLDecodeError as error:
-            found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
-            at = int(found[1]) - 1 if found and found[1] else max(len(self.lines) - 1, 0)
-            raise LessonError(
-                name, self.first + at, f"the front matter is no TOML: {str(error).split(' (at')[0]}"
-            ) from error
-
-    def error(self, key: str, message: str) -> LessonError:
-        """What is wrong with a field, at its line."""
-        places = [i for i, line in enumerate(self.lines) if re.match(rf"\s*{re.escape(key)}\s*=", line)]
-        return LessonError(self.name, self.first + places[0] if places else self.line, message)
+def _translated(part: Part, step: Step) -> Step:
+    for key, value in part.front.items():
+        if key not in WORDS:
+            raise part.error(key, f"`{key}` is no word to translate; expected one of {', '.join(WORDS)}")
+        _check(part, key, value)
+    wanted = [key for key in ("title", "question", "choices", "reveal") if getattr(step, key)]
+    for key in wanted:
+        if key not in part.front:
+            raise part.fault(f"the step has no `{key}`")
+    if not part.text:
+        raise part.fault("the step has no text")
+    choices = part.texts("choices")
+    if len(choices) != len(step.choices):
+        raise part.error("choices", f"{len(choices)} choices, but {len(step.choices)} in {LANGUAGE}.md")
+    answer = part.texts("answer")
+    if choices:  # the same ones are right, so nobody has to write them a second time
+        if answer:
+            raise part.error("answer", f"which choices are right is said in {LANGUAGE}.md")
+        answer = tuple(choices[step.choices.index(one)] for one in step.answer)
+    words = {key: part.front[key] for key in wanted if key != "choices"}
+    return replace(step, **words, choices=choices, answer=answer or step.answer, text=part.text, line=part.line)
 
 
-def _step(part: _Part, before: Step | None, pages: Collection[str]) -> Step:
+def _check(part: Part, key: str, value: object) -> None:
+    """A field must be known and of its sort."""
+    if key not in FIELDS:
+        raise part.error(key, f"`{key}` is no field of a step; expected one of {', '.join(FIELDS)}")
+    if not isinstance(value, FIELDS[key]) or (FIELDS[key] is int and isinstance(value, bool)):
+        raise part.error(key, f"`{key}` is {value!r}, which is of the wrong sort")
+    if isinstance(value, int) and value < 0:
+        raise part.error(key, f"`{key}` is {value}; counting starts at 0")
+
+
+def _step(part: Part, before: Step | None, pages: Collection[str]) -> Step:
     front = part.front
     for key, value in front.items():
-        if key not in FIELDS:
-            raise part.error(key, f"`{key}` is no field of a step; expected one of {', '.join(FIELDS)}")
-        if not isinstance(value, FIELDS[key]) or (FIELDS[key] is int and isinstance(value, bool)):
-            raise part.error(key, f"`{key}` is {value!r}, which is of the wrong sort")
-        if isinstance(value, int) and value < 0:
-            raise part.error(key, f"`{key}` is {value}; counting starts at 0")
+        _check(part, key, value)
     for key in ("title", "page"):
         if not front.get(key, "").strip():
             raise part.error(key, f"the step has no `{key}`")
     if not part.text:
-        raise LessonError(part.name, part.line, "the step has no text")
+        raise part.fault("the step has no text")
     if front["page"] not in pages:
         raise part.error("page", f"there is no page {front['page']!r}; expected one of {', '.join(pages)}")
     if front.get("kind", KINDS[0]) not in KINDS:
@@ -235,8 +227,8 @@ def _step(part: _Part, before: Step | None, pages: Collection[str]) -> Step:
         allowed = ALSO.get(key, ())
         if not (type(value) is allowed if isinstance(allowed, type) else value in allowed):
             raise part.error("also", f"`also` sets {key} to {value!r}; it may set {', '.join(ALSO)}")
-    choices = _texts(part, "choices")
-    answer = _texts(part, "answer")
+    choices = part.texts("choices")
+    answer = part.texts("answer")
     if (choices or answer or front.get("cover")) and not front.get("question"):
         raise part.error("question", "`choices`, `answer` and `cover` need a `question`")
     if choices and (len(choices) < 2 or len(set(choices)) < len(choices)):
@@ -252,14 +244,6 @@ def _step(part: _Part, before: Step | None, pages: Collection[str]) -> Step:
         carried["target"] = None  # a forced output belongs to its sentence
     own |= {"choices": choices, "answer": answer, "claims": tuple(front.get("claims", ()))}
     return Step(**carried | own, text=part.text, line=part.line)
-
-
-def _texts(part: _Part, key: str) -> tuple[str, ...]:
-    value = part.front.get(key, [])
-    values = [value] if isinstance(value, str) else value
-    if not all(isinstance(one, str) and one.strip() for one in values):
-        raise part.error(key, f"`{key}` must hold texts; got {value!r}")
-    return tuple(values)
 
 
 def _bare(text: str) -> str:

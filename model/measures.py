@@ -174,6 +174,8 @@ def divergence_bits(before: Array, after: Array) -> Array:
 
     How many bits a reader loses who trusts the run after the change where the one before it is right.
     """
+    if before.ndim > 1:  # row by row: of a long text and a large vocabulary all at once would fill gigabytes
+        return np.stack([divergence_bits(one, other) for one, other in zip(before, after, strict=True)])
     p, q = probabilities(before), probabilities(after)
     safe = np.where(p > 0, p, 1.0)
     return np.where(p > 0, p * (np.log2(safe) - np.log2(np.maximum(q, 1e-300))), 0.0).sum(axis=-1).clip(min=0)

@@ -134,12 +134,14 @@ def stock_run(
         places = None if plan is None else plan.places(ids.shape[1])
         return scaled + ours.positions.float()[torch.arange(ids.shape[1]) if places is None else places]
 
+    # Without padding PyTorch need not look at it, which the first time takes a second: it imports sympy for that.
+    unseen = padding if plan is None and bool(padding.any()) else None
     hidden = stock(
         embed(source),
         embed(target),
         tgt_mask=later,
-        src_key_padding_mask=padding if plan is None else None,
-        memory_key_padding_mask=padding if plan is None else None,
+        src_key_padding_mask=unseen,
+        memory_key_padding_mask=unseen,
     )
     return nn.functional.linear(hidden, embeddings), weights
 

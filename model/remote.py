@@ -4,47 +4,52 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-import os
+import io
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model.backend import Unreachable, door
 from model.catalog import ModelError
 from model.decoding import Decoded, Decoding, Node
 from model.edits import Edits
 from model.errors import InputError
+from model.fetched import Ask, FetchedLayer, Lazy, Rows
 from model.layer import Layer, LayerInputs, NoLayer
 from model.positions import Scheme
-from model.trace import Array, Attention, Check, Recorded, Target, Tokens, Trace
-from model.wire import pack, unpack
+from model.trace import Array, Attention, Check, Picture, Recorded, Target, Tokens, Trace
+from model.wire import FAILED, FINE, OTHER_VERSION, SEND_FILES, VERSION, WRONG, pack, unpack
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 TRIES = 6  # a replica that dies takes its requests with it; the next one computes them anew
-WAIT = 60.0  # seconds for an answer
-Ask = Callable[..., tuple[dict[str, Any], dict[str, Array]]]
+Answer = tuple[dict[str, Any], dict[str, Array]]
+Files = Mapping[str, bytes]  # pictures by their checksum
 
 
 class Remote:
     """A model behind an address; public names as `model.lens.Lens`.
 
     Args:
-        address: "http://host:8000" of `python -m model.serve`.
+        address: "http://host:8000" of `python -m model.serve`, or "ray://host:10001" of the cluster it runs on.
         name: of the model, as the server knows it.
 
     Raises:
-        ModelError: the server cannot be reached, or cannot open the model.
+        ModelError: the server cannot be reached, is of another version, or cannot open the model.
     """
 
     def __init__(self, address: str, name: str) -> None:
-        import requests
-
         self._address, self._name = address, name
-        self._session = requests.Session()
+        self._door = door(address)
         facts, _ = self._ask("facts")
+        if facts.get("wire") != VERSION:
+            message = f"{address} speaks version {facts.get('wire', 1)} of Headlight's messages, this app {VERSION}."
+            raise ModelError("backend_version", message)
         self.device: str = f"{facts['device']} @ {address}"
         self.max_tokens: int = facts["max_tokens"]
         self.takes: str = facts["takes"]
@@ -53,57 +58,82 @@ class Remote:
         self.heads: Mapping[str, tuple[int, int]] = {kind: (n, h) for kind, (n, h) in facts["heads"].items()}
         self.can_move_positions: bool = facts["can_move_positions"]
         self.dtype: str = facts["dtype"]
+        self.revision: str = facts["revision"]  # as `model.revision` has them where the model runs
+        self.commit: str = facts["commit"]
 
-    def _ask(self, want: str, /, **more: Any) -> tuple[dict[str, Any], dict[str, Array]]:
-        import requests
+    def _ask(self, want: str, /, files: Files | None = None, at: Place | None = None, **more: Any) -> Answer:
+        """What the server says.
 
-        body = pack({"model": self._name, "want": want} | more)
+        Args:
+            files: sent only to a replica that asks for them; at: the replica that has the run, kept up to date.
+        """
+        asked = {"wire": VERSION, "model": self._name, "want": want} | more
+        at = at or Place()
+        status, content = self._sent(pack(asked), at)
+        if status == SEND_FILES:
+            arrays = {name: np.frombuffer(content, np.uint8) for name, content in (files or {}).items()}
+            status, content = self._sent(pack(asked, arrays), at)
+        try:
+            meta, found = unpack(content)
+        except ValueError as error:
+            raise ModelError(
+                "backend_version", f"{self._address} does not answer as a server of Headlight's: {error}"
+            ) from error
+        if status == WRONG:
+            raise InputError(meta["reason"], meta["message"], **meta["values"])
+        if status in (FAILED, OTHER_VERSION):
+            raise ModelError(meta["reason"], meta["message"])
+        return meta, found
+
+    def _sent(self, body: bytes, at: Place) -> tuple[int, bytes]:
+        """Ask, and ask again where there is no answer.
+
+        Raises:
+            ModelError: there was none in the end.
+        """
         for last in range(TRIES):
             try:
-                # Equal runs go to the replica that has them, as long as it lives.
-                key = json.dumps([self._name, more.get("texts"), more.get("targets"), more.get("edits")])
-                reply = self._session.post(
-                    self._address,
-                    data=body,
-                    timeout=WAIT,
-                    headers={"serve_multiplexed_model_id": hashlib.sha1(key.encode()).hexdigest()},
-                )
-            except requests.RequestException as error:
-                if last == TRIES - 1:
-                    raise ModelError("no_network", f"The server {self._address} cannot be reached: {error}") from error
-            else:
-                if reply.status_code in (200, 422, 424):
-                    break
-                if last == TRIES - 1:
-                    raise ModelError("no_network", f"The server {self._address} answers {reply.status_code}.")
-            time.sleep(0.2 * 2**last)
-        meta, arrays = unpack(reply.content)
-        if reply.status_code == 422:
-            raise InputError(meta["reason"], meta["message"], **meta["values"])
-        if reply.status_code == 424:
-            raise ModelError(meta["reason"], meta["message"])
-        return meta, arrays
+                status, content, at.replica = self._door.send(body, at.replica)
+                if status in (FINE, WRONG, FAILED, OTHER_VERSION, SEND_FILES):
+                    return status, content
+                trouble = f"The server {self._address} answers {status}."
+            except Unreachable as error:
+                trouble = str(error)
+                at.replica = ""  # it may be dead: any other can compute what it had
+            if last < TRIES - 1:
+                time.sleep(0.2 * 2**last)
+        raise ModelError("backend_gone", trouble)
 
-    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
+    def trace(self, text: Any, target: Target = None, edits: Edits | None = None) -> Trace:
         return self.trace_batch([text], [target], edits)[0]
 
     def trace_batch(
-        self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
+        self, texts: Sequence[Any], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        run = {"texts": list(texts), "targets": list(targets), "edits": (edits or Edits()).text()}
-        return tuple(self._trace(run, row, edits or Edits()) for row in range(len(texts)))
+        names, files = self._named(texts)
+        run = {"texts": names, "targets": list(targets), "edits": (edits or Edits()).text()}
+        place = Place()
+        return tuple(
+            self._trace(partial(self._ask, files=files, at=place, row=row, **run), text, edits or Edits())
+            for row, text in enumerate(texts)
+        )
 
-    def _trace(self, run: dict[str, Any], row: int, edits: Edits) -> Trace:
-        def ask(want: str, /, **more: Any) -> tuple[dict[str, Any], dict[str, Array]]:
-            return self._ask(want, **run, row=row, **more)
+    def _named(self, texts: Sequence[Any]) -> tuple[list[str], dict[str, bytes]]:
+        """Texts as they are; pictures by their checksum, and what is in them."""
+        if self.takes == "text":
+            return list(texts), {}
+        contents = [_content(picture) for picture in texts]
+        names = [hashlib.sha256(content).hexdigest() for content in contents]
+        return names, dict(zip(names, contents, strict=True))
 
-        seen, _ = ask("trace")
+    def _trace(self, ask: Ask, text: Any, edits: Edits) -> Trace:
+        seen, shown = ask("trace")
 
         def arrays(want: str) -> Mapping[str, Array]:
             return Lazy(seen[want], lambda stack: ask(want, stack=stack)[1][""])
 
         return Trace(
-            text=seen["text"],
+            text=seen["text"] if seen["picture"] is None else str(text) if isinstance(text, (str, Path)) else "",
             attentions={
                 kind: Attention(
                     kind,
@@ -112,7 +142,7 @@ class Remote:
                     one["num_heads"],
                     one["head_dim"],
                     tuple(
-                        RemoteLayer(partial(ask, kind=kind, layer=layer), tuple(shape), scale)
+                        FetchedLayer(partial(ask, kind=kind, layer=layer), tuple(shape), scale)
                         for layer, (shape, scale) in enumerate(one["layers"])
                     ),
                 )
@@ -129,134 +159,79 @@ class Remote:
             notes=tuple((note, detail) for note, detail in seen["notes"]),
             device=self.device,
             edits=edits,
-            check=partial(self._verify, run, row),
-            find=partial(self._find, run, row),
+            check=partial(self._verify, ask),
+            find=partial(self._find, ask),
+            picture=None if seen["picture"] is None else Picture(shown["pixels"], **seen["picture"]),
         )
 
-    def _verify(self, run: dict[str, Any], row: int) -> Check:
-        return Check(**self._ask("check", **run, row=row)[0])
+    def _verify(self, ask: Ask) -> Check:
+        return Check(**ask("check")[0])
 
-    def _find(self, run: dict[str, Any], row: int, recorded: Recorded) -> Layer | NoLayer:
-        assert isinstance(recorded, RemoteLayer)
+    def _find(self, ask: Ask, recorded: Recorded) -> Layer | NoLayer:
+        assert isinstance(recorded, FetchedLayer)
         meta, arrays = recorded.ask("layer")
         if "reason" in meta:
             return NoLayer(meta["reason"], arrays.get("w_o"))
         output = arrays.pop("output")
         return Layer(LayerInputs(**arrays, num_heads=meta["num_heads"]), output, meta["names"])
 
-    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded:
-        meta, _ = self._ask("decode", text=text, how=dataclasses.asdict(how), edits=(edits or Edits()).text())
+    def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> Decoded:
+        meta, _ = self._ask("decode", **self._text(text), how=dataclasses.asdict(how), edits=(edits or Edits()).text())
         return Decoded(tuple(meta["ids"]), meta["ended"], tuple(Node(**node) for node in meta["tree"]))
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         return tuple(self._ask("labels", ids=list(ids))[0]["labels"])
 
-    def guess(self, text: str, place: int, edits: Edits | None = None) -> Array | None:
-        return self._ask("guess", text=text, place=place, edits=(edits or Edits()).text())[1].get("logits")
+    def guess(self, text: Any, place: int, edits: Edits | None = None) -> Array | None:
+        return self._ask("guess", **self._text(text), place=place, edits=(edits or Edits()).text())[1].get("logits")
 
-    def layer_words(self, text: str, target: Target = None, edits: Edits | None = None) -> tuple[Array, Array] | None:
-        _, found = self._ask("words", text=text, target=target, edits=(edits or Edits()).text())
+    def layer_words(self, text: Any, target: Target = None, edits: Edits | None = None) -> tuple[Array, Array] | None:
+        _, found = self._ask("words", **self._text(text), target=target, edits=(edits or Edits()).text())
         return (found["ids"], found["chances"]) if found else None
 
     def head_effects(
         self,
-        text: str,
+        text: Any,
         target: Target = None,
         edits: Edits | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> tuple[dict[str, Array], bool]:
-        meta, found = self._ask("effects", text=text, target=target, edits=(edits or Edits()).text())
+        meta, found = self._ask("effects", **self._text(text), target=target, edits=(edits or Edits()).text())
         progress(1.0)
         return found, meta["words"]
+
+    def _text(self, text: Any) -> dict[str, Any]:
+        names, files = self._named([text])
+        return {"text": names[0], "files": files}
 
     def positions(self) -> Scheme:
         meta, arrays = self._ask("positions")
         return Scheme(meta["kind"], **arrays)
 
 
-@dataclass(frozen=True, eq=False)
-class RemoteLayer:
-    """One layer whose arrays are fetched when they are looked at; as `model.attention.Call`."""
+@dataclasses.dataclass
+class Place:
+    """Which replica has a run; "" where none is known to."""
 
-    ask: Ask
-    shape: tuple[int, int, int, int]
-    scale: float
-
-    @cached_property
-    def _kept(self) -> dict[str, Array]:
-        return {}
-
-    def _fetch(self, want: str, **more: Any) -> Array:
-        key = f"{want}{more}"
-        if key not in self._kept:
-            self._kept[key] = self.ask(want, **more)[1][""]
-        return self._kept[key]
-
-    def weights(self) -> Array:
-        return self._fetch("weights")
-
-    def scores(self, masked: bool = True) -> Array:
-        return self._fetch("scores", masked=masked)
-
-    def array(self, name: str) -> Array:
-        return self._fetch(name)
+    replica: str = ""
 
 
-class Lazy(Mapping[str, Array]):
-    """Arrays by name, fetched when they are looked at."""
+def _content(picture: str | Path | bytes | Image.Image) -> bytes:
+    """A picture as the bytes of a file.
 
-    def __init__(self, shapes: Mapping[str, Sequence[int]], fetch: Callable[[str], Array]) -> None:
-        self._shapes, self._fetch = shapes, fetch
-        self._kept: dict[str, Array] = {}
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._shapes:
-            raise KeyError(name)
-        if name not in self._kept:
-            self._kept[name] = self._fetch(name)
-        return self._kept[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shapes)
-
-    def __len__(self) -> int:
-        return len(self._shapes)
-
-
-class Rows:
-    """A table of which rows are fetched when they are looked at; whatever else is done with it fetches it whole."""
-
-    def __init__(self, ask: Ask, shape: tuple[int, ...]) -> None:
-        self._ask, self.shape = ask, shape
-        self._kept: dict[tuple[int, int], Array] = {}
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, item: Any) -> Any:
-        if isinstance(item, (int, np.integer)):
-            at = int(item) % len(self)
-            return self._slice(at, at + 1)[0]
-        if isinstance(item, slice) and item.step in (None, 1):
-            start, stop, _ = item.indices(len(self))
-            return self._slice(start, stop)
-        return self._slice(0, len(self))[item]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._slice(0, len(self)), name)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.asarray(self._slice(0, len(self)), dtype=dtype)
-
-    def _slice(self, start: int, stop: int) -> Array:
-        if (start, stop) not in self._kept:
-            self._kept[start, stop] = self._ask("logits", rows=[start, stop])[1][""]
-        return self._kept[start, stop]
-
-
-def backend() -> str | None:
-    """The address of the server that runs the models, $HEADLIGHT_BACKEND; None where they run in this process."""
-    return os.environ.get("HEADLIGHT_BACKEND") or None
+    Raises:
+        InputError: there is none.
+    """
+    if isinstance(picture, bytes):
+        return picture
+    if isinstance(picture, (str, Path)):
+        try:
+            return Path(picture).read_bytes()
+        except (OSError, ValueError) as error:
+            raise InputError("picture_missing", f"There is no picture {str(picture)!r}.") from error
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ One axis order everywhere: [layer, head, query, key]. Layers and heads count fro
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -16,7 +17,7 @@ from model.edits import Edits
 from model.layer import Layer, NoLayer
 
 Array = np.ndarray
-_serials = itertools.count()
+_serials = itertools.count(time.time_ns())  # a server that reloads changed code keeps what it had computed
 Target = str | Sequence[int] | None  # an output to force, as text or as ids; None is the model's own
 
 

@@ -27,7 +27,7 @@ from model.positions import Scheme, sinusoidal
 from model.prepare import calmed, prepared
 from model.projections import find_layer
 from model.reference import check
-from model.trace import Attention, Check, Recorded, Target, Tokens, Trace
+from model.trace import Array, Attention, Check, Recorded, Target, Tokens, Trace
 from model.transformer import Config, Past, Transformer
 
 LONG = 60  # next to no training sentence has more tokens
@@ -108,6 +108,7 @@ class Translator:
             logits = self.module.project(decoder_hidden[-1])
 
         tokens = [{"encoder": self._tokens(s), "decoder": self._tokens(t)} for s, t in zip(source, target, strict=True)]
+        answers = [to_numpy(one) for one in logits]
         return tuple(
             Trace(
                 text=text,
@@ -123,8 +124,8 @@ class Translator:
                 tokens=tokens[row],
                 ids={"encoder": (*encoded[row].ids, config.eos), "decoder": (config.bos, *rows[row])},
                 given=1,
-                predicted=self._tokens(logits[row].argmax(-1)).texts,
-                logits=to_numpy(logits[row]),
+                predicted=self._tokens(answers[row].argmax(-1)).texts,  # on a CPU PyTorch's argmax is slow
+                logits=answers[row],
                 output=self.tokenizer.decode(rows[row]),
                 notes=self._notes(text, encoded[row]),
                 device=self.device,
@@ -239,10 +240,11 @@ class Translator:
         padded = [[*row, *[self.config.pad] * (longest - len(row))] for row in rows]
         return torch.tensor(padded, device=self.device)
 
-    def _tokens(self, ids: Tensor) -> Tokens:
-        raw = [str(self.tokenizer.id_to_token(i)) for i in ids.tolist()]
+    def _tokens(self, ids: Tensor | Array) -> Tokens:
+        numbers: list[int] = ids.tolist()
+        raw = [str(self.tokenizer.id_to_token(i)) for i in numbers]
         special = {self.config.pad, self.config.bos, self.config.eos}
-        return readable(raw, [i in special for i in ids.tolist()])
+        return readable(raw, [i in special for i in numbers])
 
     def _attentions(self, kept: Record, row: int, source: Tokens, target: Tokens) -> dict[str, Attention]:
         config = self.config
@@ -273,10 +275,8 @@ class Translator:
     def _notes(self, text: str, encoding: Encoding) -> tuple[tuple[str, str], ...]:
         calm = calmed(text)
         notes = [("calmed", calm)] if calm != text else []
-        read = prepared(text)
-        unknown = [
-            read[slice(*span)] for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk
-        ]
+        spans = [span for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk]
+        unknown = [prepared(text)[slice(*span)] for span in spans]
         if len(encoding.ids) > LONG:
             notes.append(("long", str(len(encoding.ids))))
         if unknown:

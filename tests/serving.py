@@ -27,13 +27,18 @@ def serve(script: str = "app.py") -> Iterator[str]:
 
 
 @contextmanager
-def running(script: str) -> Iterator[tuple[str, int]]:
-    """Run an app; yields its address and the number of its process."""
+def running(script: str, watch: bool = True) -> Iterator[tuple[str, int]]:
+    """Run an app; yields its address and the number of its process.
+
+    Args:
+        watch: whether it looks for changes of its files, as it does for whoever writes it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless", "true"]
     command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
+    command += [] if watch else ["--server.fileWatcherType", "none"]
     server = subprocess.Popen(command, env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"})
     try:
         for _ in range(1200):
@@ -61,7 +66,7 @@ def chromium() -> Iterator[Browser]:
 def settle(page: Page) -> None:
     """Wait until the app has drawn what it was asked for."""
     page.wait_for_timeout(400)
-    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible(timeout=30_000)
+    expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible(timeout=90_000)
     page.wait_for_timeout(400)
 
 

@@ -196,6 +196,9 @@ def badge(app: AppTest) -> str:
 def test_the_lines_under_the_badge_repeat_the_check(app: AppTest, page: str) -> None:
     app.text_input(key="edits").set_value("temperature:cross=2")
     go_to(app, page)
+    for key in ("heads", "compare_b", "output", "changes"):
+        app.session_state[f"badge_{key}"] = True
+    app.run()
     lines = next(block.value for block in app.code if "verify" in block.value)
     found: dict[str, object] = {}
     exec(lines, found)  # it is our own text

@@ -67,6 +67,21 @@ def test_a_head_is_most_like_itself(lens: Translator) -> None:
     assert 0 < kept <= 1
 
 
+def test_of_a_long_text_some_rows_stand_for_all(lens: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    attention = lens.trace(TEXT).attentions["encoder"]
+    assert comparing.stride(attention) == 1
+    monkeypatch.setattr(comparing, "CELLS", 24 * len(attention.queries) * len(attention.keys) // 2)
+    assert comparing.stride(attention) == 2
+    by_hand = [
+        1 - comparing.jensen_shannon(attention.weights(layer)[:, ::2], attention.weights(1)[5, ::2]).mean(-1)
+        for layer in range(3)
+    ]
+    np.testing.assert_allclose(comparing.head_similarity(attention, 1, 5, 2), by_hand, atol=1e-6)
+    points, _ = comparing.head_map(attention, 2)
+    assert points.shape == (3, 8, 2)
+    assert not np.allclose(points, comparing.head_map(attention)[0])
+
+
 def test_scales() -> None:
     weights, allowed = np.array([[1.0, 0, 0], [0.5, 0.5, 0]]), np.array([[1, 0, 0], [1, 1, 0]], bool)
     np.testing.assert_allclose(comparing.scaled(weights, allowed, "uniform"), [[1, 0, 0], [1, 1, 0]])
@@ -86,7 +101,7 @@ def test_rollout_multiplies_later_layers_from_the_left() -> None:
     second = np.array([[1, 0, 0], [0, 1, 0], [0, 0.5, 0.5]])
     assert not np.allclose(first @ second, second @ first)
     by_hand = [[1, 0, 0], [0.5, 0.5, 0], [0.25, 0.25, 0.5]]  # token 2 reads token 1, which has read token 0
-    np.testing.assert_allclose(comparing.rollout(np.stack([first, second]))[1], by_hand)
+    np.testing.assert_allclose([comparing.rollout([second, first], query) for query in range(3)], by_hand)
 
 
 def test_flow_shares_a_pipe_that_rollout_does_not() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,9 @@ import model
 from model.catalog import ModelError
 from model.errors import InputError
 from model.huggingface import HuggingFace
+from model.interface import STOCK, showing
+from model.projections import shallow_copy
+from model.stock import stock_attentions
 
 TEXT, TARGET = "the cat sat on the mat because the cat was tired", "le chat était assis"
 FRENCH_AND_ENGLISH = [TEXT, TARGET, "a b c d e f g h i j k l m n o p q r s t u v w x y z é"]
@@ -169,6 +173,35 @@ def test_a_broken_model_turns_the_check_red(opened: dict[str, HuggingFace]) -> N
         assert not trace.verify().ok  # the stock run sees other weights than the trace did
     finally:
         weight.data[0, 0] -= 1
+
+
+@pytest.mark.parametrize("family", INSIDE)
+def test_the_stock_run_shows_layer_by_layer_what_the_library_returns(
+    opened: dict[str, HuggingFace], family: str
+) -> None:
+    lens = opened[family]
+    inputs, _ = lens._inputs([TEXT], [TARGET if lens.is_pair else None], None)
+    stock = shallow_copy(lens.module)
+    seen: dict[tuple[str, int], torch.Tensor] = {}
+    held: list[weakref.ref[torch.Tensor]] = []
+
+    def look(kind: str, layer: int, weights: torch.Tensor) -> None:
+        assert not [one for one in held if one() is not None]  # or a long text takes the memory of all layers' maps
+        held.append(weakref.ref(weights))
+        seen[kind, layer] = weights.clone()
+
+    with torch.inference_mode():
+        stock.set_attn_implementation("eager")
+        whole = lens.run(stock, inputs, eager=True)
+        stock.set_attn_implementation(STOCK)
+        with showing(look):
+            parts = lens.run(stock, inputs, eager=False)
+    expected = stock_attentions(whole, None if lens.is_pair else lens.single)
+    assert set(seen) == {(kind, layer) for kind, layers in expected.items() for layer in range(len(layers))}
+    for (kind, layer), weights in seen.items():
+        torch.testing.assert_close(weights, expected[kind][layer], atol=1e-6, rtol=0)
+    answers = [one.last_hidden_state if "logits" not in one else one.logits for one in (whole, parts)]
+    torch.testing.assert_close(*answers, atol=1e-5, rtol=1e-5)
 
 
 def test_the_window_of_a_sliding_window_model_is_in_its_mask(opened: dict[str, HuggingFace]) -> None:

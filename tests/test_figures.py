@@ -18,7 +18,7 @@ from viz import flip, tables, words
 from viz.figures import layers, masks, positions, steps
 from viz.figures.grid import MOST_TICKS, grid, pooled, ticks
 from viz.figures.heads import MOST_LINES, full_name, head_heatmap, head_mosaic, resize, strongest, token_lines
-from viz.figures.theme import DARK, LIGHT, Palette, enlarged, escape, paint
+from viz.figures.theme import DARK, LIGHT, Palette, colour_bar, enlarged, escape, frame, paint
 from viz.text import plain, say
 
 
@@ -286,7 +286,18 @@ def test_a_table_twin_holds_the_numbers_of_its_map(lens: Translator) -> None:
 def test_an_enlarged_figure_shows_the_same_in_larger_letters(lens: Translator) -> None:
     figure = head_heatmap(lens.trace("I see.").attentions["encoder"], 0, 1, LIGHT)
     large = enlarged(figure, 1.5)
-    assert large.data == figure.data
+    assert np.array_equal(large.data[0].z, figure.data[0].z)
+    assert large.data[0].hovertemplate == figure.data[0].hovertemplate
     assert large.layout.title.font.size == 1.5 * figure.layout.title.font.size
     assert large.layout.xaxis.tickfont.size == 1.5 * figure.layout.xaxis.tickfont.size
     assert large.layout.height > figure.layout.height
+
+
+def test_a_projector_enlarges_every_letter() -> None:
+    figure = frame("title", LIGHT, 400)
+    figure.add_heatmap(z=[[1]], colorbar=colour_bar("weight"), textfont={"size": 10})
+    large = enlarged(figure, 2)
+    heat, before = large.data[0], figure.data[0]
+    assert (heat.colorbar.tickfont.size, heat.colorbar.title.font.size, heat.textfont.size) == (22, 24, 20)
+    assert (before.colorbar.tickfont.size, before.textfont.size) == (11, 10)
+    assert large.layout.title.font.size == 2 * figure.layout.title.font.size

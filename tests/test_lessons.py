@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 import model
 from model import claims
-from model.lesson import Lesson, LessonError, Step, load_all, read
+from model.lesson import Lesson, Step, load_all, read
+from model.lesson_file import LessonError
 from model.recurrence import NAMES, measure
 from viz import lessons
 from viz.text import say

@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
-from threading import Thread
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import numpy as np
 import pytest
-import requests
 from streamlit.testing.v1 import AppTest
 
 from model.answers import Answers
-from model.catalog import ModelError
+from model.catalog import ModelError, load_here
 from model.decoding import Decoding
 from model.edits import Edits
 from model.errors import InputError
 from model.layer import Layer
 from model.remote import Remote
+from model.revision import commit, revision
 from model.trace import Trace
 from model.translator import Translator
-from model.wire import pack, unpack
+from model.wire import FINE, VERSION, pack, unpack
 from tests.test_app import APP, PAGES, go_to, heat
+from tests.test_vision import build
 
-TEXT = "The red car stopped."
+TEXT, HELD = "The red car stopped.", "We wait for it."
 
 
 class Counted(BaseHTTPRequestHandler):
     """Answers as a replica would; counts bytes, and fails as often as it is told to."""
 
     answers = Answers("cpu")
-    sent, failing = 0, 0
+    sent, got, failing = 0, 0, 0
+    held = Event()  # until it is set, nobody hears of HELD
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        Counted.got += len(body)
+        if HELD.encode() in body:
+            self.held.wait(60)
         if Counted.failing:
             Counted.failing -= 1
             self.send_error(500)
@@ -112,6 +114,7 @@ def test_a_remote_run_has_the_same_numbers(address: str, lens: Translator, edits
     assert remote.labels([5, 6]) == lens.labels([5, 6])
     np.testing.assert_array_equal(remote.positions().table, lens.positions().table)  # type: ignore[arg-type]
     assert remote.guess(TEXT, 1) is None
+    assert (remote.revision, remote.commit) == (revision("en-fr"), commit("en-fr"))
 
 
 def test_only_what_is_drawn_is_sent(address: str) -> None:
@@ -149,7 +152,7 @@ def test_a_failing_server_is_asked_again_and_a_missing_one_is_said(
     assert Remote(address, "en-fr").trace(TEXT).output
     with pytest.raises(ModelError, match="cannot be reached") as caught:
         Remote("http://127.0.0.1:9", "en-fr")
-    assert caught.value.reason == "no_network"
+    assert caught.value.reason == "backend_gone"
 
 
 def test_the_app_is_a_thin_client(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,49 +173,97 @@ def test_the_app_is_a_thin_client(address: str, monkeypatch: pytest.MonkeyPatch)
     st.cache_resource.clear()
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """Two replicas on Ray Serve."""
-    if find_spec("ray") is None:
-        pytest.skip("Ray is missing: pip install -r requirements-ray.txt")
-    port = 8123
-    command = [sys.executable, "-m", "model.serve", "--replicas", "2", "--threads", "1", "--port", str(port)]
-    server = subprocess.Popen(command, env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}, start_new_session=True)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(120):
-            try:
-                if requests.post(address, data=pack({"model": "en-fr", "want": "facts"}), timeout=60).ok:
-                    break
-            except requests.RequestException:
-                time.sleep(1)
-        yield address
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(60)
+def test_a_slow_answer_keeps_nobody_else_waiting(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import streamlit as st
+
+    from viz import session
+
+    monkeypatch.setenv("HEADLIGHT_BACKEND", address)
+    st.cache_resource.clear()
+
+    def run(text: str) -> str | None:
+        return session.run("en-fr", "auto", (text,), (None,), Edits())[0].output
+
+    assert run(TEXT)  # the model is open
+    Counted.held.clear()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(run, HELD)
+        try:
+            assert pool.submit(run, "I see a cat.").result(timeout=30)
+            assert not slow.done()
+        finally:
+            Counted.held.set()
+        assert slow.result(timeout=30)
+    st.cache_resource.clear()
 
 
-def replicas(address: str, tries: int = 60) -> set[int]:
-    """The processes that answer."""
-    body = pack({"model": "en-fr", "want": "facts"})
-    return {int(requests.post(address, data=body, timeout=60).headers["replica"]) for _ in range(tries)}
+def test_equal_requests_at_one_time_are_computed_once(lens: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, passes = Answers("cpu"), []
+    trace_batch = Translator.trace_batch
+
+    def counted(*args: Any) -> tuple[Trace, ...]:
+        passes.append(args[1])
+        time.sleep(0.3)
+        return trace_batch(*args)
+
+    monkeypatch.setattr(Translator, "trace_batch", counted)
+    run = {"wire": VERSION, "model": "en-fr", "texts": [TEXT], "targets": [None], "edits": "", "row": 0}
+    with ThreadPoolExecutor(8) as pool:
+        wanted = [pack(run | {"want": want}) for want in ("trace", "states") for _ in range(4)]
+        wanted[4:] = [pack(run | {"want": "states", "stack": "encoder"})] * 4
+        found = list(pool.map(answers.answer, wanted))
+    assert len(passes) == 1
+    assert len(set(found)) == 2
+    assert {status for status, _ in found} == {FINE}
 
 
-def test_two_replicas_answer_alike_and_one_that_is_killed_loses_no_request(cluster: str, lens: Translator) -> None:
-    ours, theirs = lens.trace(TEXT), Remote(cluster, "en-fr").trace(TEXT)
-    assert theirs.output == ours.output
-    assert theirs.verify().ok
-    running = replicas(cluster)
-    assert len(running) == 2
-    texts = [f"I see {number} trees." for number in range(40)]
-    expected = [lens.trace(text).attentions["cross"].weights(0) for text in texts]
+def test_another_version_is_said_by_both_sides(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.remote.VERSION", VERSION + 1)
+    with pytest.raises(ModelError, match=f"app speaks version {VERSION + 1} .* server {VERSION}") as caught:
+        Remote(address, "en-fr")
+    assert caught.value.reason == "backend_version"
 
-    def ask(text: str) -> np.ndarray:
-        return Remote(cluster, "en-fr").trace(text).attentions["cross"].weights(0)
 
-    with ThreadPoolExecutor(4) as pool:
-        found = [pool.submit(ask, text) for text in texts]
-        time.sleep(0.5)
-        os.kill(min(running), signal.SIGKILL)
-        for one, other in zip(found, expected, strict=True):
-            np.testing.assert_allclose(one.result(), other, atol=1e-5)
+def test_a_server_that_is_something_else_is_said() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Other)
+    Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(ModelError, match="does not answer as a server of Headlight's"):
+        Remote(f"http://127.0.0.1:{server.server_address[1]}", "en-fr")
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "grpc://localhost:1", "ray:/host"])
+def test_an_address_of_another_kind_is_said(address: str) -> None:
+    with pytest.raises(ModelError, match=f"is '{address}'; it must be") as caught:
+        Remote(address, "en-fr")
+    assert caught.value.reason == "backend_missing"
+
+
+def test_pictures_are_sent_once_to_who_lacks_them(address: str, tmp_path: Path) -> None:
+    folder = tmp_path
+    build("vit", folder)
+    picture = next(Path("assets/pictures").glob("*.png"))
+    lens, remote = load_here(str(folder), "cpu"), Remote(address, str(folder))
+    Counted.got = 0
+    ours, theirs = lens.trace(str(picture)), remote.trace(str(picture))
+    size = picture.stat().st_size
+    assert size < Counted.got < size + 3_000
+    assert theirs.picture is not None
+    assert ours.picture is not None
+    np.testing.assert_array_equal(theirs.picture.pixels, ours.picture.pixels)
+    assert (theirs.picture.rows, theirs.picture.columns) == (ours.picture.rows, ours.picture.columns)
+    np.testing.assert_array_equal(theirs.attentions["encoder"].weights(0), ours.attentions["encoder"].weights(0))
+    assert theirs.text == str(picture)
+    assert Counted.got < size + 5_000
+    with pytest.raises(InputError, match="no picture"):
+        remote.trace("nowhere.png")

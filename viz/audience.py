@@ -15,12 +15,13 @@ def enter() -> None:
     """Take language and projector mode from the link, or from what was chosen since; before anything is said."""
     state, link = st.session_state, st.query_params
     own = nearest(st.context.locale)
-    if "language" not in state:
-        state.language = nearest(link["language"]) if link.get("language") in languages() else own
+    # Said again in each run: one that leaves for another page before the widget is drawn would lose it.
+    arrived = nearest(link["language"]) if link.get("language") in languages() else own
+    state.language = state.get("language", arrived)
     if "projector" not in state:
         state.projector = link.get("projector", "").lower() in ("1", "true")
     speak(state.language)
-    state.said = ""
+    state.said, state.whole = "", True
     # Written by hand: a bound parameter would hold the name that is shown instead of the code.
     if link.get("language", own) != state.language:
         link["language"] = state.language
@@ -79,8 +80,12 @@ def keys() -> None:
         _run(f"/* {st.session_state.full} */ {script}", "full")
 
 
-def announce() -> None:
-    """Tell the browser the page's language, and a screen reader the sentence that the page has said aloud."""
+def announce(place: str = "page") -> None:
+    """Tell the browser the page's language, and a screen reader the sentence that the page has said aloud.
+
+    Args:
+        place: of the two that may stand on one page, the page itself and a piece that is drawn again alone.
+    """
     said = json.dumps({"language": spoken(), "text": st.session_state.said}).replace("<", "\\u003c")
     _run(
         f"""(() => {{
@@ -92,14 +97,28 @@ def announce() -> None:
             region.id = "said";
             region.setAttribute("role", "status");
             document.body.append(region);
-            // Long lines of code scroll: a key must reach them.
-            const reach = () => document.querySelectorAll(".stCode pre:not([tabindex])").forEach(e => e.tabIndex = 0);
+            // Long lines of code scroll, and a wide figure on a phone: a key must reach them.
+            const wide = ".stCode pre:not([tabindex]), .st-key-lens:not([tabindex])";
+            // A menu opens at the end of the page: who opened it by key goes straight into it.
+            const menu = "[data-testid=stPopoverBody]:not([tabindex='-1'])";
+            const reach = () => {{
+              document.querySelectorAll(wide).forEach(e => e.tabIndex = 0);
+              document.querySelectorAll(menu).forEach(e => {{
+                e.tabIndex = -1;
+                if (document.activeElement.matches("[data-testid=stPopoverButton]:focus-visible")) e.focus();
+              }});
+            }};
             new MutationObserver(reach).observe(document.body, {{childList: true, subtree: true}});
             reach();
+            // Figures come from the server, which is asked anew, by Streamlit's key, when the computer turns dark.
+            const key = {{key: "r", code: "KeyR", keyCode: 82}};
+            const press = what => document.dispatchEvent(new KeyboardEvent(what, key));
+            const again = () => ["keydown", "keyup"].forEach(press);
+            matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(again, 200));
           }}
           if (region.textContent !== said.text) region.textContent = said.text;
         }})()""",
-        "said",
+        f"said_{place}",
     )
 
 

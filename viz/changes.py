@@ -11,9 +11,11 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model.edits import Cell, Edits
 from viz import session, words
+from viz.choice import named
 from viz.text import say
 
 Values = dict[str, Any]
+SHOWN = "shown"  # in place of a number: the layer or head on screen, which may change without this panel
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,9 @@ def panel(space: DeltaGenerator) -> None:
         values: Values = {}
         for field in CHANGES[name].asks:
             values[field] = _ask(field, lens.heads, values)
-        st.button(say("change.apply"), key="change_apply", on_click=_apply, args=(name, values), width="stretch")
+        st.button(
+            say("change.apply"), key="change_apply", on_click=_apply, args=(name, values, lens.heads), width="stretch"
+        )
 
 
 def listed(place: str) -> None:
@@ -127,29 +131,30 @@ def toggle_cell(key: str, kind: str) -> None:
         session.set_edits(replace(edits, blocked={*edits.blocked} ^ {cell}))
 
 
-def _apply(name: str, values: Values) -> None:
-    session.set_edits(CHANGES[name].make(session.edits(), values))
+def _apply(name: str, values: Values, heads: Mapping[str, tuple[int, int]]) -> None:
+    looked_at = {
+        field: min(st.session_state.get(field) or 0, count - 1)
+        for field, count in zip(("layer", "head"), heads[values["kind"]] if "kind" in values else (), strict=False)
+        if values.get(field) == SHOWN
+    }
+    session.set_edits(CHANGES[name].make(session.edits(), values | looked_at))
 
 
 def _ask(field: str, heads: Mapping[str, tuple[int, int]], asked: Values) -> Any:
-    """The widget for one answer; kind, layer and head start at what is being looked at."""
+    """The widget for one answer; where nothing else is chosen, kind, layer and head are those being looked at."""
     state, label, key = st.session_state, say(f"change.{field}_label"), f"change_{field}"
     if field == "kind":
         kinds = list(heads)
         if state.get(key) not in kinds:
             state.pop(key, None)
         start = kinds.index(state.kind) if state.get("kind") in kinds else 0
-        return st.selectbox(label, kinds, start, key=key) if len(kinds) > 1 else kinds[0]
+        return st.selectbox(label, kinds, start, key=key, format_func=named) if len(kinds) > 1 else kinds[0]
     if field in ("layer", "head"):
         count = heads[asked["kind"]][field == "head"]
-        options = [None, *range(count)]
+        options = [SHOWN, None, *range(count)]
         if state.get(key) not in options:
             state.pop(key, None)
-        looked_at = state.get(field, 0)
-        start = 1 + looked_at if looked_at in range(count) else 0
-        return st.selectbox(
-            label, options, start, key=key, format_func=lambda i: say("change.all") if i is None else str(i)
-        )
+        return st.selectbox(label, options, key=key, format_func=lambda i: say("change.all") if i is None else named(i))
     if field == "factor":
         return st.slider(label, -2.0, 4.0, 0.0, 0.25, key=key, help=say("change.factor_help"))
     if field == "temperature":

@@ -10,8 +10,10 @@ import streamlit as st
 
 from model import comparing
 from model.catalog import CATALOG
+from model.kept import fleeting
 from model.trace import Attention, Trace
 from viz import export, links, parts, runs, session
+from viz.choice import choice
 from viz.figures import compare as figures
 from viz.figures.theme import Palette
 from viz.text import plain, say
@@ -62,19 +64,9 @@ def other_side(a: Side) -> Side:
     """Ask what stands on the other side: what a preset does not name is as on this side."""
     # Pictures are chosen in the sidebar alone, so ways to compare two texts are not for them.
     fitting = [name for name, asked in PRESETS.items() if a.trace.picture is None or "text" not in asked]
-    if st.session_state.get("compare") not in fitting:
-        st.session_state.pop("compare", None)
-    preset = st.segmented_control(
-        say("compare.preset"),
-        fitting,
-        default="heads",
-        required=True,
-        key="compare",
-        bind="query-params",
-        wrap=True,
-    )
+    preset = choice(say("compare.preset"), fitting, "heads", "compare")
     st.caption(say(f"compare.{preset}_why"))
-    asked = PRESETS[preset or "heads"]
+    asked = PRESETS[preset]
     if preset == "pair":
         st.button(say("compare.take_pair"), on_click=_take_pair, icon=":material/content_paste:")
     with st.container(border=True):
@@ -89,7 +81,8 @@ def other_side(a: Side) -> Side:
             )
         text: str | bytes = session.given()
         if "text" in asked:
-            st.session_state.setdefault("b_text", a.trace.text)
+            if "b_text" not in st.query_params:  # a page that connects again brings it along
+                st.session_state.setdefault("b_text", a.trace.text)
             text = st.text_input(say("compare.b_text"), key="b_text", bind="query-params")
         edits = a.trace.edits
         if "edits" in asked:
@@ -119,13 +112,9 @@ def other_side(a: Side) -> Side:
 def _pick_head(trace: Trace, a: Side) -> tuple[str, int, int]:
     kinds = list(trace.attentions)
     columns = st.columns(3)
-    kind = columns[0].selectbox(
-        say("pick.kind"),
-        kinds,
-        kinds.index(a.attention.kind) if a.attention.kind in kinds else 0,
-        key="b_kind",
-        bind="query-params",
-    )
+    with columns[0]:
+        own = a.attention.kind if a.attention.kind in kinds else kinds[0]
+        kind = choice(say("pick.kind"), kinds, own, "b_kind")
     attention = trace.attentions[kind]
     numbers = []
     for column, field, count, start in (
@@ -150,16 +139,8 @@ def three_maps(a: Side, b: Side, palette: Palette) -> None:
     rows = comparing.align(a.attention.queries, b.attention.queries)
     columns = comparing.align(a.attention.keys, b.attention.keys)
     left, right = st.columns([3, 2])
-    scale = left.segmented_control(
-        say("compare.scale"),
-        comparing.SCALES,
-        default="weight",
-        required=True,
-        key="scale",
-        bind="query-params",
-        help=say("compare.scale_help"),
-    )
-    scale = scale or "weight"
+    with left:
+        scale = choice(say("compare.scale"), comparing.SCALES, "weight", "scale", help=say("compare.scale_help"))
     hide = right.toggle(say("compare.sink"), key="sink", help=say("compare.sink_help"), bind="query-params")
     st.caption(say(f"compare.scale_{scale}"))
     maps = []
@@ -235,14 +216,17 @@ def _in_words(bits: np.ndarray, rows: figures.Axes) -> str:
 def many_heads(a: Side, palette: Palette) -> None:
     """A wall of heads, all heads by similarity to the chosen one, and a map of them all."""
     attention, chosen = a.attention, (a.layer, a.head)
-    alike = comparing.head_similarity(attention, *chosen)
+    step = comparing.stride(attention)
+    if step > 1:
+        st.caption(say("compare.every", step=step))
+    alike = comparing.head_similarity(fleeting(attention), *chosen, step)
     order = [divmod(int(i), attention.num_heads) for i in np.argsort(-alike, axis=None, kind="stable")]
     left, right = st.columns([2, 3])
     with left:
         drawn = figures.similarity(alike, chosen, palette)
         parts.draw(drawn, "similarity", say("compare.similar_look"), on_select=_opener("similarity"))
     with right:
-        points, kept = comparing.head_map(attention)
+        points, kept = comparing.head_map(fleeting(attention), step)
         drawn = figures.head_map(points, kept, chosen, palette)
         parts.draw(drawn, "head_map", say("compare.head_map_look"), on_select=_opener("head_map"))
     key = f"wall_{attention.kind}_{a.layer}_{a.head}"

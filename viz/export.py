@@ -8,19 +8,22 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.revision import commit, revision
 from model.trace import Attention, Trace
 from viz import links, session, tables
+from viz.alone import alone
 from viz.figures.qr import qr_code
-from viz.text import say
+from viz.text import isolate, say
 
-Table = Callable[[], pd.DataFrame]
+if TYPE_CHECKING:
+    import pandas as pd
+
+Table: TypeAlias = "Callable[[], pd.DataFrame]"
 Run = tuple[str, str, Trace]  # the model's name, its number format, and what it computed
 MOST = 1_000_000  # lines of a table that still opens elsewhere
 
@@ -39,25 +42,22 @@ def cells(attention: Attention, layer: int | None = None, head: int | None = Non
 
 
 def offer(figure: object, key: str, look: str, table: Table | int | None = None) -> None:
-    """A small menu under a figure; what is in it is made when it is asked for."""
+    """What to look for in a figure, and beside it a small menu: its numbers as a table, and files of it."""
     assert isinstance(figure, go.Figure)
     st.session_state.drawn[key] = (figure, look)
-    _menu(key, table or partial(tables.figure_table, figure))
+    _menu(key, look, table or partial(tables.figure_table, figure))
 
 
-@st.fragment
-def _menu(key: str, table: Table | int) -> None:
+@alone
+def _menu(key: str, look: str, table: Table | int) -> None:
+    st.caption(look)  # in the fragment's own container, which the style sheet makes a row
+    # What is in it is made when it is opened: a table of every map would cost more than the map.
     menu = st.popover(
-        say("export.save"),
-        icon=":material/download:",
-        help=say("export.save_help"),
-        type="tertiary",
-        key=f"save_{key}",
-        on_change="rerun",
+        say("export.save"), icon=":material/table_view:", type="tertiary", key=f"save_{key}", on_change="rerun"
     )
     if not menu.open or key not in st.session_state.drawn:
         return
-    figure, look = st.session_state.drawn[key]
+    figure = st.session_state.drawn[key][0]
     palette, title = session.palette(), tables.bare(figure.layout.title.text)
     facts, name = _facts(), f"headlight-{key}"
 
@@ -72,14 +72,21 @@ def _menu(key: str, table: Table | int) -> None:
         return made(title, [(figure, look)], facts, palette)
 
     with menu:
-        _button("png", partial(picture, "png"), f"{name}.png", "image/png")
-        _button("svg", partial(picture, "svg"), f"{name}.svg", "image/svg+xml")
-        if isinstance(table, int):
-            st.caption(say("export.too_many", count=f"{table:,}"))
-        else:
-            # With a mark at the start, spreadsheets read the letters right.
-            _button("csv", lambda: b"\xef\xbb\xbf" + table().to_csv(index=False).encode(), f"{name}.csv", "text/csv")
-        _button("html", page, f"{name}.html", "text/html")
+        with st.container(horizontal=True, gap="small"):
+            _button("png", partial(picture, "png"), f"{name}.png", "image/png")
+            _button("svg", partial(picture, "svg"), f"{name}.svg", "image/svg+xml")
+            if isinstance(table, int):
+                st.caption(say("export.too_many", count=f"{table:,}"))
+            else:
+                _button("csv", partial(_csv, table), f"{name}.csv", "text/csv")
+            _button("html", page, f"{name}.html", "text/html")
+        st.markdown(say("audience.table"))
+        st.dataframe(tables.twin_table(figure), hide_index=True, alt=look, key=f"table_{key}")
+
+
+def _csv(table: Table) -> bytes:
+    # With a mark at the start, spreadsheets read the letters right.
+    return b"\xef\xbb\xbf" + table().to_csv(index=False).encode()
 
 
 def share(room: DeltaGenerator, page: str) -> None:
@@ -88,7 +95,7 @@ def share(room: DeltaGenerator, page: str) -> None:
         _share(page)
 
 
-@st.fragment
+@alone
 def _share(page: str) -> None:
     menu = st.popover(
         say("share.title"), icon=":material/qr_code_2:", help=say("share.help"), key="share_menu", on_change="rerun"
@@ -98,7 +105,8 @@ def _share(page: str) -> None:
     link, palette, facts, drawn = links.address(), session.palette(), _facts(), [*st.session_state.drawn.values()]
 
     read = st.session_state.ran[0][-1] if st.session_state.ran else None
-    title = f"{page}: {_read(read)}{read.output and ' → '}{read.output or ''}" if read else page
+    said = [isolate(text) for text in (_read(read), read.output) if text] if read else []
+    title = f"{page}: {' → '.join(said)}" if said else page
 
     def handout() -> bytes:
         from viz.handout import pdf
@@ -123,16 +131,16 @@ def _share(page: str) -> None:
         if st.session_state.get("upload") is not None:
             st.caption(say("share.own_picture"))
         if drawn:
-            _button("pdf", handout, "headlight.pdf", "application/pdf")
-            _button("page_html", live, "headlight.html", "text/html")
+            _button("pdf", handout, "headlight.pdf", "application/pdf", "stretch")
+            _button("page_html", live, "headlight.html", "text/html", "stretch")
             if st.context.theme.type == "dark":
                 st.caption(say("export.dark"))
 
 
-def _button(name: str, make: Callable[[], bytes | str], file: str, mime: str) -> None:
-    st.download_button(
-        say(f"export.{name}"), make, file, mime, key=f"{file}_{name}", on_click="ignore", width="stretch"
-    )
+def _button(
+    name: str, make: Callable[[], bytes | str], file: str, mime: str, width: Literal["content", "stretch"] = "content"
+) -> None:
+    st.download_button(say(f"export.{name}"), make, file, mime, key=f"{file}_{name}", on_click="ignore", width=width)
 
 
 def _read(trace: Trace) -> str:
@@ -156,7 +164,7 @@ def card(ran: Sequence[Run], chosen: str, link: str) -> list[tuple[str, str]]:
         largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
         rows += [
             (say("export.model"), name),
-            (say("export.revision"), f"{revision(name)} {commit(name)}".strip()),
+            (say("export.revision"), " ".join(session.version(name)).strip()),
             (say("export.text"), _read(trace)),
             (say("export.output"), trace.output or ""),
             (say("export.edits"), trace.edits.text() or say("export.no_edits")),
@@ -173,7 +181,7 @@ def card(ran: Sequence[Run], chosen: str, link: str) -> list[tuple[str, str]]:
             ),
         ]
     if not rows:
-        rows = [(say("export.model"), chosen), (say("export.revision"), f"{revision(chosen)} {commit(chosen)}".strip())]
+        rows = [(say("export.model"), chosen), (say("export.revision"), " ".join(session.version(chosen)).strip())]
         rows += [(say("export.check"), say("export.no_run"))]
     packages = [f"{one} {version(one)}" for one in ("torch", "transformers", "numpy", "plotly", "streamlit")]
     rows += [

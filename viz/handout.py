@@ -11,13 +11,15 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import matplotlib as mpl
 import plotly.graph_objects as go
 from fpdf import FPDF
+from fpdf.bidi import auto_detect_base_direction
+from fpdf.enums import TextDirection
 from plotly.offline import get_plotlyjs
 
+from viz.figures import letters
 from viz.figures.qr import qr_code
-from viz.figures.still import still
+from viz.figures.still import still, strings
 from viz.figures.theme import Palette
 from viz.text import say
 
@@ -59,16 +61,20 @@ def pdf(title: str, drawn: Sequence[Drawn], card: Card, link: str, palette: Pale
     paper = FPDF(format="A4")
     paper.set_title(title)
     paper.set_creator("Headlight")
-    fonts = Path(mpl.get_data_path()) / "fonts" / "ttf"  # DejaVu: as many letters as a free font has in one file
-    paper.add_font("DejaVu", "", fonts / "DejaVuSans.ttf")
-    paper.add_font("DejaVu", "B", fonts / "DejaVuSans-Bold.ttf")
+    looks = [unmarked(look) for _, look in drawn]
+    texts = [title, *looks, *(part for row in card for part in row)]
+    _take_fonts(paper, texts)
     paper.set_auto_page_break(True, margin=18)
     paper.add_page()
     paper.set_font("DejaVu", "B", 18)
-    paper.multi_cell(0, 9, title, align="L", new_x="LMARGIN", new_y="NEXT")
-    for figure, look in drawn:
+    _write(paper, 9, title)
+    without = letters.missing("".join([*texts, *(text for figure, _ in drawn for text in strings(figure))]))
+    if without:
+        paper.set_font("DejaVu", "", 9)
+        _write(paper, 4.6, say("export.no_letters", count=len(without), first=letters.written(without[0])))
+    for (figure, _), look in zip(drawn, looks, strict=True):
         picture = still(figure, palette.page, "png")
-        caption = unmarked(look)
+        caption = letters.written(look)
         paper.set_font("DejaVu", "", 9)
         lines: Any = paper.multi_cell(0, 4.6, caption, dry_run=True, output="LINES")
         under = 4.6 * len(lines)
@@ -79,17 +85,37 @@ def pdf(title: str, drawn: Sequence[Drawn], card: Card, link: str, palette: Pale
         top = paper.get_y() + 3
         paper.image(io.BytesIO(picture), x=paper.l_margin, y=top, w=width, h=height, keep_aspect_ratio=True)
         paper.set_y(top + height)
-        paper.multi_cell(0, 4.6, caption, align="L", new_x="LMARGIN", new_y="NEXT")
+        _write(paper, 4.6, caption)
         paper.ln(3)
     _print_card(paper, card, link)
     return bytes(paper.output())
+
+
+def _take_fonts(paper: FPDF, texts: Sequence[str]) -> None:
+    """The fonts that these texts need, and the engine that joins Arabic letters and orders what runs to the left."""
+    first, *others = letters.families(texts)
+    for style, weight in (("", 400), ("B", 700)):
+        font = letters.entry_of(first, weight)
+        paper.add_font("DejaVu", style, font.fname, collection_font_number=font.index)
+    for name in others:
+        font = letters.entry_of(name)
+        paper.add_font(name, "", font.fname, collection_font_number=font.index)
+    paper.set_fallback_fonts(others, exact_match=False)
+    paper.set_text_shaping(True)
+
+
+def _write(paper: FPDF, height: float, text: str, **rest: Any) -> None:
+    """A paragraph from where the pen stands; one that runs to the left begins at the right."""
+    text = letters.written(text)
+    align = "R" if auto_detect_base_direction(text) is TextDirection.RTL else "L"
+    paper.multi_cell(0, height, text, align=align, new_x="LMARGIN", new_y="NEXT", **rest)
 
 
 def _print_card(paper: FPDF, card: Card, link: str) -> None:
     if paper.get_y() > paper.h - 90:
         paper.add_page()
     paper.set_font("DejaVu", "B", 13)
-    paper.multi_cell(0, 10, say("export.card"), new_x="LMARGIN", new_y="NEXT")
+    _write(paper, 10, say("export.card"))
     for name, value in card:
         paper.set_font("DejaVu", "B", 8)
         top = paper.get_y()
@@ -97,7 +123,7 @@ def _print_card(paper: FPDF, card: Card, link: str) -> None:
         paper.set_font("DejaVu", "", 8)
         if value == link:
             paper.set_text_color(29, 95, 168)
-        paper.multi_cell(0, 4.4, value, align="L", link=link if value == link else "", new_x="LMARGIN", new_y="NEXT")
+        _write(paper, 4.4, value, link=link if value == link else "")
         paper.set_text_color(0)
         paper.set_y(max(paper.get_y(), top + 4.4) + 0.8)
     code = qr_code(link)

@@ -16,26 +16,31 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from model.catalog import ASSETS
-from model.lesson import LANGUAGE, Lesson, LessonError, Step, load_all
+from model.lesson import Lesson, Step, load_all
+from model.lesson_file import LessonError
 from viz import session
-from viz.text import plain, say
+from viz.text import plain, say, spoken
 
 FOLDER = ASSETS / "lessons"
 PAGES = tuple(sorted(path.stem for path in (Path(__file__).parent / "pages").glob("*.py")))
 COLUMNS = ("time", "lesson", "step", "question", "answer", "right")
 NAME, NUMBER = "lesson", "lesson_step"  # in the session and in the link; there, steps count from 1
+AROUND = ("language", "projector")  # may stand in a link to a step without saying what is looked at
 TOGGLES = ("words", "hide")  # off unless a step says otherwise
 
 
-@lru_cache(maxsize=4)
-def _read(folder: Path, changed: tuple[tuple[str, int], ...]) -> tuple[list[Lesson], list[LessonError]]:
-    return load_all(folder, PAGES, LANGUAGE)
+@lru_cache(maxsize=8)
+def _read(folder: Path, language: str, changed: tuple[tuple[str, int], ...]) -> tuple[list[Lesson], list[LessonError]]:
+    return load_all(folder, PAGES, language)
 
 
 def all_lessons() -> tuple[list[Lesson], list[LessonError]]:
-    """The lessons, and what is wrong with those that cannot be read; read again when a file has changed."""
+    """The lessons in the language of the page, and what is wrong with those that cannot be read.
+
+    Read again when a file has changed.
+    """
     files = sorted([*FOLDER.iterdir(), *FOLDER.glob("*/*.md")])
-    return _read(FOLDER, tuple((str(file), file.stat().st_mtime_ns) for file in files))
+    return _read(FOLDER, spoken(), tuple((str(file), file.stat().st_mtime_ns) for file in files))
 
 
 def running() -> tuple[Lesson, Step, int] | None:
@@ -103,7 +108,7 @@ def _follow_link() -> None:
         return
     state[NAME], state[NUMBER] = link[NAME], int(steps) - 1 if steps.isascii() and steps.isdigit() else 0
     # A browser's first link that holds more than the step was copied while somebody played on: it shows what they saw.
-    state.lesson_enter = "lesson_link" in state or set(link) <= {NAME, NUMBER}
+    state.lesson_enter = "lesson_link" in state or set(link) <= {NAME, NUMBER, *AROUND}
     found = running()
     if found and found[1].row is not None:
         state.setdefault(f"row_{found[1].kind}", found[1].row)  # the one thing that no link holds
@@ -192,16 +197,22 @@ def _question(lesson: Lesson, step: Step, number: int) -> None:
                 st.text_input(step.question, key=key, max_chars=300)
             st.form_submit_button(say("lessons.answer"), on_click=_answer, args=(lesson, step, number, key))
         return
-    st.markdown(f"**{step.question}**")
-    right = step.is_right(given)
+    st.markdown(step.question if "**" in step.question else f"**{step.question}**")
+    answer, right = given
     verdict = {True: "right", False: "not_right", None: "open"}[right]
-    st.markdown(say(f"lessons.{verdict}", answer=plain(given), right=plain(", ".join(step.answer[:1]))))
+    st.markdown(say(f"lessons.{verdict}", answer=_end(answer), right=_end(", ".join(step.answer[:1]))))
     if step.reveal:
         st.markdown(step.reveal)
 
 
-def _given(lesson: Lesson, number: int) -> str | None:
-    given: str | None = st.session_state.get("lesson_given", {}).get((lesson.name, number))
+def _end(answer: str) -> str:
+    """An answer as it stands at the end of a sentence, whose full stop follows."""
+    return plain(answer.strip().removesuffix("."))
+
+
+def _given(lesson: Lesson, number: int) -> tuple[str, bool | None] | None:
+    """What was answered and whether it was right: judged once, as the language may have changed since."""
+    given: tuple[str, bool | None] | None = st.session_state.get("lesson_given", {}).get((lesson.name, number))
     return given
 
 
@@ -210,8 +221,9 @@ def _answer(lesson: Lesson, step: Step, number: int, key: str) -> None:
     if not given:
         return
     state = st.session_state
-    state.setdefault("lesson_given", {})[lesson.name, number] = given
-    right = {True: "yes", False: "no", None: ""}[step.is_right(given)]
+    verdict = step.is_right(given)
+    state.setdefault("lesson_given", {})[lesson.name, number] = given, verdict
+    right = {True: "yes", False: "no", None: ""}[verdict]
     now = datetime.now(UTC).isoformat(timespec="seconds")
     asked = re.sub(r"[*`]", "", step.question)
     state.setdefault("lesson_answers", []).append((now, lesson.name, number + 1, asked, given, right))

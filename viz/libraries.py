@@ -11,7 +11,8 @@ from model.layer import Layer, NoLayer
 from model.libraries.run import PACKAGES, TENSORFLOW, LibraryError, Run, available
 from model.libraries.script import script, source
 from model.trace import Trace
-from viz import links, parts, runs, session
+from viz import parts, runs, session
+from viz.choice import choice
 from viz.figures.libraries import library_map
 from viz.parts import View
 from viz.text import plain, say
@@ -25,15 +26,7 @@ def pick_part(found: Layer | NoLayer) -> str:
     if isinstance(found, NoLayer):
         st.info(say(f"code.no_layer_{found.reason}"), icon=":material/info:")
         return "formula"
-    part = st.segmented_control(
-        say("code.part"),
-        PARTS,  # shown as they are: the link holds the words of the buttons
-        default=PARTS[0],
-        required=True,
-        key="part",
-        bind="query-params",
-    )
-    part = part or PARTS[0]
+    part = choice(say("code.part"), PARTS, PARTS[0], "part")
     st.caption(say(f"code.about_{part}"))
     if part == "layer":
         names = {f"w_{which}": f"`{name}`" for which, name in found.names.items()}
@@ -86,18 +79,7 @@ def maps(runs: Mapping[str, Run], view: View, own_output: np.ndarray) -> None:
 
 def listing(trace: Trace, view: View, part: str) -> None:
     """A library's source, and the chosen head as a script for it."""
-    links.take("library", list(PACKAGES))
-    library = st.segmented_control(
-        say("code.library"),
-        list(PACKAGES),
-        format_func=lambda name: say(f"code.{name}"),
-        default="pytorch",
-        required=True,
-        key="library",
-        persist_state="session",
-    )
-    library = library or "pytorch"
-    links.keep("library", library, "pytorch")
+    library = choice(say("code.library"), list(PACKAGES), "pytorch", "library", name=lambda name: say(f"code.{name}"))
     st.markdown(say("code.source", file=f"model/libraries/{library}.py", function=part))
     st.code(source(library), language="python")
     st.header(say("code.copy"), anchor=False)

@@ -14,7 +14,6 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.revision import revision
 from viz import session
 from viz.text import plain, say
 
@@ -67,7 +66,7 @@ def settle(room: DeltaGenerator) -> None:
     unknown = {name for name in state[_ARRIVED] if name not in state}
     for key in (state[_OWN] | unknown) - state[_KEPT] - SELF:
         st.query_params.pop(key, None)
-    found = short(revision(session.chosen()))
+    found = short(session.version(session.chosen())[0])
     keep("revision", found, "")
     if state[_ARRIVED]:
         state[_SAID] = _in_vain(state[_ARRIVED], found)

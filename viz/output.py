@@ -11,6 +11,7 @@ from model.decoding import METHODS, Decoded, Decoding
 from model.measures import likeliest, probabilities
 from model.trace import Target, Trace
 from viz import export, parts, runs, session
+from viz.choice import choice
 from viz.figures import changes as bars
 from viz.figures import output as figures
 from viz.figures.heads import head_heatmap, token_lines
@@ -24,10 +25,7 @@ LONGEST_LENS = 48  # tokens up to which the logit lens is worked out: a row of t
 
 def choose() -> tuple[Decoding | None, str]:
     """Ask how the output is to be written; None and a text where the reader writes it."""
-    method = st.segmented_control(
-        say("output.method"), [*METHODS, FORCED], default=METHODS[0], required=True, key="method", bind="query-params"
-    )
-    method = method or METHODS[0]
+    method = choice(say("output.method"), [*METHODS, FORCED], METHODS[0], "method")
     st.caption(say(f"output.{method}_why"))
     if method == FORCED:
         return None, st.text_input(say("output.forced"), key="forced_output", bind="query-params")
@@ -121,13 +119,7 @@ def step_by_step(trace: Trace, palette: Palette) -> None:
             st.markdown(say("output.taken", token=plain(taken), chance=f"{chance:.1%}"))
     with right:
         kinds = [kind for kind in trace.attentions if kind != "encoder"]
-        kind = (
-            st.segmented_control(
-                say("pick.kind"), kinds, default=kinds[-1], required=True, key="step_kind", bind="query-params"
-            )
-            or kinds[-1]
-        )
-        attention = trace.attentions[kind]
+        attention = trace.attentions[choice(say("pick.kind"), kinds, kinds[-1], "step_kind")]
         parts.draw(figures.looks(attention, row, palette), "looks", say("output.looks_look"))
 
 
@@ -137,9 +129,7 @@ def alignment(trace: Trace, palette: Palette) -> None:
     if attention is None:
         return
     st.header(say("output.alignment"), anchor=False)
-    by = st.segmented_control(
-        say("output.rows_by"), ("fed", "predicted"), default="fed", required=True, key="rows_by", bind="query-params"
-    )
+    by = choice(say("output.rows_by"), ("fed", "predicted"), "fed", "rows_by")
     st.caption(say("output.rows_why"))
     columns = st.columns(2)
     kept = {}

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from model.catalog import CATALOG, Entry
 from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
 from viz import export, links, session, tables, words
+from viz.choice import choice
 from viz.figures.grid import MOST_CELLS
 from viz.figures.heads import MOSAIC_MARGIN
 from viz.figures.pictures import patch_overlay
 from viz.figures.theme import enlarged
 from viz.text import isolate, plain, say, unmarked
 
-T = TypeVar("T")
 LARGE = 1.4  # times the letters of a figure on a projector
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
 
 
 def heading(page: str) -> None:
     """Title and first sentences of a page."""
-    st.title(say(f"{page}.title"))
+    st.title(say(f"{page}.title"), anchor=False)
     st.markdown(say(f"{page}.intro"))
 
 
@@ -62,15 +62,18 @@ def badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> Non
     colour, icon = ("green", "verified") if check.ok else ("red", "error")
     largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
     label = say("badge.ok" if check.ok else "badge.bad", error=f"{largest:.0e}")
-    with st.popover(f":{colour}[:material/{icon}: {label}]", key=f"badge_{key}"):
-        st.markdown(say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}"))
+    more = st.popover(f":{colour}[:material/{icon}: {label}]", key=f"badge_{key}", on_change="rerun")
+    if not more.open:
+        return
+    with more:
+        lines = [say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}")]
         for what in ("weight", "row_sum", "logit"):
             error = getattr(check, f"max_{what}_error")
             allowed = check.logit_tolerance if what == "logit" else check.tolerance
             said = "states" if what == "logit" and trace.logits is None else what
-            st.markdown(say(f"badge.{said}", error=f"{error:.1e}", sign=sign(error <= allowed)))
-        st.markdown(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=sign(check.leaked_mass == 0)))
-        st.markdown(say("badge.repeat"))
+            lines.append(say(f"badge.{said}", error=f"{error:.1e}", sign=sign(error <= allowed)))
+        lines.append(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=sign(check.leaked_mass == 0)))
+        st.markdown("\n\n".join([*lines, say("badge.repeat")]))
         st.code(session.repeat_lines(trace, name or session.chosen(), exact), language="python")
 
 
@@ -146,11 +149,6 @@ def draw(
             "toImageButtonOptions": {"filename": f"headlight-{key}", "scale": 2},
         },
     )
-    st.caption(look)
-    # Made only when it is opened: a table of every map would cost more than the map.
-    twin = st.expander(say("audience.table"), key=f"table_{key}", icon=":material/table:", on_change="rerun")
-    if twin.open:
-        twin.dataframe(tables.twin_table(figure), hide_index=True, alt=look)
     export.offer(figure, key, look, table)
 
 
@@ -230,17 +228,31 @@ class View:
 
 def pick_head(trace: Trace) -> View:
     """Widgets for kind, layer and head; the choice follows from page to page and into the link."""
-    entry: Entry | None = CATALOG.get(session.chosen())
-    kind = entry.opens_at[0] if entry else list(trace.attentions)[-1]
-    layer, head = opens_at(kind)
     columns = st.columns([3, 2, 4], gap="medium")
     with columns[0]:
-        attention = trace.attentions[_pick("kind", list(trace.attentions), kind)]
-    with columns[1]:
-        layer = _pick("layer", range(attention.num_layers), layer)
-    with columns[2]:
-        head = _pick("head", range(attention.num_heads), head)
-    return View(attention, layer, head)
+        attention = pick_kind(trace)
+    return View(attention, *pick_place(trace, attention, *columns[1:]))
+
+
+def pick_kind(trace: Trace) -> Attention:
+    """A widget for the kind of attention."""
+    return trace.attentions[choice(say("pick.kind"), list(trace.attentions), opens_with(trace), "kind")]
+
+
+def pick_place(trace: Trace, attention: Attention, left: DeltaGenerator, right: DeltaGenerator) -> tuple[int, int]:
+    """Widgets for layer and head."""
+    layer, head = opens_at(opens_with(trace))
+    with left:
+        layer = _number("layer", attention.num_layers, layer)
+    with right:
+        head = _number("head", attention.num_heads, head)
+    return layer, head
+
+
+def opens_with(trace: Trace) -> str:
+    """The kind to show first."""
+    entry: Entry | None = CATALOG.get(session.chosen())
+    return entry.opens_at[0] if entry else list(trace.attentions)[-1]
 
 
 def opens_at(kind: str) -> tuple[int, int]:
@@ -249,12 +261,6 @@ def opens_at(kind: str) -> tuple[int, int]:
     return entry.opens_at[1:] if entry and entry.opens_at[0] == kind else (0, 0)
 
 
-def _pick(key: str, options: Sequence[T], default: T) -> T:
-    """A row of buttons, exactly one of them on, kept in the link."""
-    default = default if default in options else options[0]
-    if st.session_state.get(key, default) not in options:
-        st.session_state[key] = default
-    chosen = st.segmented_control(
-        say(f"pick.{key}"), options, wrap=True, default=default, required=True, key=key, bind="query-params"
-    )
-    return default if chosen is None else chosen
+def _number(key: str, count: int, default: int) -> int:
+    """A row of buttons with numbers, kept in the link."""
+    return choice(say(f"pick.{key}"), range(count), default if default < count else 0, key)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import streamlit as st
 
+from model.backend import backend
 from model.catalog import ASSETS, CATALOG, ModelError, load
 from model.edits import Edits
 from model.errors import InputError
 from model.kept import Kept, remembering
 from model.lens import Lens
-from model.remote import backend
+from model.remote import Remote
+from model.revision import commit, revision
 from model.shelf import Shelf, loosened, room_for
 from model.trace import Target, Trace
 from viz.figures.theme import DARK, LIGHT, Palette, contrasted
@@ -46,8 +48,11 @@ def shelf() -> Shelf:
 
 @contextmanager
 def passing(name: str, device: str) -> Iterator[Lens]:
-    """A model for one pass, alone on the machine's cores; it does not leave the shelf meanwhile."""
-    with _one_pass, shelf().using(name, device) as found:
+    """A model for one pass, alone on the machine's cores; it does not leave the shelf meanwhile.
+
+    Behind an address many passes run at once: whoever is answered slowly keeps nobody else waiting.
+    """
+    with nullcontext() if backend() else _one_pass, shelf().using(name, device) as found:
         yield found
 
 
@@ -83,6 +88,18 @@ def run(
 
     key = ("run", name, device, texts, targets, edits.text())
     return store.get(key, make, lambda traces: sum(trace.nbytes for trace in traces))
+
+
+def version(name: str) -> tuple[str, str]:
+    """A model's weights where it runs: as `model.revision.revision` and `commit` say it; "" where that is not known."""
+    if not backend():
+        return revision(name), commit(name)
+    try:
+        found = shelf().get(name, st.session_state.device)
+    except ModelError:
+        return "", ""
+    assert isinstance(found, Remote)
+    return found.revision, found.commit
 
 
 def memory(name: str) -> str:

@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model.catalog import ASSETS, CATALOG, Entry, devices
 from viz import audience, links, session
+from viz.choice import choice
 from viz.text import known, say
 
 
@@ -36,7 +37,9 @@ def draw() -> DeltaGenerator:
         Room for the panel that changes the model, to be filled once the model is open.
     """
     state = st.session_state
-    state.setdefault("text", examples()[0]["text"])
+    # A page that connects again brings its text along, and what is set here would win over that.
+    if "text" not in st.query_params:
+        state.setdefault("text", examples()[0]["text"])
     with st.sidebar:
         st.selectbox(
             say("sidebar.model"),
@@ -60,6 +63,7 @@ def draw() -> DeltaGenerator:
         if needed:
             st.caption(say("sidebar.memory", needed=needed))
         {"text": _pick_text, "image": _pick_picture}[session.takes()](entry)
+        state.setdefault("text", examples()[0]["text"])  # models of pictures show no box for it
         st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
         audience.choose()
         with st.expander(say("change.panel"), icon=":material/tune:"):
@@ -113,16 +117,7 @@ def _pick_picture(entry: Entry | None) -> None:
 
 
 def _pick_target() -> None:
-    st.segmented_control(
-        say("sidebar.translation"),
-        # Shown as they are: the link holds the words of the buttons, and must outlive a translation.
-        [session.OWN, session.FORCED],
-        default=session.OWN,
-        required=True,
-        key="whose",
-        bind="query-params",
-    )
-    if st.session_state.whose == session.FORCED:
+    if choice(say("sidebar.translation"), [session.OWN, session.FORCED], session.OWN, "whose") == session.FORCED:
         st.text_input(say("sidebar.target"), key="target", help=say("sidebar.target_help"), bind="query-params")
 
 

@@ -1,4 +1,4 @@
-"""The numbers behind the figures, as pandas DataFrames."""
+"""The numbers behind the figures, as pandas DataFrames; pandas is imported by whoever asks for the first one."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import html
 import re
 from collections.abc import Sequence
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
 from model.trace import Attention
 from viz.text import say
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataFrame:
     """One query's keys with score and weight, strongest first."""
+    import pandas as pd
+
     columns: dict[str, object] = {
         say("table.position"): range(len(attention.keys)),
         say("table.token"): attention.key_tokens,
@@ -30,6 +35,8 @@ def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataF
 
 def weights_table(attention: Attention, layers: Sequence[int], heads: Sequence[int]) -> pd.DataFrame:
     """Every cell of some heads: who asks, who is asked, whether the mask allows it, score and weight."""
+    import pandas as pd
+
     queries, keys = len(attention.queries), len(attention.keys)
     layer, head, query, key = np.array(list(product(layers, heads, range(queries), range(keys))), int).reshape(-1, 4).T
     columns: dict[str, object] = {
@@ -49,6 +56,8 @@ def weights_table(attention: Attention, layers: Sequence[int], heads: Sequence[i
 
 def figure_table(figure: go.Figure) -> pd.DataFrame:
     """What a figure draws, a line a cell or point; blank cells have no value, and repeated tokens keep their places."""
+    import pandas as pd
+
     layout = figure.layout
     found = []
     for trace in figure.data:
@@ -97,6 +106,8 @@ def twin_table(figure: go.Figure) -> pd.DataFrame:
 
     Columns are numbered, because tokens repeat: "0 the", "1 cat".
     """
+    import pandas as pd
+
     for trace in figure.data:
         if trace.type == "heatmap":
             values = np.asarray(trace.z, dtype=np.float32)

@@ -3,6 +3,9 @@
     python -m tests.bench computing paging --models en-fr minilm
     python -m tests.bench browsing cold
     python -m tests.bench crowd --sessions 1 10 30 --minutes 10
+    python -m tests.bench peers --scripts FOLDER
+    python -m tests.bench memory --models smollm2 --lengths 2048
+    python -m tests.bench sizing --models en-fr --times 20
 
 Prints tables and writes bench.json. The models must be here (`python -m model.catalog get minilm`); what a person waits
 for is measured in Chromium.
@@ -19,12 +22,13 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as app.py does, before torch is imported
 
-PARTS = ("computing", "paging", "browsing", "cold", "crowd")
+PARTS = ("computing", "paging", "browsing", "cold", "crowd", "sizing", "peers", "memory")
+PEERS = [16, 64, 128, 256, 512]
 
 
 def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The rows of one table, each as soon as it is measured."""
-    from tests.bench import browsing, computing, crowd, paging
+    from tests.bench import browsing, computing, crowd, memory, paging, peers, sizing
 
     make: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
         "computing": lambda: computing.measure(args.models, args.seconds),
@@ -32,6 +36,9 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "browsing": lambda: browsing.measure(args.models, args.times),
         "cold": lambda: browsing.cold(args.times // 2),
         "crowd": lambda: crowd.measure(args.sessions, args.minutes),
+        "peers": lambda: peers.measure(args.scripts, args.times, args.lengths or PEERS),
+        "memory": lambda: memory.measure(args.models, args.lengths or [2048]),
+        "sizing": lambda: sizing.measure(args.models, args.times, args.sentence_every, args.head_every),
     }
     return make[part]()
 
@@ -51,6 +58,10 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=6, help="how often one click is made")
     parser.add_argument("--sessions", nargs="+", type=int, default=[1, 10, 30])
     parser.add_argument("--minutes", type=float, default=0.5, help="how long a class works")
+    parser.add_argument("--scripts", type=Path, help="folder with what other libraries load from the network")
+    parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for peers and memory")
+    parser.add_argument("--sentence-every", type=float, default=30, help="seconds between a student's sentences")
+    parser.add_argument("--head-every", type=float, default=1, help="seconds between the heads a student looks at")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     args = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = json.loads(args.out.read_text()) if args.out.exists() else {}

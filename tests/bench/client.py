@@ -23,12 +23,14 @@ class Answer:
     """What one run of the page sent.
 
     Attributes:
-        seconds: from the request to the end of the run; bytes: all messages together, as they crossed the wire.
+        seconds: from the request to the end of the run; drawn: to the last figure.
+        bytes: all messages together, as they crossed the wire.
         figures: key of the widget -> Plotly figure as JSON; those that the client had already are there too.
         texts: all Markdown; errors: all exceptions.
     """
 
     seconds: float = 0.0
+    drawn: float = 0.0
     bytes: int = 0
     figures: dict[str, str] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
@@ -47,6 +49,7 @@ class Client:
         self._pages: dict[str, str] = {}
         self._states: dict[str, WidgetState] = {}
         self._ids: dict[str, str] = {}  # key of a widget -> its id
+        self._pieces: dict[str, str] = {}  # id of a widget -> the piece of the page that runs when it changes
         self._kept: dict[str, ForwardMsg] = {}  # large messages, which the server does not send twice
 
     def close(self) -> None:
@@ -61,22 +64,23 @@ class Client:
         """Press one of a row of buttons."""
         state = self._state(key)
         state.string_array_value.data[:] = [str(option)]
-        return self._run()
+        return self._run(self._pieces[state.id])
 
     def write(self, key: str, text: str) -> Answer:
         """Fill a text box."""
-        self._state(key).string_value = text
-        return self._run()
+        state = self._state(key)
+        state.string_value = text
+        return self._run(self._pieces[state.id])
 
     def _state(self, key: str) -> WidgetState:
         state = WidgetState(id=self._ids[key])
         self._states[state.id] = state
         return state
 
-    def _run(self) -> Answer:
+    def _run(self, piece: str = "") -> Answer:
         message = BackMsg()
         asked = message.rerun_script
-        asked.query_string, asked.page_script_hash = self._query, self._page
+        asked.query_string, asked.page_script_hash, asked.fragment_id = self._query, self._page, piece
         asked.widget_states.widgets.extend(self._states.values())
         asked.cached_message_hashes.extend(self._kept)
         start = time.perf_counter()
@@ -91,7 +95,10 @@ class Client:
                 said = self._kept[said.ref_hash]
             elif said.metadata.cacheable:
                 self._kept[said.hash] = said
+            before = len(answer.figures)
             self._read(said, answer)
+            if len(answer.figures) > before:
+                answer.drawn = time.perf_counter() - start
             if said.WhichOneof("type") == "script_finished" and said.script_finished != said.FINISHED_EARLY_FOR_RERUN:
                 answer.seconds = time.perf_counter() - start
                 return answer
@@ -107,7 +114,7 @@ class Client:
             widget = getattr(element, kind)
             key = getattr(widget, "id", "").rpartition("-")[2]
             if key:
-                self._ids[key] = widget.id
+                self._ids[key], self._pieces[widget.id] = widget.id, said.delta.fragment_id
             if kind == "plotly_chart":
                 answer.figures[key] = widget.spec
             elif kind == "markdown":

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from viz.figures.grid import grid, ticks
+from viz.figures.grid import grid, ticks, token_bars
 from viz.figures.theme import Palette, escape, frame
 from viz.text import say
 
@@ -65,21 +65,15 @@ def effect_map(effects: np.ndarray, kind: str, unit: str, palette: Palette) -> g
 
 def divergence(bits: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
     """How far each position's prediction moved, in bits. [token]"""
-    figure = frame(say("changes.divergence_title"), palette, height=320)
-    figure.add_bar(
-        x=np.arange(len(bits)),
-        y=bits.astype(np.float32),
-        marker={"color": palette.accent},
-        text=[escape(label) for label in labels],
-        textposition="none",
-        hovertemplate=say("changes.divergence_hover") + "<extra></extra>",
-        showlegend=False,
+    return token_bars(
+        bits,
+        labels,
+        palette,
+        title=say("changes.divergence_title"),
+        hover=say("changes.divergence_hover"),
+        token_title=say("changes.fed_in"),
+        axis={"title": say("changes.bits"), "rangemode": "tozero"},
     )
-    figure.update_layout(
-        xaxis={"title": say("changes.fed_in"), "tickangle": -60, "showgrid": False, "zeroline": False, **ticks(labels)},
-        yaxis={"title": say("changes.bits"), "rangemode": "tozero"},
-    )
-    return figure
 
 
 def candidates(

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from model.comparing import Pairs
 from model.trace import Attention, Tokens
-from viz.figures.grid import grid, signed_limits, ticks
+from viz.figures.grid import grid, signed_limits, ticks, token_bars
 from viz.figures.heads import THUMB, masked, png, resize
 from viz.figures.theme import Palette, escape, frame, paint
 from viz.text import say
@@ -77,49 +77,44 @@ def side_map(
     if side == "a":
         figure.data[0].showscale = False
     else:
-        figure.update_layout(yaxis_title=None)
+        figure.layout.yaxis.title.text = ""
     return figure
 
 
 def row_divergence(bits: np.ndarray, rows: Axes, palette: Palette) -> go.Figure:
     """How differently the two sides look, query by query. [aligned query], NaN without a partner"""
-    figure = frame(say("compare.rows_title"), palette, height=300)
-    figure.add_bar(
-        x=np.arange(len(bits)),
-        y=bits.astype(np.float32),
-        marker={"color": palette.accent},
-        text=[escape(name) for name in rows.names],
-        textposition="none",
-        hovertemplate=say("compare.rows_hover") + "<extra></extra>",
-        showlegend=False,
+    return token_bars(
+        bits,
+        rows.labels,
+        palette,
+        title=say("compare.rows_title"),
+        hover=say("compare.rows_hover"),
+        names=rows.names,
+        token_title=say("compare.row"),
+        axis={"title": say("compare.bits"), "range": [0, max(float(np.nanmax(bits, initial=0.0)) * 1.1, 0.05)]},
+        height=300,
     )
-    figure.update_layout(
-        xaxis={
-            "title": say("compare.row"),
-            "tickangle": -60,
-            "showgrid": False,
-            "zeroline": False,
-            **ticks(rows.labels),
-        },
-        yaxis={"title": say("compare.bits"), "range": [0, max(float(np.nanmax(bits, initial=0.0)) * 1.1, 0.05)]},
-    )
-    return figure
 
 
 def wall(attention: Attention, heads: Sequence[tuple[int, int]], palette: Palette, across: int = 4) -> go.Figure:
     """Up to twelve heads beside each other on one scale, 0 to 100 %."""
     across = min(across, len(heads))
     down = -(-len(heads) // across)
-    gap, above = 12, 30  # pixels between tiles, and above each for its name
+    gap, above = 12, 44  # pixels between tiles, and above each for its name
     picture = np.zeros((down * (WALL + above), across * (WALL + gap), 4), np.uint8)
-    figure = frame(say("compare.wall_title", kind=say(f"kinds.{attention.kind}")), palette, height=90 + 225 * down)
+    figure = frame(say("compare.wall_title", kind=say(f"kinds.{attention.kind}")), palette, height=90 + 236 * down)
     for number, (layer, head) in enumerate(heads):
         row, column = divmod(number, across)
         tile = paint(resize(masked(attention, layer, attention.weights(layer)[head]), WALL), palette.sequential)
         top, left = row * (WALL + above) + above - 4, column * (WALL + gap) + gap // 2
         picture[top : top + WALL, left : left + WALL] = tile
         figure.add_annotation(
-            x=column, y=row - 0.5, text=say("compare.tile", layer=layer, head=head), showarrow=False, yanchor="top"
+            x=column,
+            y=row - 0.5,
+            # In two lines, as four of them stand side by side on a phone.
+            text=say("compare.tile", layer=layer, head=head).replace(", ", "<br>"),
+            showarrow=False,
+            yanchor="top",
         )
     figure.add_layout_image(
         source=png(picture),

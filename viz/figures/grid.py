@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from viz.figures.theme import Palette, Scale, colour_bar, escape, framing, shorten
+from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, framing, made, shorten
 
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
 MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
@@ -85,26 +85,28 @@ def grid(
         layout["meta"] = {"pooled": list(pooling)}
     # The heat map hangs on hidden axes that know every label for the hover text; the visible ones, which cost time to
     # lay out, show a thinned selection.
-    heatmap = go.Heatmap(
-        z=np.asarray(array, dtype=np.float32),
-        xaxis="x2",
-        yaxis="y2",
-        zmin=low,
-        zmax=high,
-        colorscale=[list(stop) for stop in scale or palette.sequential],
-        colorbar=colour_bar(unit, tickformat),
-        hoverongaps=False,
-        hovertemplate=hover + "<extra></extra>",
-        xgap=1 if len(columns) <= 60 else 0,
-        ygap=1 if len(rows) <= 60 else 0,
-    )
-    holder = go.Scatter(x=[None], y=[None], showlegend=False, hoverinfo="skip")  # of the visible axes
+    heatmap = {
+        "type": "heatmap",
+        "z": np.asarray(array, dtype=np.float32),
+        "xaxis": "x2",
+        "yaxis": "y2",
+        "zmin": low,
+        "zmax": high,
+        "colorscale": [list(stop) for stop in scale or palette.sequential],
+        "colorbar": colour_bar(unit, tickformat),
+        "hoverongaps": False,
+        "hovertemplate": hover + "<extra></extra>",
+        "xgap": 1 if len(columns) <= 60 else 0,
+        "ygap": 1 if len(rows) <= 60 else 0,
+    }
+    # Of the visible axes.
+    holder = {"type": "scatter", "x": [None], "y": [None], "showlegend": False, "hoverinfo": "skip"}
     angle = 0 if numbered(columns) or (len(columns) <= 8 and max(map(len, columns)) <= 6) else -60
     angle = -90 if angle and len(columns) > 24 else angle
     across = [-0.5, len(columns) - 0.5]
     down = [len(rows) - 0.5, -0.5]
     bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
-    hidden = {"showticklabels": False, "tickmode": "array", **bare}
+    hidden = {"showticklabels": False, "tickmode": "array", "automargin": False, **bare}
     names = {
         "x": [escape(label) for label in column_names],
         "y": [escape(label) for label in row_names],
@@ -115,13 +117,14 @@ def grid(
         "xaxis": layout["xaxis"]
         | {
             "range": across,
-            "title": column_title,
+            "title": {"text": column_title},
             "tickangle": angle,
             "tickfont": small,
             **ticks(columns),
             **bare,
         },
-        "yaxis": layout["yaxis"] | {"range": down, "title": row_title, "tickfont": tall, **ticks(rows), **bare},
+        "yaxis": layout["yaxis"]
+        | {"range": down, "title": {"text": row_title}, "tickfont": tall, **ticks(rows), **bare},
         "xaxis2": {
             "overlaying": "x",
             "matches": "x",
@@ -142,7 +145,7 @@ def grid(
     if highlight is not None:
         box = {"x0": -0.5, "x1": len(columns) - 0.5, "y0": highlight - 0.5, "y1": highlight + 0.5}
         layout["shapes"] = [{"type": "rect", "line": {"color": palette.second, "width": 2}, **box}]
-    return go.Figure([heatmap, holder], layout)
+    return made([heatmap, holder], layout)
 
 
 def small_shape(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -191,3 +194,36 @@ def signed_limits(array: np.ndarray) -> tuple[float, float]:
     """Limits of a diverging scale, symmetric around zero."""
     largest = float(np.nanmax(np.abs(array), initial=0.0)) or 1.0
     return -largest, largest
+
+
+def token_bars(
+    values: np.ndarray,
+    labels: Sequence[str],
+    palette: Palette,
+    *,
+    title: str,
+    hover: str,
+    axis: dict[str, object],
+    names: Sequence[str] | None = None,
+    token_title: str | None = None,
+    height: int = 320,
+) -> go.Figure:
+    """One bar a token; NaN draws none.
+
+    Args:
+        values: [token]; labels: of the tokens; names: fuller ones for the hover text, which says them as %{text}.
+        axis: Plotly's settings of the value axis; token_title: of the other.
+    """
+    figure = frame(title, palette, height=height)
+    figure.add_bar(
+        x=np.arange(len(values)),
+        y=values.astype(np.float32),
+        marker={"color": palette.accent},
+        text=[escape(name) for name in names or labels],
+        textposition="none",
+        hovertemplate=hover + "<extra></extra>",
+        showlegend=False,
+    )
+    tokens = {"tickangle": -60, "showgrid": False, "zeroline": False, **ticks(labels)}
+    figure.update_layout(xaxis=tokens | ({"title": token_title} if token_title else {}), yaxis=axis)
+    return figure

@@ -12,8 +12,8 @@ from PIL import Image
 
 from model.measures import entropy_bits, shown
 from model.trace import Attention, Tokens
-from viz.figures.grid import grid
-from viz.figures.theme import Palette, escape, frame, framing, paint, shades, shorten
+from viz.figures.grid import MOST_TICKS, grid
+from viz.figures.theme import Palette, escape, frame, framing, made, paint, shades, shorten
 from viz.text import say
 
 Window = tuple[range, range]  # of queries and of keys
@@ -233,7 +233,7 @@ def token_lines(
         (left, queries, attention.query_tokens, -0.02, "left"),
         (right, keys, attention.key_tokens, 1.02, "right"),
     ):
-        step = -(-len(positions) // 60) or 1
+        step = -(-len(positions) // MOST_TICKS) or 1
         named = list(zip(places, positions, strict=True))[::step]
         name_at = {place: escape(shorten(tokens[position], 12)) for place, position in named}
         marked = [place for place, position in named if side == "left" and position == row]
@@ -260,7 +260,7 @@ def token_lines(
         "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
         "yaxis": {"visible": False, "range": [tall + 0.3, -0.1 * tall], "fixedrange": True},
     }
-    return go.Figure([{**part, "hoverinfo": "skip", "showlegend": False} for part in parts], layout)
+    return made([{**part, "hoverinfo": "skip", "showlegend": False} for part in parts], layout)
 
 
 def strongest(weights: np.ndarray, count: int) -> float:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from model.decoding import Node
 from model.trace import Attention
-from viz.figures.grid import grid, ticks
+from viz.figures.grid import grid, ticks, token_bars
 from viz.figures.theme import Palette, colour_bar, escape, frame, shorten
 from viz.text import say
 
@@ -46,21 +46,14 @@ def looks(attention: Attention, row: int, palette: Palette) -> go.Figure:
 
 def probabilities(values: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
     """The probability that the model gave each token of the output. [token]"""
-    figure = frame(say("output.probability_title"), palette, height=320)
-    figure.add_bar(
-        x=np.arange(len(values)),
-        y=values.astype(np.float32),
-        marker={"color": palette.accent},
-        text=[escape(label) for label in labels],
-        textposition="none",
-        hovertemplate=say("output.probability_hover") + "<extra></extra>",
-        showlegend=False,
+    return token_bars(
+        values,
+        labels,
+        palette,
+        title=say("output.probability_title"),
+        hover=say("output.probability_hover"),
+        axis={"tickformat": ".0%", "range": [0, 1], "title": say("changes.probability")},
     )
-    figure.update_layout(
-        xaxis={"tickangle": -60, "showgrid": False, "zeroline": False, **ticks(labels)},
-        yaxis={"tickformat": ".0%", "range": [0, 1], "title": say("changes.probability")},
-    )
-    return figure
 
 
 def beam_tree(tree: Sequence[Node], labels: Sequence[str], chosen: Sequence[int], palette: Palette) -> go.Figure:

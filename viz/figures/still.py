@@ -10,7 +10,6 @@ import html
 import io
 import math
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Any
@@ -18,7 +17,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import plotly.graph_objects as go
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
@@ -27,13 +25,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
+from viz.figures import letters
+
 POINT = 0.75  # points in a pixel
 WIDE = 900  # pixels of a picture that says nothing of its width
-# Tried in this order for each letter; DejaVu comes with matplotlib and has no Chinese, Japanese, Korean or emoji.
-LETTERS = (
-    "DejaVu Sans", "Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "Hiragino Sans", "Malgun Gothic",
-    "Arial Unicode MS", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Emoji",
-)  # fmt: skip
 DASHES = {"dot": (0, (1, 1.5)), "dash": (0, (4, 2)), "solid": "-"}
 MARKERS = {"square": "s", "circle": "o", "x-thin": "x"}
 RIGHT = {"left": "left", "right": "right", "center": "center", "auto": "center"}
@@ -50,18 +45,14 @@ def still(figure: go.Figure, background: str, form: str) -> bytes:
     Raises:
         ValueError: it has a part that is not known here.
     """
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    fonts = [name for name in LETTERS if name in there]
     look: Any = {
-        "font.family": fonts,
+        "font.family": letters.families(strings(figure)),
         "text.parse_math": False,
         "font.size": 13 * POINT,
         "svg.fonttype": "path",
         "svg.hashsalt": "headlight",
     }
-    # A letter that no font here has is drawn as a box, which says as much as the warning would.
-    with mpl.rc_context(look), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph ")
+    with mpl.rc_context(look):
         size = (WIDE / 96, (figure.layout.height or 400) / 96)
         canvas = Figure(figsize=size, dpi=192, layout="constrained", facecolor=background)
         FigureCanvasAgg(canvas)
@@ -89,9 +80,22 @@ def still(figure: go.Figure, background: str, form: str) -> bytes:
 
 
 def words(text: object) -> str:
-    """Plotly's text without its tags and entities, its lines parted."""
+    """Plotly's text without its tags and entities, its lines parted; letters that no font here has as numbers."""
     broken = str(text or "").replace("<br>", "\n")
-    return html.unescape(re.sub(r"</?[a-z]+>", "", broken))
+    return letters.written(html.unescape(re.sub(r"</?[a-z]+>", "", broken)), most=2)
+
+
+def strings(figure: go.Figure) -> Iterator[str]:
+    """Every text in a figure, those that only a pointer sees too."""
+    parts = [figure.to_plotly_json()]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, str):
+            yield part
+        elif isinstance(part, dict):
+            parts += part.values()
+        elif isinstance(part, (list, tuple)) or (isinstance(part, np.ndarray) and part.dtype.kind in "OU"):
+            parts.extend(part)  # += would add them up where they are an array
 
 
 def colour(text: object) -> tuple[float, float, float, float]:
@@ -185,7 +189,7 @@ def _scatter(trace: Any, axes: Axes) -> None:
     x, y = _floats(trace.x), _floats(trace.y)
     mode = trace.mode or "lines"
     alpha = 1.0 if trace.opacity is None else trace.opacity
-    label = trace.name if trace.showlegend is not False and trace.name else "_hidden"
+    label = words(trace.name) if trace.showlegend is not False and trace.name else "_hidden"
     if "lines" in mode:
         line = DASHES[trace.line.dash or "solid"]
         ink = colour(trace.line.color)
@@ -234,10 +238,10 @@ def _bar(trace: Any, axes: Axes, shift: float, width: float) -> None:
     names = list(at) if len(at) and isinstance(at[0], str) else None
     places = np.arange(len(at)) if names else _floats(at)
     inks = [colour(one) for one in _each(trace.marker.color, len(places))]
-    label = trace.name if trace.showlegend is not False and trace.name else "_hidden"
+    label = words(trace.name) if trace.showlegend is not False and trace.name else "_hidden"
     (axes.barh if flat else axes.bar)(places + shift, _floats(high), width, color=inks, label=label)
     if names:
-        axes.set_xticks(places, names)
+        axes.set_xticks(places, [words(name) for name in names])
     if trace.error_y.array is not None:
         spread = [np.asarray(trace.error_y.arrayminus, float), np.asarray(trace.error_y.array, float)]
         axes.errorbar(places, _floats(high), spread, fmt="none", ecolor=colour(trace.error_y.color), capsize=3)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from viz import links, parts, session, words
+from viz.choice import choice
 from viz.figures import layers as figures
 from viz.text import say
 
@@ -10,15 +11,7 @@ parts.heading("layers")
 trace = session.trace()
 parts.sentence(trace)
 stacks = list(trace.hidden_states)
-stack = st.segmented_control(
-    say("layers.stack"),
-    stacks,
-    default=stacks[0],
-    required=True,
-    key="stack",
-    bind="query-params",
-)
-stack = stack or stacks[0]
+stack = choice(say("layers.stack"), stacks, stacks[0], "stack")
 states, tokens = trace.hidden_states[stack], trace.tokens[stack].texts
 palette = session.palette()
 names = figures.depth_names(len(states))
@@ -41,10 +34,7 @@ if stack not in trace.neurons:
 neurons = trace.neurons[stack]
 st.header(say("layers.feed_forward"), anchor=False)
 st.markdown(say("layers.feed_forward_why"))
-layer = st.segmented_control(
-    say("pick.layer"), range(len(neurons)), default=0, required=True, key="ff_layer", bind="query-params"
-)
-layer = layer or 0
+layer = choice(say("pick.layer"), range(len(neurons)), 0, "ff_layer")
 st.markdown(words.firing(neurons, layer))
 parts.draw(figures.neurons(neurons[layer], layer, tokens, palette), "neurons", say("layers.neurons_look"))
 parts.draw(figures.sparsity(neurons, palette), "sparsity", say("layers.sparsity_look"))

@@ -9,14 +9,14 @@ parts.heading("lessons")
 found, errors = lessons.all_lessons()
 for error in errors:
     st.error(
-        say("lessons.broken", name=plain(error.name), line=error.line, message=plain(error.message)),
+        say("lessons.broken", name=plain(f"{error.name}/{error.file}"), line=error.line, message=plain(error.message)),
         icon=":material/error:",
     )
 answered = lessons.answers()
 for lesson in found:
     with st.container(border=True):
         text, start = st.columns([5, 1], vertical_alignment="center")
-        text.subheader(lesson.title, anchor=False)
+        text.header(lesson.title, anchor=False)
         text.markdown(lesson.about)
         done = {row[2] for row in answered if row[1] == lesson.name}
         asked = sum(bool(step.question) for step in lesson.steps)

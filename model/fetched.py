@@ -1,0 +1,94 @@
+"""Parts of a run that lies on a server: each is fetched when it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from model.trace import Array
+
+Ask = Callable[..., tuple[dict[str, Any], dict[str, Array]]]
+
+
+@dataclass(frozen=True, eq=False)
+class FetchedLayer:
+    """One layer whose arrays are fetched when they are looked at; as `model.attention.Call`."""
+
+    ask: Ask
+    shape: tuple[int, int, int, int]
+    scale: float
+
+    @cached_property
+    def _kept(self) -> dict[str, Array]:
+        return {}
+
+    def _fetch(self, want: str, **more: Any) -> Array:
+        key = f"{want}{more}"
+        if key not in self._kept:
+            self._kept[key] = self.ask(want, **more)[1][""]
+        return self._kept[key]
+
+    def weights(self) -> Array:
+        return self._fetch("weights")
+
+    def scores(self, masked: bool = True) -> Array:
+        return self._fetch("scores", masked=masked)
+
+    def array(self, name: str) -> Array:
+        return self._fetch(name)
+
+
+class Lazy(Mapping[str, Array]):
+    """Arrays by name, fetched when they are looked at."""
+
+    def __init__(self, shapes: Mapping[str, Sequence[int]], fetch: Callable[[str], Array]) -> None:
+        self._shapes, self._fetch = shapes, fetch
+        self._kept: dict[str, Array] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._shapes:
+            raise KeyError(name)
+        if name not in self._kept:
+            self._kept[name] = self._fetch(name)
+        return self._kept[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shapes)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+
+class Rows:
+    """A table of which rows are fetched when they are looked at; whatever else is done with it fetches it whole."""
+
+    def __init__(self, ask: Ask, shape: tuple[int, ...]) -> None:
+        self._ask, self.shape = ask, shape
+        self._kept: dict[tuple[int, int], Array] = {}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, item: Any) -> Any:
+        if isinstance(item, (int, np.integer)):
+            at = int(item) % len(self)
+            return self._slice(at, at + 1)[0]
+        if isinstance(item, slice) and item.step in (None, 1):
+            start, stop, _ = item.indices(len(self))
+            return self._slice(start, stop)
+        return self._slice(0, len(self))[item]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._slice(0, len(self)), name)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self._slice(0, len(self)), dtype=dtype)
+
+    def _slice(self, start: int, stop: int) -> Array:
+        if (start, stop) not in self._kept:
+            self._kept[start, stop] = self._ask("logits", rows=[start, stop])[1][""]
+        return self._kept[start, stop]

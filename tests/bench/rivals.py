@@ -1,0 +1,169 @@
+"""Pages that other libraries make of the same attention weights, and how one asks them for another head or layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class View:
+    """A page to look at heads on; all JavaScript are functions.
+
+    Attributes:
+        sign: null until there is a picture, then a text that is another one for another head or layer.
+        head, layer: ask for another head or layer by its number; None where the page has nothing to ask with.
+        shown: what must be on the screen for that, in CSS.
+        package: what must be installed; make: weights [layer, head, query, key] and tokens -> HTML.
+    """
+
+    sign: str
+    head: str | None
+    layer: str | None
+    shown: str = "body"
+    package: str = ""
+    make: Callable[[np.ndarray, list[str]], str] | None = None
+
+
+def bertviz(name: str) -> Callable[[np.ndarray, list[str]], str]:
+    """`head_view` or `model_view`."""
+
+    def make(weights: np.ndarray, tokens: list[str]) -> str:
+        import bertviz
+        import torch
+
+        attention = [torch.from_numpy(layer)[None] for layer in weights]
+        return getattr(bertviz, name)(attention, tokens, html_action="return").data
+
+    return make
+
+
+def circuitsvis(weights: np.ndarray, tokens: list[str]) -> str:
+    """All heads of all layers in its selector, as its documentation shows for whole models."""
+    from circuitsvis.attention import attention_heads
+
+    layers, heads = weights.shape[:2]
+    names = [f"L{layer}H{head}" for layer in range(layers) for head in range(heads)]
+    maps = weights.reshape(-1, *weights.shape[2:])
+    return attention_heads(maps, tokens, names, max_value=1, min_value=-1, mask_upper_tri=False).local_src
+
+
+def inspectus(weights: np.ndarray, tokens: list[str]) -> str:
+    """Its four charts; it can only display, so what it displays is taken."""
+    from inspectus import attention
+
+    shown: list[Any] = []
+    with patch("IPython.display.display", shown.append):
+        attention(weights, tokens)
+    return "".join(part.data for part in shown)
+
+
+def wrapped(html: Any) -> str:
+    """A notebook's output as a page of its own."""
+    return f"<!doctype html><meta charset='utf-8'><title>page</title><body>{html}</body>"
+
+
+CLICKED = "new MouseEvent('click', {bubbles: true})"
+# A few of a canvas's pixels, as it stands on the screen.
+PIXELS = """canvas => {
+  const small = Object.assign(document.createElement('canvas'), {width: 24, height: 24})
+  const pen = small.getContext('2d', {willReadFrequently: true})
+  pen.drawImage(canvas, 0, 0, 24, 24)
+  const found = pen.getImageData(0, 0, 24, 24).data
+  return found.some(one => one) ? found.join() : null
+}"""
+
+# BertViz draws a line for each cell; how strong those of one token of head 2 are says which layer is there and how many
+# heads are on: a click on a coloured square switches that head on or off.
+LINES = """() => [...document.querySelector('#attention [head-index="2"] [left-token-index="1"]').children]
+  .map(one => one.getAttribute('stroke-opacity')).join()"""
+CHOSEN = """i => {
+  const list = document.querySelector('#layer')
+  list.value = i
+  list.dispatchEvent(new Event('change', {bubbles: true}))
+}"""
+DETAIL = """() => {
+  if (!document.querySelector('.attn_background')) return null
+  return 'drawn ' + [...document.querySelectorAll('text.detail')].map(one => one.textContent).join()
+}"""
+
+
+def thumbnail(place: str) -> str:
+    """A click on the picture of one head of BertViz's model view; place: "layer_head"."""
+    return f"i => document.getElementById(`attn_background_{place}`).parentNode.lastChild.dispatchEvent({CLICKED})"
+
+
+ZOOMED = f"""() => {{
+  const titles = [...document.querySelectorAll('h3')], shown = [...document.querySelectorAll('canvas')]
+  const pixels = ({PIXELS})(shown.at(-1))
+  return pixels && titles.at(-1).textContent + pixels
+}}"""
+SELECTED = """number => document.querySelectorAll('canvas')[number].dispatchEvent(%s)""" % CLICKED  # noqa: UP031
+CELLS = """() => {
+  const cells = [...document.querySelectorAll('.cell')].slice(0, 400)
+  return cells.length ? cells.map(one => one.style.fill).join() : null
+}"""
+
+
+def value(list_of: int) -> str:
+    """A click on one of inspectus's numbers: of layers (0) or of heads (1)."""
+    return f"i => document.querySelectorAll('.dimension-values')[{list_of}].children[1 + i].dispatchEvent({CLICKED})"
+
+
+RIVALS = {
+    "BertViz, head view": View(
+        LINES,
+        f"i => document.querySelectorAll('#vis svg > g:last-child > rect')[1].dispatchEvent({CLICKED})",
+        CHOSEN,
+        "body",
+        "bertviz",
+        bertviz("head_view"),
+    ),
+    "BertViz, model view": View(
+        DETAIL, thumbnail("0_${i}"), thumbnail("${i}_0"), "body", "bertviz", bertviz("model_view")
+    ),
+    "CircuitsVis": View(
+        ZOOMED,
+        f"i => ({SELECTED})(i)",
+        f"i => ({SELECTED})(i * HEADS)",
+        "body",
+        "circuitsvis",
+        circuitsvis,
+    ),
+    "inspectus": View(CELLS, value(1), value(0), "body", "inspectus", inspectus),
+}
+
+# Ours: the picture of the large map, and its title, which names layer and head.
+MAP = """() => {
+  const title = document.querySelector('.st-key-heatmap .gtitle')
+  const drawn = document.querySelector('.st-key-heatmap .hm image')
+  return title && drawn ? title.textContent + drawn.href.baseVal : null
+}"""
+FLIPPED = f"""() => {{
+  const root = [...document.querySelectorAll('.st-key-flip *')].find(one => one.shadowRoot)?.shadowRoot
+  return root.querySelector('.title').textContent + ({PIXELS})(root.querySelector('canvas'))
+}}"""
+
+
+def button(key: str) -> str:
+    """A click on one of a row of our buttons."""
+    return f"""i => [...document.querySelectorAll('.st-key-{key} [role=radio], .st-key-{key} button')]
+      .find(one => one.textContent.trim() === String(i)).click()"""
+
+
+TILE = ""  # a click with the mouse, on a place in the picture of all heads
+OURS = {
+    "Headlight, buttons": View(MAP, button("head"), button("layer"), ".st-key-heatmap"),
+    "Headlight, all heads": View(MAP, TILE, TILE, ".st-key-mosaic"),
+    "Headlight, flip": View(
+        FLIPPED,
+        """i => [...document.querySelectorAll('.st-key-flip *')].find(one => one.shadowRoot).shadowRoot
+          .querySelectorAll('.list button')[i].click()""",
+        None,
+        ".st-key-flip",
+    ),
+}
