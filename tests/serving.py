@@ -27,18 +27,13 @@ def serve(script: str = "app.py") -> Iterator[str]:
 
 
 @contextmanager
-def running(script: str, watch: bool = True) -> Iterator[tuple[str, int]]:
-    """Run an app; yields its address and the number of its process.
-
-    Args:
-        watch: whether it looks for changes of its files, as it does for whoever writes it.
-    """
+def running(script: str) -> Iterator[tuple[str, int]]:
+    """Run an app; yields its address and the number of its process. It does not look for changes of its files."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless", "true"]
-    command += ["--server.address", "127.0.0.1", "--server.port", str(port)]
-    command += [] if watch else ["--server.fileWatcherType", "none"]
+    command += ["--server.address", "127.0.0.1", "--server.port", str(port), "--server.fileWatcherType", "none"]
     server = subprocess.Popen(command, env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"})
     try:
         for _ in range(1200):

@@ -234,7 +234,8 @@ def changed(app: AppTest) -> list[str]:
 
 def test_a_change_is_made_listed_kept_in_the_link_and_undone(app: AppTest) -> None:
     before = heat(app)["z"]
-    app.selectbox(key="change_what").set_value("uniform").run()
+    app.session_state["changing"] = True
+    app.run().selectbox(key="change_what").set_value("uniform").run()
     app.button(key="change_apply").click().run()
     assert app.text_input(key="edits").value == "uniform:cross.0.3"
     assert changed(app) == ["- Cross: head 3 in layer 0 looks at everything alike."]
@@ -250,7 +251,8 @@ def test_a_change_is_made_listed_kept_in_the_link_and_undone(app: AppTest) -> No
 
 @pytest.mark.parametrize("name", list(CHANGES))
 def test_every_sort_of_change_can_be_made(app: AppTest, name: str) -> None:
-    app.selectbox(key="change_what").set_value(name).run()
+    app.session_state["changing"] = True
+    app.run().selectbox(key="change_what").set_value(name).run()
     app.button(key="change_apply").click().run()
     assert not app.exception
     assert not app.warning

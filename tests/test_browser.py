@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.serving import CHROMIUM, chromium, serve, settle
 from tests.test_app import PAGES
@@ -124,30 +124,51 @@ def test_a_second_click_on_the_same_thumbnail_opens_it_again(page: Page) -> None
             page.mouse.move(0, 0)
 
 
-def test_heads_flip_in_the_browser_without_the_server(page: Page) -> None:
+def test_another_head_shows_in_the_large_map_before_the_server_is_asked(page: Page) -> None:
     sent: list[object] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
-    page.goto(f"{page.url.split('?')[0]}?flipping=true")
-    canvas = page.locator(".st-key-flip canvas")
-    canvas.wait_for(timeout=60_000)
+    page.set_viewport_size({"width": 1280, "height": 2200})  # nothing scrolls away from under the pointer
+    page.goto(page.url.split("?")[0])
+    title = page.locator(".st-key-heatmap .gtitle")
+    title.wait_for(timeout=60_000)
     settle(page)
-    title, start = page.locator(".st-key-flip .title"), len(sent)
-    expect(title).to_have_text("Layer 0, head 0")
-    first = canvas.evaluate("e => e.toDataURL()")
-    canvas.focus()
-    page.keyboard.press("ArrowRight")
-    expect(title).to_have_text("Layer 0, head 1")
-    assert canvas.evaluate("e => e.toDataURL()") != first
-    page.keyboard.press("ArrowLeft")
-    assert canvas.evaluate("e => e.toDataURL()") == first
-    page.locator(".st-key-flip .list button").nth(5).hover()
-    expect(title).to_have_text("Layer 0, head 5")
-    canvas.hover(position={"x": 5, "y": 5})
-    expect(page.locator(".st-key-flip .said")).to_contain_text("'<s>' looks at 'The'")
+    picture, buttons = page.locator(".st-key-heatmap .hm image"), page.locator(".st-key-head [role=radio]")
+    start, server = len(sent), pixels(picture)
+    expect(title).to_have_text("Cross attention, layer 0, head 3")
+    buttons.nth(5).hover()
+    expect(title).to_have_text("Cross attention, layer 0, head 5")
+    ours = pixels(picture)
+    assert ours != server
+    page.mouse.move(5, 5)
+    expect(title).to_have_text("Cross attention, layer 0, head 3")
     assert len(sent) == start
-    page.locator(".st-key-flip .open").click()
+    buttons.nth(5).click()
+    page.mouse.move(5, 5)
     settle(page)
     expect(page.locator("h2").first).to_have_text("Layer 0, head 5")
+    # In the middle of each cell the server's picture has the same colour.
+    there = pixels(picture)
+    differ = [max(abs(a - b) for a, b in zip(one, two, strict=True)) for one, two in zip(ours, there, strict=True)]
+    assert max(differ) <= 3
+
+
+def pixels(picture: Locator) -> list[list[int]]:
+    """The colours in the middle of the 9 × 6 cells of a map."""
+    found = picture.evaluate(
+        """async image => {
+          const loaded = new Image()
+          loaded.src = image.href.baseVal
+          await loaded.decode()
+          const canvas = Object.assign(document.createElement("canvas"), { width: 900, height: 600 })
+          const pen = canvas.getContext("2d")
+          pen.drawImage(loaded, 0, 0, 900, 600)
+          const middles = []
+          for (let row = 0; row < 9; row++) for (let column = 0; column < 6; column++)
+            middles.push([...pen.getImageData(150 * column + 75, (600 / 9) * (row + 0.5), 1, 1).data])
+          return middles
+        }"""
+    )
+    return [list(map(int, one)) for one in found]
 
 
 def test_hover_says_it_in_words(page: Page) -> None:

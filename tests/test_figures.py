@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import zlib
 
 import numpy as np
 import plotly.graph_objects as go
@@ -159,16 +160,16 @@ def test_a_part_of_a_large_map_is_drawn_cell_by_cell() -> None:
 
 def test_the_browser_gets_every_head_of_the_layer_as_bytes(trace: Trace) -> None:
     attention = trace.attentions["decoder"]
-    sent = flip.message(attention, 1, LIGHT)
+    sent = flip.message(attention, 1, LIGHT, True, None)
     (length,) = struct.unpack_from("<I", sent)
     header = json.loads(sent[4 : 4 + length])
     shape = header["heads"], header["rows"], header["columns"]
     assert shape == attention.weights(1).shape
-    cells = np.frombuffer(sent, np.uint8, offset=4 + length).reshape(shape)
+    cells = np.frombuffer(zlib.decompress(sent[4 + length :]), np.uint8).reshape(shape)
     allowed = attention.mask(1)
     np.testing.assert_allclose(cells[:, allowed] / 254, attention.weights(1)[:, allowed], atol=0.002)
     assert (cells[:, ~allowed] == 255).all()
-    assert header["row_names"] == [attention.queries.name(i) for i in range(len(attention.queries))]
+    assert header["title"].replace("{head}", "3") == head_heatmap(attention, 1, 3, LIGHT).layout.title.text
     assert len(header["colours"]) == 256
 
 

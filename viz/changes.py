@@ -72,10 +72,10 @@ CHANGES: Mapping[str, Change] = {
 }
 
 
-def panel(space: DeltaGenerator) -> None:
-    """Fill the sidebar's panel; nothing where no model is open."""
+def panel(space: DeltaGenerator | None) -> None:
+    """Fill the sidebar's panel; nothing while it is closed, or where no model is open."""
     lens = session.opened()
-    if lens is None:
+    if lens is None or space is None:
         return
     with space:
         listed("panel")

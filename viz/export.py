@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -18,7 +19,7 @@ from model.trace import Attention, Trace
 from viz import links, session, tables
 from viz.alone import alone
 from viz.figures.qr import qr_code
-from viz.text import isolate, say
+from viz.text import isolate, say, spoken
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,23 +42,38 @@ def cells(attention: Attention, layer: int | None = None, head: int | None = Non
     return count if count > MOST else partial(tables.weights_table, attention, layers, heads)
 
 
-def offer(figure: object, key: str, look: str, table: Table | int | None = None) -> None:
-    """What to look for in a figure, and beside it a small menu: its numbers as a table, and files of it."""
+@dataclass(frozen=True)
+class Drawn:
+    """A figure of the page, what to look for in it, and what makes the numbers behind it."""
+
+    figure: go.Figure
+    look: str
+    table: Table | int
+
+
+def keep(figure: object, key: str, look: str, table: Table | int | None = None) -> None:
+    """Remember what stands on the page under a key, for its menu and for the handout."""
     assert isinstance(figure, go.Figure)
-    st.session_state.drawn[key] = (figure, look)
-    _menu(key, look, table or partial(tables.figure_table, figure))
+    st.session_state.drawn[key] = Drawn(figure, look, table or partial(tables.figure_table, figure))
 
 
 @alone
-def _menu(key: str, look: str, table: Table | int) -> None:
+def menu(key: str) -> None:
+    """What to look for in a figure, and beside it a small menu: its numbers as a table, and files of it.
+
+    It asks what the figure is when it is opened: a figure may be drawn anew without its menu.
+    """
+    found: Drawn | None = st.session_state.drawn.get(key)
+    if found is None:
+        return
+    figure, look, table = found.figure, found.look, found.table
     st.caption(look)  # in the fragment's own container, which the style sheet makes a row
     # What is in it is made when it is opened: a table of every map would cost more than the map.
-    menu = st.popover(
+    room = st.popover(
         say("export.save"), icon=":material/table_view:", type="tertiary", key=f"save_{key}", on_change="rerun"
     )
-    if not menu.open or key not in st.session_state.drawn:
+    if not room.open:
         return
-    figure = st.session_state.drawn[key][0]
     palette, title = session.palette(), tables.bare(figure.layout.title.text)
     facts, name = _facts(), f"headlight-{key}"
 
@@ -69,9 +85,9 @@ def _menu(key: str, look: str, table: Table | int) -> None:
     def page() -> str:
         from viz.handout import page as made
 
-        return made(title, [(figure, look)], facts, palette)
+        return made(title, [(figure, look)], facts, palette, spoken())
 
-    with menu:
+    with room:
         with st.container(horizontal=True, gap="small"):
             _button("png", partial(picture, "png"), f"{name}.png", "image/png")
             _button("svg", partial(picture, "svg"), f"{name}.svg", "image/svg+xml")
@@ -102,7 +118,8 @@ def _share(page: str) -> None:
     )
     if not menu.open:
         return
-    link, palette, facts, drawn = links.address(), session.palette(), _facts(), [*st.session_state.drawn.values()]
+    link, palette, facts = links.address(), session.palette(), _facts()
+    drawn = [(one.figure, one.look) for one in st.session_state.drawn.values()]
 
     read = st.session_state.ran[0][-1] if st.session_state.ran else None
     said = [isolate(text) for text in (_read(read), read.output) if text] if read else []
@@ -116,7 +133,7 @@ def _share(page: str) -> None:
     def live() -> str:
         from viz.handout import page as made
 
-        return made(title, drawn, facts, palette)
+        return made(title, drawn, facts, palette, spoken())
 
     with menu:
         code = qr_code(link)

@@ -34,7 +34,7 @@ def unmarked(markdown: str) -> str:
     return re.sub(marks, lambda found: found[1] or found[2] or "", markdown).replace("\u2060", "").strip()
 
 
-def page(title: str, drawn: Sequence[Drawn], card: Card, palette: Palette, language: str = "en") -> str:
+def page(title: str, drawn: Sequence[Drawn], card: Card, palette: Palette, language: str) -> str:
     """A web page in one file, with all it needs inside: the figures stay alive, and nothing is fetched."""
     figures = []
     for figure, look in drawn:

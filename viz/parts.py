@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -11,11 +12,9 @@ from streamlit.delta_generator import DeltaGenerator
 from model.catalog import CATALOG, Entry
 from model.edits import Edits
 from model.trace import Attention, Tokens, Trace
-from viz import export, links, session, tables, words
+from viz import export, links, session, words
 from viz.choice import choice
 from viz.figures.grid import MOST_CELLS
-from viz.figures.heads import MOSAIC_MARGIN
-from viz.figures.pictures import patch_overlay
 from viz.figures.theme import enlarged
 from viz.text import isolate, plain, say, unmarked
 
@@ -82,31 +81,6 @@ def sign(holds: bool) -> str:
     return ":green[:material/check:]" if holds else ":red[:material/close:]"
 
 
-def over_picture(trace: Trace, attention: Attention, layer: int, head: int, row: int) -> None:
-    """Where a token looks, laid over the picture the model saw; nothing where it read a text."""
-    if trace.picture is None:
-        return
-    weights = attention.weights(layer)[head, row]
-    overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette())
-    share = weights[: trace.picture.first].sum()
-    draw(overlay, "overlay", say("pictures.look", share=f"{share:.0%}"))
-
-
-def row_table(attention: Attention, layer: int, head: int, row: int) -> None:
-    """One query's keys as a table, worked out and sent only once it is opened."""
-    room = st.expander(say("heads.table"), on_change="rerun", key="table")
-    with room:
-        if room.open:
-            st.dataframe(
-                tables.row_table(attention, layer, head, row),
-                hide_index=True,
-                column_config={
-                    say("table.weight"): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
-                    say("table.score"): st.column_config.NumberColumn(format="%.3f"),
-                },
-            )
-
-
 def needs_vectors(attention: Attention) -> None:
     """Stop a page that needs q, k and v, with a sentence, where the model's family does not show them."""
     if not attention.has_vectors:
@@ -114,9 +88,9 @@ def needs_vectors(attention: Attention) -> None:
         raise session.Halt
 
 
-def aloud(sentence: str) -> None:
-    """A sentence on the page that a screen reader says, too, whenever it changes."""
-    st.markdown(sentence)
+def aloud(sentence: str, room: Any = st) -> None:
+    """A sentence on the page, or at a place of it, that a screen reader says, too, whenever it changes."""
+    room.markdown(sentence)
     st.session_state.said = unmarked(sentence)
 
 
@@ -132,10 +106,25 @@ def draw(
     Args:
         table: makes the numbers behind it where the figure itself does not hold them; see `export.cells`.
     """
+    chart(st, figure, key, look, on_select, table)
+    export.menu(key)
+
+
+def chart(
+    room: Any,
+    figure: object,
+    key: str,
+    look: str,
+    on_select: Callable[[], None] | None = None,
+    table: export.Table | int | None = None,
+) -> None:
+    """The figure of `draw` alone, at a place of the page: its caption and menu, which need not be drawn anew with it,
+    are `export.menu`.
+    """
     pooled = (getattr(getattr(figure, "layout", None), "meta", None) or {}).get("pooled")
     if pooled:
         look = f"{look} {say('large.pooled', rows=pooled[0], columns=pooled[1])}"
-    st.plotly_chart(
+    room.plotly_chart(
         enlarged(figure, LARGE) if st.session_state.get("projector") else figure,
         theme=None,
         key=key,
@@ -149,22 +138,7 @@ def draw(
             "toImageButtonOptions": {"filename": f"headlight-{key}", "scale": 2},
         },
     )
-    export.offer(figure, key, look, table)
-
-
-def box_tile(attention: Attention, layer: int, head: int) -> None:
-    """Draw a box over the chosen head's thumbnail, so that the picture of all heads need not be drawn again."""
-    left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
-    across, down = f"(100% - {left + right}px)", f"(100% - {top + bottom}px)"
-    st.html(
-        "<style>.st-key-mosaic [data-testid=stPlotlyChart] { position: relative }"
-        ".st-key-mosaic [data-testid=stPlotlyChart]::after { content: ''; position: absolute; pointer-events: none;"
-        f"border: 3px solid {session.palette().second}; box-sizing: border-box;"
-        f"left: calc({left}px + {across} * {head / attention.num_heads:.5f});"
-        f"top: calc({top}px + {down} * {layer / attention.num_layers:.5f});"
-        f"width: calc({across} * {1 / attention.num_heads:.5f}); height: calc({down} * {1 / attention.num_layers:.5f})"
-        "}</style>"
-    )
+    export.keep(figure, key, look, table)
 
 
 def pick_window(attention: Attention) -> tuple[range, range] | None:

@@ -15,17 +15,21 @@ from tests.bench.computing import LENGTHS
 from tests.bench.texts import length, text_of
 from tests.serving import chromium, running, serve, settle
 
-# Presses a button and waits, frame by frame, until the map has the title of that head and its picture is there.
-CLICK = """([number]) => new Promise((resolve, reject) => {
+# Presses a button and waits, frame by frame, until the map shows that head (as Headlight's page does by itself), and until
+# the figure that the server sent for it is drawn. Seconds: [shown, redrawn].
+CLICK = """([number, row]) => new Promise((resolve, reject) => {
   const start = performance.now()
-  const buttons = [...document.querySelectorAll('.st-key-head [role=radio], .st-key-head button')]
+  const buttons = [...document.querySelectorAll(`.st-key-${row} [role=radio], .st-key-${row} button`)]
+  const seconds = () => (performance.now() - start) / 1000
+  let shown = null
   buttons.find(one => one.textContent.trim() === String(number)).click()
   const look = () => {
-    const title = document.querySelector('.st-key-heatmap .gtitle')
-    const drawn = document.querySelector('.st-key-heatmap .hm image')
-    if (title && drawn && title.textContent.endsWith('head ' + number))
-      requestAnimationFrame(() => resolve((performance.now() - start) / 1000))
-    else if (performance.now() - start > 60000) reject('never drawn')
+    const plot = document.querySelector('.st-key-heatmap .js-plotly-plot')
+    const says = text => new RegExp(`${row} ${number}\\b`).test(text)
+    const drawn = plot?.querySelector('.hm image') && says(plot.querySelector('.gtitle')?.textContent)
+    if (drawn) shown ??= seconds()
+    if (drawn && says(plot.layout.title.text)) requestAnimationFrame(() => resolve([shown, seconds()]))
+    else if (seconds() > 60) reject('never drawn')
     else requestAnimationFrame(look)
   }
   look()
@@ -53,15 +57,30 @@ def measure(names: list[str], times: int) -> Iterator[dict[str, Any]]:
                 tokens = length(lens, text)
                 page = opened(browser, ours, model=name, text=text)
                 bar = opened(browser, floor, size=str(tokens))
-                waits: dict[Page, list[float]] = {page: [], bar: []}
+                waits: dict[Page, list[list[float]]] = {page: [], bar: []}
+                layers = []
                 for turn in range(times):
                     for one, found in waits.items():
                         one.bring_to_front()
-                        found.append(one.evaluate(CLICK, [1 + turn % 2]))
+                        found.append(one.evaluate(CLICK, [1 + turn % 2, "head"]))
                         settle(one)
+                    page.bring_to_front()
+                    layers.append(page.evaluate(CLICK, [1 + turn % 2, "layer"])[1])
+                    settle(page)
                 page.close(), bar.close()
-                mine, least = median(waits[page]), median(waits[bar])
-                yield {"model": name, "tokens": tokens, "click": mine, "floor": least, "click ÷ floor": mine / least}
+                shown, redrawn = (median(one) for one in zip(*waits[page], strict=True))
+                least, layer = median(one[1] for one in waits[bar]), median(layers)
+                yield {
+                    "model": name,
+                    "tokens": tokens,
+                    "head shown": shown,
+                    "head redrawn": redrawn,
+                    "layer redrawn": layer,
+                    "floor": least,
+                    "shown ÷ floor": shown / least,
+                    "head ÷ floor": redrawn / least,
+                    "layer ÷ floor": layer / least,
+                }
 
 
 def cold(times: int) -> Iterator[dict[str, Any]]:

@@ -87,8 +87,7 @@ def measure(scripts: Path | None, times: int, lengths: list[int]) -> Iterator[di
                 row: dict[str, Any] = {"tokens": tokens, "page": name}
                 with chromium() as browser:
                     if view.make is None:
-                        flips = {"flipping": "true"} if "flip" in name else {}
-                        query = {"model": "minilm", "text": text} | OPENS_AT | flips
+                        query = {"model": "minilm", "text": text} | OPENS_AT
                         row |= {"made": ran} | seen(browser, f"{ours}/?{urlencode(query)}", view, times, None)
                     else:
                         row |= rival(browser, theirs, Path(folder), view, weights, attention.key_tokens, scripts, times)

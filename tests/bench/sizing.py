@@ -62,7 +62,7 @@ def measure(names: list[str], times: int, sentence_every: float, head_every: flo
     with replica() as (address, computing):
         os.environ["HEADLIGHT_BACKEND"] = address
         try:
-            with running("app.py", watch=False) as (app, pid):
+            with running("app.py") as (app, pid):
                 drawing = psutil.Process(pid)
                 for name in names:
                     client = Client(app, model=name, text="A first sentence.")

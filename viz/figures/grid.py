@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, framing, made, shorten
 
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
+GAPS = 60  # up to so many rows or columns there is a pixel between the cells
 MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
 
 
@@ -96,8 +97,8 @@ def grid(
         "colorbar": colour_bar(unit, tickformat),
         "hoverongaps": False,
         "hovertemplate": hover + "<extra></extra>",
-        "xgap": 1 if len(columns) <= 60 else 0,
-        "ygap": 1 if len(rows) <= 60 else 0,
+        "xgap": int(len(columns) <= GAPS),
+        "ygap": int(len(rows) <= GAPS),
     }
     # Of the visible axes.
     holder = {"type": "scatter", "x": [None], "y": [None], "showlegend": False, "hoverinfo": "skip"}

@@ -210,8 +210,8 @@ def token_lines(
     left, right = spread(len(queries)), spread(len(keys))
     is_row = np.array([i == row for i in queries], bool)[:, None]
     parts: list[dict[str, object]] = []
-    for low in np.arange(LEAST, 1.0, 0.07):  # one trace a strength: a trace a line would be slow to draw
-        chosen = drawn & (weights >= low) & (weights < low + 0.07)
+    for low in np.arange(LEAST, 1.0, 0.14):  # one trace a strength: a trace a line would be slow to draw
+        chosen = drawn & (weights >= low) & (weights < low + 0.14)
         for mine, colour in ((False, palette.accent), (True, palette.second)):
             q, k = np.nonzero(chosen & (is_row == mine))
             if not len(q):
@@ -229,33 +229,36 @@ def token_lines(
                 }
             )
     size = 13 if tall <= 24 else 11 if tall <= 40 else 8
-    for places, positions, tokens, x, side in (
-        (left, queries, attention.query_tokens, -0.02, "left"),
-        (right, keys, attention.key_tokens, 1.02, "right"),
+    # Names as points of a trace: as annotations, each is checked against all others, which takes seconds.
+    above = [(-0.06 * tall, say(f"heads.{who}_short"), side) for who, side in (("asks", "left"), ("asked", "right"))]
+    marked, others = [], []
+    for places, positions, tokens, side in (
+        (left, queries, attention.query_tokens, "left"),
+        (right, keys, attention.key_tokens, "right"),
     ):
         step = -(-len(positions) // MOST_TICKS) or 1
-        named = list(zip(places, positions, strict=True))[::step]
-        name_at = {place: escape(shorten(tokens[position], 12)) for place, position in named}
-        marked = [place for place, position in named if side == "left" and position == row]
-        others = [place for place, _ in named if place not in marked]
-        above = {-0.06 * tall: say("heads.asks_short" if side == "left" else "heads.asked_short")}
-        # Names as points of a trace: as annotations, each is checked against all others, which takes seconds.
-        for at, texts, pixels, colour in (
-            ([*above], [*above.values()], 12, palette.forbidden),
-            (others, [name_at[place] for place in others], size, palette.text),
-            (marked, [f"<b>{name_at[place]}</b>" for place in marked], size, palette.second),
-        ):
-            parts.append(
-                {
-                    "type": "scatter",
-                    "x": np.full(len(texts), x, np.float32),
-                    "y": np.array(at, np.float32),
-                    "text": texts,
-                    "mode": "text",
-                    "textposition": f"middle {side}",
-                    "textfont": {"size": pixels, "color": colour},
-                }
-            )
+        for place, position in list(zip(places, positions, strict=True))[::step]:
+            name = escape(shorten(tokens[position], 12))
+            if side == "left" and position == row:
+                marked.append((place, f"<b>{name}</b>", side))
+            else:
+                others.append((place, name, side))
+    for named, pixels, colour in (
+        (above, 12, palette.forbidden),
+        (others, size, palette.text),
+        (marked, size, palette.second),
+    ):
+        parts.append(
+            {
+                "type": "scatter",
+                "x": [-0.02 if side == "left" else 1.02 for _, _, side in named],
+                "y": np.array([place for place, _, _ in named], np.float32),
+                "text": [text for _, text, _ in named],
+                "mode": "text",
+                "textposition": [f"middle {side}" for _, _, side in named],
+                "textfont": {"size": pixels, "color": colour},
+            }
+        )
     layout |= {
         "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
         "yaxis": {"visible": False, "range": [tall + 0.3, -0.1 * tall], "fixedrange": True},

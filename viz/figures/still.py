@@ -33,6 +33,7 @@ DASHES = {"dot": (0, (1, 1.5)), "dash": (0, (4, 2)), "solid": "-"}
 MARKERS = {"square": "s", "circle": "o", "x-thin": "x"}
 RIGHT = {"left": "left", "right": "right", "center": "center", "auto": "center"}
 BELOW = {"top": "top", "bottom": "bottom", "middle": "center", "auto": "center"}
+BESIDE = {"left": "right", "right": "left", "center": "center"}  # a text to the left of a point ends there
 
 
 def still(figure: go.Figure, background: str, form: str) -> bytes:
@@ -213,13 +214,15 @@ def _scatter(trace: Any, axes: Axes) -> None:
             sizes, widths = list(compress(sizes, there)), list(compress(widths, there))
             axes.scatter(left, up, s=sizes, marker=shape, linewidths=widths, alpha=trace.opacity, label=label, **some)
     if "text" in mode:
-        above = "top" in str(trace.textposition)
         ink_text = trace.textfont.color or axes.title.get_color()
-        for one, two, text in zip(x, y, _each(trace.text, len(x)), strict=True):
+        sides = _each(trace.textposition or "middle center", len(x))
+        for one, two, text, side in zip(x, y, _each(trace.text, len(x)), sides, strict=True):
+            above, _, across = side.partition(" ")
             if text and math.isfinite(one) and math.isfinite(two):
                 axes.annotate(
-                    words(text), (one, two), (0, 5 if above else 0), textcoords="offset points", color=ink_text,
-                    ha="center", va="bottom" if above else "center", size=(trace.textfont.size or 12) * POINT,
+                    words(text), (one, two), (0, 5 if above == "top" else 0), textcoords="offset points",
+                    color=ink_text, ha=BESIDE[across], va="bottom" if above == "top" else "center",
+                    size=(trace.textfont.size or 12) * POINT,
                 )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ The scales keep a steadily changing lightness, so they survive grey print, colou
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -105,12 +106,40 @@ def framing(title: str, palette: Palette, height: int) -> dict[str, Any]:
     }
 
 
+TYPES = ("f4", "f8", "i4", "u1")  # arrays of others are left to Plotly
+
+
+class Ready(go.Figure):  # type: ignore[misc]  # Plotly has no types
+    """A figure that is sent as it was made.
+
+    Plotly's own way copies all of it and asks of each array whether it could be a data frame: half the time of a click.
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """Data and layout, arrays as Plotly's typed ones; parts are shared with the figure."""
+        sent: dict[str, Any] = _typed({"data": self._data, "layout": self._layout})
+        return sent
+
+
+def _typed(part: Any) -> Any:
+    """A part of a figure with its arrays as their bytes."""
+    if isinstance(part, dict):
+        return {name: _typed(inner) for name, inner in part.items()}
+    if isinstance(part, (list, tuple)):
+        return [_typed(inner) if isinstance(inner, (dict, np.ndarray)) else inner for inner in part]
+    if not isinstance(part, np.ndarray) or part.dtype.str[1:] not in TYPES:
+        return part
+    bytes_of = base64.b64encode(np.ascontiguousarray(part).tobytes()).decode()
+    shape = {"shape": ", ".join(map(str, part.shape))} if part.ndim > 1 else {}
+    return {"dtype": part.dtype.str[1:], "bdata": bytes_of} | shape
+
+
 def made(data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any]) -> go.Figure:
     """A figure made without asking Plotly whether each of its properties exists, which takes nine tenths of the time.
 
     A test asks for every figure of every page. Titles of axes must be written as {"text": ...}.
     """
-    return go.Figure(data, layout, _validate=False)
+    return Ready(data, layout, _validate=False)
 
 
 def enlarged(figure: go.Figure, times: float) -> go.Figure:

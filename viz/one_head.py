@@ -1,0 +1,127 @@
+"""One head, large: a change of head or layer draws anew what differs, and nothing of what stands around it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from model.trace import Attention, Trace
+from viz import export, flip, parts, session, tables, words
+from viz.alone import alone
+from viz.figures.heads import MOSAIC_MARGIN, Window, head_heatmap, token_lines
+from viz.figures.pictures import patch_overlay
+from viz.text import say, spoken
+
+# Seconds between two figures. The browser shows what came together at the same time: the map would wait for the lines.
+BREATH = 0.05
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where on the page something stands that differs from head to head.
+
+    Attributes:
+        picker: for the widgets that choose a head; the others hold one element each.
+        table: None while it is closed.
+    """
+
+    picker: DeltaGenerator
+    title: DeltaGenerator
+    reading: DeltaGenerator
+    overlay: DeltaGenerator
+    hidden: DeltaGenerator
+    heatmap: DeltaGenerator
+    lines: DeltaGenerator
+    table: DeltaGenerator | None
+
+
+@alone
+def draw(trace: Trace, attention: Attention) -> None:
+    """One head: the whole map, one row of it, and the check of its numbers."""
+    picker, title = st.container(), st.empty()
+    row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
+    reading = st.empty()
+    overlay, overlay_menu = st.empty(), st.container()
+    specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
+    hidden = st.empty()
+    window = parts.pick_window(attention)
+    left, right = st.columns([3, 2])
+    heatmap, heatmap_menu, check = left.empty(), left.container(), left.container()
+    lines, lines_menu = right.empty(), right.container()
+    room = st.expander(say("heads.table"), on_change="rerun", key="table")
+    places = Places(picker, title, reading, overlay, hidden, heatmap, lines, room.empty() if room.open else None)
+    with picker:
+        _head(trace, attention, row, specials, window, places)
+    for menu, key in ((overlay_menu, "overlay"), (heatmap_menu, "heatmap"), (lines_menu, "lines")):
+        with menu:
+            export.menu(key)
+    with check:
+        parts.badge(trace, "heads")  # once all is drawn: it runs the model a second time
+
+
+@alone
+def _head(trace: Trace, attention: Attention, row: int, specials: bool, window: Window | None, places: Places) -> None:
+    palette, whole = session.palette(), st.session_state.whole
+    layer, head = parts.pick_place(trace, attention, *st.columns([2, 4], gap="medium"))
+    how: Any = {"specials": specials, "row": row, "window": window}
+    heatmap = head_heatmap(attention, layer, head, palette, **how)
+    numbers = export.cells(attention, layer, head)
+    look = f"{words.map_look(attention, specials, row)} {say('flip.why')}"
+    # The map first: what the browser gets with it, it shows with it.
+    parts.chart(places.heatmap, heatmap, "heatmap", look, table=numbers)
+    _box_tile(attention, layer, head)
+    places.title.header(say("heads.one", layer=layer, head=head), anchor=False)
+    parts.aloud(words.row_reading(trace, attention, layer, head, row), places.reading)
+    _over_picture(trace, attention, layer, head, row, places.overlay)
+    if not specials:
+        places.hidden.caption(words.hidden_specials(attention, layer, head))
+    key = ("flip", trace.serial, attention.kind, len(attention.queries), layer, specials, window, palette, spoken())
+    heads = session.kept().get(key, lambda: flip.message(attention, layer, palette, specials, window), len)
+    flip.draw(heads)
+    if places.table:
+        _row_table(attention, layer, head, row, places.table)
+    if not whole:
+        time.sleep(BREATH)
+    lines = token_lines(attention, layer, head, palette, **how)
+    parts.chart(places.lines, lines, "lines", say("heads.lines_look"), table=numbers)
+
+
+def _over_picture(trace: Trace, attention: Attention, layer: int, head: int, row: int, room: DeltaGenerator) -> None:
+    """Where a token looks, laid over the picture the model saw; nothing where it read a text."""
+    if trace.picture is None:
+        return
+    weights = attention.weights(layer)[head, row]
+    overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette())
+    share = weights[: trace.picture.first].sum()
+    parts.chart(room, overlay, "overlay", say("pictures.look", share=f"{share:.0%}"))
+
+
+def _row_table(attention: Attention, layer: int, head: int, row: int, room: DeltaGenerator) -> None:
+    """One query's keys as a table."""
+    room.dataframe(
+        tables.row_table(attention, layer, head, row),
+        hide_index=True,
+        column_config={
+            say("table.weight"): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+            say("table.score"): st.column_config.NumberColumn(format="%.3f"),
+        },
+    )
+
+
+def _box_tile(attention: Attention, layer: int, head: int) -> None:
+    """Draw a box over the chosen head's thumbnail, so that the picture of all heads need not be drawn again."""
+    left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
+    across, down = f"(100% - {left + right}px)", f"(100% - {top + bottom}px)"
+    st.html(
+        "<style>.st-key-mosaic [data-testid=stPlotlyChart] { position: relative }"
+        ".st-key-mosaic [data-testid=stPlotlyChart]::after { content: ''; position: absolute; pointer-events: none;"
+        f"border: 3px solid {session.palette().second}; box-sizing: border-box;"
+        f"left: calc({left}px + {across} * {head / attention.num_heads:.5f});"
+        f"top: calc({top}px + {down} * {layer / attention.num_layers:.5f});"
+        f"width: calc({across} * {1 / attention.num_heads:.5f}); height: calc({down} * {1 / attention.num_layers:.5f})"
+        "}</style>"
+    )
