@@ -16,7 +16,7 @@ if __name__ == "__main__" and not runtime.exists():  # `python app.py`, not `str
 
     raise SystemExit(desktop.main())
 
-from viz import audience, changes, export, lessons, links, session, sidebar
+from viz import audience, changes, export, lessons, links, parts, session, sidebar
 from viz.text import say
 
 HERE = Path(__file__).parent
@@ -46,7 +46,8 @@ page = st.navigation(list(pages.values()))
 st.html(HERE / "assets/style.css")
 first = st.empty()
 if "torch" not in sys.modules:  # importing it takes a second or two, once; the frame shows meanwhile
-    first.title(page.title)
+    with first.container():
+        parts.expect_figures(page.title)
 links.begin()
 export.begin()
 lessons.enter(pages, page)

@@ -51,7 +51,7 @@ def balanced() -> Iterator[Balanced]:
     with ExitStack() as stack:
         servers = {}
         for _ in range(2):
-            address, process = stack.enter_context(running("app.py", watch=False))
+            address, process = stack.enter_context(running("app.py"))
             servers[int(address.rpartition(":")[2])] = psutil.Process(process)
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))

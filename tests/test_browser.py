@@ -107,11 +107,11 @@ def test_a_mask_is_painted_and_undone(page: Page) -> None:
 
 def test_a_second_click_on_the_same_thumbnail_opens_it_again(page: Page) -> None:
     area = page.locator(".st-key-mosaic .nsewdrag").first
-    box = area.bounding_box()
-    assert box
-    x, y = box["x"] + box["width"] * 1.5 / 8, box["y"] + box["height"] * 0.5 / 3
     for number in range(2):
-        page.mouse.move(x, y)
+        area.scroll_into_view_if_needed()
+        box = area.bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] * 1.5 / 8, box["y"] + box["height"] * 0.5 / 3)
         page.wait_for_timeout(300)
         page.mouse.down()
         page.mouse.up()

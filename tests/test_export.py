@@ -90,12 +90,12 @@ def test_every_figure_of_every_page_can_be_taken_along(page: str) -> None:
     app = go_to(AppTest.from_file(str(APP), default_timeout=120).run(), page)
     drawn = app.session_state["drawn"]
     assert len(drawn) == len(app.get("plotly_chart"))
-    for figure, look in drawn.values():
-        assert look
-        picture = Image.open(io.BytesIO(still(figure, LIGHT.page, "png")))
+    for one in drawn.values():
+        assert one.look
+        picture = Image.open(io.BytesIO(still(one.figure, LIGHT.page, "png")))
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 20  # more than an empty frame
         assert picture.width > 1000
-        assert still(figure, LIGHT.page, "svg").count(b"<path") > 5
+        assert still(one.figure, LIGHT.page, "svg").count(b"<path") > 5
 
 
 def test_a_picture_shows_the_weights_as_colours() -> None:
@@ -121,7 +121,7 @@ def test_letters_of_any_script_draw(heatmap: go.Figure) -> None:
 
 
 def test_a_saved_page_has_all_inside(heatmap: go.Figure) -> None:
-    page = handout.page("<b>A & B", [(heatmap, "look at `this`")], CARD, LIGHT)
+    page = handout.page("<b>A & B", [(heatmap, "look at `this`")], CARD, LIGHT, "en")
     assert "&lt;b&gt;A &amp; B" in page
     assert "look at this" in page
     assert "text=a&amp;head=2" in page
@@ -130,7 +130,7 @@ def test_a_saved_page_has_all_inside(heatmap: go.Figure) -> None:
 @pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="Chromium is missing")
 def test_a_saved_page_draws_without_a_network(heatmap: go.Figure, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
-    file.write_text(handout.page("Heads", [(heatmap, "look")] * 2, CARD, LIGHT), encoding="utf-8")
+    file.write_text(handout.page("Heads", [(heatmap, "look")] * 2, CARD, LIGHT, "en"), encoding="utf-8")
     asked, errors = [], []
     with chromium() as browser:
         context = browser.new_context(offline=True)

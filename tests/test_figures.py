@@ -18,7 +18,8 @@ from model.translator import Translator
 from viz import flip, tables, words
 from viz.figures import layers, masks, positions, steps
 from viz.figures.grid import MOST_TICKS, grid, pooled, ticks
-from viz.figures.heads import MOST_LINES, full_name, head_heatmap, head_mosaic, resize, strongest, token_lines
+from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize
+from viz.figures.lines import MOST_LINES, strongest, token_lines
 from viz.figures.theme import DARK, LIGHT, Palette, colour_bar, enlarged, escape, frame, paint
 from viz.text import plain, say
 

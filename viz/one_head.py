@@ -12,7 +12,8 @@ from streamlit.delta_generator import DeltaGenerator
 from model.trace import Attention, Trace
 from viz import export, flip, parts, session, tables, words
 from viz.alone import alone
-from viz.figures.heads import MOSAIC_MARGIN, Window, head_heatmap, token_lines
+from viz.figures.heads import MOSAIC_MARGIN, Window, head_heatmap
+from viz.figures.lines import token_lines
 from viz.figures.pictures import patch_overlay
 from viz.text import say, spoken
 

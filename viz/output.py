@@ -14,7 +14,8 @@ from viz import export, parts, runs, session
 from viz.choice import choice
 from viz.figures import changes as bars
 from viz.figures import output as figures
-from viz.figures.heads import head_heatmap, token_lines
+from viz.figures.heads import head_heatmap
+from viz.figures.lines import token_lines
 from viz.figures.theme import Palette
 from viz.text import plain, say
 

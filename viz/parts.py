@@ -15,7 +15,8 @@ from model.trace import Attention, Tokens, Trace
 from viz import export, links, session, words
 from viz.choice import choice
 from viz.figures.grid import MOST_CELLS
-from viz.figures.theme import enlarged
+from viz.figures.heads import MOSAIC_MARGIN
+from viz.figures.theme import enlarged, made
 from viz.text import isolate, plain, say, unmarked
 
 LARGE = 1.4  # times the letters of a figure on a projector
@@ -26,6 +27,28 @@ def heading(page: str) -> None:
     """Title and first sentences of a page."""
     st.title(say(f"{page}.title"), anchor=False)
     st.markdown(say(f"{page}.intro"))
+
+
+def expect_figures(title: str) -> None:
+    """A page's title before there is more, and a figure that nobody sees: the browser fetches what draws figures."""
+    st.title(title, anchor=False)
+    with st.container(key="script_expected"):
+        st.plotly_chart(made([], {}), theme=None, key="expected")
+
+
+def first_look(mosaic: Any) -> None:
+    """The picture of all heads, where its figure will be, until the browser has drawn that; once a session.
+
+    The browser fetches what draws figures first: a second and more.
+    """
+    if st.session_state.get("looked"):
+        return
+    st.session_state.looked = True
+    left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
+    high, picture = mosaic.layout.height - top - bottom, mosaic.layout.images[0].source
+    place = f"left: {left}px; top: {top}px; width: calc(100% - {left + right}px); height: {high}px"
+    with st.container(key="first_look"):
+        st.html(f'<img alt="" src="{picture}" style="{place}">')
 
 
 def sentence(trace: Trace) -> None:

@@ -15,7 +15,7 @@ from tests.bench.computing import LENGTHS
 from tests.bench.texts import length, text_of
 from tests.serving import chromium, running, serve, settle
 
-# Presses a button and waits, frame by frame, until the map shows that head (as Headlight's page does by itself), and until
+# Presses a button and waits, frame by frame, until the map shows that head, which our page does by itself, and until
 # the figure that the server sent for it is drawn. Seconds: [shown, redrawn].
 CLICK = """([number, row]) => new Promise((resolve, reject) => {
   const start = performance.now()

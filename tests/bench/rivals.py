@@ -143,7 +143,7 @@ MAP = """() => {
   const drawn = document.querySelector('.st-key-heatmap .hm image')
   return title && drawn ? title.textContent + drawn.href.baseVal : null
 }"""
-# The same, once it is the figure that the server sent for that head: the browser shows a layer's heads by itself before.
+# The same, once it is the figure that the server sent for that head: the browser shows it by itself before.
 REDRAWN = f"""() => {{
   const shown = ({MAP})(), sent = document.querySelector('.st-key-heatmap .js-plotly-plot')?.layout?.title?.text
   return sent && shown?.startsWith(sent) ? sent + shown : null

@@ -23,5 +23,6 @@ chosen = parts.pick_kind(trace)
 if st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind="query-params"):
     chosen = merge_words(chosen)
 mosaic = runs.mosaic(trace, chosen, session.palette())
+parts.first_look(mosaic)
 parts.draw(mosaic, "mosaic", say("heads.mosaic_look"), on_select=open_clicked, table=export.cells(chosen))
 one_head.draw(trace, chosen)
