@@ -29,7 +29,7 @@ def opened(parameters: Mapping[str, str | list[str]], page: str = "heads") -> Ap
 
 
 def titles(app: AppTest) -> list[str]:
-    return [figure.layout.title.text for figure, *_ in app.session_state["drawn"].values()]
+    return [one.figure.layout.title.text for one in app.session_state["drawn"].values()]
 
 
 @pytest.fixture(autouse=True)

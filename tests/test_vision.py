@@ -274,8 +274,9 @@ def test_every_page_opens_for_a_picture(app: AppTest) -> None:
     app.file_uploader[0].upload("odd.gif", b"GIF89a", "image/gif").run()
     assert not app.exception
     assert [warning.value for warning in app.warning] == [say("errors.picture_none")]
-    app.session_state["badge_heads"] = True  # what it says is drawn once it is open
     app.file_uploader[0].upload("mine.png", saved(PLAIN, "PNG"), "image/png").run()
+    app.session_state["badge_heads"] = True  # what it says is drawn once it is open
+    app.run()
     assert not app.exception
     assert not app.warning
     assert any("lens.trace('mine.png')" in code.value for code in app.code)

@@ -73,7 +73,7 @@ CHANGES: Mapping[str, Change] = {
 
 
 def panel(space: DeltaGenerator | None) -> None:
-    """Fill the sidebar's panel; nothing while it is closed, or where no model is open."""
+    """Fill the sidebar's panel; nothing where there is no room for it, or no model is open."""
     lens = session.opened()
     if lens is None or space is None:
         return

@@ -26,7 +26,7 @@ class Places:
     """Where on the page something stands that differs from head to head.
 
     Attributes:
-        picker: for the widgets that choose a head; the others hold one element each.
+        picker: for the widgets that choose a head; the others hold what belongs to it, and no widget.
         table: None while it is closed.
     """
 
@@ -43,18 +43,18 @@ class Places:
 @alone
 def draw(trace: Trace, attention: Attention) -> None:
     """One head: the whole map, one row of it, and the check of its numbers."""
-    picker, title = st.container(), st.empty()
+    picker, title = st.container(), st.container()
     row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
-    reading = st.empty()
-    overlay, overlay_menu = st.empty(), st.container()
+    reading, overlay, overlay_menu = st.container(), st.container(), st.container()
     specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
-    hidden = st.empty()
+    hidden = st.container()
     window = parts.pick_window(attention)
     left, right = st.columns([3, 2])
-    heatmap, heatmap_menu, check = left.empty(), left.container(), left.container()
-    lines, lines_menu = right.empty(), right.container()
+    heatmap, heatmap_menu, check = (left.container() for _ in range(3))
+    lines, lines_menu = right.container(), right.container()
     room = st.expander(say("heads.table"), on_change="rerun", key="table")
-    places = Places(picker, title, reading, overlay, hidden, heatmap, lines, room.empty() if room.open else None)
+    table = room.container() if room.open else None
+    places = Places(picker, title, reading, overlay, hidden, heatmap, lines, table)
     with picker:
         _head(trace, attention, row, specials, window, places)
     for menu, key in ((overlay_menu, "overlay"), (heatmap_menu, "heatmap"), (lines_menu, "lines")):

@@ -34,7 +34,8 @@ def draw() -> DeltaGenerator | None:
     """Model, text, translation and device: what every page works on.
 
     Returns:
-        Room for the panel that changes the model, to be filled once the model is open; None while it is closed.
+        Room for the panel that changes the model, to be filled once the model is open; None while it is closed
+        and nothing is changed.
     """
     state = st.session_state
     # A page that connects again brings its text along, and what is set here would win over that.
@@ -66,12 +67,13 @@ def draw() -> DeltaGenerator | None:
         state.setdefault("text", examples()[0]["text"])  # models of pictures show no box for it
         st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
         audience.choose()
-        # What it holds is drawn once it is open: the browser goes through all widgets at every click.
+        # What it holds is drawn once it is open or something is changed: the browser goes through all widgets at every
+        # click.
         panel = st.expander(say("change.panel"), icon=":material/tune:", key="changing", on_change="rerun")
         with panel:
             room = st.container()
             st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
-    return room if panel.open else None
+    return room if panel.open or state.edits else None
 
 
 def _good_for(name: str, entry: Entry) -> str:
