@@ -1,41 +1,75 @@
-// Shows another head in the large map the moment a pointer or the keyboard reaches its button: no trip to the server.
-// What the server then draws has the same cells, and replaces it.
-// data: length of the header (uint32), the header (JSON), then, deflated, a byte a cell [head, row, column], 255 where
-// masked.
+// Shows another head or layer in the large map the moment a pointer or the keyboard reaches its button: no trip to the
+// server. What the server then draws has the same cells, and replaces it.
+// data: length of the header (uint32), the header (JSON), then, deflated, a byte a cell [head, row, column] of one layer,
+// 255 where masked. The other layers are taken from the picture of all heads, which is on the page.
 const MAP = ".st-key-heatmap"
-const BUTTON = ".st-key-head [role=radio]"
-let heads = null // the newest data; the listeners below are there once for all of them
-let painted = null // what lies over the server's picture: {head, href, under: {head, href, title}}
+const BUTTON = ".st-key-head [role=radio], .st-key-layer [role=radio]"
+let here = null // the newest data; the listeners below are there once for all of them
+let tiles = null // the picture of all heads: {href, pen}
+let painted = null // what lies over the server's picture: {at, href, under: {at, href, title}}; at: {layer, head}
 
+const found = selector => document.querySelector(selector)
+const parts = () => [found(`${MAP} .hm image`), found(`${MAP} .gtitle`)]
 const number = button => Number(button.textContent.trim())
-const chosen = () => {
-  const found = document.querySelector(".st-key-head [role=radio][aria-checked=true]")
-  return found ? number(found) : null
+const same = (one, two) => one && two && one.layer === two.layer && one.head === two.head
+
+function chosen() {
+  const [layer, head] = ["layer", "head"].map(row => found(`.st-key-${row} [role=radio][aria-checked=true]`))
+  return layer && head ? { layer: number(layer), head: number(head) } : null
 }
-const parts = () => [".hm image", ".gtitle"].map(part => document.querySelector(`${MAP} ${part}`))
 
 async function inflated(bytes) {
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))
   return new Uint8Array(await new Response(stream).arrayBuffer())
 }
 
-function picture(head, width, height) {
-  const { rows, columns, cells, colours, gaps } = heads
-  const small = Object.assign(document.createElement("canvas"), { width: columns, height: rows })
-  const pixels = small.getContext("2d").createImageData(columns, rows)
+function canvas(width, height) {
+  const made = Object.assign(document.createElement("canvas"), { width, height })
+  return made.getContext("2d", { willReadFrequently: true })
+}
+
+async function lookAtTiles() {
+  const href = found(".st-key-mosaic .imagelayer image")?.getAttribute("href")
+  if (!href || tiles?.href === href) return
+  const loaded = Object.assign(new Image(), { src: href })
+  await loaded.decode()
+  const pen = canvas(loaded.width, loaded.height)
+  pen.drawImage(loaded, 0, 0)
+  tiles = { href, pen }
+}
+
+function dotted(width, height, shade) {
+  const pen = canvas(width, height)
+  const pixels = pen.createImageData(width, height)
   const shades = new Uint32Array(pixels.data.buffer)
-  for (let i = 0, from = head * shades.length; i < shades.length; i++) shades[i] = colours[cells[from + i]]
-  small.getContext("2d").putImageData(pixels, 0, 0)
-  const large = Object.assign(document.createElement("canvas"), { width, height })
-  const pen = large.getContext("2d")
+  for (let i = 0; i < shades.length; i++) shades[i] = shade(Math.floor(i / width), i % width)
+  pen.putImageData(pixels, 0, 0)
+  return pen.canvas
+}
+
+// The map as a small picture, a pixel a cell; null where the browser does not have it.
+function cells({ layer, head }) {
+  const { rows, columns, colours, thumb, step } = here
+  if (layer === here.layer)
+    return dotted(columns, rows, (row, column) => colours[here.cells[(head * rows + row) * columns + column]])
+  if (!here.whole || !tiles) return null
+  const [left, top] = [head, layer].map(place => place * step + (step - thumb) / 2)
+  const tile = new Uint32Array(tiles.pen.getImageData(left, top, thumb, thumb).data.buffer)
+  const [width, height] = [columns, rows].map(length => Math.min(length, thumb)) // longer ones were pooled to its size
+  const middle = (i, length) => Math.floor(((i + 0.5) * thumb) / length)
+  return dotted(width, height, (row, column) => tile[middle(row, height) * thumb + middle(column, width)])
+}
+
+function picture(small, width, height) {
+  const pen = canvas(width, height)
   pen.imageSmoothingEnabled = false
   pen.drawImage(small, 0, 0, width, height)
   const between = (count, size, clear) => {
     for (let i = 1; i < count; i++) clear(Math.round((i * size) / count))
   }
-  if (gaps[0]) between(columns, width, x => pen.clearRect(x, 0, 1, height))
-  if (gaps[1]) between(rows, height, y => pen.clearRect(0, y, width, 1))
-  return large.toDataURL()
+  if (here.gaps[0]) between(here.columns, width, x => pen.clearRect(x, 0, 1, height))
+  if (here.gaps[1]) between(here.rows, height, y => pen.clearRect(0, y, width, 1))
+  return pen.canvas.toDataURL()
 }
 
 // Once the server's own picture is there, nothing lies over it.
@@ -47,21 +81,23 @@ const replaced = new MutationObserver(() => {
 function uncovered() {
   painted = null
   replaced.disconnect()
-  document.querySelector(MAP)?.removeAttribute("data-painted")
+  found(MAP)?.removeAttribute("data-painted")
 }
 
-function show(head) {
+function show(at) {
   const [image, title] = parts()
-  if (!heads || !image || !title || !(head >= 0 && head < heads.heads) || painted?.head === head) return
-  const under = painted?.under ?? { head: chosen(), href: image.getAttribute("href"), title: title.textContent }
-  if (under.head === head) {
+  if (!here || !image || !title || !at || at.head >= here.heads || same(painted?.at, at)) return
+  const under = painted?.under ?? { at: chosen(), href: image.getAttribute("href"), title: title.textContent }
+  if (same(under.at, at)) {
     if (painted) put(image, under.href, title, under.title)
     return uncovered()
   }
+  const small = cells(at)
+  if (!small) return
   const size = side => Math.round(image[side].baseVal.value)
-  painted = { head, href: picture(head, size("width"), size("height")), under }
-  put(image, painted.href, title, heads.title.replace("{head}", head))
-  const map = document.querySelector(MAP)
+  painted = { at, href: picture(small, size("width"), size("height")), under }
+  put(image, painted.href, title, here.title.replace("{layer}", at.layer).replace("{head}", at.head))
+  const map = found(MAP)
   map.setAttribute("data-painted", "") // the style sheet: no hover text, whose numbers are still another head's
   replaced.observe(map, { subtree: true, childList: true, attributes: true, attributeFilter: ["href"] })
 }
@@ -72,19 +108,28 @@ function put(image, href, title, text) {
 }
 
 function listen() {
+  document.addEventListener("pointerover", lookAtTiles, true) // they may be drawn later than the data comes
   const reached = event => event.target.closest?.(BUTTON)
+  const asked = button => button && chosen() && {
+    ...chosen(),
+    [button.closest(".st-key-head") ? "head" : "layer"]: number(button),
+  }
   for (const name of ["pointerover", "focusin", "click"])
-    document.addEventListener(name, event => reached(event) && show(number(reached(event))), true)
+    document.addEventListener(name, event => reached(event) && show(asked(reached(event))), true)
   for (const name of ["pointerout", "focusout"])
     document.addEventListener(name, event => {
       if (reached(event) && painted && !event.relatedTarget?.closest?.(BUTTON)) show(chosen())
     }, true)
   // The arrow keys of the projector mode, whose buttons the server answers.
   document.addEventListener("keydown", event => {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key]
+    const [row, step] = {
+      ArrowRight: ["head", 1], ArrowLeft: ["head", -1], ArrowDown: ["layer", 1], ArrowUp: ["layer", -1],
+    }[event.key] ?? []
     const typing = event.target.closest?.("input, textarea, [role=radio], [role=slider], [role=combobox]")
-    if (!step || typing || !heads || chosen() === null || !document.querySelector(".st-key-keys")) return
-    show(((painted?.head ?? chosen()) + step + heads.heads) % heads.heads)
+    const at = painted?.at ?? chosen()
+    if (!row || typing || !here || !at || !found(".st-key-keys")) return
+    const count = row === "head" ? here.heads : here.layers
+    show({ ...at, [row]: (at[row] + step + count) % count })
   }, true)
 }
 
@@ -93,7 +138,8 @@ export default function ({ data }) {
   const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength)
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
-  inflated(bytes.subarray(4 + length)).then(cells => (heads = { ...header, cells }))
+  inflated(bytes.subarray(4 + length)).then(cells => (here = { ...header, cells }))
+  lookAtTiles()
   if (!listening) listen()
   listening = true
 }

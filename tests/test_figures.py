@@ -170,7 +170,7 @@ def test_the_browser_gets_every_head_of_the_layer_as_bytes(trace: Trace) -> None
     allowed = attention.mask(1)
     np.testing.assert_allclose(cells[:, allowed] / 254, attention.weights(1)[:, allowed], atol=0.002)
     assert (cells[:, ~allowed] == 255).all()
-    assert header["title"].replace("{head}", "3") == head_heatmap(attention, 1, 3, LIGHT).layout.title.text
+    assert header["title"].format(layer=1, head=3) == head_heatmap(attention, 1, 3, LIGHT).layout.title.text
     assert len(header["colours"]) == 256
 
 

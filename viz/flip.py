@@ -1,4 +1,7 @@
-"""All heads of one layer in the browser at once: the large map shows another one without asking the server."""
+"""All heads of one layer in the browser at once: the large map shows another one without asking the server.
+
+Those of other layers it takes from the picture of all heads.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import streamlit as st
 from model.catalog import ASSETS
 from model.trace import Attention
 from viz.figures.grid import GAPS, pooled
-from viz.figures.heads import Window, masked, within
+from viz.figures.heads import GAP, THUMB, Window, masked, within
 from viz.figures.theme import Palette, paint, shades
 from viz.text import say
 
@@ -33,17 +36,23 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
     Args:
         specials, window: what is drawn of a map, as in `viz.figures.heads.head_heatmap`.
     """
-    cells = np.ix_(*within(attention, specials, window))
+    drawn = within(attention, specials, window)
+    cells = np.ix_(*drawn)
     maps = masked(attention, layer, attention.weights(layer))
     shaded = shades(np.stack([pooled(one[cells])[0] for one in maps]))
     rows, columns = shaded.shape[1:]
     header = {
+        "layers": attention.num_layers,
+        "layer": layer,
         "heads": len(shaded),
         "rows": rows,
         "columns": columns,
         "gaps": [int(columns <= GAPS), int(rows <= GAPS)],
         "colours": [*paint(np.linspace(0, 1, 255), palette.sequential).view("<u4")[:, 0].tolist(), 0],
-        "title": say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer=layer, head="{head}"),
+        "title": say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer="{layer}", head="{head}"),
+        "whole": [*map(len, drawn)] == [len(attention.queries), len(attention.keys)],  # as in the picture of all heads
+        "thumb": THUMB,
+        "step": THUMB + GAP,
     }
     text = json.dumps(header).encode()
     return struct.pack("<I", len(text)) + text + zlib.compress(shaded.tobytes())

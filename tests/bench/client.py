@@ -23,7 +23,7 @@ class Answer:
     """What one run of the page sent.
 
     Attributes:
-        seconds: from the request to the end of the run; drawn: to the last figure.
+        seconds: from the request to the end of the run; drawn: to the last figure; mapped: to the large map.
         bytes: all messages together, as they crossed the wire.
         figures: key of the widget -> Plotly figure as JSON; those that the client had already are there too.
         texts: all Markdown; errors: all exceptions.
@@ -31,6 +31,7 @@ class Answer:
 
     seconds: float = 0.0
     drawn: float = 0.0
+    mapped: float = 0.0
     bytes: int = 0
     figures: dict[str, str] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
@@ -95,10 +96,11 @@ class Client:
                 said = self._kept[said.ref_hash]
             elif said.metadata.cacheable:
                 self._kept[said.hash] = said
-            before = len(answer.figures)
+            before = set(answer.figures)
             self._read(said, answer)
-            if len(answer.figures) > before:
+            if came := set(answer.figures) - before:
                 answer.drawn = time.perf_counter() - start
+                answer.mapped = answer.drawn if "heatmap" in came else answer.mapped
             if said.WhichOneof("type") == "script_finished" and said.script_finished != said.FINISHED_EARLY_FOR_RERUN:
                 answer.seconds = time.perf_counter() - start
                 return answer

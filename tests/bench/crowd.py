@@ -27,7 +27,7 @@ class Student(threading.Thread):
     """One of the class.
 
     Attributes:
-        clicks: seconds of each change of head; errors: what went wrong, wrong numbers too.
+        clicks: seconds of each change of head until its map is there; errors: what went wrong, wrong numbers too.
         seen: sentence and head -> the numbers that came.
     """
 
@@ -57,7 +57,7 @@ class Student(threading.Thread):
                 time.sleep(PAUSE)
                 head = click % 8
                 answer = client.choose("head", head)
-                self.clicks.append(answer.seconds)
+                self.clicks.append(answer.mapped)
                 self.errors += answer.errors
                 if self.types and click == CLICKS - 1:
                     self.seen[typed, head] = cells(answer.figures["heatmap"])
