@@ -25,8 +25,9 @@ def special_mass(attention: Attention, layer: int, head: int) -> float:
 
 def entropy_bits(weights: Array) -> Array:
     """Entropy of each row of weights: 0 where one key takes all, log2(keys) where all are equal. [..., key] -> [...]"""
-    safe = np.where(weights > 0, weights, 1.0)
-    return -(weights * np.log2(safe)).sum(axis=-1)
+    # NumPy's natural logarithm is several times faster than its others; 0 · log 0 counts as 0.
+    logs = np.log(np.maximum(weights, np.finfo(np.float32).tiny))
+    return np.asarray(np.einsum("...k,...k->...", weights, logs) * weights.dtype.type(-1 / np.log(2)))
 
 
 ROLES = ("previous", "same", "next")

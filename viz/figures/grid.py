@@ -168,17 +168,28 @@ def pooled(array: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, tupl
     """
     starts = tuple(np.arange(new) * old // new for old, new in zip(array.shape, small_shape(array.shape), strict=True))
 
-    def pool(largest: np.ufunc) -> np.ndarray:
-        by_rows = largest.reduceat(array, starts[0], axis=0)
-        return np.asarray(largest.reduceat(by_rows, starts[1], axis=1))
-
     if all(len(start) == length for start, length in zip(starts, array.shape, strict=True)):
         return array, (starts[0], starts[1])
-    high = pool(np.fmax)
+    high = farthest(farthest(array, starts[0], 0), starts[1], 1)
     if signed:
-        low = pool(np.fmin)
+        low = farthest(farthest(array, starts[0], 0, np.fmin), starts[1], 1, np.fmin)
         high = np.where(-low > high, low, high)
     return high, (starts[0], starts[1])
+
+
+def farthest(values: np.ndarray, starts: np.ndarray, axis: int, which: np.ufunc = np.fmax) -> np.ndarray:
+    """The largest of each group of neighbours along an axis, or the smallest; NaN only where a whole group is NaN.
+
+    As `which.reduceat`, which takes six times as long.
+
+    Args:
+        starts: where each group starts, rising from 0.
+    """
+    ends = np.append(starts[1:], values.shape[axis])
+    found = np.take(values, starts, axis=axis)
+    for step in range(1, int((ends - starts).max())):
+        which(found, np.take(values, np.minimum(starts + step, ends - 1), axis=axis), out=found)
+    return found
 
 
 def grouped(labels: Sequence[str], names: Sequence[str], starts: np.ndarray) -> tuple[list[str], list[str]]:

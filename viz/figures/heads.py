@@ -12,7 +12,7 @@ from PIL import Image
 
 from model.measures import entropy_bits, shown
 from model.trace import Attention, Tokens
-from viz.figures.grid import grid
+from viz.figures.grid import farthest, grid
 from viz.figures.theme import Palette, escape, frame, paint, shades
 from viz.text import say
 
@@ -189,7 +189,7 @@ def resize(values: np.ndarray, size: int) -> np.ndarray:
     for axis in (-2, -1):
         length = values.shape[axis]
         starts = (np.arange(size) * length) // size
-        values = np.fmax.reduceat(values, starts, axis=axis) if length > size else np.take(values, starts, axis=axis)
+        values = farthest(values, starts, axis) if length > size else np.take(values, starts, axis=axis)
     return values
 
 
