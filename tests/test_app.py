@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from model.edits import Edits
 from model.trace import Trace
 from model.translator import Translator
 from tests.test_families import OUTSIDE, TEXT, build
+from viz import session
 from viz.changes import CHANGES
 from viz.text import say
 
@@ -52,6 +54,19 @@ def test_page_opens_with_title_and_pictures(app: AppTest, page: str) -> None:
     for chart in app.get("plotly_chart"):
         layout = json.loads(chart.proto.spec)["layout"]
         assert layout["title"]["text"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_run_that_is_not_kept_leaves_the_memory(app: AppTest, page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.kept(), "budget", 0)
+    go_to(app, page)
+    for count in ("One", "Two", "Three", "Four", "Five"):
+        app.text_area(key="text").set_value(f"{count} red cars stopped.").run()
+        assert not app.exception
+    gc.collect()
+    alive = {one.text for one in gc.get_objects() if isinstance(one, Trace) and "red cars stopped" in one.text}
+    # Streamlit never forgets the callbacks of widgets that are gone; what they hold would stay for ever.
+    assert len(alive) <= 2
 
 
 def test_another_sentence_changes_map_and_translation(app: AppTest) -> None:

@@ -40,6 +40,15 @@ class Places:
     table: DeltaGenerator | None
 
 
+def open_clicked() -> None:
+    """Open the head whose thumbnail was clicked."""
+    points = st.session_state.mosaic.selection.points
+    tile = points[0]["customdata"][:2] if points else st.session_state.get("tile")
+    if tile:  # a second click on the same thumbnail only ends its selection
+        st.session_state.tile = tile
+        st.session_state.layer, st.session_state.head = (int(i) for i in tile)
+
+
 @alone
 def draw(trace: Trace, attention: Attention) -> None:
     """One head: the whole map, one row of it, and the check of its numbers."""

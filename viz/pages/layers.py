@@ -16,7 +16,7 @@ states, tokens = trace.hidden_states[stack], trace.tokens[stack].texts
 palette = session.palette()
 names = figures.depth_names(len(states))
 links.take("depth", range(len(states)))
-depth = st.select_slider(say("layers.depth_pick"), range(len(states)), format_func=lambda i: names[i], key="depth")
+depth = st.select_slider(say("layers.depth_pick"), range(len(states)), format_func=names.__getitem__, key="depth")
 links.keep("depth", depth, 0)
 parts.draw(figures.activations(states, depth, tokens, palette), "activations", say("layers.activations_look"))
 
