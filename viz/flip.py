@@ -19,6 +19,7 @@ from viz.figures.heads import GAP, THUMB, Window, masked, within
 from viz.figures.theme import Palette, paint, shades
 from viz.text import say
 
+COARSE = 8  # of the 255 steps that are one in a large map
 _flip = st.components.v2.component("headlight_flip", js=(ASSETS / "flip.js").read_text(encoding="utf-8"))
 
 
@@ -30,7 +31,7 @@ def draw(heads: bytes) -> None:
 def message(attention: Attention, layer: int, palette: Palette, specials: bool, window: Window | None) -> bytes:
     """What the browser gets: length of the header, header, and deflated a byte a cell [head, row, column].
 
-    Weights in 255 steps; large maps are pooled as everywhere. The chosen head is no part of it: choosing another one
+    Weights in 255 steps, 32 in large maps, which are pooled as everywhere. The chosen head is no part of it: choosing another one
     sends nothing again.
 
     Args:
@@ -41,6 +42,8 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
     maps = masked(attention, layer, attention.weights(layer))
     shaded = shades(np.stack([pooled(one[cells])[0] for one in maps]))
     rows, columns = shaded.shape[1:]
+    if rows * columns > GAPS**2:  # a third of the bytes; what the server draws a moment later has every step
+        shaded = np.where(shaded == 255, np.uint8(255), shaded // COARSE * COARSE)
     header = {
         "layers": attention.num_layers,
         "layer": layer,
