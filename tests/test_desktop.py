@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -108,7 +109,10 @@ def test_without_a_window_system_it_says_so_and_prints_the_address(end: signal.S
     if not sys.platform.startswith("linux"):
         pytest.skip("other systems always have a window system")
     bare = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    process = subprocess.Popen([sys.executable, "app.py"], env=bare, stdout=subprocess.PIPE, text=True)
+    # A shell makes what it runs in the background deaf to SIGINT, and these tests may be run so.
+    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [sys.executable, "app.py"]
+    process = subprocess.Popen(command, env=bare, stdout=subprocess.PIPE, text=True, preexec_fn=listening)
     assert process.stdout
     try:
         assert process.stdout.readline().strip() == "There is no window system here."

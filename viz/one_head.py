@@ -41,7 +41,10 @@ class Places:
 
 
 def open_clicked() -> None:
-    """Open the head whose thumbnail was clicked."""
+    """Open the head whose thumbnail was clicked.
+
+    Not in the page's own file: Streamlit never forgets a callback, and that would hold the page's run for ever.
+    """
     points = st.session_state.mosaic.selection.points
     tile = points[0]["customdata"][:2] if points else st.session_state.get("tile")
     if tile:  # a second click on the same thumbnail only ends its selection
