@@ -31,8 +31,8 @@ def draw(heads: bytes) -> None:
 def message(attention: Attention, layer: int, palette: Palette, specials: bool, window: Window | None) -> bytes:
     """What the browser gets: length of the header, header, and deflated a byte a cell [head, row, column].
 
-    Weights in 255 steps, 32 in large maps, which are pooled as everywhere. The chosen head is no part of it: choosing another one
-    sends nothing again.
+    Weights in 255 steps, 32 in large maps, which are pooled as everywhere. The chosen head is no part of it: choosing
+    another one sends nothing again.
 
     Args:
         specials, window: what is drawn of a map, as in `viz.figures.heads.head_heatmap`.
