@@ -92,7 +92,8 @@ def _head(trace: Trace, attention: Attention, row: int, specials: bool, window: 
     _over_picture(trace, attention, layer, head, row, places.overlay)
     if not specials:
         places.hidden.caption(words.hidden_specials(attention, layer, head))
-    key = ("flip", trace.serial, attention.kind, len(attention.queries), layer, specials, window, palette, spoken())
+    pieces = attention is trace.attentions[attention.kind]  # not merged into words
+    key = ("flip", trace.serial, attention.kind, pieces, layer, specials, window, palette, spoken())
     heads = session.kept().get(key, lambda: flip.message(attention, layer, palette, specials, window), len)
     flip.draw(heads)
     if places.table:
