@@ -147,6 +147,13 @@ def _part(trace: Trace, asked: dict[str, Any]) -> Answer:
         return {"names": dict(found.names), "num_heads": found.inputs.num_heads}, arrays | {"output": found.output}
     if want == "weights":
         return {}, {"": layer.weights()}
+    if want == "drawn":
+        return {}, {"": layer.drawn(asked["head"], asked["queries"], asked["keys"], tuple(asked["shape"]))}
+    if want == "strongest":
+        rows, columns, weights = layer.strongest(asked["head"], asked["queries"], asked["keys"], asked["count"])
+        return {}, {"rows": rows, "columns": columns, "weights": weights}
+    if want == "overview":
+        return {}, dict(vars(layer.overview(asked["side"])))
     if want == "scores":
         return {}, {"": layer.scores(asked["masked"])}
     return {}, {"": layer.array(want)}

@@ -9,7 +9,7 @@ call also leaves its query, key, value and mask behind, and the weights are comp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -19,13 +19,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model import pooling
 from model.editing import Plan, current
+from model.maps import Maps, Overview, at_most
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class Call(Maps):
     """One attention call of one layer, for one sentence of the batch; computes its maps when asked.
 
     Tensors stay on the model's device. What leaves is NumPy float32 on the CPU, read-only.
@@ -60,6 +62,65 @@ class Call:
 
     def weights(self) -> Array:
         return to_numpy(self.weights_tensor())
+
+    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
+        part = self._part(head, queries)
+        if part._is_here:
+            return Maps.drawn(part, None, range(len(queries)), keys, shape)
+        columns = torch.as_tensor(keys, device=self.key.device)
+        weights, allowed = part.weights_tensor()[..., columns], part.allowed[..., columns]
+        return to_numpy(pooling.pooled(weights, allowed, shape))
+
+    def strongest(
+        self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
+    ) -> tuple[Array, Array, Array]:
+        part = self._part(head, queries)
+        if part._is_here:
+            return Maps.strongest(part, 0, range(len(queries)), keys, count)
+        columns = torch.as_tensor(keys, device=self.key.device)
+        rows, columns, weights = pooling.largest(part.weights_tensor()[0, :, columns], count)
+        return to_numpy(rows), to_numpy(columns), to_numpy(weights)
+
+    def overview(self, side: int) -> Overview:
+        if self._is_here:
+            return Maps.overview(self, side)
+        weights = self.weights_tensor()
+        flat = weights.flatten(1)
+        strongest, place = flat.max(dim=-1)
+        found = (
+            pooling.pooled(weights, self.allowed, at_most(self.allowed.shape, side)),
+            pooling.entropy_bits(weights).mean(dim=-1),
+            place,
+            strongest,
+        )
+        return Overview(*map(to_numpy, found))
+
+    @property
+    def _is_here(self) -> bool:
+        """Whether NumPy gets at the numbers without their being moved."""
+        return self.query.device.type == "cpu"
+
+    def _part(self, head: int | None, queries: Sequence[int]) -> Call:
+        """The same call for one head, or all, and some of the queries."""
+        heads = slice(None) if head is None else slice(head, head + 1)
+        rows = torch.as_tensor(queries, device=self.query.device)
+        bias = self.bias
+        if bias is not None:
+            bias = (bias[heads] if len(bias) > 1 else bias).expand(-1, self.allowed.shape[0], -1)[:, rows]
+        forced = {
+            number if head is None else 0: given[rows]
+            for number, given in self.forced.items()
+            if head in (None, number)
+        }
+        return replace(
+            self,
+            query=self.query[heads, rows],
+            key=self.key[heads],
+            value=self.value[heads],
+            allowed=self.allowed[rows],
+            bias=bias,
+            forced=forced,
+        )
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -199,7 +199,7 @@ def load(name: str, device: str = "auto", progress: Progress | None = None, *, d
 
     Args:
         name: a catalog id, a Hugging Face hub name, or a folder with a model of `model.train` or of Hugging Face.
-        device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device name.
+        device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device name; also one of `places`.
         progress: is told how far a download is.
         dtype: the number format to compute in: "float32", or "bfloat16" or "float16" for half the memory, faster on a
             GPU; `Trace.verify` then allows what that format rounds away.
@@ -218,11 +218,12 @@ def load(name: str, device: str = "auto", progress: Progress | None = None, *, d
 def load_here(name: str, device: str = "auto", progress: Progress | None = None, *, dtype: str = "float32") -> Lens:
     """Like `load`, always in this process."""
     # Imported here: the pages' frame can show before PyTorch is there, and transformers only where it is needed.
-    from model.device import find_device, find_dtype
+    from model.device import find_device, find_dtype, split
     from model.fetch import check_memory, find, takes
 
     folder = find(name, progress or (lambda share, what: None))
     check_memory(name, folder)
+    device, dtype = split(device, dtype)
     number_format = find_dtype(dtype)
     find_device(device)  # a wrong device is said before gigabytes are read
     try:
@@ -243,9 +244,9 @@ def load_here(name: str, device: str = "auto", progress: Progress | None = None,
         ) from error
 
 
-def devices() -> list[str]:
-    """The devices of this machine, best first: "cuda", "mps", "cpu"."""
-    from model.device import devices as found
+def places() -> list[str]:
+    """Where a model can run on this machine, best first: "cuda", "cuda, bfloat16", ..., "cpu"."""
+    from model.device import places as found
 
     return found()
 

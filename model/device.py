@@ -52,6 +52,20 @@ def devices() -> list[str]:
     return [name for name, there in available.items() if there]
 
 
+def places() -> list[str]:
+    """Where a model can run, best first; on a GPU also in half precision, as "cuda, bfloat16"."""
+    found = []
+    for device in devices():
+        found += [device] if device == "cpu" else [device, f"{device}, bfloat16", f"{device}, float16"]
+    return found
+
+
+def split(place: str, dtype: str) -> tuple[str, str]:
+    """Device and number format of one of `places`; the format is `dtype` where none is named."""
+    device, _, named = place.partition(", ")
+    return device, named or dtype
+
+
 def find_device(name: str) -> str:
     """ "auto" as the best device there is (CUDA, then MPS, then CPU); any other name as it is.
 

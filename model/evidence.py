@@ -14,7 +14,8 @@ import numpy as np
 from model.catalog import ASSETS
 from model.edits import Edits
 from model.lens import Lens
-from model.measures import cosine_similarities, entropy_bits, head_steps, probabilities, role_scores, special_mass
+from model.maps import entropy_bits
+from model.measures import cosine_similarities, head_steps, probabilities, role_scores, special_mass
 from model.recurrence import layers, path, steps
 from model.trace import Array, Attention, Tokens, Trace
 

@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from model.maps import Maps, Overview, is_small
 from model.trace import Array
 
 Ask = Callable[..., tuple[dict[str, Any], dict[str, Array]]]
 
 
 @dataclass(frozen=True, eq=False)
-class FetchedLayer:
-    """One layer whose arrays are fetched when they are looked at; as `model.attention.Call`."""
+class FetchedLayer(Maps):
+    """One layer whose arrays are fetched when they are looked at; as `model.attention.Call`.
+
+    Of a large layer only what is drawn is fetched.
+    """
 
     ask: Ask
     shape: tuple[int, int, int, int]
@@ -34,6 +38,24 @@ class FetchedLayer:
 
     def weights(self) -> Array:
         return self._fetch("weights")
+
+    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
+        if is_small(self.shape):
+            return super().drawn(head, queries, keys, shape)
+        where = {"head": head, "queries": [*queries], "keys": [*keys]}
+        return self.ask("drawn", **where, shape=[*shape])[1][""]
+
+    def strongest(
+        self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
+    ) -> tuple[Array, Array, Array]:
+        if is_small(self.shape):
+            return super().strongest(head, queries, keys, count)
+        where = {"head": head, "queries": [*queries], "keys": [*keys]}
+        found = self.ask("strongest", **where, count=count)[1]
+        return found["rows"], found["columns"], found["weights"]
+
+    def overview(self, side: int) -> Overview:
+        return super().overview(side) if is_small(self.shape) else Overview(**self.ask("overview", side=side)[1])
 
     def scores(self, masked: bool = True) -> Array:
         return self._fetch("scores", masked=masked)

@@ -18,6 +18,7 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 
 from model.attention import attention
 from model.editing import Plan, current
+from model.maps import Maps
 from model.trace import Array
 
 IMPLEMENTATION = "headlight"
@@ -196,7 +197,7 @@ AttentionMaskInterface.register(STOCK, eager_mask)
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
+class Observed(Maps):
     """One layer of a family that shows its weights only. The mask is read off them: exactly zero is forbidden."""
 
     seen: Array  # [head, query, key]

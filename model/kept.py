@@ -6,11 +6,12 @@ import itertools
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
+from model.maps import Maps, Overview, is_small
 from model.trace import Array, Attention, Recorded, Trace
 
 T = TypeVar("T")
@@ -81,8 +82,11 @@ _serials = itertools.count(time.time_ns())  # a server that reloads changed code
 
 
 @dataclass(frozen=True, eq=False)
-class Remembered:
-    """One layer of a trace whose weights are computed once, as long as there is room to keep them."""
+class Remembered(Maps):
+    """One layer of a trace whose weights are computed once, as long as there is room to keep them.
+
+    Of a large layer only what is drawn is computed and kept.
+    """
 
     layer: Recorded
     kept: Kept
@@ -104,6 +108,27 @@ class Remembered:
 
     def weights(self) -> Array:
         return self.kept.get(self.serial, self.layer.weights, lambda weights: weights.nbytes)
+
+    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
+        if is_small(self.shape):
+            return super().drawn(head, queries, keys, shape)
+        key = (self.serial, "drawn", head, tuple(queries), tuple(keys), shape)
+        return self.kept.get(key, lambda: self.layer.drawn(head, queries, keys, shape), lambda maps: maps.nbytes)
+
+    def strongest(
+        self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
+    ) -> tuple[Array, Array, Array]:
+        if is_small(self.shape):
+            return super().strongest(head, queries, keys, count)
+        key = (self.serial, "strongest", head, tuple(queries), tuple(keys), count)
+        return self.kept.get(
+            key,
+            lambda: self.layer.strongest(head, queries, keys, count),
+            lambda found: sum(one.nbytes for one in found),
+        )
+
+    def overview(self, side: int) -> Overview:
+        return self.layer.overview(side)  # who looks at all heads of all layers does so once
 
 
 def remembering(trace: Trace, kept: Kept) -> Trace:

@@ -1,4 +1,4 @@
-"""What can be read off a trace: how spread a head is, what it tends to do, how tokens move (NumPy only)."""
+"""What can be read off a trace: what it tends to do, how tokens move (NumPy only)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,7 @@ def special_mass(attention: Attention, layer: int, head: int) -> float:
     columns = [i for i, special in enumerate(attention.keys.special) if special]
     if not rows:
         return 0.0
-    return float(attention.weights(layer)[head][np.ix_(rows, columns)].sum(-1).mean())
-
-
-def entropy_bits(weights: Array) -> Array:
-    """Entropy of each row of weights: 0 where one key takes all, log2(keys) where all are equal. [..., key] -> [...]"""
-    # NumPy's natural logarithm is several times faster than its others; 0 · log 0 counts as 0.
-    logs = np.log(np.maximum(weights, np.finfo(np.float32).tiny))
-    return np.asarray(np.einsum("...k,...k->...", weights, logs) * weights.dtype.type(-1 / np.log(2)))
+    return float(np.nansum(attention.drawn(layer, head, rows, columns)) / len(rows))
 
 
 ROLES = ("previous", "same", "next")

@@ -15,6 +15,7 @@ import numpy as np
 
 from model.edits import Edits
 from model.layer import Layer, NoLayer
+from model.maps import Overview
 
 Array = np.ndarray
 _serials = itertools.count(time.time_ns())  # a server that reloads changed code keeps what it had computed
@@ -39,6 +40,16 @@ class Recorded(Protocol):
     def scores(self, masked: bool = True) -> Array: ...
 
     def weights(self) -> Array: ...
+
+    # As `model.maps.Maps` has them.
+
+    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array: ...
+
+    def strongest(
+        self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
+    ) -> tuple[Array, Array, Array]: ...
+
+    def overview(self, side: int) -> Overview: ...
 
 
 @dataclass(frozen=True)
@@ -150,6 +161,40 @@ class Attention:
     def weights(self, layer: int) -> Array:
         """Attention weights; rows sum to 1. float32 [head, query, key]"""
         return self._layer(layer).weights()
+
+    def drawn(
+        self,
+        layer: int,
+        head: int | None,
+        queries: Sequence[int],
+        keys: Sequence[int],
+        shape: tuple[int, int] | None = None,
+    ) -> Array:
+        """Weights between some tokens; NaN where the mask forbids.
+
+        Args:
+            head: None for all.
+            shape: pools neighbours into so many rows and columns, each cell the strongest of its group.
+
+        Returns:
+            float32 [row, column], or [head, row, column] for all heads.
+        """
+        maps = self._layer(layer).drawn(head, queries, keys, shape or (len(queries), len(keys)))
+        return maps if head is None else maps[0]
+
+    def row(self, layer: int, query: int) -> Array:
+        """What one query looks at; 0 where the mask forbids. float32 [head, key]"""
+        return np.nan_to_num(self.drawn(layer, None, [query], range(len(self.keys)))[:, 0], nan=0.0)
+
+    def strongest(
+        self, layer: int, head: int, queries: Sequence[int], keys: Sequence[int], count: int
+    ) -> tuple[Array, Array, Array]:
+        """The largest weights between some tokens: places in `queries` and in `keys`, row by row, and the weights."""
+        return self._layer(layer).strongest(head, queries, keys, count)
+
+    def overview(self, layer: int, side: int) -> Overview:
+        """All heads of a layer at a glance, pooled to maps of at most side · side."""
+        return self._layer(layer).overview(side)
 
     def scores(self, layer: int, *, masked: bool = True) -> Array:
         """Scaled scores before the softmax; -inf where masked, unless `masked` is False. float32 [head, query, key]"""

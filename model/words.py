@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model.maps import Maps
 from model.trace import Array, Attention, Recorded, Tokens
 
 
 @dataclass(frozen=True, eq=False)
-class Merged:
+class Merged(Maps):
     """One layer between words: to a word the sum over its pieces, from a word their mean (Clark et al. 2019).
 
     Attributes:

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from streamlit.testing.v1 import AppTest
 
 import model
-from model import transformer
+from model import device, transformer
 from model.translator import Translator
+from tests.test_app import APP
 from tests.test_families import TEXT, build
+from viz.text import say
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
@@ -40,6 +43,25 @@ def test_other_families_in_half_precision(family: str, tmp_path: Path) -> None:
     trace = half.trace(TEXT)
     assert trace.verify().ok
     assert all(states.dtype == np.float32 for states in trace.hidden_states.values())
+
+
+def test_a_place_names_device_and_number_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device.places()[-1] == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert device.places()[:3] == ["cuda", "cuda, bfloat16", "cuda, float16"]
+    assert device.split("cuda, float16", "float32") == ("cuda", "float16")
+    assert device.split("cuda", "bfloat16") == ("cuda", "bfloat16")
+
+
+def test_the_page_runs_in_half_precision_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("viz.sidebar.places", lambda: ["cpu, bfloat16", "cpu"])
+    app = AppTest.from_file(APP, default_timeout=60).run()
+    app.session_state["badge_heads"] = True  # open
+    app.selectbox(key="device").select("cpu, bfloat16").run()
+    assert not app.exception
+    ran = say("parts.ran", device="cpu, bfloat16", count=6)
+    assert ran in [caption.value for caption in app.caption]
+    assert any("dtype='bfloat16'" in code.value for code in app.code)
 
 
 def test_a_fault_is_found_in_half_precision_too(monkeypatch: pytest.MonkeyPatch) -> None:

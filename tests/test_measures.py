@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from model.maps import Maps, entropy_bits
 from model.measures import (
     cosine_to_first,
-    entropy_bits,
     head_steps,
     induction_scores,
     paths,
@@ -22,7 +22,7 @@ from model.words import merge_words
 
 
 @dataclass(frozen=True)
-class Fixed:
+class Fixed(Maps):
     """A recorded layer with weights that were made up."""
 
     made: np.ndarray  # [head, query, key]

@@ -14,8 +14,8 @@ import streamlit as st
 
 from model.catalog import ASSETS
 from model.trace import Attention
-from viz.figures.grid import GAPS, pooled
-from viz.figures.heads import GAP, THUMB, Window, masked, within
+from viz.figures.grid import GAPS, small_shape
+from viz.figures.heads import GAP, THUMB, Window, within
 from viz.figures.theme import Palette, paint, shades
 from viz.text import say
 
@@ -37,10 +37,8 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
     Args:
         specials, window: what is drawn of a map, as in `viz.figures.heads.head_heatmap`.
     """
-    drawn = within(attention, specials, window)
-    cells = np.ix_(*drawn)
-    maps = masked(attention, layer, attention.weights(layer))
-    shaded = shades(np.stack([pooled(one[cells])[0] for one in maps]))
+    queries, keys = within(attention, specials, window)
+    shaded = shades(attention.drawn(layer, None, queries, keys, small_shape((len(queries), len(keys)))))
     rows, columns = shaded.shape[1:]
     if rows * columns > GAPS**2:  # a third of the bytes; what the server draws a moment later has every step
         shaded = np.where(shaded == 255, np.uint8(255), shaded // COARSE * COARSE)
@@ -53,7 +51,8 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
         "gaps": [int(columns <= GAPS), int(rows <= GAPS)],
         "colours": [*paint(np.linspace(0, 1, 255), palette.sequential).view("<u4")[:, 0].tolist(), 0],
         "title": say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer="{layer}", head="{head}"),
-        "whole": [*map(len, drawn)] == [len(attention.queries), len(attention.keys)],  # as in the picture of all heads
+        "whole": [len(queries), len(keys)]
+        == [len(attention.queries), len(attention.keys)],  # as in the picture of all heads
         "thumb": THUMB,
         "step": THUMB + GAP,
     }

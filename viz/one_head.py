@@ -83,7 +83,7 @@ def _head(trace: Trace, attention: Attention, row: int, specials: bool, window: 
     how: Any = {"specials": specials, "row": row, "window": window}
     heatmap = head_heatmap(attention, layer, head, palette, **how)
     numbers = export.cells(attention, layer, head)
-    look = f"{words.map_look(attention, specials, row)} {say('flip.why')}"
+    look = f"{words.map_look(attention, layer, specials, row)} {say('flip.why')}"
     # The map first: what the browser gets with it, it shows with it.
     parts.chart(places.heatmap, heatmap, "heatmap", look, table=numbers)
     _box_tile(attention, layer, head)
@@ -108,7 +108,7 @@ def _over_picture(trace: Trace, attention: Attention, layer: int, head: int, row
     """Where a token looks, laid over the picture the model saw; nothing where it read a text."""
     if trace.picture is None:
         return
-    weights = attention.weights(layer)[head, row]
+    weights = attention.row(layer, row)[head]
     overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette())
     share = weights[: trace.picture.first].sum()
     parts.chart(room, overlay, "overlay", say("pictures.look", share=f"{share:.0%}"))

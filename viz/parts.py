@@ -58,7 +58,9 @@ def sentence(trace: Trace) -> None:
         verb = "read" if trace.picture is None else "saw"
         text = {"text": plain(trace.text), "output": plain(trace.output or "")}
         aloud(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
-        st.caption(say("parts.ran", device=trace.device, count=len(next(iter(trace.tokens.values())))))
+        number = session.lens().dtype
+        ran_on = trace.device if number == "float32" else say("export.ran", device=trace.device, dtype=number)
+        st.caption(say("parts.ran", device=ran_on, count=len(next(iter(trace.tokens.values())))))
     if trace.edits:
         with st.container(border=True):
             st.markdown(say("change.here"))

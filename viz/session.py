@@ -238,8 +238,10 @@ def repeat_lines(trace: Trace, name: str, exact: bool) -> str:
     forced = "" if not output and output != "" else f", target={output!r}"
     changed = f", edits=model.Edits.parse({trace.edits.text()!r})" if trace.edits else ""
     read = trace.text if trace.picture is None or trace.text else st.session_state.upload.name
+    number = lens(name).dtype
+    half = "" if number == "float32" else f", dtype={number!r}"
     return (
-        f"import model\n\nlens = model.load({name!r}, device={trace.device!r})\n"
+        f"import model\n\nlens = model.load({name!r}, device={trace.device!r}{half})\n"
         f"trace = lens.trace({read!r}{forced}{changed})\nprint(trace.verify())"
     )
 

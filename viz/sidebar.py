@@ -9,7 +9,7 @@ from typing import TypedDict
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.catalog import ASSETS, CATALOG, Entry, devices
+from model.catalog import ASSETS, CATALOG, Entry, places
 from viz import audience, links, session
 from viz.choice import choice
 from viz.text import known, say
@@ -65,7 +65,7 @@ def draw() -> DeltaGenerator | None:
             st.caption(say("sidebar.memory", needed=needed))
         {"text": _pick_text, "image": _pick_picture}[session.takes()](entry)
         state.setdefault("text", examples()[0]["text"])  # models of pictures show no box for it
-        st.selectbox(say("sidebar.device"), ["auto", *devices()], key="device", bind="query-params")
+        st.selectbox(say("sidebar.device"), ["auto", *places()], key="device", bind="query-params")
         audience.choose()
         # What it holds is drawn once it is open or something is changed: the browser goes through all widgets at every
         # click.

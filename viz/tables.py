@@ -29,7 +29,7 @@ def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataF
     if attention.has_vectors:
         columns[say("table.score")] = attention.scores(layer)[head, row]
     weight = say("table.weight")
-    columns[weight] = attention.weights(layer)[head, row]
+    columns[weight] = attention.row(layer, row)[head]
     return pd.DataFrame(columns).sort_values(weight, ascending=False, kind="stable", ignore_index=True)
 
 

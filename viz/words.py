@@ -13,7 +13,7 @@ from viz.text import plain, say
 
 def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: int) -> str:
     """One sentence on where a query looks, and one on what the model is about to choose where it chooses something."""
-    weights = attention.weights(layer)[head, row]
+    weights = attention.row(layer, row)[head]
     allowed = np.flatnonzero(attention.mask(layer)[row])
     best = allowed[np.argsort(-weights[allowed], kind="stable")][:3]
     best = best[: max(int((weights[best] >= 0.005).sum()), 1)]
@@ -30,9 +30,9 @@ def hidden_specials(attention: Attention, layer: int, head: int) -> str:
     return say("reading.hidden", share=f"{special_mass(attention, layer, head):.0%}")
 
 
-def map_look(attention: Attention, specials: bool, row: int) -> str:
+def map_look(attention: Attention, layer: int, specials: bool, row: int) -> str:
     """What to look for in a head's map, as it is drawn."""
-    whole = np.allclose(attention.weights(0).sum(-1), 1, atol=1e-3)
+    whole = np.allclose(attention.row(layer, row).sum(-1), 1, atol=1e-3)
     sums = say(("heads.rows_sum" if whole else "heads.rows_sum_less") if specials else "heads.rows_sum_hidden")
     boxed = say("heads.boxed") if specials or not attention.queries.special[row] else ""
     return f"{sums} {say('heads.map_look')} {boxed}".strip()

@@ -9,9 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.comparing import Pairs
+from model.maps import at_most
 from model.trace import Attention, Tokens
 from viz.figures.grid import grid, signed_limits, ticks, token_bars
-from viz.figures.heads import THUMB, masked, png, resize
+from viz.figures.heads import THUMB, png, resize
 from viz.figures.theme import Palette, escape, frame, paint
 from viz.text import say
 
@@ -100,12 +101,14 @@ def wall(attention: Attention, heads: Sequence[tuple[int, int]], palette: Palett
     """Up to twelve heads beside each other on one scale, 0 to 100 %."""
     across = min(across, len(heads))
     down = -(-len(heads) // across)
+    sides = range(len(attention.queries)), range(len(attention.keys))
     gap, above = 12, 44  # pixels between tiles, and above each for its name
     picture = np.zeros((down * (WALL + above), across * (WALL + gap), 4), np.uint8)
     figure = frame(say("compare.wall_title", kind=say(f"kinds.{attention.kind}")), palette, height=90 + 236 * down)
     for number, (layer, head) in enumerate(heads):
         row, column = divmod(number, across)
-        tile = paint(resize(masked(attention, layer, attention.weights(layer)[head]), WALL), palette.sequential)
+        small = attention.drawn(layer, head, *sides, at_most((len(sides[0]), len(sides[1])), WALL))
+        tile = paint(resize(small, WALL), palette.sequential)
         top, left = row * (WALL + above) + above - 4, column * (WALL + gap) + gap // 2
         picture[top : top + WALL, left : left + WALL] = tile
         figure.add_annotation(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from model.maps import farthest, starts
 from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, framing, made, shorten
 
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
@@ -57,7 +58,7 @@ def grid(
     `layout.meta` says how many rows and columns are drawn as one, {"pooled": [rows, columns]}.
 
     Args:
-        array: [row, column]; travels as float32.
+        array: [row, column], or already pooled to `small_shape`; travels as float32.
         rows, columns: a label for each; may repeat.
         hover: Plotly hover template; %{y} and %{x} are the full labels, %{z} the value.
         scale, limits: colours and the values at their ends; None for the sequential scale, 0 to the largest value.
@@ -67,13 +68,16 @@ def grid(
     Raises:
         ValueError: the labels do not fit the array.
     """
-    if array.shape != (len(rows), len(columns)):
+    whole = (len(rows), len(columns))
+    if array.shape not in (whole, small_shape(whole)):
         raise ValueError(f"array has shape {array.shape}, but there are {len(rows)} rows and {len(columns)} columns")
     low, high = limits or (0.0, float(np.nanmax(array)))
     row_names, column_names = row_names or rows, column_names or columns
     # On a scale that is centred on zero the strongest is the farthest from zero.
-    pooling = tuple(-(-old // new) for old, new in zip(array.shape, small_shape(array.shape), strict=True))
-    array, groups = pooled(array, signed=scale is palette.diverging)
+    groups = tuple(starts(old, new) for old, new in zip(whole, small_shape(whole), strict=True))
+    pooling = tuple(-(-old // max(len(group), 1)) for old, group in zip(whole, groups, strict=True))
+    if array.shape == whole:
+        array = pooled(array, signed=scale is palette.diverging)
     (rows, row_names), (columns, column_names) = (
         (labels, names) if len(group) == len(labels) else grouped(labels, names, group)
         for labels, names, group in zip((rows, columns), (row_names, column_names), groups, strict=True)
@@ -157,39 +161,21 @@ def small_shape(shape: tuple[int, ...]) -> tuple[int, int]:
     return fewer, min(columns, max(side, MOST_CELLS // max(fewer, 1)))
 
 
-def pooled(array: np.ndarray, *, signed: bool = False) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+def pooled(array: np.ndarray, *, signed: bool = False) -> np.ndarray:
     """The strongest of each group of neighbouring cells; NaN only where a whole group is NaN.
 
     Args:
         array: [row, column]; signed: the strongest is the one farthest from zero, not the largest.
 
     Returns:
-        [fewer rows, fewer columns], and where each group starts, along rows and columns.
+        As `small_shape` has it: [fewer rows, fewer columns].
     """
-    starts = tuple(np.arange(new) * old // new for old, new in zip(array.shape, small_shape(array.shape), strict=True))
-
-    if all(len(start) == length for start, length in zip(starts, array.shape, strict=True)):
-        return array, (starts[0], starts[1])
-    high = farthest(farthest(array, starts[0], 0), starts[1], 1)
+    down, across = (starts(old, new) for old, new in zip(array.shape, small_shape(array.shape), strict=True))
+    high = farthest(farthest(array, down, 0), across, 1)
     if signed:
-        low = farthest(farthest(array, starts[0], 0, np.fmin), starts[1], 1, np.fmin)
+        low = farthest(farthest(array, down, 0, np.fmin), across, 1, np.fmin)
         high = np.where(-low > high, low, high)
-    return high, (starts[0], starts[1])
-
-
-def farthest(values: np.ndarray, starts: np.ndarray, axis: int, which: np.ufunc = np.fmax) -> np.ndarray:
-    """The largest of each group of neighbours along an axis, or the smallest; NaN only where a whole group is NaN.
-
-    As `which.reduceat`, which takes six times as long.
-
-    Args:
-        starts: where each group starts, rising from 0.
-    """
-    ends = np.append(starts[1:], values.shape[axis])
-    found = np.take(values, starts, axis=axis)
-    for step in range(1, int((ends - starts).max())):
-        which(found, np.take(values, np.minimum(starts + step, ends - 1), axis=axis), out=found)
-    return found
+    return high
 
 
 def grouped(labels: Sequence[str], names: Sequence[str], starts: np.ndarray) -> tuple[list[str], list[str]]:

@@ -10,9 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from model.measures import entropy_bits, shown
+from model.maps import farthest, starts
+from model.measures import shown
 from model.trace import Attention, Tokens
-from viz.figures.grid import farthest, grid
+from viz.figures.grid import grid, small_shape
 from viz.figures.theme import Palette, escape, frame, paint, shades
 from viz.text import say
 
@@ -39,9 +40,8 @@ def head_heatmap(
         window: which queries and keys to draw; all where not said.
     """
     queries, keys = within(attention, specials, window)
-    cells = np.ix_(queries, keys)
     return grid(
-        np.where(attention.mask(layer)[cells], attention.weights(layer)[head][cells], np.float32(np.nan)),
+        attention.drawn(layer, head, queries, keys, small_shape((len(queries), len(keys)))),
         rows=[attention.query_tokens[i] for i in queries],
         columns=[attention.key_tokens[i] for i in keys],
         row_names=[full_name(attention.queries, i) for i in queries],
@@ -73,11 +73,6 @@ def full_name(tokens: Tokens, place: int) -> str:
     return name if raw == tokens.texts[place] else say("heads.raw", name=name, raw=raw)
 
 
-def masked(attention: Attention, layer: int, values: np.ndarray) -> np.ndarray:
-    """Values with NaN where the mask forbids. [..., query, key]"""
-    return np.where(attention.mask(layer), values, np.nan)
-
-
 @dataclass(frozen=True)
 class Thumbnails:
     """All heads of all layers as one picture.
@@ -97,14 +92,11 @@ def thumbnails(attention: Attention, palette: Palette) -> Thumbnails:
     picture = np.full((attention.num_layers * step, attention.num_heads * step), 255, np.uint8)
     texts = []
     for layer in range(attention.num_layers):
-        weights = attention.weights(layer)
-        entropy = entropy_bits(weights).mean(axis=-1)
-        flat = weights.reshape(len(weights), -1)
-        strongest = flat.argmax(axis=-1)
-        for head, small in enumerate(resize(masked(attention, layer, weights), THUMB)):
+        seen = attention.overview(layer, THUMB)
+        for head, small in enumerate(resize(seen.maps, THUMB)):
             top, left = layer * step + GAP // 2, head * step + GAP // 2
             picture[top : top + THUMB, left : left + THUMB] = shades(small)
-            query, key = divmod(int(strongest[head]), weights.shape[2])
+            query, key = divmod(int(seen.place[head]), len(attention.keys))
             texts.append(
                 say(
                     "heads.thumbnail",
@@ -112,8 +104,8 @@ def thumbnails(attention: Attention, palette: Palette) -> Thumbnails:
                     head=head,
                     query=escape(attention.queries.name(query)),
                     key=escape(attention.keys.name(key)),
-                    weight=f"{flat[head, strongest[head]]:.0%}",
-                    entropy=f"{entropy[head]:.1f}",
+                    weight=f"{seen.strongest[head]:.0%}",
+                    entropy=f"{seen.entropy[head]:.1f}",
                 )
             )
     return Thumbnails(shaded_png(picture, palette), tuple(texts))
@@ -187,9 +179,8 @@ def resize(values: np.ndarray, size: int) -> np.ndarray:
     [..., row, column] -> [..., size, size]
     """
     for axis in (-2, -1):
-        length = values.shape[axis]
-        starts = (np.arange(size) * length) // size
-        values = farthest(values, starts, axis) if length > size else np.take(values, starts, axis=axis)
+        groups = starts(values.shape[axis], size)
+        values = (farthest if values.shape[axis] > size else np.take)(values, groups, axis)
     return values
 
 

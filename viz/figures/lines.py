@@ -26,11 +26,10 @@ def token_lines(
 ) -> go.Figure:
     """The same head as lines: who asks on the left, who is asked on the right, the wider the stronger.
 
-    Weights under 2 % draw no line, and never more than about 150 are drawn. With a row chosen, its lines stand out.
+    Weights under 2 % draw no line, and never more than 150 are drawn. With a row chosen, its lines stand out.
     """
     queries, keys = within(attention, specials, window)
-    weights = attention.weights(layer)[head][np.ix_(queries, keys)]  # [query, key]
-    drawn = weights >= max(LEAST, strongest(weights, MOST_LINES))
+    asking, asked, weights = attention.strongest(layer, head, queries, keys, MOST_LINES)
     tall = max(len(queries), len(keys), 1)
     layout = framing(
         say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(tall * 26, 140), 900)) + 110
@@ -40,12 +39,13 @@ def token_lines(
         return (np.arange(count) + 0.5) * tall / max(count, 1)
 
     left, right = spread(len(queries)), spread(len(keys))
-    is_row = np.array([i == row for i in queries], bool)[:, None]
+    is_row = np.array([i == row for i in queries], bool)[asking]
     parts: list[dict[str, object]] = []
     for low in np.arange(LEAST, 1.0, 0.14):  # one trace a strength: a trace a line would be slow to draw
-        chosen = drawn & (weights >= low) & (weights < low + 0.14)
+        chosen = (weights >= low) & (weights < low + 0.14)
         for mine, colour in ((False, palette.accent), (True, palette.second)):
-            q, k = np.nonzero(chosen & (is_row == mine))
+            these = chosen & (is_row == mine)
+            q, k = asking[these], asked[these]
             if not len(q):
                 continue
             gap = np.full(len(q), np.nan)
@@ -96,8 +96,3 @@ def token_lines(
         "yaxis": {"visible": False, "range": [tall + 0.3, -0.1 * tall], "fixedrange": True},
     }
     return made([{**part, "hoverinfo": "skip", "showlegend": False} for part in parts], layout)
-
-
-def strongest(weights: np.ndarray, count: int) -> float:
-    """The smallest of the `count` largest weights; 0 where there are fewer. [query, key]"""
-    return float(np.partition(weights, -count, axis=None)[-count]) if weights.size > count else 0.0

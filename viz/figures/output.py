@@ -19,7 +19,7 @@ WRITTEN = 14  # columns of the logit lens up to which each cell holds its token;
 def looks(attention: Attention, row: int, palette: Palette) -> go.Figure:
     """What every head of every layer looked at from one query: a row a head, a column a key."""
     layers, heads = attention.num_layers, attention.num_heads
-    values = np.concatenate([attention.weights(layer)[:, row] for layer in range(layers)])  # [layer · head, key]
+    values = np.concatenate([attention.row(layer, row) for layer in range(layers)])  # [layer · head, key]
     allowed = np.concatenate([np.repeat(attention.mask(layer)[row][None], heads, 0) for layer in range(layers)])
     keep = allowed.any(axis=0)  # what nobody may look at from here has no column
     places = np.flatnonzero(keep)

@@ -1,0 +1,128 @@
+"""What is drawn of a layer's maps is the same wherever it is worked out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import model
+from model.answers import Answers
+from model.attention import Call
+from model.edits import Edits
+from model.fetched import FetchedLayer
+from model.kept import Kept, remembering
+from model.maps import SMALL
+from model.trace import Attention, Trace
+from model.translator import Translator
+from model.wire import FINE, VERSION, pack, unpack
+from tests.test_families import build
+
+TEXT = "The dog sees the cat, and the cat that the dog sees is on the table near the old house of my friend. "
+
+
+@pytest.fixture(scope="module")
+def long(lens: Translator) -> Trace:
+    return lens.trace(TEXT * 5, TEXT * 4)
+
+
+def same(call: Call, attention: Attention, layer: int) -> None:
+    """All looks at a layer against looks at all of its weights."""
+    whole, allowed = attention.weights(layer), attention.mask(layer)
+    queries, keys = range(3, whole.shape[1], 2), [*range(5), *range(9, whole.shape[2] - 1)]
+    for head in (None, 2):
+        heads = whole if head is None else whole[2:3]
+        expected = np.where(allowed, heads, np.nan)[:, queries][:, :, keys]
+        exact = call.drawn(head, queries, keys, expected.shape[1:])
+        np.testing.assert_allclose(exact, expected, atol=1e-6)
+        small = call.drawn(head, queries, keys, (7, 5))
+        assert small.shape == (len(heads), 7, 5)
+        assert small.dtype == np.float32
+        for row in range(7):
+            for column in range(5):
+                top, bottom = (row * len(queries) // 7, (row + 1) * len(queries) // 7)
+                left, right = (column * len(keys) // 5, (column + 1) * len(keys) // 5)
+                group = expected[:, top:bottom, left:right].reshape(len(heads), -1)
+                wanted = [one[~np.isnan(one)].max(initial=-1) for one in group]
+                found = np.nan_to_num(small[:, row, column], nan=-1)
+                np.testing.assert_allclose(found, wanted, atol=1e-6)
+    rows, columns, weights = call.strongest(1, queries, keys, 20)
+    part = whole[1][np.ix_(queries, keys)]
+    np.testing.assert_allclose(part[rows, columns], weights, atol=1e-6)
+    np.testing.assert_allclose(np.sort(weights), np.sort(part, axis=None)[-20:], atol=1e-6)
+    assert (np.diff(rows * len(keys) + columns) > 0).all()
+    seen = call.overview(10)
+    assert seen.maps.shape == (len(whole), 10, 10)
+    np.testing.assert_allclose(seen.strongest, whole.max(axis=(1, 2)), atol=1e-6)
+    np.testing.assert_array_equal(whole.reshape(len(whole), -1)[np.arange(len(whole)), seen.place], seen.strongest)
+    bits = -np.where(whole > 0, whole * np.log2(np.maximum(whole, 1e-38)), 0).sum(-1).mean(-1)
+    np.testing.assert_allclose(seen.entropy, bits, atol=1e-4)
+
+
+@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
+def test_parts_of_a_large_layer_are_parts_of_its_weights(
+    long: Trace, kind: str, here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by the way that a GPU takes, which any device can."""
+    monkeypatch.setattr(Call, "_is_here", here)
+    attention = long.attentions[kind]
+    call = attention.layers[1]
+    assert isinstance(call, Call)
+    same(call, attention, 1)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_with_biases_and_forced_weights_too(tmp_path: Path, here: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Call, "_is_here", here)
+    build("t5", tmp_path)
+    edits = Edits(uniform={("encoder", 1, 1)})
+    trace = model.load(str(tmp_path), "cpu").trace(TEXT, TEXT, edits)
+    attention = trace.attentions["encoder"]
+    call = attention.layers[1]
+    assert isinstance(call, Call)
+    assert call.bias is not None
+    assert 1 in call.forced
+    same(call, attention, 1)
+
+
+def test_of_a_large_layer_only_what_was_drawn_is_kept(long: Trace) -> None:
+    kept = Kept(10_000_000)
+    attention = remembering(long, kept).attentions["cross"]
+    heads, queries, keys, _ = attention.layers[1].shape
+    assert heads * queries * keys > SMALL
+    everywhere = range(queries), range(keys)
+    first = attention.drawn(1, 2, *everywhere, (20, 30))
+    assert kept.bytes == first.nbytes == 4 * 20 * 30
+    assert np.shares_memory(attention.drawn(1, 2, *everywhere, (20, 30)), first)
+    assert not np.shares_memory(attention.drawn(1, 3, *everywhere, (20, 30)), first)
+    np.testing.assert_array_equal(first, long.attentions["cross"].drawn(1, 2, *everywhere, (20, 30)))
+    assert len(attention.strongest(1, 2, *everywhere, 7)[0]) == 7
+    before = kept.bytes
+    attention.overview(1, 56)
+    assert kept.bytes == before < 10_000
+    np.testing.assert_allclose(attention.row(1, 4), attention.weights(1)[:, 4], atol=1e-6)
+
+
+def test_only_what_is_drawn_of_a_large_layer_is_fetched(long: Trace) -> None:
+    answers, sent = Answers("cpu"), []
+
+    def ask(want: str, **more: object) -> tuple[dict[str, object], dict[str, np.ndarray]]:
+        run = {"texts": [long.text], "targets": [[*long.ids["decoder"][1:]]], "edits": "", "row": 0}
+        asked = {"wire": VERSION, "model": "en-fr", "want": want, "kind": "cross", "layer": 1}
+        status, reply = answers.answer(pack(asked | run | more))
+        assert status == FINE
+        sent.append(len(reply))
+        return unpack(reply)
+
+    layer = long.attentions["cross"].layers[1]
+    far = FetchedLayer(ask, layer.shape, layer.scale)
+    everywhere = range(layer.shape[1]), range(layer.shape[2])
+    for head in (None, 3):
+        np.testing.assert_array_equal(far.drawn(head, *everywhere, (40, 50)), layer.drawn(head, *everywhere, (40, 50)))
+    for one, other in zip(far.strongest(3, *everywhere, 9), layer.strongest(3, *everywhere, 9), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for name, found in vars(far.overview(20)).items():
+        np.testing.assert_array_equal(found, getattr(layer.overview(20), name))
+    assert sum(sent) < 9 * 4 * 40 * 50 + 8 * 4 * 20 * 20 + 4_000 < layer.weights().nbytes / 4
