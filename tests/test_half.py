@@ -56,8 +56,9 @@ def test_a_place_names_device_and_number_format(monkeypatch: pytest.MonkeyPatch)
 def test_the_page_runs_in_half_precision_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("viz.sidebar.places", lambda: ["cpu, bfloat16", "cpu"])
     app = AppTest.from_file(APP, default_timeout=60).run()
-    app.session_state["badge_heads"] = True  # open
     app.selectbox(key="device").select("cpu, bfloat16").run()
+    app.session_state["badge_heads"] = True  # open
+    app.run()
     assert not app.exception
     ran = say("parts.ran", device="cpu, bfloat16", count=6)
     assert ran in [caption.value for caption in app.caption]
