@@ -13,8 +13,8 @@ from viz.text import plain, say
 
 def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: int) -> str:
     """One sentence on where a query looks, and one on what the model is about to choose where it chooses something."""
-    weights = attention.row(layer, row)[head]
-    allowed = np.flatnonzero(attention.mask(layer)[row])
+    weights = attention.drawn(layer, head, [row], range(len(attention.keys)))[0]
+    allowed = np.flatnonzero(~np.isnan(weights))
     best = allowed[np.argsort(-weights[allowed], kind="stable")][:3]
     best = best[: max(int((weights[best] >= 0.005).sum()), 1)]
     keys = [say("reading.key", key=plain(attention.keys.name(k)), weight=f"{weights[k]:.0%}") for k in best]

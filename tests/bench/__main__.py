@@ -31,8 +31,8 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     from tests.bench import browsing, computing, crowd, memory, paging, peers, sizing
 
     make: dict[str, Callable[[], Iterator[dict[str, Any]]]] = {
-        "computing": lambda: computing.measure(args.models, args.seconds),
-        "paging": lambda: paging.measure(args.models, args.times),
+        "computing": lambda: computing.measure(args.models, args.seconds, args.device),
+        "paging": lambda: paging.measure(args.models, args.times, args.device),
         "browsing": lambda: browsing.measure(args.models, args.times),
         "cold": lambda: browsing.cold(args.times // 2),
         "crowd": lambda: crowd.measure(args.sessions, args.minutes),
@@ -54,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--models", nargs="+", default=["en-fr", "minilm", "smollm2"])
+    parser.add_argument("--device", default="cpu", help='for computing and paging, as "cuda" or "cuda, bfloat16"')
     parser.add_argument("--seconds", type=float, default=4.0, help="how long one thing is computed again and again")
     parser.add_argument("--times", type=int, default=6, help="how often one click is made")
     parser.add_argument("--sessions", nargs="+", type=int, default=[1, 10, 30])

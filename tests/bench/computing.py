@@ -30,6 +30,8 @@ def fastest(*tasks: Callable[[], object], seconds: float = 4.0) -> list[float]:
         for number, task in enumerate(tasks):
             start = time.perf_counter()
             task()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             best[number] = min(best[number], time.perf_counter() - start)
         rounds += 1
     return best
@@ -48,16 +50,21 @@ def bare(name: str, lens: Any, text: str) -> tuple[Callable[[], object], Any]:
 
     folder = find(name, lambda share, what: None)
     opener = AutoModelForCausalLM if lens.writes else AutoModel
-    module = opener.from_pretrained(folder, attn_implementation="sdpa", dtype=torch.float32).eval()
-    inputs = lens.tokenizer(text, return_tensors="pt")
+    number: Any = getattr(torch, lens.dtype)
+    module = opener.from_pretrained(folder, attn_implementation="sdpa", dtype=number).to(lens.device).eval()
+    inputs = lens.tokenizer(text, return_tensors="pt").to(lens.device)
     return lambda: module(**inputs, use_cache=False), "" if lens.writes else None
 
 
 @torch.inference_mode()
-def measure(names: list[str], seconds: float) -> Iterator[dict[str, Any]]:
-    """A row for each model and length; times in seconds, memory in bytes."""
+def measure(names: list[str], seconds: float, device: str) -> Iterator[dict[str, Any]]:
+    """A row for each model and length; times in seconds, memory in bytes.
+
+    Args:
+        device: one of `model.catalog.places`.
+    """
     for name in names:
-        lens: Any = model.load(name, "cpu")
+        lens: Any = model.load(name, device)
         before = (0, 0)
         for wished in LENGTHS[name]:
             text = text_of(lens, wished)
@@ -66,18 +73,20 @@ def measure(names: list[str], seconds: float) -> Iterator[dict[str, Any]]:
             trace = lens.trace(text, target)
             kind = "cross" if "cross" in trace.attentions else next(iter(trace.attentions))
             attention = trace.attentions[kind]
-            q, k = (torch.from_numpy(one(0).copy()) for one in (attention.query, attention.key))
-            allowed = torch.from_numpy(attention.mask(0).copy())
+            q, k, allowed = (
+                torch.tensor(one(0), device=lens.device) for one in (attention.query, attention.key, attention.mask)
+            )
             scale = attention.scale(0)
 
             def plain(q: Any = q, k: Any = k, allowed: Any = allowed, scale: float = scale) -> Any:
-                return (q @ k.mT * scale).masked_fill(~allowed, -torch.inf).softmax(-1).numpy()
+                return (q @ k.mT * scale).masked_fill(~allowed, -torch.inf).softmax(-1).cpu().numpy()
 
             layer, product = fastest(lambda one=attention: one.weights(0), plain, seconds=seconds / 4)
             (picture,) = fastest(lambda one=attention: thumbnails(one, LIGHT), seconds=seconds / 8)
             tokens = length(lens, text)
             yield {
                 "model": name,
+                "device": device,
                 "tokens": tokens,
                 "forward": forward,
                 "trace ÷ forward": tracing / forward,

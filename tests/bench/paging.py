@@ -24,19 +24,26 @@ def sound(answer: Answer) -> Answer:
     return answer
 
 
-def measure(names: list[str], times: int) -> Iterator[dict[str, Any]]:
-    """A row for each model and length; times in seconds, medians of so many clicks."""
+def measure(names: list[str], times: int, device: str) -> Iterator[dict[str, Any]]:
+    """A row for each model and length; times in seconds, medians of so many clicks.
+
+    Args:
+        device: one of `model.catalog.places`.
+    """
     with serve() as ours, serve("tests/bench/floor.py") as floor:
         for name in names:
-            lens: Any = model.load(name, "cpu")
-            warm = Client(ours, model=name, text="A first sentence.")
+            lens: Any = model.load(name, device)
+            warm = Client(ours, model=name, device=device, text="A first sentence.")
             sound(warm.visit())
             warm.close()
             for wished in LENGTHS[name]:
                 if wished > 512:
                     continue
                 text = text_of(lens, wished)
-                client, least = Client(ours, model=name, text=text), Client(floor, size=str(length(lens, text)))
+                client, least = (
+                    Client(ours, model=name, device=device, text=text),
+                    Client(floor, size=str(length(lens, text))),
+                )
                 first = sound(client.visit())
                 sound(least.visit())
                 heads, layers, bar = [], [], []
@@ -49,6 +56,7 @@ def measure(names: list[str], times: int) -> Iterator[dict[str, Any]]:
                 client.close(), least.close()
                 yield {
                     "model": name,
+                    "device": device,
                     "tokens": length(lens, text),
                     "first view": first.drawn,
                     "with its check": first.seconds,

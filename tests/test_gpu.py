@@ -1,0 +1,88 @@
+"""On a GPU: the CPU's numbers within what the badge states, and of large maps only what is drawn leaves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import model
+from model import attention as computed
+from model.edits import Edits
+from model.maps import is_small
+from model.translator import Translator
+from tests.test_families import FAMILIES, TARGET, TEXT, build
+from viz import flip
+from viz.figures.grid import MOST_CELLS
+from viz.figures.heads import THUMB, head_heatmap, thumbnails
+from viz.figures.lines import MOST_LINES, token_lines
+from viz.figures.theme import LIGHT
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+PLACES = ["cuda", "cuda, bfloat16", "cuda, float16"]
+LONG = "The dog sees the cat, and the cat that the dog sees is on the table near the old house of my friend. " * 12
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("edits", [None, Edits(heads={("cross", 0, 3): 0.0}, uniform={("encoder", 1, 2)})])
+def test_the_translator_gives_the_numbers_of_the_cpu(lens: Translator, place: str, edits: Edits | None) -> None:
+    text, target = "The red car stopped.", "La voiture rouge s'est arrêtée."
+    trace, whole = model.load("en-fr", place).trace(text, target, edits), lens.trace(text, target, edits)
+    check = trace.verify()
+    assert check.ok
+    assert trace.device.startswith("cuda")
+    for kind, attention in trace.attentions.items():
+        for layer in range(attention.num_layers):
+            weights = attention.weights(layer)
+            np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+            np.testing.assert_allclose(weights, whole.attentions[kind].weights(layer), atol=check.tolerance)
+            assert (weights[:, ~attention.mask(layer)] == 0).all()
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "t5", "bart", "mistral"])
+def test_families_agree_with_the_library_and_with_the_cpu(family: str, place: str, tmp_path: Path) -> None:
+    build(family, tmp_path)
+    target = TARGET if "cross" in FAMILIES[family][-1] else ""
+    trace, whole = (model.load(str(tmp_path), where).trace(TEXT, target) for where in (place, "cpu"))
+    check = trace.verify()
+    assert check.ok
+    for kind, attention in trace.attentions.items():
+        ours, theirs = attention.weights(0), whole.attentions[kind].weights(0)
+        np.testing.assert_allclose(ours, theirs, atol=check.tolerance)
+
+
+def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    trace, whole = model.load("en-fr", "cuda").trace(LONG, LONG), lens.trace(LONG, LONG)
+    cross, same = trace.attentions["cross"], whole.attentions["cross"]
+    assert not is_small(cross.layers[0].shape)
+    expected = head_heatmap(same, 1, 2, LIGHT)
+    known = [same.overview(layer, THUMB) for layer in range(same.num_layers)]
+    moved, right = [0], computed.to_numpy
+
+    def counted(tensor: torch.Tensor) -> np.ndarray:
+        array = right(tensor)
+        moved[0] += array.nbytes
+        return array
+
+    monkeypatch.setattr(computed, "to_numpy", counted)
+
+    def leaves() -> int:
+        moved[0], found = 0, moved[0]
+        return found
+
+    drawn = head_heatmap(cross, 1, 2, LIGHT)
+    np.testing.assert_allclose(drawn.data[0].z, expected.data[0].z, atol=1e-4)
+    assert 0 < leaves() <= 4 * MOST_CELLS
+    token_lines(cross, 1, 2, LIGHT)
+    assert 0 < leaves() <= 20 * MOST_LINES
+    flip.message(cross, 1, LIGHT, True, None)
+    assert 0 < leaves() <= 4 * MOST_CELLS * cross.num_heads
+    assert len(thumbnails(cross, LIGHT).texts) == cross.num_layers * cross.num_heads
+    assert 0 < leaves() <= cross.num_layers * cross.num_heads * (4 * THUMB**2 + 100)
+    for layer in range(cross.num_layers):
+        seen = cross.overview(layer, THUMB)
+        np.testing.assert_allclose(seen.entropy, known[layer].entropy, atol=1e-3)
+        np.testing.assert_allclose(seen.strongest, known[layer].strongest, atol=1e-4)
