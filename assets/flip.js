@@ -1,7 +1,8 @@
 // Shows another head or layer in the large map the moment a pointer or the keyboard reaches its button: no trip to the
 // server. What the server then draws has the same cells, and replaces it.
-// data: length of the header (uint32), the header (JSON), then, deflated, a byte a cell [head, row, column] of one layer,
-// 255 where masked. The other layers are taken from the picture of all heads, which is on the page.
+// What `viz.flip.message` made comes as globalThis.headlightHeads: length of the header (uint32), the header (JSON), then,
+// deflated, 256 colours (RGBA) and a byte a cell [head, row, column] of one layer, 255 where masked. The other layers are
+// taken from the picture of all heads, which is on the page.
 const MAP = ".st-key-heatmap"
 const BUTTON = ".st-key-head [role=radio], .st-key-layer [role=radio]"
 let here = null // the newest data; the listeners below are there once for all of them
@@ -133,13 +134,24 @@ function listen() {
   }, true)
 }
 
-let listening = false
-export default function ({ data }) {
+async function take() {
+  const data = globalThis.headlightHeads
+  if (!data) return
   const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength)
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
-  inflated(bytes.subarray(4 + length)).then(cells => (here = { ...header, cells }))
+  const body = await inflated(bytes.subarray(4 + length))
+  if (data !== globalThis.headlightHeads) return // a newer one came meanwhile
+  here = { ...header, colours: new Uint32Array(body.buffer, 0, 256), cells: body.subarray(4 * 256) }
   lookAtTiles()
-  if (!listening) listen()
+}
+
+let listening = false
+export default function () {
+  if (!listening) {
+    listen()
+    document.addEventListener("headlight-heads", take)
+  }
   listening = true
+  take()
 }

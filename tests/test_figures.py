@@ -168,12 +168,14 @@ def test_the_browser_gets_every_head_of_the_layer_as_bytes(trace: Trace) -> None
     header = json.loads(sent[4 : 4 + length])
     shape = header["heads"], header["rows"], header["columns"]
     assert shape == attention.weights(1).shape
-    cells = np.frombuffer(zlib.decompress(sent[4 + length :]), np.uint8).reshape(shape)
+    body = zlib.decompress(sent[4 + length :])
+    colours, cells = np.frombuffer(body[:1024], np.uint8), np.frombuffer(body[1024:], np.uint8).reshape(shape)
     allowed = attention.mask(1)
     np.testing.assert_allclose(cells[:, allowed] / 254, attention.weights(1)[:, allowed], atol=0.002)
     assert (cells[:, ~allowed] == 255).all()
     assert header["title"].format(layer=1, head=3) == head_heatmap(attention, 1, 3, LIGHT).layout.title.text
-    assert len(header["colours"]) == 256
+    np.testing.assert_array_equal(colours.reshape(256, 4)[[0, 254]], paint(np.array([0, 1]), LIGHT.sequential))
+    assert not colours[-4:].any()
 
 
 def test_pooling_a_signed_map_keeps_what_is_farthest_from_zero() -> None:

@@ -20,16 +20,29 @@ from viz.figures.theme import Palette, paint, shades
 from viz.text import say
 
 COARSE = 8  # of the 255 steps that are one in a large map
-_flip = st.components.v2.component("headlight_flip", js=(ASSETS / "flip.js").read_text(encoding="utf-8"))
+# The code of a component is sent with each of its messages: the long one goes once, and the heads by a short one.
+_code = st.components.v2.component("headlight_flip", js=(ASSETS / "flip.js").read_text(encoding="utf-8"))
+_heads = st.components.v2.component(
+    "headlight_heads",
+    js="""export default ({ data }) => {
+  globalThis.headlightHeads = data
+  document.dispatchEvent(new Event("headlight-heads"))
+}""",
+)
+
+
+def listen() -> None:
+    """Let the browser show the head whose button a pointer or key has reached, of those that `draw` laid ready."""
+    _code(key="flip_code")
 
 
 def draw(heads: bytes) -> None:
-    """Lay a layer's heads ready in the browser. It shows the one whose button a pointer or key has reached."""
-    _flip(key="flip", data=heads)
+    """Lay a layer's heads ready in the browser."""
+    _heads(key="flip", data=heads)
 
 
 def message(attention: Attention, layer: int, palette: Palette, specials: bool, window: Window | None) -> bytes:
-    """What the browser gets: length of the header, header, and deflated a byte a cell [head, row, column].
+    """What the browser gets: length of the header, header, and deflated colours and a byte a cell [head, row, column].
 
     Weights in 255 steps, 32 in large maps, which are pooled as everywhere. The chosen head is no part of it: choosing
     another one sends nothing again.
@@ -49,7 +62,6 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
         "rows": rows,
         "columns": columns,
         "gaps": [int(columns <= GAPS), int(rows <= GAPS)],
-        "colours": [*paint(np.linspace(0, 1, 255), palette.sequential).view("<u4")[:, 0].tolist(), 0],
         "title": say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer="{layer}", head="{head}"),
         "whole": [len(queries), len(keys)]
         == [len(attention.queries), len(attention.keys)],  # as in the picture of all heads
@@ -57,4 +69,5 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
         "step": THUMB + GAP,
     }
     text = json.dumps(header).encode()
-    return struct.pack("<I", len(text)) + text + zlib.compress(shaded.tobytes())
+    colours = paint(np.linspace(0, 1, 255), palette.sequential).tobytes() + bytes(4)
+    return struct.pack("<I", len(text)) + text + zlib.compress(colours + shaded.tobytes(), 9)

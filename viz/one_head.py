@@ -56,6 +56,7 @@ def open_clicked() -> None:
 def draw(trace: Trace, attention: Attention) -> None:
     """One head: the whole map, one row of it, and the check of its numbers."""
     picker, title = st.container(), st.container()
+    flip.listen()
     row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
     reading, overlay, overlay_menu = st.container(), st.container(), st.container()
     specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
