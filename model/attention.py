@@ -21,7 +21,7 @@ from torch import Tensor
 
 from model import pooling
 from model.editing import Plan, current
-from model.maps import Maps, Overview, at_most
+from model.maps import Maps, Overview, at, at_most
 
 Array = np.ndarray
 
@@ -67,8 +67,7 @@ class Call(Maps):
         part = self._part(head, queries)
         if part._is_here:
             return Maps.drawn(part, None, range(len(queries)), keys, shape)
-        columns = torch.as_tensor(keys, device=self.key.device)
-        weights, allowed = part.weights_tensor()[..., columns], part.allowed[..., columns]
+        weights, allowed = part.weights_tensor()[..., at(keys)], part.allowed[..., at(keys)]
         return to_numpy(pooling.pooled(weights, allowed, shape))
 
     def strongest(
@@ -77,8 +76,7 @@ class Call(Maps):
         part = self._part(head, queries)
         if part._is_here:
             return Maps.strongest(part, 0, range(len(queries)), keys, count)
-        columns = torch.as_tensor(keys, device=self.key.device)
-        rows, columns, weights = pooling.largest(part.weights_tensor()[0, :, columns], count)
+        rows, columns, weights = pooling.largest(part.weights_tensor()[0, :, at(keys)], count)
         return to_numpy(rows), to_numpy(columns), to_numpy(weights)
 
     def overview(self, side: int) -> Overview:
@@ -103,7 +101,7 @@ class Call(Maps):
     def _part(self, head: int | None, queries: Sequence[int]) -> Call:
         """The same call for one head, or all, and some of the queries."""
         heads = slice(None) if head is None else slice(head, head + 1)
-        rows = torch.as_tensor(queries, device=self.query.device)
+        rows = at(queries)
         bias = self.bias
         if bias is not None:
             bias = (bias[heads] if len(bias) > 1 else bias).expand(-1, self.allowed.shape[0], -1)[:, rows]
@@ -114,7 +112,7 @@ class Call(Maps):
         }
         return replace(
             self,
-            query=self.query[heads, rows],
+            query=self.query[heads][:, rows],
             key=self.key[heads],
             value=self.value[heads],
             allowed=self.allowed[rows],

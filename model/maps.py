@@ -49,15 +49,15 @@ class Maps:
         """Weights between some tokens, pooled; NaN where nothing may be looked at.
 
         Args:
-            head: None for all.
+            head: None for all; queries, keys: in rising order.
             shape: into how many groups of neighbours the queries and the keys are pooled; each shows its strongest.
 
         Returns:
             float32 [head or 1, shape[0], shape[1]]
         """
-        weights, cells = self.weights(), np.ix_(queries, keys)
+        weights, rows, columns = self.weights(), at(queries), at(keys)
         maps = weights if head is None else weights[head : head + 1]
-        return pooled(maps[:, cells[0], cells[1]], self.array("allowed")[cells], shape)
+        return pooled(maps[:, rows][..., columns], self.array("allowed")[rows][:, columns], shape)
 
     def strongest(
         self: Whole, head: int, queries: Sequence[int], keys: Sequence[int], count: int
@@ -67,7 +67,7 @@ class Maps:
         Returns:
             Their places in `queries` and in `keys`, row by row, and the weights. [count or all there are]
         """
-        return largest(self.weights()[head][np.ix_(queries, keys)], count)
+        return largest(self.weights()[head, at(queries)][:, at(keys)], count)
 
     def overview(self: Whole, side: int) -> Overview:
         """All heads at a glance, pooled to maps of at most side · side."""
@@ -76,6 +76,12 @@ class Maps:
         flat = weights.reshape(len(weights), -1)
         place = flat.argmax(axis=-1)
         return Overview(maps, entropy_bits(weights).mean(axis=-1), place, flat[np.arange(len(flat)), place])
+
+
+def at(places: Sequence[int]) -> slice | list[int]:
+    """What picks some places out of an array: nothing is copied where they stand side by side."""
+    first, last = (places[0], places[-1]) if len(places) else (0, -1)
+    return slice(first, last + 1) if last - first + 1 == len(places) else list(places)
 
 
 def is_small(shape: tuple[int, ...]) -> bool:

@@ -6,16 +6,20 @@ One axis order everywhere: [layer, head, query, key]. Layers and heads count fro
 from __future__ import annotations
 
 import itertools
+import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 from model.edits import Edits
 from model.layer import Layer, NoLayer
-from model.maps import Overview
+from model.maps import Overview, is_small
 
 Array = np.ndarray
 _serials = itertools.count(time.time_ns())  # a server that reloads changed code keeps what it had computed
@@ -85,7 +89,11 @@ class Tokens:
     def name(self, place: int) -> str:
         """The token at a place; one that stands there more than once with its place, as in "is (4)"."""
         text = self.texts[place]
-        return f"{text} ({place})" if self.texts.count(text) > 1 else text
+        return f"{text} ({place})" if self._counts[text] > 1 else text
+
+    @cached_property
+    def _counts(self) -> Counter[str]:
+        return Counter(self.texts)
 
     def padded(self, length: int) -> Tokens:
         """The same tokens with "<pad>" behind them, up to a length."""
@@ -192,9 +200,12 @@ class Attention:
         """The largest weights between some tokens: places in `queries` and in `keys`, row by row, and the weights."""
         return self._layer(layer).strongest(head, queries, keys, count)
 
-    def overview(self, layer: int, side: int) -> Overview:
-        """All heads of a layer at a glance, pooled to maps of at most side · side."""
-        return self._layer(layer).overview(side)
+    def overviews(self, side: int) -> list[Overview]:
+        """All heads of each layer at a glance, pooled to maps of at most side · side; large layers side by side."""
+        if is_small(self.layers[0].shape):
+            return [layer.overview(side) for layer in self.layers]
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+            return list(pool.map(lambda layer: layer.overview(side), self.layers))
 
     def scores(self, layer: int, *, masked: bool = True) -> Array:
         """Scaled scores before the softmax; -inf where masked, unless `masked` is False. float32 [head, query, key]"""

@@ -59,7 +59,7 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
     cross, same = trace.attentions["cross"], whole.attentions["cross"]
     assert not is_small(cross.layers[0].shape)
     expected = head_heatmap(same, 1, 2, LIGHT)
-    known = [same.overview(layer, THUMB) for layer in range(same.num_layers)]
+    known = same.overviews(THUMB)
     moved, right = [0], computed.to_numpy
 
     def counted(tensor: torch.Tensor) -> np.ndarray:
@@ -82,7 +82,6 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
     assert 0 < leaves() <= 4 * MOST_CELLS * cross.num_heads
     assert len(thumbnails(cross, LIGHT).texts) == cross.num_layers * cross.num_heads
     assert 0 < leaves() <= cross.num_layers * cross.num_heads * (4 * THUMB**2 + 100)
-    for layer in range(cross.num_layers):
-        seen = cross.overview(layer, THUMB)
-        np.testing.assert_allclose(seen.entropy, known[layer].entropy, atol=1e-3)
-        np.testing.assert_allclose(seen.strongest, known[layer].strongest, atol=1e-4)
+    for found, wanted in zip(cross.overviews(THUMB), known, strict=True):
+        np.testing.assert_allclose(found.entropy, wanted.entropy, atol=1e-3)
+        np.testing.assert_allclose(found.strongest, wanted.strongest, atol=1e-4)

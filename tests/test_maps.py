@@ -100,7 +100,7 @@ def test_of_a_large_layer_only_what_was_drawn_is_kept(long: Trace) -> None:
     np.testing.assert_array_equal(first, long.attentions["cross"].drawn(1, 2, *everywhere, (20, 30)))
     assert len(attention.strongest(1, 2, *everywhere, 7)[0]) == 7
     before = kept.bytes
-    attention.overview(1, 56)
+    attention.overviews(56)
     assert kept.bytes == before < 10_000
     np.testing.assert_allclose(attention.row(1, 4), attention.weights(1)[:, 4], atol=1e-6)
 

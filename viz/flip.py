@@ -70,4 +70,4 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
     }
     text = json.dumps(header).encode()
     colours = paint(np.linspace(0, 1, 255), palette.sequential).tobytes() + bytes(4)
-    return struct.pack("<I", len(text)) + text + zlib.compress(colours + shaded.tobytes(), 9)
+    return struct.pack("<I", len(text)) + text + zlib.compress(colours + shaded.tobytes())

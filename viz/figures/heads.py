@@ -14,7 +14,7 @@ from model.maps import farthest, starts
 from model.measures import shown
 from model.trace import Attention, Tokens
 from viz.figures.grid import grid, small_shape
-from viz.figures.theme import Palette, escape, frame, paint, shades
+from viz.figures.theme import Palette, escape, framing, made, paint, shades
 from viz.text import say
 
 Window = tuple[range, range]  # of queries and of keys
@@ -91,11 +91,10 @@ def thumbnails(attention: Attention, palette: Palette) -> Thumbnails:
     # A byte a pixel: the scale in 255 steps, and the last number for what is transparent.
     picture = np.full((attention.num_layers * step, attention.num_heads * step), 255, np.uint8)
     texts = []
-    for layer in range(attention.num_layers):
-        seen = attention.overview(layer, THUMB)
-        for head, small in enumerate(resize(seen.maps, THUMB)):
+    for layer, seen in enumerate(attention.overviews(THUMB)):
+        for head, small in enumerate(shades(resize(seen.maps, THUMB))):
             top, left = layer * step + GAP // 2, head * step + GAP // 2
-            picture[top : top + THUMB, left : left + THUMB] = shades(small)
+            picture[top : top + THUMB, left : left + THUMB] = small
             query, key = divmod(int(seen.place[head]), len(attention.keys))
             texts.append(
                 say(
@@ -111,66 +110,43 @@ def thumbnails(attention: Attention, palette: Palette) -> Thumbnails:
     return Thumbnails(shaded_png(picture, palette), tuple(texts))
 
 
-def head_mosaic(
-    attention: Attention, palette: Palette, *, selected: tuple[int, int] | None = None, made: Thumbnails | None = None
-) -> go.Figure:
+def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, int] | None = None) -> go.Figure:
     """All heads of all layers as one picture; a click on a thumbnail reports its customdata (layer, head).
 
     Args:
         selected: a head to draw a box around. A page draws it over the figure, which then stays as it is.
-        made: the thumbnails, where they are there already.
     """
-    made, layers, heads = made or thumbnails(attention, palette), attention.num_layers, attention.num_heads
-    figure = frame(
-        say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")),
-        palette,
-        height=int(max(min(92, 1100 / layers) * layers, 160)) + MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"],
-    )
-    figure.add_layout_image(
-        source=made.source,
-        xref="x",
-        yref="y",
-        x=-0.5,
-        y=-0.5,
-        sizex=heads,
-        sizey=layers,
-        sizing="stretch",
-        layer="below",
-    )
+    seen, layers, heads = thumbnails(attention, palette), attention.num_layers, attention.num_heads
+    height = int(max(min(92, 1100 / layers) * layers, 160)) + MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"]
+    layout = framing(say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")), palette, height)
+    picture = {"source": seen.source, "xref": "x", "yref": "y", "x": -0.5, "y": -0.5, "sizex": heads, "sizey": layers}
     # Plotly reports no click on an image; invisible squares over the thumbnails do the reporting.
-    figure.add_scatter(
-        x=[head for _ in range(layers) for head in range(heads)],
-        y=[layer for layer in range(layers) for _ in range(heads)],
-        customdata=[[layer, head] for layer in range(layers) for head in range(heads)],
-        text=made.texts,
-        mode="markers",
-        marker={"symbol": "square", "size": 36, "color": "rgba(0,0,0,0)"},
-        hovertemplate="%{text}<extra></extra>",
-        showlegend=False,
-    )
+    squares = {
+        "type": "scatter",
+        "x": [head for _ in range(layers) for head in range(heads)],
+        "y": [layer for layer in range(layers) for _ in range(heads)],
+        "customdata": [[layer, head] for layer in range(layers) for head in range(heads)],
+        "text": list(seen.texts),
+        "mode": "markers",
+        "marker": {"symbol": "square", "size": 36, "color": "rgba(0,0,0,0)"},
+        "hovertemplate": "%{text}<extra></extra>",
+        "showlegend": False,
+    }
     bare = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickmode": "array", "automargin": False}
-    figure.update_layout(
-        xaxis={"range": [-0.5, heads - 0.5], "title": say("heads.head_axis"), "tickvals": list(range(heads)), **bare},
-        yaxis={
-            "range": [layers - 0.5, -0.5],
-            "title": say("heads.layer_axis"),
-            "tickvals": list(range(layers)),
-            **bare,
-        },
-        hoverdistance=60,
-        margin=MOSAIC_MARGIN,
-    )
+    across = {"range": [-0.5, heads - 0.5], "title": {"text": say("heads.head_axis")}, "tickvals": list(range(heads))}
+    down = {"range": [layers - 0.5, -0.5], "title": {"text": say("heads.layer_axis")}, "tickvals": list(range(layers))}
+    layout |= {
+        "images": [picture | {"sizing": "stretch", "layer": "below"}],
+        "xaxis": layout["xaxis"] | across | bare,
+        "yaxis": layout["yaxis"] | down | bare,
+        "hoverdistance": 60,
+        "margin": MOSAIC_MARGIN,
+    }
     if selected is not None:
         layer, head = selected
-        figure.add_shape(
-            type="rect",
-            x0=head - 0.48,
-            x1=head + 0.48,
-            y0=layer - 0.48,
-            y1=layer + 0.48,
-            line={"color": palette.second, "width": 3},
-        )
-    return figure
+        box = {"x0": head - 0.48, "x1": head + 0.48, "y0": layer - 0.48, "y1": layer + 0.48}
+        layout["shapes"] = [{"type": "rect", "line": {"color": palette.second, "width": 3}, **box}]
+    return made([squares], layout)
 
 
 def resize(values: np.ndarray, size: int) -> np.ndarray:
@@ -198,5 +174,5 @@ def shaded_png(picture: np.ndarray, palette: Palette) -> str:
 
 def _data_uri(image: Image.Image, **options: int) -> str:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", **options)
+    image.save(buffer, "PNG", compress_level=4, **options)  # a third of the usual time, a twentieth more bytes
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
