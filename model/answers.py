@@ -20,6 +20,7 @@ from model.edits import Edits
 from model.errors import InputError
 from model.kept import Kept, remembering
 from model.layer import Layer
+from model.lazy import shapes
 from model.lens import Lens
 from model.revision import commit, revision
 from model.shelf import Shelf, loosened, room_for
@@ -174,8 +175,8 @@ def _outline(trace: Trace) -> dict[str, Any]:
             for kind, one in trace.attentions.items()
         },
         "tokens": {stack: dataclasses.asdict(tokens) for stack, tokens in trace.tokens.items()},
-        "states": {stack: list(states.shape) for stack, states in trace.hidden_states.items()},
-        "neurons": {stack: list(neurons.shape) for stack, neurons in trace.neurons.items()},
+        "states": shapes(trace.hidden_states),
+        "neurons": shapes(trace.neurons),
         "ids": trace.ids,
         "given": trace.given,
         "predicted": trace.predicted,

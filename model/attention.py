@@ -21,6 +21,7 @@ from torch import Tensor
 
 from model import pooling
 from model.editing import Plan, current
+from model.lazy import Lazy
 from model.maps import Maps, Overview, at, at_most
 
 Array = np.ndarray
@@ -270,6 +271,19 @@ def keep_activation(kind: str, layer: int, neurons: Tensor) -> None:
     kept = _record.get()
     if kept is not None:
         kept.activations[kind, layer] = neurons
+
+
+def stacked(stacks: Mapping[str, Sequence[Tensor]], row: int) -> Lazy:
+    """What the layers of each stack left for one sentence of the batch, put together when it is looked at.
+
+    Args:
+        stacks: "encoder" | "decoder" -> a tensor a layer, [batch, token, d].
+
+    Returns:
+        "encoder" | "decoder" -> float32 [layer, token, d]
+    """
+    shapes = {stack: (len(layers), *layers[0].shape[1:]) for stack, layers in stacks.items()}
+    return Lazy(shapes, lambda stack: to_numpy(torch.stack([layer[row] for layer in stacks[stack]])))
 
 
 def to_numpy(tensor: Tensor) -> Array:

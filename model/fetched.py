@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -62,27 +62,6 @@ class FetchedLayer(Maps):
 
     def array(self, name: str) -> Array:
         return self._fetch(name)
-
-
-class Lazy(Mapping[str, Array]):
-    """Arrays by name, fetched when they are looked at."""
-
-    def __init__(self, shapes: Mapping[str, Sequence[int]], fetch: Callable[[str], Array]) -> None:
-        self._shapes, self._fetch = shapes, fetch
-        self._kept: dict[str, Array] = {}
-
-    def __getitem__(self, name: str) -> Array:
-        if name not in self._shapes:
-            raise KeyError(name)
-        if name not in self._kept:
-            self._kept[name] = self._fetch(name)
-        return self._kept[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shapes)
-
-    def __len__(self) -> int:
-        return len(self._shapes)
 
 
 class Rows:

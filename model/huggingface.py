@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from model.asking import guess, layer_logits, outputs
-from model.attention import Record, record, to_numpy
+from model.attention import Record, record, stacked, to_numpy
 from model.decoding import Decoded, Decoding
 from model.device import dtype_name, find_device
 from model.editing import Plan, editing, plan_for
@@ -131,9 +131,7 @@ class HuggingFace:
             trace = Trace(
                 text=text,
                 attentions=attentions,
-                hidden_states={
-                    stack: to_numpy(torch.stack([layer[row] for layer in states[stack]])) for stack in stacks
-                },
+                hidden_states=stacked({stack: states[stack] for stack in stacks}, row),
                 neurons={},
                 tokens=tokens,
                 ids={stack: tuple(ids[stack][0]) for stack in stacks},

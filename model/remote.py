@@ -18,8 +18,9 @@ from model.catalog import ModelError
 from model.decoding import Decoded, Decoding, Node
 from model.edits import Edits
 from model.errors import InputError
-from model.fetched import Ask, FetchedLayer, Lazy, Rows
+from model.fetched import Ask, FetchedLayer, Rows
 from model.layer import Layer, LayerInputs, NoLayer
+from model.lazy import Lazy
 from model.positions import Scheme
 from model.trace import Array, Attention, Check, Picture, Recorded, Target, Tokens, Trace
 from model.wire import FAILED, FINE, OTHER_VERSION, SEND_FILES, VERSION, WRONG, pack, unpack

@@ -6,6 +6,7 @@ One axis order everywhere: [layer, head, query, key]. Layers and heads count fro
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ import numpy as np
 
 from model.edits import Edits
 from model.layer import Layer, NoLayer
+from model.lazy import shapes
 from model.maps import Overview, is_small
 
 Array = np.ndarray
@@ -312,24 +314,23 @@ class Trace:
     serial: int = field(default_factory=_serials.__next__, init=False)
 
     def __post_init__(self) -> None:
-        # States that lie on a server are not fetched only to be looked over.
-        for stack, states in self.hidden_states.items() if isinstance(self.hidden_states, dict) else ():
-            if states.ndim != 3 or states.shape[1] != len(self.tokens[stack]):
+        for stack, shape in shapes(self.hidden_states).items():
+            if len(shape) != 3 or shape[1] != len(self.tokens[stack]):
                 raise ValueError(
-                    f"{stack} hidden states have shape {states.shape}, "
+                    f"{stack} hidden states have shape {shape}, "
                     f"expected [layer + 1, {len(self.tokens[stack])}, d_model]"
                 )
 
     @property
     def nbytes(self) -> int:
         """About how much memory it takes. Grows with tokens; with their square only in the masks, a byte a cell."""
-        arrays = [*self.hidden_states.values(), *self.neurons.values()]
-        arrays += [] if self.logits is None else [self.logits]
+        arrays = [*shapes(self.hidden_states).values(), *shapes(self.neurons).values()]
+        arrays += [] if self.logits is None else [self.logits.shape]
         recorded = 0
         for heads, queries, keys, dim in (one.shape for found in self.attentions.values() for one in found.layers):
             # Without q, k and v there are the weights themselves.
             recorded += 4 * heads * (queries + 2 * keys) * dim + queries * keys if dim else 4 * heads * queries * keys
-        return sum(array.nbytes for array in arrays) + recorded
+        return 4 * sum(map(math.prod, arrays)) + recorded
 
     def verify(self) -> Check:
         """Compare this trace with the stock implementation, run afresh with the same weights."""

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
-from model.attention import Record, record, to_numpy
+from model.attention import Record, record, stacked, to_numpy
 from model.decoding import Decoded, Decoding, decode
 from model.device import dtype_name, find_device
 from model.editing import Plan, current, editing, plan_for
@@ -107,20 +107,18 @@ class Translator:
             decoder_hidden = self.module.decode(target, encoder_hidden[-1], mask)
             logits = self.module.project(decoder_hidden[-1])
 
+        neurons = {
+            stack: [kept.activations[stack, layer] for layer in range(depth)]
+            for stack, depth in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers))
+        }
         tokens = [{"encoder": self._tokens(s), "decoder": self._tokens(t)} for s, t in zip(source, target, strict=True)]
         answers = [to_numpy(one) for one in logits]
         return tuple(
             Trace(
                 text=text,
                 attentions=self._attentions(kept, row, tokens[row]["encoder"], tokens[row]["decoder"]),
-                hidden_states={
-                    "encoder": to_numpy(torch.stack([hidden[row] for hidden in encoder_hidden])),
-                    "decoder": to_numpy(torch.stack([hidden[row] for hidden in decoder_hidden])),
-                },
-                neurons={
-                    stack: to_numpy(torch.stack([kept.activations[stack, layer][row] for layer in range(depth)]))
-                    for stack, depth in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers))
-                },
+                hidden_states=stacked({"encoder": encoder_hidden, "decoder": decoder_hidden}, row),
+                neurons=stacked(neurons, row),
                 tokens=tokens[row],
                 ids={"encoder": (*encoded[row].ids, config.eos), "decoder": (config.bos, *rows[row])},
                 given=1,

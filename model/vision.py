@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
-from model.attention import record, to_numpy
+from model.attention import record, stacked, to_numpy
 from model.device import find_device
 from model.editing import Plan, editing, plan_for
 from model.edits import Edits
@@ -96,7 +96,7 @@ class Vision(HuggingFace):
             trace = Trace(
                 text=str(given) if isinstance(given, (str, Path)) else "",
                 attentions=attentions,
-                hidden_states={"encoder": to_numpy(torch.stack([layer[row] for layer in result.hidden_states]))},
+                hidden_states=stacked({"encoder": result.hidden_states}, row),
                 neurons={},
                 tokens=tokens,
                 ids={"encoder": ()},

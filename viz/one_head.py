@@ -93,16 +93,16 @@ def _head(trace: Trace, attention: Attention, row: int, specials: bool, window: 
     _over_picture(trace, attention, layer, head, row, places.overlay)
     if not specials:
         places.hidden.caption(words.hidden_specials(attention, layer, head))
-    pieces = attention is trace.attentions[attention.kind]  # not merged into words
-    key = ("flip", trace.serial, attention.kind, pieces, layer, specials, window, palette, spoken())
-    heads = session.kept().get(key, lambda: flip.message(attention, layer, palette, specials, window), len)
-    flip.draw(heads)
     if places.table:
         _row_table(attention, layer, head, row, places.table)
     if not whole:
         time.sleep(BREATH)
     lines = token_lines(attention, layer, head, palette, **how)
     parts.chart(places.lines, lines, "lines", say("heads.lines_look"), table=numbers)
+    pieces = attention is trace.attentions[attention.kind]  # not merged into words
+    key = ("flip", trace.serial, attention.kind, pieces, layer, specials, window, palette, spoken())
+    heads = session.kept().get(key, lambda: flip.message(attention, layer, palette, specials, window), len)
+    flip.draw(heads)
 
 
 def _over_picture(trace: Trace, attention: Attention, layer: int, head: int, row: int, room: DeltaGenerator) -> None:
