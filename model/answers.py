@@ -179,7 +179,7 @@ def _outline(trace: Trace) -> dict[str, Any]:
         "neurons": shapes(trace.neurons),
         "ids": trace.ids,
         "given": trace.given,
-        "predicted": trace.predicted,
+        "predicted": None if trace.predicted is None else list(trace.predicted),
         "logits": None if trace.logits is None else list(trace.logits.shape),
         "output": trace.output,
         "notes": trace.notes,

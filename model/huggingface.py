@@ -136,9 +136,7 @@ class HuggingFace:
                 tokens=tokens,
                 ids={stack: tuple(ids[stack][0]) for stack in stacks},
                 given=1 if self.is_pair else ids["given"][0] if predicts is not None else 0,
-                predicted=None
-                if predicts is None or numbers is None
-                else following(self.tokenizer, fed[row], numbers.argmax(-1).tolist()),
+                predicted=None if predicts is None or numbers is None else following(self.tokenizer, fed[row], numbers),
                 logits=numbers,
                 output=output,
                 notes=self._notes(),

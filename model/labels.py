@@ -8,7 +8,10 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from model.errors import check_length
+from model.lazy import Words
 from model.trace import Tokens
 
 Piece = tuple[str, int, int]  # text, and where it begins and ends in what was typed
@@ -69,10 +72,15 @@ def labelled(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | None 
     return Tokens(tuple(labels), tuple(special), tuple(insides), tuple(raw), tuple(adds))
 
 
-def following(tokenizer: Any, fed: Sequence[int], chosen: Sequence[int]) -> tuple[str, ...]:
-    """The label each chosen id would have behind the ids that were fed up to there."""
-    behind = [[*fed[max(0, place - LONGEST) : place + 1], choice] for place, choice in enumerate(chosen)]
-    return tuple(labelled(tokenizer, ids).texts[-1] for ids in behind)
+def following(tokenizer: Any, fed: Sequence[int], logits: np.ndarray) -> Words:
+    """The label of the likeliest id behind the ids that were fed up to each place. logits: [token, vocab]"""
+
+    def find(place: int) -> str:
+        behind = [*fed[max(0, place - LONGEST) : place + 1], int(logits[place].argmax())]
+        with _one_at_a_time:
+            return labelled(tokenizer, behind).texts[-1]
+
+    return Words(len(logits), find)
 
 
 def _characters(pieces: Sequence[Piece], special: Sequence[bool]) -> list[list[int]]:
@@ -90,6 +98,8 @@ def _characters(pieces: Sequence[Piece], special: Sequence[bool]) -> list[list[i
 
 def _joined(pieces: Sequence[Piece]) -> str:
     """The text of pieces that overlap."""
+    if len(pieces) == 1:
+        return pieces[0][0]
     text, reached = "", pieces[0][1]
     for piece, _, end in pieces:
         text += piece[len(piece) - max(end - reached, 0) :] if end > reached else ""

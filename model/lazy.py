@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import overload
 
 import numpy as np
 
@@ -32,6 +33,36 @@ class Lazy(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return len(self.shapes)
+
+
+class Words(Sequence[str]):
+    """A word for each place, each found once, when it is looked at; equal to any sequence of the same words."""
+
+    def __init__(self, count: int, find: Callable[[int], str]) -> None:
+        self._count, self._find = count, find
+        self._kept: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        if isinstance(place, slice):
+            return tuple(self[one] for one in range(self._count)[place])
+        place = range(self._count)[place]
+        if place not in self._kept:
+            self._kept[place] = self._find(place)
+        return self._kept[place]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def shapes(arrays: Mapping[str, Array]) -> Mapping[str, tuple[int, ...]]:

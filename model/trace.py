@@ -302,7 +302,7 @@ class Trace:
     tokens: Mapping[str, Tokens]
     ids: Mapping[str, tuple[int, ...]]
     given: int
-    predicted: tuple[str, ...] | None
+    predicted: Sequence[str] | None
     logits: Array | None
     output: str | None
     notes: tuple[tuple[str, str], ...]

@@ -23,6 +23,7 @@ from model.effects import head_effects, layer_words
 from model.errors import check_ids, check_length
 from model.labels import readable
 from model.layer import Layer, NoLayer
+from model.lazy import Words
 from model.positions import Scheme, sinusoidal
 from model.prepare import calmed, prepared
 from model.projections import find_layer
@@ -111,7 +112,10 @@ class Translator:
             stack: [kept.activations[stack, layer] for layer in range(depth)]
             for stack, depth in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers))
         }
-        tokens = [{"encoder": self._tokens(s), "decoder": self._tokens(t)} for s, t in zip(source, target, strict=True)]
+        tokens = [
+            {"encoder": _tokens(self.tokenizer, config, s), "decoder": _tokens(self.tokenizer, config, t)}
+            for s, t in zip(source, target, strict=True)
+        ]
         answers = [to_numpy(one) for one in logits]
         return tuple(
             Trace(
@@ -122,7 +126,7 @@ class Translator:
                 tokens=tokens[row],
                 ids={"encoder": (*encoded[row].ids, config.eos), "decoder": (config.bos, *rows[row])},
                 given=1,
-                predicted=self._tokens(answers[row].argmax(-1)).texts,  # on a CPU PyTorch's argmax is slow
+                predicted=Words(len(answers[row]), partial(_predicted, self.tokenizer, config, answers[row])),
                 logits=answers[row],
                 output=self.tokenizer.decode(rows[row]),
                 notes=self._notes(text, encoded[row]),
@@ -238,12 +242,6 @@ class Translator:
         padded = [[*row, *[self.config.pad] * (longest - len(row))] for row in rows]
         return torch.tensor(padded, device=self.device)
 
-    def _tokens(self, ids: Tensor | Array) -> Tokens:
-        numbers: list[int] = ids.tolist()
-        raw = [str(self.tokenizer.id_to_token(i)) for i in numbers]
-        special = {self.config.pad, self.config.bos, self.config.eos}
-        return readable(raw, [i in special for i in numbers])
-
     def _attentions(self, kept: Record, row: int, source: Tokens, target: Tokens) -> dict[str, Attention]:
         config = self.config
         kinds = (
@@ -280,3 +278,16 @@ class Translator:
         if unknown:
             notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
         return tuple(notes)
+
+
+def _tokens(tokenizer: Tokenizer, config: Config, ids: Tensor | Array) -> Tokens:
+    """Ids as people read them."""
+    numbers: list[int] = ids.tolist()
+    raw = [str(tokenizer.id_to_token(i)) for i in numbers]
+    special = {config.pad, config.bos, config.eos}
+    return readable(raw, [i in special for i in numbers])
+
+
+def _predicted(tokenizer: Tokenizer, config: Config, logits: Array, place: int) -> str:
+    """The label of the likeliest token at a place, behind the likeliest before it. logits: [token, vocab]"""
+    return _tokens(tokenizer, config, logits[max(place - 1, 0) : place + 1].argmax(-1)).texts[-1]
