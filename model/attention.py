@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from model import pooling
 from model.editing import Plan, current
-from model.lazy import Lazy
+from model.lazy import Lazy, Rows
 from model.maps import Maps, Overview, at, at_most
 
 Array = np.ndarray
@@ -93,6 +94,10 @@ class Call(Maps):
             strongest,
         )
         return Overview(*map(to_numpy, found))
+
+    @property
+    def side_by_side(self) -> bool:  # type: ignore[override]
+        return self._is_here  # a GPU's kernels queue up whoever starts them
 
     @property
     def _is_here(self) -> bool:
@@ -284,6 +289,14 @@ def stacked(stacks: Mapping[str, Sequence[Tensor]], row: int) -> Lazy:
     """
     shapes = {stack: (len(layers), *layers[0].shape[1:]) for stack, layers in stacks.items()}
     return Lazy(shapes, lambda stack: to_numpy(torch.stack([layer[row] for layer in stacks[stack]])))
+
+
+def table(numbers: Tensor) -> Array:
+    """A table in NumPy; on a GPU each of its rows leaves it when it is looked at. [row, column]"""
+    if numbers.device.type == "cpu":
+        return to_numpy(numbers)
+    found: Any = Rows(lambda start, stop: to_numpy(numbers[start:stop]), numbers.shape)
+    return found
 
 
 def to_numpy(tensor: Tensor) -> Array:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from model.maps import Maps, Overview, is_small
 from model.trace import Array
 
@@ -62,34 +60,3 @@ class FetchedLayer(Maps):
 
     def array(self, name: str) -> Array:
         return self._fetch(name)
-
-
-class Rows:
-    """A table of which rows are fetched when they are looked at; whatever else is done with it fetches it whole."""
-
-    def __init__(self, ask: Ask, shape: tuple[int, ...]) -> None:
-        self._ask, self.shape = ask, shape
-        self._kept: dict[tuple[int, int], Array] = {}
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, item: Any) -> Any:
-        if isinstance(item, (int, np.integer)):
-            at = int(item) % len(self)
-            return self._slice(at, at + 1)[0]
-        if isinstance(item, slice) and item.step in (None, 1):
-            start, stop, _ = item.indices(len(self))
-            return self._slice(start, stop)
-        return self._slice(0, len(self))[item]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._slice(0, len(self)), name)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        return np.asarray(self._slice(0, len(self)), dtype=dtype)
-
-    def _slice(self, start: int, stop: int) -> Array:
-        if (start, stop) not in self._kept:
-            self._kept[start, stop] = self._ask("logits", rows=[start, stop])[1][""]
-        return self._kept[start, stop]

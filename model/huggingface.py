@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from model.asking import guess, layer_logits, outputs
-from model.attention import Record, record, stacked, to_numpy
+from model.attention import Record, record, stacked, table, to_numpy
 from model.decoding import Decoded, Decoding
 from model.device import dtype_name, find_device
 from model.editing import Plan, editing, plan_for
@@ -118,7 +118,7 @@ class HuggingFace:
             longest = {stack: max(len(one[stack][0]) for one in read) for stack in stacks}
             tokens = {stack: ids[stack][1].padded(longest[stack]) for stack in stacks}
             attentions = {kind: self._attention(kind, rows[row], tokens) for kind, rows in layers.items()}
-            numbers = None if logits is None else to_numpy(logits[row])
+            numbers = None if logits is None else table(logits[row])
             output: str | None = None
             if self.is_pair:
                 output = self.tokenizer.decode(ids["decoder"][0], skip_special_tokens=True)

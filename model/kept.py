@@ -97,6 +97,10 @@ class Remembered(Maps):
         return self.layer.scale
 
     @property
+    def side_by_side(self) -> bool:  # type: ignore[override]
+        return self.layer.side_by_side
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         return self.layer.shape
 

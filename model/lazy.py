@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -63,6 +63,41 @@ class Words(Sequence[str]):
         return isinstance(other, Sequence) and tuple(self) == tuple(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+class Rows:
+    """A table of which rows are fetched when they are looked at; whatever else is done with it fetches it whole.
+
+    Args:
+        fetch: finds the rows from one place to another.
+    """
+
+    def __init__(self, fetch: Callable[[int, int], Array], shape: Sequence[int]) -> None:
+        self._fetch, self.shape = fetch, tuple(shape)
+        self._kept: dict[tuple[int, int], Array] = {}
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, item: Any) -> Any:
+        if isinstance(item, (int, np.integer)):
+            at = int(item) % len(self)
+            return self._slice(at, at + 1)[0]
+        if isinstance(item, slice) and item.step in (None, 1):
+            start, stop, _ = item.indices(len(self))
+            return self._slice(start, stop)
+        return self._slice(0, len(self))[item]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._slice(0, len(self)), name)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return np.asarray(self._slice(0, len(self)), dtype=dtype)
+
+    def _slice(self, start: int, stop: int) -> Array:
+        if (start, stop) not in self._kept:
+            self._kept[start, stop] = self._fetch(start, stop)
+        return self._kept[start, stop]
 
 
 def shapes(arrays: Mapping[str, Array]) -> Mapping[str, tuple[int, ...]]:

@@ -41,7 +41,13 @@ class Whole(Protocol):
 
 
 class Maps:
-    """Looks at a layer's maps, taken from all its weights; who computes them elsewhere has ways of its own."""
+    """Looks at a layer's maps, taken from all its weights; who computes them elsewhere has ways of its own.
+
+    Attributes:
+        side_by_side: whether looks at several layers take less time together, in threads, than one after the other.
+    """
+
+    side_by_side = True
 
     def drawn(
         self: Whole, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]

@@ -18,9 +18,9 @@ from model.catalog import ModelError
 from model.decoding import Decoded, Decoding, Node
 from model.edits import Edits
 from model.errors import InputError
-from model.fetched import Ask, FetchedLayer, Rows
+from model.fetched import Ask, FetchedLayer
 from model.layer import Layer, LayerInputs, NoLayer
-from model.lazy import Lazy
+from model.lazy import Lazy, Rows
 from model.positions import Scheme
 from model.trace import Array, Attention, Check, Picture, Recorded, Target, Tokens, Trace
 from model.wire import FAILED, FINE, OTHER_VERSION, SEND_FILES, VERSION, WRONG, pack, unpack
@@ -155,7 +155,9 @@ class Remote:
             ids={stack: tuple(ids) for stack, ids in seen["ids"].items()},
             given=seen["given"],
             predicted=None if seen["predicted"] is None else tuple(seen["predicted"]),
-            logits=None if seen["logits"] is None else Rows(ask, tuple(seen["logits"])),  # type: ignore[arg-type]
+            logits=None
+            if seen["logits"] is None
+            else Rows(lambda start, stop: ask("logits", rows=[start, stop])[1][""], seen["logits"]),  # type: ignore[arg-type]
             output=seen["output"],
             notes=tuple((note, detail) for note, detail in seen["notes"]),
             device=self.device,

@@ -49,6 +49,9 @@ class Recorded(Protocol):
 
     # As `model.maps.Maps` has them.
 
+    @property
+    def side_by_side(self) -> bool: ...
+
     def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array: ...
 
     def strongest(
@@ -204,7 +207,7 @@ class Attention:
 
     def overviews(self, side: int) -> list[Overview]:
         """All heads of each layer at a glance, pooled to maps of at most side · side; large layers side by side."""
-        if is_small(self.layers[0].shape):
+        if is_small(self.layers[0].shape) or not self.layers[0].side_by_side:
             return [layer.overview(side) for layer in self.layers]
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
             return list(pool.map(lambda layer: layer.overview(side), self.layers))

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
-from model.attention import Record, record, stacked, to_numpy
+from model.attention import Record, record, stacked, table
 from model.decoding import Decoded, Decoding, decode
 from model.device import dtype_name, find_device
 from model.editing import Plan, current, editing, plan_for
@@ -116,7 +116,7 @@ class Translator:
             {"encoder": _tokens(self.tokenizer, config, s), "decoder": _tokens(self.tokenizer, config, t)}
             for s, t in zip(source, target, strict=True)
         ]
-        answers = [to_numpy(one) for one in logits]
+        answers = [table(one) for one in logits]
         return tuple(
             Trace(
                 text=text,
