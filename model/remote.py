@@ -133,6 +133,7 @@ class Remote:
         def arrays(want: str) -> Mapping[str, Array]:
             return Lazy(seen[want], lambda stack: ask(want, stack=stack)[1][""])
 
+        logits = Rows(lambda start, stop: ask("logits", rows=[start, stop])[1][""], seen["logits"] or ())
         return Trace(
             text=seen["text"] if seen["picture"] is None else str(text) if isinstance(text, (str, Path)) else "",
             attentions={
@@ -155,9 +156,7 @@ class Remote:
             ids={stack: tuple(ids) for stack, ids in seen["ids"].items()},
             given=seen["given"],
             predicted=None if seen["predicted"] is None else tuple(seen["predicted"]),
-            logits=None
-            if seen["logits"] is None
-            else Rows(lambda start, stop: ask("logits", rows=[start, stop])[1][""], seen["logits"]),  # type: ignore[arg-type]
+            logits=None if seen["logits"] is None else logits,  # type: ignore[arg-type]
             output=seen["output"],
             notes=tuple((note, detail) for note, detail in seen["notes"]),
             device=self.device,

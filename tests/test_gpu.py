@@ -82,6 +82,8 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
     assert 0 < leaves() <= 4 * MOST_CELLS * cross.num_heads
     assert len(thumbnails(cross, LIGHT).texts) == cross.num_layers * cross.num_heads
     assert 0 < leaves() <= cross.num_layers * cross.num_heads * (4 * THUMB**2 + 100)
+    np.testing.assert_allclose(trace.logits[5], whole.logits[5], atol=1e-3)  # type: ignore[index]
+    assert leaves() == 4 * trace.logits.shape[1]  # type: ignore[union-attr]
     for found, wanted in zip(cross.overviews(THUMB), known, strict=True):
         np.testing.assert_allclose(found.entropy, wanted.entropy, atol=1e-3)
         np.testing.assert_allclose(found.strongest, wanted.strongest, atol=1e-4)
