@@ -29,7 +29,7 @@ from model.prepare import calmed, prepared
 from model.projections import find_layer
 from model.reference import check
 from model.trace import Array, Attention, Check, Recorded, Target, Tokens, Trace
-from model.transformer import Config, Past, Transformer
+from model.transformer import Config, Past, Transformer, unfilled
 
 LONG = 60  # next to no training sentence has more tokens
 
@@ -66,7 +66,8 @@ class Translator:
     @classmethod
     def open(cls, folder: Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> Translator:
         """Read what `model.train.save` wrote."""
-        module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
+        with unfilled():
+            module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
         half = load_file(folder / "model.safetensors")
         module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
         return cls(module.to(dtype), Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))

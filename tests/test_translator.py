@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 import model
 from model.errors import InputError
 from model.labels import readable
-from model.transformer import Past
+from model.transformer import Past, Transformer, unfilled
 from model.translator import Translator, calmed
 
 
@@ -206,3 +207,12 @@ def test_weights_fit_in_the_repository(lens: Translator) -> None:
     file = Path("assets/en-fr/model.safetensors")
     assert file.stat().st_size <= 32_000_000
     assert all(torch.isfinite(p).all() for p in lens.module.parameters())
+
+
+def test_opening_a_model_leaves_others_filled_with_random_numbers(lens: Translator) -> None:
+    with unfilled():
+        pass
+    config = replace(lens.config, vocab_size=11, d_model=16, d_ff=8)
+    for parameter in Transformer(config).parameters():
+        if parameter.dim() > 1:
+            assert 0 < parameter.std() < 1
