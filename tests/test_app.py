@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,20 @@ def test_head_follows_from_page_to_page(app: AppTest) -> None:
     go_to(app, "inside")
     assert app.button_group(key="kind").value == "encoder"
     assert app.button_group(key="head").value == 6
+
+
+def test_the_browser_gets_the_heads_of_what_is_drawn(app: AppTest) -> None:
+    """Also where only what is asked is cut into pieces, and as many queries stand there with whole words."""
+    app.text_area(key="text").set_value("The dog sees the dog.").run()
+    columns: list[int] = []
+    for merged in (False, True):
+        app.toggle(key="words").set_value(merged).run()
+        sent = next(one.proto.bytes for one in app.get("bidi_component") if one.proto.id.endswith("-flip"))
+        header = json.loads(sent[4 : 4 + struct.unpack_from("<I", sent)[0]])
+        drawn: dict[str, str] = heat(app)["z"]  # type: ignore[assignment]
+        assert f"{header['rows']}, {header['columns']}" == drawn["shape"]
+        columns.append(header["columns"])
+    assert columns[0] > columns[1]
 
 
 def test_merged_words_have_a_map_of_their_own(app: AppTest) -> None:
