@@ -65,7 +65,7 @@ def draw() -> DeltaGenerator | None:
             st.caption(say("sidebar.memory", needed=needed))
         {"text": _pick_text, "image": _pick_picture}[session.takes()](entry)
         state.setdefault("text", examples()[0]["text"])  # models of pictures show no box for it
-        st.selectbox(say("sidebar.device"), ["auto", *places()], key="device", bind="query-params")
+        device = st.container()
         audience.choose()
         # What it holds is drawn once it is open or something is changed: the browser goes through all widgets at every
         # click.
@@ -73,6 +73,8 @@ def draw() -> DeltaGenerator | None:
         with panel:
             room = st.container()
             st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
+        # Last: it asks PyTorch, whose import takes seconds, and the browser draws all else meanwhile.
+        device.selectbox(say("sidebar.device"), ["auto", *places()], key="device", bind="query-params")
     return room if panel.open or state.edits else None
 
 
