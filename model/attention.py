@@ -23,7 +23,7 @@ from torch import Tensor
 from model import pooling
 from model.editing import Plan, current
 from model.lazy import Lazy, Rows
-from model.maps import Maps, Overview, at, at_most
+from model.maps import Maps, Overview, at, at_most, overview
 
 Array = np.ndarray
 
@@ -51,7 +51,10 @@ class Call(Maps):
 
     def weights_tensor(self) -> Tensor:
         """Attention weights; each row sums to 1, or is 0 where nothing may be looked at. [head, query, key]"""
-        weights = self.scores_tensor().softmax(dim=-1)
+        return self._softmax(self.scores_tensor())
+
+    def _softmax(self, scores: Tensor) -> Tensor:
+        weights = scores.softmax(dim=-1)
         blind = ~self.allowed.any(dim=-1, keepdim=True)
         if blind.any():
             weights.masked_fill_(blind, 0.0)
@@ -82,18 +85,17 @@ class Call(Maps):
         return to_numpy(rows), to_numpy(columns), to_numpy(weights)
 
     def overview(self, side: int) -> Overview:
+        scores = self.scores_tensor()
+        weights = self._softmax(scores)
+        entropy = pooling.entropy_bits(scores, weights)
+        for head, given in self.forced.items():  # their scores say nothing of them
+            entropy[head] = torch.special.entr(given).sum(dim=-1) / math.log(2)
+        entropy = entropy.mean(dim=-1)
         if self._is_here:
-            return Maps.overview(self, side)
-        weights = self.weights_tensor()
-        flat = weights.flatten(1)
-        strongest, place = flat.max(dim=-1)
-        found = (
-            pooling.pooled(weights, self.allowed, at_most(self.allowed.shape, side)),
-            pooling.entropy_bits(weights).mean(dim=-1),
-            place,
-            strongest,
-        )
-        return Overview(*map(to_numpy, found))
+            return overview(to_numpy(weights), to_numpy(self.allowed), side, to_numpy(entropy))
+        strongest, place = weights.flatten(1).max(dim=-1)
+        maps = pooling.pooled(weights, self.allowed, at_most(self.allowed.shape, side))
+        return Overview(*map(to_numpy, (maps, entropy, place, strongest)))
 
     @property
     def side_by_side(self) -> bool:  # type: ignore[override]

@@ -78,10 +78,7 @@ class Maps:
     def overview(self: Whole, side: int) -> Overview:
         """All heads at a glance, pooled to maps of at most side · side."""
         weights = self.weights()
-        maps = pooled(weights, self.array("allowed"), at_most(weights.shape[1:], side))
-        flat = weights.reshape(len(weights), -1)
-        place = flat.argmax(axis=-1)
-        return Overview(maps, entropy_bits(weights).mean(axis=-1), place, flat[np.arange(len(flat)), place])
+        return overview(weights, self.array("allowed"), side, entropy_bits(weights).mean(axis=-1))
 
 
 def at(places: Sequence[int]) -> slice | list[int]:
@@ -94,6 +91,15 @@ def is_small(shape: tuple[int, ...]) -> bool:
     """Whether a layer of (heads, queries, keys, ...) is sooner moved whole."""
     heads, queries, keys = shape[:3]
     return heads * queries * keys <= SMALL
+
+
+def overview(weights: Array, allowed: Array, side: int, entropy: Array) -> Overview:
+    """All heads at a glance. weights: [head, query, key]; allowed: bool [query, key]; entropy: of each head."""
+    flat = weights.reshape(len(weights), -1)
+    place = flat.argmax(axis=-1)
+    return Overview(
+        pooled(weights, allowed, at_most(weights.shape[1:], side)), entropy, place, flat[np.arange(len(flat)), place]
+    )
 
 
 def at_most(shape: tuple[int, ...], side: int) -> tuple[int, int]:

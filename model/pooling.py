@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+LEAST = -1e30  # in place of -inf, which times 0 is no number
+
 
 def pooled(weights: Tensor, allowed: Tensor, shape: tuple[int, int]) -> Tensor:
     """The strongest of each group of neighbouring cells; NaN where nothing may be looked at.
@@ -44,6 +46,15 @@ def largest(weights: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     return places // columns, places % columns, flat[places]
 
 
-def entropy_bits(weights: Tensor) -> Tensor:
-    """Entropy of each row of weights, in bits. [..., key] -> [...]"""
-    return torch.special.entr(weights).sum(dim=-1) / math.log(2)
+def entropy_bits(scores: Tensor, weights: Tensor) -> Tensor:
+    """Entropy of each row of a softmax, in bits; 0 where nothing may be looked at.
+
+    From -log p = log Σ e^score - score: a logarithm for each row, where the definition takes one for each cell.
+
+    Args:
+        scores: [..., key], -inf where masked; cannot be used any more. weights: their softmax.
+    """
+    strongest = weights.amax(dim=-1)
+    total = scores.amax(dim=-1) - strongest.log()  # log Σ e^score
+    mean = (weights[..., None, :] @ scores.clamp_(min=LEAST)[..., None])[..., 0, 0]
+    return torch.where(strongest > 0, (total - mean) / math.log(2), 0.0).clamp_(min=0)
