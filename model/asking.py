@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from model.attention import to_numpy
+from model.arrays import to_numpy
 from model.editing import Plan, editing
 from model.edits import Edits, Head
 from model.hooks import substituting

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.arrays import stacked, table, to_numpy
 from model.asking import guess, layer_logits, outputs
-from model.attention import Record, record, stacked, table, to_numpy
+from model.attention import Record, record
 from model.decoding import Decoded, Decoding
 from model.device import dtype_name, find_device
 from model.editing import Plan, editing, plan_for

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model.attention import Call, to_numpy
+from model.arrays import to_numpy
+from model.attention import Call
 from model.layer import Layer, LayerInputs, NoLayer
 from model.trace import Recorded
 

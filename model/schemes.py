@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from model.attention import to_numpy
+from model.arrays import to_numpy
 from model.positions import Scheme
 
 REACH = 32  # how far a relative bias is shown, each way

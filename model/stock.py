@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.attention import to_numpy
+from model.arrays import to_numpy
 from model.device import limits
 from model.editing import Plan, editing
 from model.interface import STOCK, showing

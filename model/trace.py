@@ -9,11 +9,9 @@ import itertools
 import math
 import os
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -22,6 +20,8 @@ from model.edits import Edits
 from model.layer import Layer, NoLayer
 from model.lazy import shapes
 from model.maps import Overview, is_small
+from model.tokens import Picture as Picture
+from model.tokens import Tokens as Tokens
 
 Array = np.ndarray
 _serials = itertools.count(time.time_ns())  # a server that reloads changed code keeps what it had computed
@@ -59,74 +59,6 @@ class Recorded(Protocol):
     ) -> tuple[Array, Array, Array]: ...
 
     def overview(self, side: int) -> Overview: ...
-
-
-@dataclass(frozen=True)
-class Tokens:
-    """The tokens of one side of an attention, as people read them.
-
-    Attributes:
-        texts: the label of each token; may repeat.
-        special: True for tokens that nobody typed, such as "</s>".
-        inside: True for pieces that go on inside a word; their label begins with "·". Empty where there are none.
-        raw: each token as its tokenizer writes it, such as "Ġcat" or "##ing". Empty where that is not known.
-        adds: what each token adds to the word it is in; "" for the later parts of one character. Empty where that is
-            the label without its "·".
-    """
-
-    texts: tuple[str, ...]
-    special: tuple[bool, ...]
-    inside: tuple[bool, ...] = ()
-    raw: tuple[str, ...] = ()
-    adds: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        others = {len(self.inside), len(self.raw), len(self.adds)} - {0, len(self.texts)}
-        if len(self.texts) != len(self.special) or others:
-            raise ValueError(
-                f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones, {len(self.inside)} "
-                f"for pieces inside words, {len(self.raw)} raw pieces and {len(self.adds)} parts of words"
-            )
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def name(self, place: int) -> str:
-        """The token at a place; one that stands there more than once with its place, as in "is (4)"."""
-        text = self.texts[place]
-        return f"{text} ({place})" if self._counts[text] > 1 else text
-
-    @cached_property
-    def _counts(self) -> Counter[str]:
-        return Counter(self.texts)
-
-    def padded(self, length: int) -> Tokens:
-        """The same tokens with "<pad>" behind them, up to a length."""
-        more = length - len(self)
-        pads = ("<pad>",) * more
-        return Tokens(
-            self.texts + pads,
-            self.special + (True,) * more,
-            self.inside and self.inside + (False,) * more,
-            self.raw and self.raw + pads,
-            self.adds and self.adds + pads,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """A picture as a model saw it: cut to its size, in patches from left to right and top to bottom.
-
-    Attributes:
-        pixels: uint8 [height, width, 3]
-        rows, columns: how many patches it is cut into.
-        first: place of the first patch among the tokens; what stands before it belongs to no place.
-    """
-
-    pixels: Array
-    rows: int
-    columns: int
-    first: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -201,7 +201,7 @@ class Transformer(nn.Module):
 
 @contextmanager
 def unfilled() -> Iterator[None]:
-    """Modules made in this block get no random numbers, which take longest: those of a file replace them."""
+    """Modules made in this block are not filled, which takes longest: what a file holds replaces their numbers."""
     names = ("kaiming_uniform_", "uniform_", "normal_", "xavier_uniform_")
     with _one_at_a_time:
         right = {name: getattr(nn.init, name) for name in names}

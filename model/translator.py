@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
-from model.attention import Record, record, stacked, table
+from model.arrays import stacked, table
+from model.attention import Record, record
 from model.decoding import Decoded, Decoding, decode
 from model.device import dtype_name, find_device
 from model.editing import Plan, current, editing, plan_for

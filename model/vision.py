@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
-from model.attention import record, stacked, to_numpy
+from model.arrays import stacked, to_numpy
+from model.attention import record
 from model.device import find_device
 from model.editing import Plan, editing, plan_for
 from model.edits import Edits

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import model
-from model import attention as computed
+from model import arrays, attention
 from model.edits import Edits
 from model.maps import is_small
 from model.translator import Translator
@@ -33,12 +33,12 @@ def test_the_translator_gives_the_numbers_of_the_cpu(lens: Translator, place: st
     check = trace.verify()
     assert check.ok
     assert trace.device.startswith("cuda")
-    for kind, attention in trace.attentions.items():
-        for layer in range(attention.num_layers):
-            weights = attention.weights(layer)
+    for kind, found in trace.attentions.items():
+        for layer in range(found.num_layers):
+            weights = found.weights(layer)
             np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
             np.testing.assert_allclose(weights, whole.attentions[kind].weights(layer), atol=check.tolerance)
-            assert (weights[:, ~attention.mask(layer)] == 0).all()
+            assert (weights[:, ~found.mask(layer)] == 0).all()
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -49,8 +49,8 @@ def test_families_agree_with_the_library_and_with_the_cpu(family: str, place: st
     trace, whole = (model.load(str(tmp_path), where).trace(TEXT, target) for where in (place, "cpu"))
     check = trace.verify()
     assert check.ok
-    for kind, attention in trace.attentions.items():
-        ours, theirs = attention.weights(0), whole.attentions[kind].weights(0)
+    for kind, found in trace.attentions.items():
+        ours, theirs = found.weights(0), whole.attentions[kind].weights(0)
         np.testing.assert_allclose(ours, theirs, atol=check.tolerance)
 
 
@@ -60,14 +60,15 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
     assert not is_small(cross.layers[0].shape)
     expected = head_heatmap(same, 1, 2, LIGHT)
     known = same.overviews(THUMB)
-    moved, right = [0], computed.to_numpy
+    moved, right = [0], arrays.to_numpy
 
     def counted(tensor: torch.Tensor) -> np.ndarray:
         array = right(tensor)
         moved[0] += array.nbytes
         return array
 
-    monkeypatch.setattr(computed, "to_numpy", counted)
+    for module in (arrays, attention):
+        monkeypatch.setattr(module, "to_numpy", counted)
 
     def leaves() -> int:
         moved[0], found = 0, moved[0]
