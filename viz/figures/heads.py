@@ -40,12 +40,16 @@ def head_heatmap(
         window: which queries and keys to draw; all where not said.
     """
     queries, keys = within(attention, specials, window)
+    whole = (len(queries), len(keys))
+    drawn = small_shape(whole)
+    # A group of tokens goes by its first and last, without the pieces as the tokenizer writes them.
+    name = full_name if drawn == whole else Tokens.name
     return grid(
-        attention.drawn(layer, head, queries, keys, small_shape((len(queries), len(keys)))),
+        attention.drawn(layer, head, queries, keys, drawn),
         rows=[attention.query_tokens[i] for i in queries],
         columns=[attention.key_tokens[i] for i in keys],
-        row_names=[full_name(attention.queries, i) for i in queries],
-        column_names=[full_name(attention.keys, i) for i in keys],
+        row_names=[name(attention.queries, i) for i in queries],
+        column_names=[name(attention.keys, i) for i in keys],
         title=say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer=layer, head=head),
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
