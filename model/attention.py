@@ -9,7 +9,7 @@ call also leaves its query, key, value and mask behind, and the weights are comp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -35,16 +35,20 @@ class Call(Maps):
     """
 
     query: Tensor  # [head, query, head_dim]
-    key: Tensor  # [head, key, head_dim]
-    value: Tensor  # [head, key, head_dim]
+    key: Tensor  # [head or fewer, key, head_dim]
+    value: Tensor  # [head or fewer, key, head_dim]; fewer: neighbouring heads share one (grouped-query attention)
     allowed: Tensor  # bool [query, key], True where a query may look
     bias: Tensor | None  # [head or 1, query, key], added to the scaled scores (T5's relative positions, ALiBi)
     scale: float  # usually 1 / √head_dim
     forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> weights that an edit gave it
 
+    def every(self, name: str) -> Tensor:
+        """ "query", "key" or "value" of every head, those that heads share repeated. [head, token, head_dim]"""
+        return _every(getattr(self, name), len(self.query))
+
     def scores_tensor(self, masked: bool = True) -> Tensor:
         """What the softmax is given: Q Kᵀ · scale + bias, -inf where the mask forbids. [head, query, key]"""
-        raw = (self.query.float() @ self.key.float().transpose(-2, -1)).mul_(self.scale)
+        raw = (self.query.float() @ self.every("key").float().transpose(-2, -1)).mul_(self.scale)
         raw = raw if self.bias is None else raw.add_(self.bias.float())
         return raw.masked_fill_(~self.allowed, -math.inf) if masked else raw
 
@@ -108,24 +112,16 @@ class Call(Maps):
     def _part(self, head: int | None, queries: Sequence[int]) -> Call:
         """The same call for one head, or all, and some of the queries."""
         heads = slice(None) if head is None else slice(head, head + 1)
+        one = 0 if head is None else head * len(self.key) // len(self.query)
+        shared = slice(None) if head is None else slice(one, one + 1)
         rows = at(queries)
         bias = self.bias
         if bias is not None:
             bias = (bias[heads] if len(bias) > 1 else bias).expand(-1, self.allowed.shape[0], -1)[:, rows]
-        forced = {
-            number if head is None else 0: given[rows]
-            for number, given in self.forced.items()
-            if head in (None, number)
-        }
-        return replace(
-            self,
-            query=self.query[heads][:, rows],
-            key=self.key[heads],
-            value=self.value[heads],
-            allowed=self.allowed[rows],
-            bias=bias,
-            forced=forced,
-        )
+        given = self.forced if head is None else {0: self.forced[head]} if head in self.forced else {}
+        forced = {number: weights[rows] for number, weights in given.items()}
+        q, k, v = self.query[heads][:, rows], self.key[shared], self.value[shared]
+        return replace(self, query=q, key=k, value=v, allowed=self.allowed[rows], bias=bias, forced=forced)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -137,7 +133,12 @@ class Call(Maps):
         if name == "bias":
             shape = (self.query.shape[0], *self.allowed.shape)
             return to_numpy(self.query.new_zeros(shape) if self.bias is None else self.bias.expand(shape))
-        return to_numpy(getattr(self, name))
+        return to_numpy(self.allowed if name == "allowed" else self.every(name))
+
+    @property
+    def memory(self) -> dict[int, int]:
+        kept = (self.query, self.key, self.value, self.allowed, *filter(None, [self.bias]), *self.forced.values())
+        return {tensor.data_ptr(): tensor.nbytes for tensor in kept}
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,13 +154,12 @@ class Batch:
     scale: float
     forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> [batch or 1, query, key]
 
-    def row(self, row: int) -> Call:
-        """The part of one sentence."""
+    def row(self, row: int, allowed: Tensor) -> Call:
+        """The part of one sentence. allowed: the whole batch's, as below."""
         count = self.query.shape[0]
         bias = None if self.bias is None else self.bias.expand(count, *self.bias.shape[1:])[row]
         forced = {head: given.expand(count, *given.shape[1:])[row] for head, given in self.forced.items()}
-        allowed = self.allowed[row, 0]
-        return Call(self.query[row], self.key[row], self.value[row], allowed, bias, self.scale, forced)
+        return Call(self.query[row], self.key[row], self.value[row], allowed[row, 0], bias, self.scale, forced)
 
     @property
     def allowed(self) -> Tensor:
@@ -179,10 +179,16 @@ class Record:
     calls: dict[tuple[str, int], Batch] = field(default_factory=dict)
     # Feed-forward neurons [batch, token, d_ff].
     activations: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    _allowed: dict[Hashable, tuple[Tensor | None, Tensor]] = field(default_factory=dict)
 
     def call(self, kind: str, layer: int, row: int = 0) -> Call:
         """The call of one layer for sentence `row` of the batch."""
-        return self.calls[kind, layer].row(row)
+        call = self.calls[kind, layer]
+        # Most models give all layers the same mask, which grows with the square of the tokens: it is kept once.
+        key = (id(call.mask), call.causal, *call.query.shape[::2], call.key.shape[2])
+        if key not in self._allowed:
+            self._allowed[key] = (call.mask, call.allowed)  # the mask, too: as long as it is kept its id is its own
+        return call.row(row, self._allowed[key][1])
 
 
 # A ContextVar, not a global: many sessions share one model, each thread records only its own pass.
@@ -215,7 +221,8 @@ def attention(
     """Mix the values by how well each query matches each key.
 
     Args:
-        query: [batch, head, query, head_dim]; key, value: [batch, head, key, head_dim].
+        query: [batch, head, query, head_dim]; key, value: [batch, head, key, head_dim], or fewer heads, each shared by
+            as many neighbouring heads of the query.
         mask: bool, broadcastable to [batch, 1, query, key]; True where a query may look. None lets all look at all.
         kind: "encoder", "decoder" or "cross"; layer: zero-based. Both only name the call in the record.
         scale: factor on Q Kᵀ; None is 1 / √head_dim.
@@ -242,9 +249,19 @@ def _mix(call: Batch) -> Tensor:
     if (call.causal and added is not None) or call.bias is not None:
         added = call.allowed
         added = added if call.bias is None else torch.where(added, call.bias.to(call.query.dtype), -math.inf)
+    key, value, shared = call.key, call.value, call.key.shape[1] < call.query.shape[1]
+    if shared and added is not None and call.query.is_cuda:  # that fused kernel takes no shared keys with a mask
+        key, value, shared = _every(key, call.query.shape[1]), _every(value, call.query.shape[1]), False
+    causal = call.causal and added is None
     return F.scaled_dot_product_attention(
-        call.query, call.key, call.value, attn_mask=added, scale=call.scale, is_causal=call.causal and added is None
+        call.query, key, value, added, scale=call.scale, is_causal=causal, enable_gqa=shared
     )
+
+
+def _every(shared: Tensor, heads: int) -> Tensor:
+    """Keys or values for every head, where neighbouring heads may share one. [..., head, key, head_dim]"""
+    times = heads // shared.shape[-3]
+    return shared if times == 1 else shared.repeat_interleave(times, dim=-3)
 
 
 def _edited(call: Batch, plan: Plan, kind: str, layer: int) -> Batch:
@@ -266,7 +283,7 @@ def _edited_output(mixed: Tensor, call: Batch, plan: Plan, kind: str, layer: int
     if call.forced or factors is not None:
         mixed = mixed.clone()
     for head, given in call.forced.items():
-        mixed[:, head] = given.to(mixed.dtype) @ call.value[:, head]
+        mixed[:, head] = given.to(mixed.dtype) @ call.value[:, head * call.value.shape[1] // mixed.shape[1]]
     if factors is not None:
         mixed *= torch.tensor(factors, dtype=mixed.dtype, device=mixed.device)[:, :, None, None]
     return mixed

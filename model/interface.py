@@ -87,9 +87,6 @@ def _attend(
     for name in ("softcap", "s_aux"):
         if options.get(name) is not None:
             raise NotImplementedError(name)
-    groups = query.shape[1] // key.shape[1]  # grouped-query attention: several queries share a key and a value
-    if groups > 1:
-        key, value = key.repeat_interleave(groups, dim=1), value.repeat_interleave(groups, dim=1)
     is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     attention_mask, extra = _split(attention_mask)
     bias = _moved(position_bias)

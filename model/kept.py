@@ -104,6 +104,10 @@ class Remembered(Maps):
     def shape(self) -> tuple[int, int, int, int]:
         return self.layer.shape
 
+    @property
+    def memory(self) -> dict[int, int]:
+        return self.layer.memory
+
     def array(self, name: str) -> Array:
         return self.layer.array(name)
 

@@ -49,6 +49,13 @@ class Maps:
 
     side_by_side = True
 
+    @property
+    def memory(self: Whole) -> dict[int, int]:
+        """What is kept to compute the maps from: bytes by an address, so that what layers share counts once."""
+        heads, queries, keys, dim = self.shape
+        # Without q, k and v there are the weights themselves.
+        return {id(self): 4 * heads * (queries + 2 * keys) * dim if dim else 4 * heads * queries * keys}
+
     def drawn(
         self: Whole, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]
     ) -> Array:

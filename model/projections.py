@@ -42,9 +42,9 @@ def find_layer(module: nn.Module, run: Callable[[Any], object], row: int, record
         return NoLayer("unseen")
     num_heads, _, _, head_dim = recorded.shape
     stretch = recorded.scale * math.sqrt(head_dim)  # 1 in most families; others scale q itself, or nothing at all
-    wanted = {name: _joined(getattr(recorded, name)) for name in ("query", "key", "value")}
+    wanted = {name: _joined(recorded.every(name)) for name in ("query", "key", "value")}
     wanted["stretched"] = wanted["query"] * stretch
-    mixed = _joined(recorded.weights_tensor() @ recorded.value.float())
+    mixed = _joined(recorded.weights_tensor() @ recorded.every("value").float())
     found: dict[str, Projection] = {}
 
     def watch(name: str) -> Callable[..., None]:

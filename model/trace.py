@@ -50,6 +50,9 @@ class Recorded(Protocol):
     # As `model.maps.Maps` has them.
 
     @property
+    def memory(self) -> dict[int, int]: ...
+
+    @property
     def side_by_side(self) -> bool: ...
 
     def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array: ...
@@ -258,14 +261,14 @@ class Trace:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory it takes. Grows with tokens; with their square only in the masks, a byte a cell."""
+        """About how much memory it takes. Grows with tokens; with their square only in a mask, a byte a cell."""
         arrays = [*shapes(self.hidden_states).values(), *shapes(self.neurons).values()]
         arrays += [] if self.logits is None else [self.logits.shape]
-        recorded = 0
-        for heads, queries, keys, dim in (one.shape for found in self.attentions.values() for one in found.layers):
-            # Without q, k and v there are the weights themselves.
-            recorded += 4 * heads * (queries + 2 * keys) * dim + queries * keys if dim else 4 * heads * queries * keys
-        return 4 * sum(map(math.prod, arrays)) + recorded
+        recorded: dict[int, int] = {}
+        for found in self.attentions.values():
+            for layer in found.layers:
+                recorded |= layer.memory
+        return 4 * sum(map(math.prod, arrays)) + sum(recorded.values())
 
     def verify(self) -> Check:
         """Compare this trace with the stock implementation, run afresh with the same weights."""

@@ -54,6 +54,38 @@ def test_recorded_weights_equal_the_float64_reference(row: int) -> None:
     assert np.isneginf(call.scores()[:, ~mask[row, 0].numpy()]).all()
 
 
+@pytest.mark.parametrize("masked", [True, False])
+def test_heads_that_share_a_key_are_kept_once_and_shown_for_each(masked: bool) -> None:
+    q, k, v, mask = inputs()
+    q, k, v = torch.cat([q, q.flip(1)], 1), k[:, :2], v[:, :2]  # six heads, of which three share a key and a value
+    repeated = [one.repeat_interleave(3, dim=1) for one in (k, v)]
+    given = mask if masked else None
+    with record() as kept:
+        ours = attention(q, k, v, given, kind="decoder", layer=0)
+        plain = attention(q, *repeated, given, kind="decoder", layer=1)
+    assert torch.allclose(ours, plain, atol=1e-6)
+    shared, own = kept.call("decoder", 0), kept.call("decoder", 1)
+    assert shared.shape == own.shape == (6, 5, 7, 8)
+    for name in ("query", "key", "value", "allowed", "bias"):
+        np.testing.assert_array_equal(shared.array(name), own.array(name))
+    np.testing.assert_array_equal(shared.weights(), own.weights())
+    for head in range(6):  # one head alone finds the key that it shares
+        drawn = shared.drawn(head, range(5), range(7), (5, 7))[0]  # NaN where the mask forbids
+        np.testing.assert_allclose(np.nan_to_num(drawn), own.weights()[head], atol=1e-6)
+    float_bytes = {call: sum(call.memory.values()) - 5 * 7 for call in (shared, own)}
+    assert float_bytes == {shared: 4 * 8 * (6 * 5 + 4 * 7), own: 4 * 8 * (6 * 5 + 12 * 7)}
+
+
+def test_layers_with_the_same_mask_keep_it_once() -> None:
+    q, k, v, mask = inputs()
+    with record() as kept:
+        for layer in range(3):
+            attention(q, k, v, mask if layer < 2 else mask.clone(), kind="encoder", layer=layer)
+    first, second, third = (kept.call("encoder", layer).memory for layer in range(3))
+    assert first == second  # q, k and v are the same tensors here, too
+    assert len(third.keys() - first.keys()) == 1
+
+
 def test_what_leaves_is_float32_and_read_only() -> None:
     q, k, v, mask = inputs()
     with record() as kept:
