@@ -1,7 +1,6 @@
 """Headlight: the frame. Page list and sidebar; the pages do the rest."""
 
 import os
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,11 +15,18 @@ if __name__ == "__main__" and not runtime.exists():  # `python app.py`, not `str
 
     raise SystemExit(desktop.main())
 
-from viz import audience, changes, export, lessons, links, parts, session, sidebar
-from viz.text import say
+from viz import first_visit
 
 HERE = Path(__file__).parent
 st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", layout="wide")
+st.html(HERE / "assets/style.css")
+passing = st.empty()
+waiting = passing.container()
+first = first_visit.begin(waiting)
+
+from viz import audience, changes, export, lessons, links, session, sidebar
+from viz.text import say
+
 audience.enter()
 
 PAGES = (
@@ -43,17 +49,15 @@ pages = {
     for name, icon in PAGES
 }
 page = st.navigation(list(pages.values()))
-st.html(HERE / "assets/style.css")
-first = st.empty()
-if "torch" not in sys.modules:  # importing it takes a second or two, once; the frame shows meanwhile
-    with first.container():
-        parts.expect_figures(page.title)
+if first:  # PyTorch comes with the sidebar, and takes a second or two: the frame shows meanwhile
+    waiting.title(page.title, anchor=False)
 links.begin()
 export.begin()
 lessons.enter(pages, page)
 room = sidebar.draw()
 top = st.container()
-first.empty()
+first_visit.end()
+passing.empty()
 audience.keys()
 with suppress(session.Halt), lessons.guide():  # the page has said why; the way to undo what stopped it is still there
     page.run()

@@ -137,8 +137,8 @@ class Call(Maps):
 
     @property
     def memory(self) -> dict[int, int]:
-        kept = (self.query, self.key, self.value, self.allowed, *filter(None, [self.bias]), *self.forced.values())
-        return {tensor.data_ptr(): tensor.nbytes for tensor in kept}
+        kept = (self.query, self.key, self.value, self.allowed, self.bias, *self.forced.values())
+        return {tensor.data_ptr(): tensor.nbytes for tensor in kept if tensor is not None}
 
 
 @dataclass(frozen=True, eq=False)

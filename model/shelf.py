@@ -52,6 +52,8 @@ class Shelf:
             found = self._find(key)
             if found is None:
                 self._make_room(name)
+                if not self._models:  # what importing made is most of all there is
+                    gc.freeze()
                 found = self._load(name, device)
                 # A model is hundreds of thousands of objects that stay: the collector need not look through them again.
                 gc.collect()

@@ -123,6 +123,7 @@ def test_contract(opened: dict[str, HuggingFace], family: str) -> None:
     assert check.ok, check
     assert check.max_weight_error < 1e-5
     assert trace.logits is None or check.max_logit_error < 1e-4
+    assert trace.nbytes > sum(states.nbytes for states in trace.hidden_states.values())
     for kind, attention in trace.attentions.items():
         assert attention.num_heads == 4
         assert attention.num_layers == (3 if "cross" in kinds and kind == "encoder" else 2)

@@ -16,7 +16,7 @@ from viz import export, links, session, words
 from viz.choice import choice
 from viz.figures.grid import MOST_CELLS
 from viz.figures.heads import MOSAIC_MARGIN
-from viz.figures.theme import enlarged, made
+from viz.figures.theme import enlarged
 from viz.text import isolate, plain, say, unmarked
 
 LARGE = 1.4  # times the letters of a figure on a projector
@@ -27,13 +27,6 @@ def heading(page: str) -> None:
     """Title and first sentences of a page."""
     st.title(say(f"{page}.title"), anchor=False)
     st.markdown(say(f"{page}.intro"))
-
-
-def expect_figures(title: str) -> None:
-    """A page's title before there is more, and a figure that nobody sees: the browser fetches what draws figures."""
-    st.title(title, anchor=False)
-    with st.container(key="script_expected"):
-        st.plotly_chart(made([], {}), theme=None, key="expected")
 
 
 def first_look(mosaic: Any) -> None:

@@ -1,0 +1,34 @@
+"""The first visit after a start: importing takes seconds, and the browser's part of the work begins beside it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+USUAL = gc.get_threshold(), sys.getswitchinterval()
+
+
+def begin(room: DeltaGenerator) -> bool:
+    """Before anything else is imported: let the browser fetch what draws figures, by a figure that nobody sees.
+
+    Returns:
+        Whether it is the first visit.
+    """
+    if "torch" in sys.modules:
+        return False
+    # What importing makes stays: looking through it as often as usual would take a fifth of a second.
+    gc.set_threshold(20_000, 10, 10)
+    # The browser's files come in pieces, of which each would wait 5 ms for the import to step aside.
+    sys.setswitchinterval(0.0005)
+    with room.container(key="script_expected"):
+        st.plotly_chart([{"type": "scatter"}], theme=None, key="expected")
+    return True
+
+
+def end() -> None:
+    """All is imported."""
+    gc.set_threshold(*USUAL[0])
+    sys.setswitchinterval(USUAL[1])
