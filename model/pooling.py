@@ -56,5 +56,5 @@ def entropy_bits(scores: Tensor, weights: Tensor) -> Tensor:
     """
     strongest = weights.amax(dim=-1)
     total = scores.amax(dim=-1) - strongest.log()  # log Σ e^score
-    mean = (weights[..., None, :] @ scores.clamp_(min=LEAST)[..., None])[..., 0, 0]
+    mean = torch.mul(weights, scores.clamp_(min=LEAST), out=scores).sum(dim=-1)
     return torch.where(strongest > 0, (total - mean) / math.log(2), 0.0).clamp_(min=0)

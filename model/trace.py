@@ -20,6 +20,7 @@ from model.edits import Edits
 from model.layer import Layer, NoLayer
 from model.lazy import shapes
 from model.maps import Overview, is_small
+from model.scratch import reused
 from model.tokens import Picture as Picture
 from model.tokens import Tokens as Tokens
 
@@ -143,7 +144,8 @@ class Attention:
     def overviews(self, side: int) -> list[Overview]:
         """All heads of each layer at a glance, pooled to maps of at most side · side; large layers side by side."""
         if is_small(self.layers[0].shape) or not self.layers[0].side_by_side:
-            return [layer.overview(side) for layer in self.layers]
+            with reused():
+                return [layer.overview(side) for layer in self.layers]
         with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
             return list(pool.map(lambda layer: layer.overview(side), self.layers))
 

@@ -74,6 +74,18 @@ def test_parts_of_a_large_layer_are_parts_of_its_weights(
 
 
 @pytest.mark.parametrize("here", [True, False])
+@pytest.mark.parametrize("side", [10, 1000])
+def test_layers_computed_in_the_same_memory_leave_nothing_of_each_other(
+    long: Trace, side: int, here: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Call, "_is_here", here)
+    for attention in long.attentions.values():
+        for layer, seen in zip(attention.layers, attention.overviews(side), strict=True):
+            for name, found in vars(layer.overview(side)).items():
+                np.testing.assert_array_equal(getattr(seen, name), found)
+
+
+@pytest.mark.parametrize("here", [True, False])
 def test_with_biases_and_forced_weights_too(tmp_path: Path, here: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Call, "_is_here", here)
     build("t5", tmp_path)
