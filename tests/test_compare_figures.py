@@ -47,6 +47,16 @@ def test_maps_of_two_sentences_share_an_axis_that_names_whose_each_token_is(side
     assert list(figure.layout.yaxis.tickvals) == list(range(len(pairs)))
 
 
+def test_words_of_a_short_sentence_do_not_run_into_each_other(lens: Translator) -> None:
+    """Three maps share a page: where the labels of one map lie flat they need all of it."""
+    attention = lens.trace("The dog sees.").attentions["encoder"]
+    axis = compare.axes(comparing.align(attention.queries, attention.queries), attention.queries, attention.queries)
+    assert len(axis.labels) <= 6
+    for side in ("a", "b", "difference"):
+        figure = compare.side_map(attention.weights(0)[0], axis, axis, "encoder", "", LIGHT, unit="", side=side)
+        assert figure.layout.xaxis.tickangle == -60
+
+
 def test_a_difference_is_centred_on_zero(sides: tuple[Trace, Trace]) -> None:
     attention = sides[0].attentions["encoder"]
     pairs = comparing.align(attention.queries, attention.queries)

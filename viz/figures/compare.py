@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from model.comparing import Pairs
 from model.maps import at_most
 from model.trace import Attention, Tokens
-from viz.figures.grid import grid, signed_limits, ticks, token_bars
+from viz.figures.grid import grid, numbered, signed_limits, ticks, token_bars
 from viz.figures.heads import THUMB, png, resize
 from viz.figures.theme import Palette, escape, frame, paint
 from viz.text import say
@@ -74,6 +74,8 @@ def side_map(
         tickformat=tickformat,
     )
     figure.update_layout(title_font_size=14)
+    if not (numbered(columns.labels) or figure.layout.xaxis.tickangle):
+        figure.update_layout(xaxis_tickangle=-60)  # a third of the page is too narrow for words that lie flat
     # Three maps share a row: what the first one says of the sides holds for all, and A has the scale of B.
     if side == "a":
         figure.data[0].showscale = False
