@@ -20,42 +20,44 @@ from model.transformer import Transformer
 
 
 def stock_transformer(ours: Transformer) -> nn.Transformer:
-    """A plain `nn.Transformer` that holds a copy of our weights, in float32."""
+    """A plain `nn.Transformer` with our weights, in float32."""
     config = ours.config
-    stock = nn.Transformer(
-        config.d_model,
-        config.num_heads,
-        config.encoder_layers,
-        config.decoder_layers,
-        config.d_ff,
-        dropout=0.0,
-        batch_first=True,
-    )
+    sizes = (config.d_model, config.num_heads, config.encoder_layers, config.decoder_layers, config.d_ff)
+    with torch.device("meta"):  # without numbers of its own, which would take longer than the run
+        stock = nn.Transformer(*sizes, dropout=0.0, batch_first=True)
     # nn.Transformer ends each stack with one more layer norm; the paper does not.
     stock.encoder.norm = stock.decoder.norm = None
-    for theirs, layer in zip(stock.encoder.layers, ours.encoder, strict=True):
-        _copy(layer.self_attention, theirs.self_attn)
-        _copy_feed_forward(layer, theirs, norms=2)
-    for theirs, layer in zip(stock.decoder.layers, ours.decoder, strict=True):
-        _copy(layer.self_attention, theirs.self_attn)
-        _copy(layer.cross_attention, theirs.multihead_attn)
-        _copy_feed_forward(layer, theirs, norms=3)
+    weights: dict[str, Tensor] = {}
+    for number, layer in enumerate(ours.encoder):
+        name = f"encoder.layers.{number}"
+        weights |= _attention(layer.self_attention, f"{name}.self_attn") | _feed_forward(layer, name, norms=2)
+    for number, layer in enumerate(ours.decoder):
+        name = f"decoder.layers.{number}"
+        weights |= _attention(layer.self_attention, f"{name}.self_attn") | _feed_forward(layer, name, norms=3)
+        weights |= _attention(layer.cross_attention, f"{name}.multihead_attn")
+    stock.load_state_dict(weights, assign=True)  # and fails where one is missing
     # Training mode with dropout 0: in eval mode nn.TransformerEncoder takes a fused path that skips hooks.
-    return stock.to(next(ours.parameters()).device).train()
+    return stock.train()
 
 
-def _copy(ours: Any, theirs: nn.MultiheadAttention) -> None:
+def _attention(ours: Any, name: str) -> dict[str, Tensor]:
     parts = (ours.w_q, ours.w_k, ours.w_v)
-    theirs.in_proj_weight.data = torch.cat([part.weight.data for part in parts]).float()
-    theirs.in_proj_bias.data = torch.cat([part.bias.data for part in parts]).float()
-    theirs.out_proj.load_state_dict(ours.w_o.state_dict())
+    joined = {
+        f"{name}.in_proj_weight": torch.cat([part.weight.data for part in parts]).float(),
+        f"{name}.in_proj_bias": torch.cat([part.bias.data for part in parts]).float(),
+    }
+    return joined | _named(ours.w_o, f"{name}.out_proj")
 
 
-def _copy_feed_forward(ours: Any, theirs: Any, norms: int) -> None:
-    theirs.linear1.load_state_dict(ours.feed_forward.w_1.state_dict())
-    theirs.linear2.load_state_dict(ours.feed_forward.w_2.state_dict())
+def _feed_forward(ours: Any, name: str, norms: int) -> dict[str, Tensor]:
+    found = _named(ours.feed_forward.w_1, f"{name}.linear1") | _named(ours.feed_forward.w_2, f"{name}.linear2")
     for number in range(1, norms + 1):
-        getattr(theirs, f"norm{number}").load_state_dict(getattr(ours, f"norm_{number}").state_dict())
+        found |= _named(getattr(ours, f"norm_{number}"), f"{name}.norm{number}")
+    return found
+
+
+def _named(module: nn.Module, name: str) -> dict[str, Tensor]:
+    return {f"{name}.{part}": tensor.float() for part, tensor in module.state_dict().items()}
 
 
 def _edit(module: nn.MultiheadAttention, plan: Plan, kind: str, layer: int, own: Tensor) -> Tensor:
@@ -80,7 +82,7 @@ def _edit(module: nn.MultiheadAttention, plan: Plan, kind: str, layer: int, own:
     factors = plan.factors(kind, layer, heads)
     if factors is not None:
         wide = torch.tensor(factors[0], device=own.device).repeat_interleave(dim)
-        module.out_proj.weight.data *= wide
+        module.out_proj.weight.data = module.out_proj.weight.data * wide  # not in place: it is our model's, too
     return added.flatten(0, 1)
 
 

@@ -274,8 +274,11 @@ def test_what_a_model_does_not_have_is_said(opened: dict[str, HuggingFace], lens
 
 def test_every_sort_of_edit_at_once_is_still_checked(lens: Translator) -> None:
     trace = lens.trace(TEXT, FRENCH, EVERY_KIND)
+    before = {name: tensor.clone() for name, tensor in lens.module.state_dict().items()}
     check = trace.verify()
     assert check.ok, check
+    # The stock implementation shares the weights, and its edits are not to reach them.
+    assert all(torch.equal(tensor, before[name]) for name, tensor in lens.module.state_dict().items())
     assert trace.edits == EVERY_KIND
     assert lens.trace(TEXT, edits=EVERY_KIND).output  # decodes with them, too
     assert model.Edits is Edits
