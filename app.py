@@ -20,9 +20,8 @@ from viz import first_visit
 HERE = Path(__file__).parent
 st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", layout="wide")
 st.html(HERE / "assets/style.css")
-passing = st.empty()
-waiting = passing.container()
-first = first_visit.begin(waiting)
+room_at_first = st.empty()
+waiting = first_visit.begin(room_at_first)
 
 from viz import audience, changes, export, lessons, links, session, sidebar
 from viz.text import say
@@ -49,7 +48,7 @@ pages = {
     for name, icon in PAGES
 }
 page = st.navigation(list(pages.values()))
-if first:  # PyTorch comes with the sidebar, and takes a second or two: the frame shows meanwhile
+if waiting:  # PyTorch comes with the sidebar, and takes a second or two: the frame shows meanwhile
     waiting.title(page.title, anchor=False)
 links.begin()
 export.begin()
@@ -57,7 +56,7 @@ lessons.enter(pages, page)
 room = sidebar.draw()
 top = st.container()
 first_visit.end()
-passing.empty()
+room_at_first.empty()
 audience.keys()
 with suppress(session.Halt), lessons.guide():  # the page has said why; the way to undo what stopped it is still there
     page.run()

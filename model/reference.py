@@ -6,6 +6,7 @@ Nothing of `model.attention`'s arithmetic is used here, so agreement means somet
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,18 +16,14 @@ from torch import Tensor, nn
 from model.attention import Record
 from model.device import limits
 from model.editing import Plan
+from model.projections import shallow_copy
 from model.trace import Check
-from model.transformer import Transformer
+from model.transformer import Config, Transformer
 
 
 def stock_transformer(ours: Transformer) -> nn.Transformer:
     """A plain `nn.Transformer` with our weights, in float32."""
-    config = ours.config
-    sizes = (config.d_model, config.num_heads, config.encoder_layers, config.decoder_layers, config.d_ff)
-    with torch.device("meta"):  # without numbers of its own, which would take longer than the run
-        stock = nn.Transformer(*sizes, dropout=0.0, batch_first=True)
-    # nn.Transformer ends each stack with one more layer norm; the paper does not.
-    stock.encoder.norm = stock.decoder.norm = None
+    stock: nn.Transformer = shallow_copy(_empty(ours.config))
     weights: dict[str, Tensor] = {}
     for number, layer in enumerate(ours.encoder):
         name = f"encoder.layers.{number}"
@@ -38,6 +35,24 @@ def stock_transformer(ours: Transformer) -> nn.Transformer:
     stock.load_state_dict(weights, assign=True)  # and fails where one is missing
     # Training mode with dropout 0: in eval mode nn.TransformerEncoder takes a fused path that skips hooks.
     return stock.train()
+
+
+@cache
+def _empty(config: Config) -> nn.Transformer:
+    """An `nn.Transformer` without numbers, made once: making one with its own takes longer than its run."""
+    with torch.device("meta"):
+        stock = nn.Transformer(
+            config.d_model,
+            config.num_heads,
+            config.encoder_layers,
+            config.decoder_layers,
+            config.d_ff,
+            dropout=0.0,
+            batch_first=True,
+        )
+    # nn.Transformer ends each stack with one more layer norm; the paper does not.
+    stock.encoder.norm = stock.decoder.norm = None
+    return stock
 
 
 def _attention(ours: Any, name: str) -> dict[str, Tensor]:

@@ -11,21 +11,25 @@ from streamlit.delta_generator import DeltaGenerator
 USUAL = gc.get_threshold(), sys.getswitchinterval()
 
 
-def begin(room: DeltaGenerator) -> bool:
+def begin(room: DeltaGenerator) -> DeltaGenerator | None:
     """Before anything else is imported: let the browser fetch what draws figures, by a figure that nobody sees.
 
+    Args:
+        room: an `st.empty`.
+
     Returns:
-        Whether it is the first visit.
+        Where the page may say what it is meanwhile; None on all later visits.
     """
     if "torch" in sys.modules:
-        return False
+        return None
     # What importing makes stays: looking through it as often as usual would take a fifth of a second.
     gc.set_threshold(20_000, 10, 10)
     # The browser's files come in pieces, of which each would wait 5 ms for the import to step aside.
     sys.setswitchinterval(0.0005)
-    with room.container(key="script_expected"):
+    waiting = room.container()
+    with waiting.container(key="script_expected"):
         st.plotly_chart([{"type": "scatter"}], theme=None, key="expected")
-    return True
+    return waiting
 
 
 def end() -> None:
