@@ -34,7 +34,7 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "paging": lambda module: module.measure(args.models, args.times, args.device),
         "browsing": lambda module: module.measure(args.models, args.times),
         "cold": lambda module: module.cold(args.times // 2),
-        "crowd": lambda module: module.measure(args.sessions, args.minutes),
+        "crowd": lambda module: module.measure(args.sessions, args.minutes, args.together),
         "peers": lambda module: module.measure(args.scripts, args.times, args.lengths or PEERS),
         "memory": lambda module: module.measure(args.models, args.lengths or [2048]),
         "sizing": lambda module: module.measure(args.models, args.times, args.sentence_every, args.head_every),
@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=6, help="how often one click is made")
     parser.add_argument("--sessions", nargs="+", type=int, default=[1, 10, 30])
     parser.add_argument("--minutes", type=float, default=0.5, help="how long a class works")
+    parser.add_argument("--together", action="store_true", help="the class types its sentences in the same second")
     parser.add_argument("--scripts", type=Path, help="folder with what other libraries load from the network")
     parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for peers and memory")
     parser.add_argument("--sentence-every", type=float, default=30, help="seconds between a student's sentences")

@@ -26,14 +26,17 @@ def sentence(who: int, turn: int) -> str:
 class Student(threading.Thread):
     """One of the class.
 
+    Args:
+        late: seconds before the first click.
+
     Attributes:
         clicks: seconds of each change of head until its map is there; errors: what went wrong, wrong numbers too.
         seen: sentence and head -> the numbers that came.
     """
 
-    def __init__(self, address: str, who: int, until: float, types: bool) -> None:
+    def __init__(self, address: str, who: int, until: float, types: bool, late: float) -> None:
         super().__init__()
-        self.address, self.who, self.until, self.types = address, who, until, types
+        self.address, self.who, self.until, self.types, self.late = address, who, until, types, late
         self.clicks: list[float] = []
         self.errors: list[str] = []
         self.seen: dict[tuple[str, int], np.ndarray] = {}
@@ -45,7 +48,7 @@ class Student(threading.Thread):
             self.errors.append(repr(error))
 
     def work(self) -> None:
-        time.sleep(PAUSE * (self.who % 10) / 10)
+        time.sleep(self.late)
         client = Client(self.address)
         client.visit()
         turn = 0
@@ -77,8 +80,12 @@ def cross_talk(students: list[Student]) -> int:
     return wrong
 
 
-def measure(crowds: list[int], minutes: float) -> Iterator[dict[str, Any]]:
-    """A row for each size of the class and each app; times in seconds, memory in bytes."""
+def measure(crowds: list[int], minutes: float, together: bool) -> Iterator[dict[str, Any]]:
+    """A row for each size of the class and each app; times in seconds, memory in bytes.
+
+    Args:
+        together: whether all begin, and so type their sentences, within the same second.
+    """
     for count in crowds:
         for script in ("app.py", "tests/bench/floor.py"):
             with running(script) as (address, process):
@@ -87,7 +94,10 @@ def measure(crowds: list[int], minutes: float) -> Iterator[dict[str, Any]]:
                 first.close()
                 before = psutil.Process(process).memory_info().rss
                 until = time.time() + 60 * minutes
-                students = [Student(address, who, until, script == "app.py") for who in range(count)]
+                spread = PAUSE if together else PAUSE * CLICKS
+                students = [
+                    Student(address, who, until, script == "app.py", spread * who / count) for who in range(count)
+                ]
                 for student in students:
                     student.start()
                 for student in students:
