@@ -80,13 +80,14 @@ def draw(trace: Trace, attention: Attention) -> None:
 @alone
 def _head(trace: Trace, attention: Attention, row: int, specials: bool, window: Window | None, places: Places) -> None:
     palette, whole = session.palette(), st.session_state.whole
-    layer, head = parts.pick_place(trace, attention, *st.columns([2, 4], gap="medium"))
     how: Any = {"specials": specials, "row": row, "window": window}
-    heatmap = head_heatmap(attention, layer, head, palette, **how)
-    numbers = export.cells(attention, layer, head)
-    look = f"{words.map_look(attention, layer, specials, row)} {say('flip.why')}"
-    # The map first: what the browser gets with it, it shows with it.
-    parts.chart(places.heatmap, heatmap, "heatmap", look, table=numbers)
+    with session.in_turn():
+        layer, head = parts.pick_place(trace, attention, *st.columns([2, 4], gap="medium"))
+        heatmap = head_heatmap(attention, layer, head, palette, **how)
+        numbers = export.cells(attention, layer, head)
+        look = f"{words.map_look(attention, layer, specials, row)} {say('flip.why')}"
+        # The map first: what the browser gets with it, it shows with it.
+        parts.chart(places.heatmap, heatmap, "heatmap", look, table=numbers)
     _box_tile(attention, layer, head)
     places.title.header(say("heads.one", layer=layer, head=head), anchor=False)
     parts.aloud(words.row_reading(trace, attention, layer, head, row), places.reading)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
 import streamlit as st
@@ -28,6 +28,7 @@ OWN, FORCED = "own", "forced"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
 _one_fetch = threading.Lock()
+_one_map = threading.Lock()
 
 
 class Halt(Exception):  # noqa: N818  (it is no error: a sentence on the page has said why there is no more)
@@ -54,6 +55,11 @@ def passing(name: str, device: str) -> Iterator[Lens]:
     """
     with nullcontext() if backend() else _one_pass, shelf().using(name, device) as found:
         yield found
+
+
+def in_turn() -> AbstractContextManager[object]:
+    """For what a click waits for: of thirty at once each is answered after the one before, not all at the end."""
+    return nullcontext() if backend() else _one_map
 
 
 def fetch(name: str) -> None:
