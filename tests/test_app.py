@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import struct
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from model.edits import Edits
 from model.trace import Trace
 from model.translator import Translator
 from tests.test_families import OUTSIDE, TEXT, build
-from viz import session
+from viz import first_visit, session, sidebar
 from viz.changes import CHANGES
 from viz.text import say
 
@@ -44,6 +46,18 @@ def heat(app: AppTest, number: int = 0) -> dict[str, object]:
 
 def texts(app: AppTest) -> str:
     return "\n".join(m.value for m in app.markdown)
+
+
+def test_a_first_visit_leaves_nothing_behind(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual, seen, draw = (gc.get_threshold(), sys.getswitchinterval()), [], sidebar.draw
+    monkeypatch.setattr(first_visit, "_over", threading.Event())
+    monkeypatch.setattr(sidebar, "draw", lambda: (seen.append(gc.get_threshold()), draw())[1])
+    app.run()
+    assert not app.exception
+    assert seen[0] != usual[0]  # while what it waits for is imported
+    assert (gc.get_threshold(), sys.getswitchinterval()) == usual
+    assert first_visit._over.is_set()
+    assert "expected" not in {chart.proto.id.rpartition("-")[2] for chart in app.get("plotly_chart")}
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 USUAL = gc.get_threshold(), sys.getswitchinterval()
+_over = threading.Event()  # of the server's, not of a session's
 
 
 def begin(room: DeltaGenerator) -> DeltaGenerator | None:
@@ -20,7 +22,7 @@ def begin(room: DeltaGenerator) -> DeltaGenerator | None:
     Returns:
         Where the page may say what it is meanwhile; None on all later visits.
     """
-    if "torch" in sys.modules:
+    if _over.is_set():
         return None
     # What importing makes stays: looking through it as often as usual would take a fifth of a second.
     gc.set_threshold(20_000, 10, 10)
@@ -36,3 +38,4 @@ def end() -> None:
     """All is imported."""
     gc.set_threshold(*USUAL[0])
     sys.setswitchinterval(USUAL[1])
+    _over.set()
