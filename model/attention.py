@@ -282,8 +282,9 @@ def _edited_output(mixed: Tensor, call: Batch, plan: Plan, kind: str, layer: int
     factors = plan.factors(kind, layer, mixed.shape[1])
     if call.forced or factors is not None:
         mixed = mixed.clone()
+    value = _every(call.value, mixed.shape[1]) if call.forced else call.value
     for head, given in call.forced.items():
-        mixed[:, head] = given.to(mixed.dtype) @ call.value[:, head * call.value.shape[1] // mixed.shape[1]]
+        mixed[:, head] = given.to(mixed.dtype) @ value[:, head]
     if factors is not None:
         mixed *= torch.tensor(factors, dtype=mixed.dtype, device=mixed.device)[:, :, None, None]
     return mixed

@@ -24,10 +24,6 @@ class Merged(Maps):
     scale: float = float("nan")
 
     @property
-    def side_by_side(self) -> bool:  # type: ignore[override]
-        return self.layer.side_by_side
-
-    @property
     def shape(self) -> tuple[int, int, int, int]:
         return (self.layer.shape[0], len(self.queries), len(self.keys), 0)
 
