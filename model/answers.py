@@ -37,10 +37,17 @@ class Answers:
     Equal requests are computed once, also while the first of them is still being computed.
 
     Args:
-        device: where models run.
+        device: where models run, as `model.catalog.load` takes it.
+
+    Raises:
+        ValueError: no such device or number format.
     """
 
     def __init__(self, device: str = "auto") -> None:
+        from model.device import find_device, find_dtype, split  # with PyTorch, which who sends requests can do without
+
+        name, dtype = split(device, "float32")
+        find_device(name), find_dtype(dtype)  # a wrong one is said now, not to the first who asks
         self.device = device
         self._kept = Kept(BUDGET)
         self._shelf = Shelf(load_here, room_for, spill=self._kept.clear)

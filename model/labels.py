@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ SPACELESS = re.compile(
 LOST = "\ufffd"  # what a decoder puts where bytes are no whole character
 LONGEST = 4  # bytes of a character in UTF-8
 
+# A tokenizer with two languages switches between them for a moment: nobody may look meanwhile.
 _one_at_a_time = threading.Lock()
 
 
@@ -36,12 +37,23 @@ def readable(raw: Sequence[str], special: Sequence[bool]) -> Tokens:
     return Tokens(tuple(texts), tuple(special), tuple(insides), tuple(raw))
 
 
-def labelled(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | None = None) -> Tokens:
-    """Labels of a Hugging Face tokenizer's ids; a character cut into tokens gets "日 1/2", "日 2/2".
+def labelled(tokenizer: Any, ids: Sequence[int], pieces: Callable[[], Sequence[Piece]] | None = None) -> Tokens:
+    """Labels of a Hugging Face tokenizer's ids, made when they are looked at.
+
+    A character cut into tokens gets "日 1/2", "日 2/2".
 
     Args:
-        pieces: for each id the text it stands for, where that is known; else the ids are decoded.
+        pieces: finds for each id the text it stands for, where that is known; else the ids are decoded.
     """
+
+    def name() -> Tokens:
+        with _one_at_a_time:
+            return _labelled(tokenizer, ids, None if pieces is None else pieces())
+
+    return Tokens.later(len(ids), name)
+
+
+def _labelled(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | None) -> Tokens:
     marks = set(tokenizer.all_special_ids)
     known = tokenizer.convert_ids_to_tokens(list(ids))  # some models have more ids than their tokenizer knows
     raw = [f"‹{i}›" if token is None else str(token) for i, token in zip(ids, known, strict=True)]
@@ -77,8 +89,7 @@ def following(tokenizer: Any, fed: Sequence[int], logits: np.ndarray) -> Words:
 
     def find(place: int) -> str:
         behind = [*fed[max(0, place - LONGEST) : place + 1], int(logits[place].argmax())]
-        with _one_at_a_time:
-            return labelled(tokenizer, behind).texts[-1]
+        return labelled(tokenizer, behind).texts[-1]
 
     return Words(len(logits), find)
 
@@ -174,7 +185,6 @@ def encode(tokenizer: Any, text: str, which: str, allowed: int, special: bool = 
         InputError: it is blank or too long.
     """
     sides = {"text_target": text} if which == "target" else {"text": text}
-    # A tokenizer with two languages switches between them for a moment: nobody may look meanwhile.
     with _one_at_a_time:
         encoding = tokenizer(
             **sides,
@@ -184,6 +194,8 @@ def encode(tokenizer: Any, text: str, which: str, allowed: int, special: bool = 
         )
     ids = encoding["input_ids"]
     check_length(which, len(ids) if text.strip() else 0, allowed)
-    offsets = encoding["offset_mapping"] if tokenizer.is_fast else None
-    pieces = None if offsets is None else [(text[start:end], start, end) for start, end in offsets]
-    return ids, labelled(tokenizer, ids, pieces)
+    if not tokenizer.is_fast:
+        return ids, labelled(tokenizer, ids)
+    return ids, labelled(
+        tokenizer, ids, lambda: [(text[start:end], start, end) for start, end in encoding["offset_mapping"]]
+    )

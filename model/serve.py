@@ -20,6 +20,7 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicas", type=int, default=1)
     parser.add_argument("--gpus", type=float, help="of each replica; if not given, an equal share of those there are")
+    parser.add_argument("--device", default="auto", help="of each replica: cuda, 'cuda, bfloat16', cpu, ...")
     parser.add_argument("--threads", type=int, help="CPU threads of each replica; Ray gives it one if not given")
     parser.add_argument("--host", default="127.0.0.1", help="that HTTP listens on; 0.0.0.0 for other machines")
     parser.add_argument("--port", type=int, default=8000)
@@ -104,7 +106,7 @@ def main() -> None:
     ray.init(namespace="serve", runtime_env=ENVIRONMENT)
     gpus = share(args.replicas, int(ray.cluster_resources().get("GPU", 0))) if args.gpus is None else args.gpus
     serve.start(proxy_location="EveryNode", http_options={"host": args.host, "port": args.port})
-    serve.run(application(args.replicas, gpus, args.threads), name=APP)
+    serve.run(application(args.replicas, gpus, args.threads, partial(Answers, args.device)), name=APP)
     print(f"HEADLIGHT_BACKEND=http://{args.host}:{args.port} streamlit run app.py", flush=True)
     while True:
         time.sleep(60)

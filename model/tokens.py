@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,9 +28,10 @@ class Tokens:
 
     texts: tuple[str, ...]
     special: tuple[bool, ...]
-    inside: tuple[bool, ...] = ()
-    raw: tuple[str, ...] = ()
-    adds: tuple[str, ...] = ()
+    # Made by a factory, so that the class has none: `__getattr__` below is asked for what is missing everywhere only.
+    inside: tuple[bool, ...] = field(default_factory=tuple)
+    raw: tuple[str, ...] = field(default_factory=tuple)
+    adds: tuple[str, ...] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
         others = {len(self.inside), len(self.raw), len(self.adds)} - {0, len(self.texts)}
@@ -38,8 +41,29 @@ class Tokens:
                 f"for pieces inside words, {len(self.raw)} raw pieces and {len(self.adds)} parts of words"
             )
 
+    @classmethod
+    def later(cls, count: int, name: Callable[[], Tokens]) -> Tokens:
+        """So many tokens, which `name` names when somebody looks at them; a forward pass need not wait for that."""
+        tokens = object.__new__(cls)
+        vars(tokens).update(_count=count, _name=name)
+        return tokens
+
+    if not TYPE_CHECKING:  # or every attribute would seem to be there
+
+        def __getattr__(self, attribute):
+            name = vars(self).get("_name") if attribute in self.__dataclass_fields__ else None
+            if name is not None:  # two who look at the same time find the same
+                named = name()
+                if len(named) != len(self):
+                    raise ValueError(f"{len(self)} tokens were announced, and {len(named)} named")
+                vars(self).update({one: getattr(named, one) for one in self.__dataclass_fields__})
+                vars(self).pop("_name", None)
+            if attribute not in vars(self):
+                raise AttributeError(f"tokens have no attribute {attribute!r}")
+            return vars(self)[attribute]
+
     def __len__(self) -> int:
-        return len(self.texts)
+        return int(vars(self)["_count"]) if "_count" in vars(self) else len(self.texts)
 
     def name(self, place: int) -> str:
         """The token at a place; one that stands there more than once with its place, as in "is (4)"."""
@@ -53,6 +77,8 @@ class Tokens:
     def padded(self, length: int) -> Tokens:
         """The same tokens with "<pad>" behind them, up to a length."""
         more = length - len(self)
+        if not more:
+            return self
         pads = ("<pad>",) * more
         return Tokens(
             self.texts + pads,

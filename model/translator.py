@@ -283,11 +283,15 @@ class Translator:
 
 
 def _tokens(tokenizer: Tokenizer, config: Config, ids: Tensor | Array) -> Tokens:
-    """Ids as people read them."""
-    numbers: list[int] = ids.tolist()
-    raw = [str(tokenizer.id_to_token(i)) for i in numbers]
-    special = {config.pad, config.bos, config.eos}
-    return readable(raw, [i in special for i in numbers])
+    """Ids as people read them, named when they are looked at."""
+
+    def name() -> Tokens:
+        numbers: list[int] = ids.tolist()
+        raw = [str(tokenizer.id_to_token(i)) for i in numbers]
+        special = {config.pad, config.bos, config.eos}
+        return readable(raw, [i in special for i in numbers])
+
+    return Tokens.later(len(ids), name)
 
 
 def _predicted(tokenizer: Tokenizer, config: Config, logits: Array, place: int) -> str:

@@ -11,7 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 import model
 from model import device, transformer
+from model.answers import Answers
 from model.translator import Translator
+from model.wire import FINE, VERSION, pack, unpack
 from tests.test_app import APP
 from tests.test_families import TEXT, build
 from viz.text import say
@@ -51,6 +53,16 @@ def test_a_place_names_device_and_number_format(monkeypatch: pytest.MonkeyPatch)
     assert device.places()[:3] == ["cuda", "cuda, bfloat16", "cuda, float16"]
     assert device.split("cuda, float16", "float32") == ("cuda", "float16")
     assert device.split("cuda", "bfloat16") == ("cuda", "bfloat16")
+
+
+def test_a_replica_computes_in_half_precision() -> None:
+    status, reply = Answers("cpu, bfloat16").answer(pack({"wire": VERSION, "model": "en-fr", "want": "facts"}))
+    assert status == FINE
+    assert unpack(reply)[0]["dtype"] == "bfloat16"
+    with pytest.raises(ValueError, match="no device 'tpu'"):
+        Answers("tpu")
+    with pytest.raises(ValueError, match="no number format 'int3'"):
+        Answers("cpu, int3")
 
 
 def test_the_page_runs_in_half_precision_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from model.labels import following, labelled
+from model.labels import following, labelled, readable
 from model.trace import Tokens
+from model.translator import Translator
 from model.words import words_of
 from tests.test_catalog import fetched
 
@@ -44,7 +45,7 @@ def read(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[Tokens, Tokens]
     """Labels with what was typed at hand, and from the ids alone."""
     encoding = tokenizer(text, return_offsets_mapping=True)
     pieces = [(text[start:end], start, end) for start, end in encoding["offset_mapping"]]
-    return labelled(tokenizer, encoding["input_ids"], pieces), labelled(tokenizer, encoding["input_ids"])
+    return labelled(tokenizer, encoding["input_ids"], lambda: pieces), labelled(tokenizer, encoding["input_ids"])
 
 
 def words(tokens: Tokens) -> list[str]:
@@ -114,3 +115,29 @@ def test_fetched_models_join_what_they_split() -> None:
             assert len(words(tokens)) <= len(expected)
             assert "\ufffd" not in "".join(tokens.texts)
     assert np.all([len(word) for word in words(read(tokenizer, "日本語")[0])])
+
+
+def test_tokens_are_named_when_somebody_looks() -> None:
+    asked = []
+
+    def name() -> Tokens:
+        asked.append(1)
+        return Tokens(("a", "·b"), (False, False), (False, True))
+
+    tokens = Tokens.later(2, name)
+    assert (len(tokens), len(tokens.padded(2)), hasattr(tokens, "no_such_thing"), asked) == (2, 2, False, [])
+    assert tokens == Tokens(("a", "·b"), (False, False), (False, True))
+    assert tokens.raw == ()
+    assert tokens.padded(3).texts == ("a", "·b", "<pad>")
+    assert asked == [1]
+    with pytest.raises(ValueError, match="3 tokens were announced, and 2 named"):
+        _ = Tokens.later(3, name).texts
+
+
+def test_a_pass_does_not_name_its_tokens(lens: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("model.translator.readable", lambda *args: asked.append(1) or readable(*args))
+    trace = lens.trace("The cat saw the cat.", "Le chat a vu le chat.")
+    assert not asked
+    assert trace.tokens["decoder"].texts[:3] == ("<s>", "Le", "chat")
+    assert asked == [1]
