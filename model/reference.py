@@ -6,24 +6,28 @@ Nothing of `model.attention`'s arithmetic is used here, so agreement means somet
 from __future__ import annotations
 
 import math
+import threading
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils.hooks import RemovableHandle
 
 from model.attention import Record
 from model.device import limits
 from model.editing import Plan
-from model.projections import shallow_copy
 from model.trace import Check
 from model.transformer import Config, Transformer
 
+_one_run = threading.Lock()  # all share the empty transformer that is filled for a run
 
-def stock_transformer(ours: Transformer) -> nn.Transformer:
-    """A plain `nn.Transformer` with our weights, in float32."""
-    stock: nn.Transformer = shallow_copy(_empty(ours.config))
+
+def stock_numbers(ours: Transformer) -> dict[str, Tensor]:
+    """Our weights, in float32, by the names that `nn.Transformer` has for them; what it has as we do is not copied."""
     weights: dict[str, Tensor] = {}
     for number, layer in enumerate(ours.encoder):
         name = f"encoder.layers.{number}"
@@ -32,9 +36,7 @@ def stock_transformer(ours: Transformer) -> nn.Transformer:
         name = f"decoder.layers.{number}"
         weights |= _attention(layer.self_attention, f"{name}.self_attn") | _feed_forward(layer, name, norms=3)
         weights |= _attention(layer.cross_attention, f"{name}.multihead_attn")
-    stock.load_state_dict(weights, assign=True)  # and fails where one is missing
-    # Training mode with dropout 0: in eval mode nn.TransformerEncoder takes a fused path that skips hooks.
-    return stock.train()
+    return weights
 
 
 @cache
@@ -52,7 +54,8 @@ def _empty(config: Config) -> nn.Transformer:
         )
     # nn.Transformer ends each stack with one more layer norm; the paper does not.
     stock.encoder.norm = stock.decoder.norm = None
-    return stock
+    # Training mode with dropout 0: in eval mode nn.TransformerEncoder takes a fused path that skips hooks.
+    return stock.train()
 
 
 def _attention(ours: Any, name: str) -> dict[str, Tensor]:
@@ -75,29 +78,31 @@ def _named(module: nn.Module, name: str) -> dict[str, Tensor]:
     return {f"{name}.{part}": tensor.float() for part, tensor in module.state_dict().items()}
 
 
-def _edit(module: nn.MultiheadAttention, plan: Plan, kind: str, layer: int, own: Tensor) -> Tensor:
+def _edit(weights: dict[str, Tensor], name: str, heads: int, plan: Plan, kind: str, layer: int, own: Tensor) -> Tensor:
     """Bring edits into a stock layer: through its projections, and a mask that holds the logarithm of what is forced.
 
     Args:
+        weights: as `stock_numbers` has them; name: of the layer among them.
         own: bool [batch, 1, query, key], the mask without edits.
 
     Returns:
         A mask to add to the scores, [batch * head, query, key].
     """
-    heads, dim = module.num_heads, module.head_dim
+    weight, bias, output = (f"{name}.{part}" for part in ("in_proj_weight", "in_proj_bias", "out_proj.weight"))
+    dim = weights[output].shape[1] // heads
     allowed = plan.allowed(kind, layer, own)
     added = torch.zeros(allowed.shape, device=own.device).masked_fill(~allowed, -math.inf).repeat(1, heads, 1, 1)
-    module.in_proj_weight.data[: heads * dim] *= plan.sharpness(kind)
-    module.in_proj_bias.data[: heads * dim] *= plan.sharpness(kind)
+    weights[weight][: heads * dim] *= plan.sharpness(kind)
+    weights[bias][: heads * dim] *= plan.sharpness(kind)
     for head, given in plan.forced(kind, layer, heads, allowed, own.shape[-1]).items():
         rows = slice(head * dim, (head + 1) * dim)
-        module.in_proj_weight.data[rows] = 0  # no query, so the scores are 0 and the mask alone decides
-        module.in_proj_bias.data[rows] = 0
+        weights[weight][rows] = 0  # no query, so the scores are 0 and the mask alone decides
+        weights[bias][rows] = 0
         added[:, head] = given.log()
     factors = plan.factors(kind, layer, heads)
     if factors is not None:
         wide = torch.tensor(factors[0], device=own.device).repeat_interleave(dim)
-        module.out_proj.weight.data = module.out_proj.weight.data * wide  # not in place: it is our model's, too
+        weights[output] = weights[output] * wide  # not in place: it is our model's, too
     return added.flatten(0, 1)
 
 
@@ -114,7 +119,7 @@ def stock_run(
     Returns:
         logits [batch, t, vocab]; (kind, layer) -> weights [batch, head, query, key].
     """
-    stock = stock_transformer(ours)
+    stock, numbers = _empty(ours.config), stock_numbers(ours)
     weights: dict[tuple[str, int], Tensor] = {}
     padding = source == ours.config.pad
     later = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).triu(1)
@@ -125,8 +130,9 @@ def stock_run(
         "cross": real.expand(-1, 1, target.shape[1], -1),
     }
 
-    def watch(module: nn.MultiheadAttention, kind: str, layer: int) -> None:
-        changed = {} if plan is None else {"attn_mask": _edit(module, plan, kind, layer, own[kind])}
+    def watch(name: str, kind: str, layer: int) -> list[RemovableHandle]:
+        heads = ours.config.num_heads
+        changed = {} if plan is None else {"attn_mask": _edit(numbers, name, heads, plan, kind, layer, own[kind])}
 
         def ask(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
             alone = {"key_padding_mask": None, "is_causal": False} if changed else {}  # the edited mask holds all
@@ -135,14 +141,8 @@ def stock_run(
         def keep(_: nn.Module, __: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
             weights[kind, layer] = output[1]
 
-        module.register_forward_pre_hook(ask, with_kwargs=True)
-        module.register_forward_hook(keep)
-
-    for layer, module in enumerate(stock.encoder.layers):
-        watch(module.self_attn, "encoder", layer)
-    for layer, module in enumerate(stock.decoder.layers):
-        watch(module.self_attn, "decoder", layer)
-        watch(module.multihead_attn, "cross", layer)
+        module = stock.get_submodule(name)
+        return [module.register_forward_pre_hook(ask, with_kwargs=True), module.register_forward_hook(keep)]
 
     embeddings = ours.embedding.weight.float()
 
@@ -153,13 +153,22 @@ def stock_run(
 
     # Without padding PyTorch need not look at it, which the first time takes a second: it imports sympy for that.
     unseen = padding if plan is None and bool(padding.any()) else None
-    hidden = stock(
-        embed(source),
-        embed(target),
-        tgt_mask=later,
-        src_key_padding_mask=unseen,
-        memory_key_padding_mask=unseen,
-    )
+    with _one_run, ExitStack() as after:
+        for kind, name in (
+            ("encoder", "encoder.layers.{}.self_attn"),
+            ("decoder", "decoder.layers.{}.self_attn"),
+            ("cross", "decoder.layers.{}.multihead_attn"),
+        ):
+            for layer in range(ours.config.encoder_layers if kind == "encoder" else ours.config.decoder_layers):
+                for hook in watch(name.format(layer), kind, layer):
+                    after.callback(hook.remove)
+        hidden: Tensor = functional_call(
+            stock,
+            numbers,  # fails where one is missing
+            (embed(source), embed(target)),
+            {"tgt_mask": later, "src_key_padding_mask": unseen, "memory_key_padding_mask": unseen},
+            strict=True,
+        )
     return nn.functional.linear(hidden, embeddings), weights
 
 
