@@ -68,6 +68,16 @@ def test_typing_a_sentence_changes_the_maps(page: Page) -> None:
     expect(page.locator("[data-testid=stMain]")).to_contain_text("She sees the sea and the sun.")
 
 
+def test_a_map_asks_for_enough_room_and_is_drawn_once(page: Page) -> None:
+    """Where its labels need more than the margins it asks for, Plotly draws it a second time."""
+    for sentence in ("Extraordinarily misunderstood WWWWWWW MMMMMMM!", "I am"):
+        type_sentence(page, sentence)
+        asked, taken = page.locator(".st-key-heatmap .js-plotly-plot").evaluate(
+            "plot => [plot._fullLayout.margin, plot._fullLayout._size].map(room => [room.l, room.r, room.t, room.b])"
+        )
+        assert taken == asked
+
+
 def test_clicking_a_thumbnail_opens_that_head(page: Page) -> None:
     for layer, head in ((0, 1), (2, 6), (1, 3)):
         area = page.locator(".st-key-mosaic .nsewdrag").first

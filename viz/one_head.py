@@ -18,7 +18,7 @@ from viz.figures.pictures import patch_overlay
 from viz.text import say, spoken
 
 # Seconds between two figures. The browser shows what came together at the same time: the map would wait for the lines.
-BREATH = 0.05
+BREATH = 0.12
 
 
 @dataclass(frozen=True)

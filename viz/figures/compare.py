@@ -66,20 +66,19 @@ def side_map(
         title=title,
         row_title=say(f"kinds.{kind}_asks"),
         column_title=say(f"kinds.{kind}_asked"),
-        unit=unit,
+        unit=None if side == "a" else unit,  # A has the scale of B
         hover=say("compare.hover"),
         palette=palette,
         scale=palette.diverging if side == "difference" else palette.sequential,
         limits=signed_limits(values) if side == "difference" else limits,
         tickformat=tickformat,
     )
-    figure.update_layout(title_font_size=14)
+    # A third of the page is too narrow to give any room away: Plotly finds out how much each map needs.
+    figure.update_layout(title_font_size=14, margin_l=8, margin_r=8)
     if not (numbered(columns.labels) or figure.layout.xaxis.tickangle):
-        figure.update_layout(xaxis_tickangle=-60)  # a third of the page is too narrow for words that lie flat
-    # Three maps share a row: what the first one says of the sides holds for all, and A has the scale of B.
-    if side == "a":
-        figure.data[0].showscale = False
-    else:
+        figure.update_layout(xaxis_tickangle=-60)  # and for words that lie flat
+    # Three maps share a row: what the first one says of the sides holds for all.
+    if side != "a":
         figure.layout.yaxis.title.text = ""
     return figure
 

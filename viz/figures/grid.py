@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from model.maps import farthest, starts
 from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, framing, made, shorten
 
 MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
+AXIS_TITLE, BAR = 40, 95  # pixels that an axis's title takes with its distance, and the colour bar
 GAPS = 60  # up to so many rows or columns there is a pixel between the cells
 MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
 
@@ -34,6 +36,38 @@ def numbered(labels: Sequence[str]) -> bool:
     return all(label.isdecimal() for label in labels)
 
 
+def width(label: str, size: float) -> float:
+    """About how many pixels wide a label is; sooner too many than too few."""
+
+    def share(letter: str) -> float:
+        if unicodedata.category(letter) in ("Mn", "Me", "Cf"):  # drawn over the letter before, or not at all
+            return 0.0
+        if unicodedata.east_asian_width(letter) in "WF":
+            return 1.4
+        return 0.4 if letter in "fijlrtI.,:;!'|()[]-· " else 0.95 if letter.isupper() or letter in "mw%@…" else 0.62
+
+    return size * sum(map(share, label))
+
+
+def margins(
+    rows: Sequence[str], columns: Sequence[str], sizes: tuple[float, float], angle: int, bar: bool
+) -> dict[str, int]:
+    """Room for the labels of a map, its axis titles and its colour bar, if it has one, in pixels.
+
+    Where it is too little Plotly finds that out and makes more, but has to draw the map a second time.
+
+    Args:
+        sizes: of the letters of rows and of columns; angle: of the columns' labels.
+    """
+    down, across = (
+        max((width(shorten(label), size) for label in labels), default=0.0)
+        for labels, size in zip((rows, columns), sizes, strict=True)
+    )
+    turned = math.radians(abs(angle))
+    below = across * math.sin(turned) + 1.3 * sizes[1] * math.cos(turned)
+    return {"l": round(down) + AXIS_TITLE, "r": BAR if bar else 8, "t": 44, "b": round(below) + AXIS_TITLE}
+
+
 def grid(
     array: np.ndarray,
     *,
@@ -42,7 +76,7 @@ def grid(
     title: str,
     row_title: str,
     column_title: str,
-    unit: str,
+    unit: str | None,
     hover: str,
     palette: Palette,
     scale: Scale | None = None,
@@ -60,6 +94,7 @@ def grid(
     Args:
         array: [row, column], or already pooled to `small_shape`; travels as float32.
         rows, columns: a label for each; may repeat.
+        unit: of the colour bar; None for no bar.
         hover: Plotly hover template; %{y} and %{x} are the full labels, %{z} the value.
         scale, limits: colours and the values at their ends; None for the sequential scale, 0 to the largest value.
         highlight: a row to draw a box around.
@@ -98,7 +133,7 @@ def grid(
         "zmin": low,
         "zmax": high,
         "colorscale": [list(stop) for stop in scale or palette.sequential],
-        "colorbar": colour_bar(unit, tickformat),
+        **({"showscale": False} if unit is None else {"colorbar": colour_bar(unit, tickformat)}),
         "hoverongaps": False,
         "hovertemplate": hover + "<extra></extra>",
         "xgap": int(len(columns) <= GAPS),
@@ -119,6 +154,7 @@ def grid(
     tall = {"size": 13 if len(rows) <= 24 else 11}
     small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
     layout |= {
+        "margin": margins(rows, columns, (tall["size"], small["size"]), angle, unit is not None),
         "xaxis": layout["xaxis"]
         | {
             "range": across,

@@ -13,7 +13,7 @@ from viz.text import say
 
 def library_map(weights: np.ndarray, attention: Attention, layer: int, title: str, palette: Palette) -> go.Figure:
     """A head's weights on the scale that all libraries share, 0 to 1; masked cells stay blank. [query, key]"""
-    figure = grid(
+    return grid(
         np.where(attention.mask(layer), weights, np.nan),
         rows=attention.query_tokens,
         columns=attention.key_tokens,
@@ -22,11 +22,9 @@ def library_map(weights: np.ndarray, attention: Attention, layer: int, title: st
         title=title,
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
-        unit=say("heads.unit"),
+        unit=None,  # the same in all maps, and each needs its room
         hover=say("code.hover"),
         palette=palette,
         limits=(0, 1),
         tickformat=".0%",
     )
-    figure.data[0].showscale = False  # the same in all maps, and each needs its room
-    return figure

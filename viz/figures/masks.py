@@ -27,13 +27,12 @@ def mask_map(attention: Attention, layer: int, palette: Palette, title: str, *, 
         title=title,
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
-        unit="",
+        unit=None,
         hover=say("masks.allowed_hover"),
         palette=palette,
         scale=((0, palette.second), (1, palette.second)),
         limits=(0, 1),
     )
-    figure.data[0].showscale = False
     forbidden_q, forbidden_k = np.nonzero(~allowed)
     if 0 < len(forbidden_q) <= 2000 and not figure.layout.meta:  # the places of a pooled map are others
         figure.add_scatter(
