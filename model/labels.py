@@ -194,8 +194,8 @@ def encode(tokenizer: Any, text: str, which: str, allowed: int, special: bool = 
         )
     ids = encoding["input_ids"]
     check_length(which, len(ids) if text.strip() else 0, allowed)
-    if not tokenizer.is_fast:
-        return ids, labelled(tokenizer, ids)
-    return ids, labelled(
-        tokenizer, ids, lambda: [(text[start:end], start, end) for start, end in encoding["offset_mapping"]]
-    )
+
+    def pieces() -> list[Piece]:
+        return [(text[start:end], start, end) for start, end in encoding["offset_mapping"]]
+
+    return ids, labelled(tokenizer, ids, pieces if tokenizer.is_fast else None)

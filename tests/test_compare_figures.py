@@ -12,6 +12,7 @@ from model.edits import Edits
 from model.measures import likeliest, probabilities
 from model.trace import Trace
 from model.translator import Translator
+from viz import tables
 from viz.figures import changes, compare, output
 from viz.figures.theme import LIGHT, escape
 
@@ -55,6 +56,15 @@ def test_words_of_a_short_sentence_do_not_run_into_each_other(lens: Translator) 
     for side in ("a", "b", "difference"):
         figure = compare.side_map(attention.weights(0)[0], axis, axis, "encoder", "", LIGHT, unit="", side=side)
         assert figure.layout.xaxis.tickangle == -60
+
+
+def test_a_map_without_a_colour_bar_still_names_its_numbers(lens: Translator) -> None:
+    attention = lens.trace("The dog saw the dog.").attentions["encoder"]
+    axis = compare.axes(comparing.align(attention.queries, attention.queries), attention.queries, attention.queries)
+    for side, bar in (("a", False), ("b", None)):
+        figure = compare.side_map(attention.weights(0)[0], axis, axis, "encoder", "", LIGHT, unit="weight", side=side)
+        assert heat(figure).showscale is bar
+        assert tables.figure_table(figure).columns[-1] == "weight"
 
 
 def test_a_difference_is_centred_on_zero(sides: tuple[Trace, Trace]) -> None:

@@ -66,7 +66,8 @@ def side_map(
         title=title,
         row_title=say(f"kinds.{kind}_asks"),
         column_title=say(f"kinds.{kind}_asked"),
-        unit=None if side == "a" else unit,  # A has the scale of B
+        unit=unit,
+        bar=side != "a",  # A has the scale of B
         hover=say("compare.hover"),
         palette=palette,
         scale=palette.diverging if side == "difference" else palette.sequential,

@@ -76,7 +76,7 @@ def grid(
     title: str,
     row_title: str,
     column_title: str,
-    unit: str | None,
+    unit: str,
     hover: str,
     palette: Palette,
     scale: Scale | None = None,
@@ -85,6 +85,7 @@ def grid(
     highlight: int | None = None,
     row_names: Sequence[str] | None = None,
     column_names: Sequence[str] | None = None,
+    bar: bool = True,
 ) -> go.Figure:
     """A heat map, first row on top; NaN cells stay blank.
 
@@ -94,11 +95,11 @@ def grid(
     Args:
         array: [row, column], or already pooled to `small_shape`; travels as float32.
         rows, columns: a label for each; may repeat.
-        unit: of the colour bar; None for no bar.
         hover: Plotly hover template; %{y} and %{x} are the full labels, %{z} the value.
         scale, limits: colours and the values at their ends; None for the sequential scale, 0 to the largest value.
         highlight: a row to draw a box around.
         row_names, column_names: fuller labels for the hover text; the labels themselves where there are none.
+        bar: whether the colour bar is drawn; its unit names the numbers in the figure's table either way.
 
     Raises:
         ValueError: the labels do not fit the array.
@@ -133,7 +134,8 @@ def grid(
         "zmin": low,
         "zmax": high,
         "colorscale": [list(stop) for stop in scale or palette.sequential],
-        **({"showscale": False} if unit is None else {"colorbar": colour_bar(unit, tickformat)}),
+        "colorbar": colour_bar(unit, tickformat),
+        **({} if bar else {"showscale": False}),
         "hoverongaps": False,
         "hovertemplate": hover + "<extra></extra>",
         "xgap": int(len(columns) <= GAPS),
@@ -154,7 +156,7 @@ def grid(
     tall = {"size": 13 if len(rows) <= 24 else 11}
     small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
     layout |= {
-        "margin": margins(rows, columns, (tall["size"], small["size"]), angle, unit is not None),
+        "margin": margins(rows, columns, (tall["size"], small["size"]), angle, bar),
         "xaxis": layout["xaxis"]
         | {
             "range": across,

@@ -22,7 +22,8 @@ def library_map(weights: np.ndarray, attention: Attention, layer: int, title: st
         title=title,
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
-        unit=None,  # the same in all maps, and each needs its room
+        unit=say("heads.unit"),
+        bar=False,  # the same in all maps, and each needs its room
         hover=say("code.hover"),
         palette=palette,
         limits=(0, 1),
