@@ -61,18 +61,6 @@ function cells({ layer, head }) {
   return dotted(width, height, (row, column) => tile[middle(row, height) * thumb + middle(column, width)])
 }
 
-function picture(small, width, height) {
-  const pen = canvas(width, height)
-  pen.imageSmoothingEnabled = false
-  pen.drawImage(small, 0, 0, width, height)
-  const between = (count, size, clear) => {
-    for (let i = 1; i < count; i++) clear(Math.round((i * size) / count))
-  }
-  if (here.gaps[0]) between(here.columns, width, x => pen.clearRect(x, 0, 1, height))
-  if (here.gaps[1]) between(here.rows, height, y => pen.clearRect(0, y, width, 1))
-  return pen.canvas.toDataURL()
-}
-
 // Once the server's own picture is there, nothing lies over it.
 const replaced = new MutationObserver(() => {
   const image = parts()[0]
@@ -95,8 +83,7 @@ function show(at) {
   }
   const small = cells(at)
   if (!small) return
-  const size = side => Math.round(image[side].baseVal.value)
-  painted = { at, href: picture(small, size("width"), size("height")), under }
+  painted = { at, href: small.toDataURL(), under }
   put(image, painted.href, title, here.title.replace("{layer}", at.layer).replace("{head}", at.head))
   const map = found(MAP)
   map.setAttribute("data-painted", "") // the style sheet: no hover text, whose numbers are still another head's

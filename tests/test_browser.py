@@ -91,6 +91,15 @@ def test_clicking_a_thumbnail_opens_that_head(page: Page) -> None:
         settle(page)
         expect(page.locator("h2").first).to_have_text(f"Layer {layer}, head {head}")
         assert f"layer {layer}, head {head}" in page.locator(".st-key-heatmap .gtitle").text_content()  # type: ignore[operator]
+        boxed = page.locator(".st-key-tiles .box").bounding_box()
+        assert boxed
+        around = (
+            box["x"] + box["width"] * head / 8,
+            box["y"] + box["height"] * layer / 3,
+            box["width"] / 8,
+            box["height"] / 3,
+        )
+        assert [boxed[side] for side in ("x", "y", "width", "height")] == pytest.approx(around, abs=2)
 
 
 def test_a_mask_is_painted_and_undone(page: Page) -> None:

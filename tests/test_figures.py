@@ -17,7 +17,7 @@ from model.trace import Attention, Tokens, Trace
 from model.translator import Translator
 from viz import flip, tables, words
 from viz.figures import layers, masks, positions, steps
-from viz.figures.grid import MOST_TICKS, grid, pooled, ticks
+from viz.figures.grid import FEW_TICKS, GAPS, MOST_TICKS, grid, pooled, ticks
 from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize
 from viz.figures.lines import MOST_LINES, token_lines
 from viz.figures.theme import DARK, LIGHT, Palette, colour_bar, enlarged, escape, frame, paint
@@ -77,7 +77,8 @@ def test_arrays_travel_as_base64(trace: Trace) -> None:
 
 def test_labels_are_thinned_and_markup_is_shown_as_text() -> None:
     many = ticks(["word"] * 512)
-    assert len(many["tickvals"]) <= MOST_TICKS  # type: ignore[arg-type]
+    assert 12 < len(many["tickvals"]) <= FEW_TICKS  # type: ignore[arg-type]
+    assert len(ticks(["word"] * MOST_TICKS)["tickvals"]) == MOST_TICKS  # type: ignore[arg-type]
     assert ticks(["<b>x</b>"])["ticktext"] == ["&lt;b&gt;x&lt;/b&gt;"]
     assert len(ticks([str(i) for i in range(1024)])["tickvals"]) <= 8  # type: ignore[arg-type]
     assert ticks(["a", "b", "a"])["ticktext"] == ["a", "b", "a"]
@@ -89,6 +90,19 @@ def test_grid_refuses_labels_that_do_not_fit() -> None:
             np.zeros((2, 3)), rows="ab", columns="ab", title="", row_title="", column_title="", unit="", hover="",
             palette=LIGHT,
         )  # fmt: skip
+
+
+def test_lines_part_the_cells_of_a_small_map_and_its_box_lies_over_them(trace: Trace) -> None:
+    attention = trace.attentions["cross"]
+    rows, columns = len(attention.queries), len(attention.keys)
+    lines, box = head_heatmap(attention, 0, 0, LIGHT, row=1).layout.shapes
+    ends = [f"M{i - 0.5},-0.5V{rows - 0.5}" for i in range(1, columns)]
+    ends += [f"M-0.5,{i - 0.5}H{columns - 0.5}" for i in range(1, rows)]
+    assert lines.path == "".join(ends)
+    assert (lines.line.color, box.type) == (LIGHT.page, "rect")
+    assert not head_heatmap(long(GAPS + 1, np.eye(GAPS + 1, dtype=np.float32)), 0, 0, LIGHT).layout.shapes
+    one = head_heatmap(long(1, np.ones((1, 1), np.float32)), 0, 0, LIGHT)
+    assert not one.layout.shapes  # nothing is between
 
 
 def test_mosaic_reports_layer_and_head_where_its_thumbnail_is(trace: Trace) -> None:

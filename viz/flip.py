@@ -61,7 +61,6 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
         "heads": len(shaded),
         "rows": rows,
         "columns": columns,
-        "gaps": [int(columns <= GAPS), int(rows <= GAPS)],
         "title": say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer="{layer}", head="{head}"),
         "whole": [len(queries), len(keys)]
         == [len(attention.queries), len(attention.keys)],  # as in the picture of all heads

@@ -148,6 +148,7 @@ def guide() -> Iterator[None]:
         yield
         return
     lesson, step, number = found
+    st.html(ASSETS / "lesson.css")
     left, right = st.columns([4, 9], gap="medium")
     with left, st.container(key="lesson", border=True):
         _panel(lesson, step, number)

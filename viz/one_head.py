@@ -27,10 +27,12 @@ class Places:
 
     Attributes:
         picker: for the widgets that choose a head; the others hold what belongs to it, and no widget.
+        tile: over the picture of all heads.
         table: None while it is closed.
     """
 
     picker: DeltaGenerator
+    tile: DeltaGenerator
     title: DeltaGenerator
     reading: DeltaGenerator
     overlay: DeltaGenerator
@@ -53,21 +55,26 @@ def open_clicked() -> None:
 
 
 @alone
-def draw(trace: Trace, attention: Attention) -> None:
-    """One head: the whole map, one row of it, and the check of its numbers."""
-    picker, title = st.container(), st.container()
+def draw(trace: Trace, attention: Attention, tile: DeltaGenerator) -> None:
+    """One head: the whole map, one row of it, and the check of its numbers.
+
+    Args:
+        tile: over the picture of all heads, for a box around the one that is drawn.
+    """
+    # Containers where `_head` writes, as Streamlit demands; elsewhere none, which a browser goes through at every click.
+    picker, title = st.empty(), st.container()
     flip.listen()
     row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
-    reading, overlay, overlay_menu = st.container(), st.container(), st.container()
+    reading, overlay, overlay_menu = st.container(), st.container(), st.empty()
     specials = not st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
     hidden = st.container()
     window = parts.pick_window(attention)
     left, right = st.columns([3, 2])
-    heatmap, heatmap_menu, check = (left.container() for _ in range(3))
-    lines, lines_menu = right.container(), right.container()
+    heatmap, heatmap_menu, check = left.container(), left.empty(), left.empty()
+    lines, lines_menu = right.container(), right.empty()
     room = st.expander(say("heads.table"), on_change="rerun", key="table")
     table = room.container() if room.open else None
-    places = Places(picker, title, reading, overlay, hidden, heatmap, lines, table)
+    places = Places(picker, tile, title, reading, overlay, hidden, heatmap, lines, table)
     with picker:
         _head(trace, attention, row, specials, window, places)
     for menu, key in ((overlay_menu, "overlay"), (heatmap_menu, "heatmap"), (lines_menu, "lines")):
@@ -88,7 +95,7 @@ def _head(trace: Trace, attention: Attention, row: int, specials: bool, window: 
         look = f"{words.map_look(attention, layer, specials, row)} {say('flip.why')}"
         # The map first: what the browser gets with it, it shows with it.
         parts.chart(places.heatmap, heatmap, "heatmap", look, table=numbers)
-    _box_tile(attention, layer, head)
+    _box_tile(attention, layer, head, places.tile)
     places.title.header(say("heads.one", layer=layer, head=head), anchor=False)
     parts.aloud(words.row_reading(trace, attention, layer, head, row), places.reading)
     _over_picture(trace, attention, layer, head, row, places.overlay)
@@ -128,16 +135,17 @@ def _row_table(attention: Attention, layer: int, head: int, row: int, room: Delt
     )
 
 
-def _box_tile(attention: Attention, layer: int, head: int) -> None:
-    """Draw a box over the chosen head's thumbnail, so that the picture of all heads need not be drawn again."""
+def _box_tile(attention: Attention, layer: int, head: int, room: DeltaGenerator) -> None:
+    """Draw a box over the chosen head's thumbnail, so that the picture of all heads need not be drawn again.
+
+    By its own style: a style sheet, when it changes, makes the browser look at the whole page.
+    """
     left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
     across, down = f"(100% - {left + right}px)", f"(100% - {top + bottom}px)"
-    st.html(
-        "<style>.st-key-mosaic [data-testid=stPlotlyChart] { position: relative }"
-        ".st-key-mosaic [data-testid=stPlotlyChart]::after { content: ''; position: absolute; pointer-events: none;"
-        f"border: 3px solid {session.palette().second}; box-sizing: border-box;"
+    room.html(
+        f'<div class="box" style="border: 3px solid {session.palette().second};'
         f"left: calc({left}px + {across} * {head / attention.num_heads:.5f});"
         f"top: calc({top}px + {down} * {layer / attention.num_layers:.5f});"
-        f"width: calc({across} * {1 / attention.num_heads:.5f}); height: calc({down} * {1 / attention.num_layers:.5f})"
-        "}</style>"
+        f"width: calc({across} * {1 / attention.num_heads:.5f});"
+        f'height: calc({down} * {1 / attention.num_layers:.5f})"></div>'
     )

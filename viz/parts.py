@@ -34,15 +34,14 @@ def first_look(mosaic: Any) -> None:
 
     The browser fetches what draws figures first: a second and more.
     """
-    room = st.container(key="first_look")  # also where it stays empty: what stands below keeps its place
+    room = st.empty()  # also where it stays so: what stands below keeps its place
     if st.session_state.get("looked"):
         return
     st.session_state.looked = True
     left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
     high, picture = mosaic.layout.height - top - bottom, mosaic.layout.images[0].source
     place = f"left: {left}px; top: {top}px; width: calc(100% - {left + right}px); height: {high}px"
-    with room:
-        st.html(f'<img alt="" src="{picture}" style="{place}">')
+    room.html(f'<img alt="" src="{picture}" style="{place}">')
 
 
 def sentence(trace: Trace) -> None:

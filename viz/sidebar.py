@@ -65,7 +65,7 @@ def draw() -> DeltaGenerator | None:
             st.caption(say("sidebar.memory", needed=needed))
         {"text": _pick_text, "image": _pick_picture}[session.takes()](entry)
         state.setdefault("text", examples()[0]["text"])  # models of pictures show no box for it
-        device = st.container()
+        device = st.empty()
         audience.choose()
         # What it holds is drawn once it is open or something is changed: the browser goes through all widgets at every
         # click.

@@ -36,7 +36,7 @@ CLICK = """([number, row]) => new Promise((resolve, reject) => {
 })"""
 DRAWN = ".st-key-heatmap .main-svg"
 # The picture of all heads: as it stands there at first, or in its figure.
-PICTURE = ".st-key-first_look img, .st-key-mosaic .imagelayer image"
+PICTURE = ".st-key-tiles img, .st-key-mosaic .imagelayer image"
 # Looks at every frame; a locator's `wait_for` looks twice a second.
 SEEN = """([selector, text]) => [...document.querySelectorAll(selector)].some(
   one => one.getBoundingClientRect().width && one.textContent.includes(text))"""

@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 from model.maps import farthest, starts
 from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, framing, made, shorten
 
-MOST_TICKS = 40  # Plotly measures each label's text: 512 of them take seconds
+MOST_TICKS, FEW_TICKS = 40, 24  # up to so many labels all are written, else so many: each takes half a millisecond
 AXIS_TITLE, BAR = 40, 95  # pixels that an axis's title takes with its distance, and the colour bar
-GAPS = 60  # up to so many rows or columns there is a pixel between the cells
+GAPS = 60  # up to so many rows or columns there is a line between the cells
 MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
 
 
@@ -26,9 +26,14 @@ def ticks(labels: Sequence[str], longest: int = 14) -> dict[str, object]:
     if numbered(labels):
         step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(labels)) if len(labels) <= 8 * s)
     else:
-        step = -(-len(labels) // MOST_TICKS) or 1
+        step = thinned(len(labels))
     shown = list(range(0, len(labels), step))
     return {"tickmode": "array", "tickvals": shown, "ticktext": [escape(shorten(labels[i], longest)) for i in shown]}
+
+
+def thinned(count: int) -> int:
+    """Every how many labels one is written."""
+    return 1 if count <= MOST_TICKS else -(-count // FEW_TICKS)
 
 
 def numbered(labels: Sequence[str]) -> bool:
@@ -138,8 +143,6 @@ def grid(
         **({} if bar else {"showscale": False}),
         "hoverongaps": False,
         "hovertemplate": hover + "<extra></extra>",
-        "xgap": int(len(columns) <= GAPS),
-        "ygap": int(len(rows) <= GAPS),
     }
     # Of the visible axes.
     holder = {"type": "scatter", "x": [None], "y": [None], "showlegend": False, "hoverinfo": "skip"}
@@ -185,10 +188,22 @@ def grid(
             **hidden,
         },
     }
+    lines = between(len(rows), len(columns))
+    layout["shapes"] = [{"type": "path", "path": lines, "line": {"color": palette.page, "width": 1}}] if lines else []
     if highlight is not None:
         box = {"x0": -0.5, "x1": len(columns) - 0.5, "y0": highlight - 0.5, "y1": highlight + 0.5}
-        layout["shapes"] = [{"type": "rect", "line": {"color": palette.second, "width": 2}, **box}]
+        layout["shapes"] += [{"type": "rect", "line": {"color": palette.second, "width": 2}, **box}]
     return made([heatmap, holder], layout)
+
+
+def between(rows: int, columns: int) -> str:
+    """The lines between cells as a path; none between too many.
+
+    Not Plotly's own gaps: without them it makes a picture with a pixel a cell, and else one with each of the screen's.
+    """
+    down = [f"M{i - 0.5},-0.5V{rows - 0.5}" for i in range(1, columns)] if columns <= GAPS else []
+    across = [f"M-0.5,{i - 0.5}H{columns - 0.5}" for i in range(1, rows)] if rows <= GAPS else []
+    return "".join(down + across)
 
 
 def small_shape(shape: tuple[int, ...]) -> tuple[int, int]:

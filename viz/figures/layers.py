@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.measures import cosine_to_first, paths
-from viz.figures.grid import MOST_TICKS, grid, signed_limits
+from viz.figures.grid import grid, signed_limits, thinned
 from viz.figures.theme import Palette, escape, frame, shorten
 from viz.text import say
 
@@ -69,7 +69,7 @@ def token_paths(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> 
     points, kept = paths(states)
     figure = frame(say("layers.paths_title", kept=f"{kept:.0%}"), palette, height=520)
     depths = depth_names(len(states))
-    named = range(0, len(tokens), -(-len(tokens) // MOST_TICKS) or 1)  # the others say their name on hover
+    named = range(0, len(tokens), thinned(len(tokens)))  # the others say their name on hover
     gap = [None]
     for number, colour in enumerate(palette.lines[: len(tokens)]):  # one trace a colour: one a token would be slow
         mine = range(number, len(tokens), len(palette.lines))

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.trace import Attention
-from viz.figures.grid import MOST_TICKS
+from viz.figures.grid import thinned
 from viz.figures.heads import Window, within
 from viz.figures.theme import Palette, escape, framing, made, shorten
 from viz.text import say
@@ -68,8 +68,7 @@ def token_lines(
         (left, queries, attention.query_tokens, "left"),
         (right, keys, attention.key_tokens, "right"),
     ):
-        step = -(-len(positions) // MOST_TICKS) or 1
-        for place, position in list(zip(places, positions, strict=True))[::step]:
+        for place, position in list(zip(places, positions, strict=True))[:: thinned(len(positions))]:
             name = escape(shorten(tokens[position], 12))
             if side == "left" and position == row:
                 marked.append((place, f"<b>{name}</b>", side))

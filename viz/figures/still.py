@@ -63,7 +63,8 @@ def still(figure: go.Figure, background: str, form: str) -> bytes:
         bars = _bar_places([trace for trace in figure.data if trace.type == "bar"])
         for trace in figure.data:
             if trace.type == "heatmap":
-                _heatmap(trace, axes, background)
+                lined = trace.xgap or any(shape.type == "path" for shape in figure.layout.shapes)
+                _heatmap(trace, axes, background if lined else None)
             elif trace.type == "scatter":
                 _scatter(trace, axes)
             elif trace.type == "bar":
@@ -155,13 +156,13 @@ def _percent(form: str) -> PercentFormatter:
     return PercentFormatter(1, decimals=int(form.strip(".%") or 0))
 
 
-def _heatmap(trace: Any, axes: Axes, background: str) -> None:
+def _heatmap(trace: Any, axes: Axes, between: str | None) -> None:
     z = np.ma.masked_invalid(np.asarray(trace.z, np.float64))
     scale = LinearSegmentedColormap.from_list("scale", [(stop, colour(c)) for stop, c in trace.colorscale])
     rows, columns = z.shape
     low = trace.zmin if trace.zmin is not None else z.min()
     high = trace.zmax if trace.zmax is not None else z.max()
-    gaps = {"edgecolors": background, "linewidth": 0.7} if trace.xgap else {"linewidth": 0}
+    gaps = {"edgecolors": between, "linewidth": 0.7} if between else {"linewidth": 0}
     edges = np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5
     big = z.size > 4000  # thousands of squares would make a vector file that no program opens gladly
     drawn = axes.pcolormesh(*edges, z, cmap=scale, vmin=low, vmax=high, rasterized=big, **gaps)
@@ -261,7 +262,7 @@ def _overlays(layout: Any, axes: Axes) -> None:
             axes.add_patch(Rectangle((shape.x0, shape.y0), shape.x1 - shape.x0, shape.y1 - shape.y0, **edge, zorder=5))
         elif shape.type == "line" and shape.xref == "x domain" and shape.y0 == shape.y1:
             axes.axhline(shape.y0, color=edge["edgecolor"], linewidth=edge["linewidth"])
-        else:
+        elif shape.type != "path":  # the lines between a heat map's cells, which are drawn with them
             raise ValueError(f"a still picture of a {shape.type!r} shape is not known")
     for note in layout.annotations:
         axes.text(

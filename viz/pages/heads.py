@@ -13,6 +13,10 @@ chosen = parts.pick_kind(trace)
 if st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind="query-params"):
     chosen = merge_words(chosen)
 mosaic = runs.mosaic(trace, chosen, session.palette())
-parts.first_look(mosaic)
-parts.draw(mosaic, "mosaic", say("heads.mosaic_look"), on_select=one_head.open_clicked, table=export.cells(chosen))
-one_head.draw(trace, chosen)
+with st.container(key="tiles", gap=None):
+    parts.first_look(mosaic)
+    tile = st.empty()
+    look, table = say("heads.mosaic_look"), export.cells(chosen)
+    parts.chart(st, mosaic, "mosaic", look, on_select=one_head.open_clicked, table=table)
+export.menu("mosaic")
+one_head.draw(trace, chosen, tile)
