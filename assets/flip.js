@@ -7,6 +7,7 @@ const MAP = ".st-key-heatmap"
 const BUTTON = ".st-key-head [role=radio], .st-key-layer [role=radio]"
 let here = null // the newest data; the listeners below are there once for all of them
 let tiles = null // the picture of all heads: {href, pen}
+let answered = null // the timer that ends `answering`
 let painted = null // what lies over the server's picture: {at, href, under: {at, href, title}}; at: {layer, head}
 
 const found = selector => document.querySelector(selector)
@@ -95,6 +96,14 @@ function put(image, href, title, text) {
   title.textContent = text
 }
 
+// The server answers in a tenth of a second. Streamlit would have what is to be replaced begin to fade at once, each
+// element for itself, which takes the browser longer than to draw the map.
+function answering() {
+  clearTimeout(answered)
+  document.body.setAttribute("data-answering", "")
+  answered = setTimeout(() => document.body.removeAttribute("data-answering"), 400)
+}
+
 function listen() {
   document.addEventListener("pointerover", lookAtTiles, true) // they may be drawn later than the data comes
   const reached = event => event.target.closest?.(BUTTON)
@@ -102,6 +111,7 @@ function listen() {
     ...chosen(),
     [button.closest(".st-key-head") ? "head" : "layer"]: number(button),
   }
+  document.addEventListener("click", event => reached(event) && answering(), true)
   for (const name of ["pointerover", "focusin", "click"])
     document.addEventListener(name, event => reached(event) && show(asked(reached(event))), true)
   for (const name of ["pointerout", "focusout"])

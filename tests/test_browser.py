@@ -203,6 +203,25 @@ def pixels(picture: Locator) -> list[list[int]]:
     return [list(map(int, one)) for one in found]
 
 
+FADING = """() => new Promise(resolve => {
+  const start = performance.now()
+  let most = 0
+  document.querySelector(".st-key-head [role=radio][aria-checked=false]").click()
+  const look = () => {
+    const fading = document.getAnimations().filter(one => one.effect.target?.matches("[data-stale=true]"))
+    most = Math.max(most, fading.length)
+    if (performance.now() - start < 300) requestAnimationFrame(look)
+    else resolve(most)
+  }
+  look()
+})"""
+
+
+def test_nothing_begins_to_fade_while_an_answer_is_near(page: Page) -> None:
+    assert page.evaluate(FADING) == 0
+    expect(page.locator("body")).not_to_have_attribute("data-answering", "")  # an answer that is not near may fade it
+
+
 def test_hover_says_it_in_words(page: Page) -> None:
     area = page.locator(".st-key-heatmap .nsewdrag").first
     area.scroll_into_view_if_needed()

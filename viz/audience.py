@@ -101,14 +101,18 @@ def announce(place: str = "page") -> None:
             const wide = ".stCode pre:not([tabindex]), .st-key-lens:not([tabindex])";
             // A menu opens at the end of the page: who opened it by key goes straight into it.
             const menu = "[data-testid=stPopoverBody]:not([tabindex='-1'])";
+            let due = false;
             const reach = () => {{
+              due = false;
               document.querySelectorAll(wide).forEach(e => e.tabIndex = 0);
               document.querySelectorAll(menu).forEach(e => {{
                 e.tabIndex = -1;
                 if (document.activeElement.matches("[data-testid=stPopoverButton]:focus-visible")) e.focus();
               }});
             }};
-            new MutationObserver(reach).observe(document.body, {{childList: true, subtree: true}});
+            // Not at once: a figure that is drawn changes the page dozens of times.
+            const soon = () => {{ if (!due) due = setTimeout(reach, 50) }};
+            new MutationObserver(soon).observe(document.body, {{childList: true, subtree: true}});
             reach();
             // Figures come from the server, which is asked anew, by Streamlit's key, when the computer turns dark.
             const key = {{key: "r", code: "KeyR", keyCode: 82}};

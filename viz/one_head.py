@@ -61,7 +61,7 @@ def draw(trace: Trace, attention: Attention, tile: DeltaGenerator) -> None:
     Args:
         tile: over the picture of all heads, for a box around the one that is drawn.
     """
-    # Containers where `_head` writes, as Streamlit demands; elsewhere none, which a browser goes through at every click.
+    # Containers where `_head` writes, as Streamlit demands; elsewhere none: a browser goes through them at every click.
     picker, title = st.empty(), st.container()
     flip.listen()
     row = parts.pick_token(attention.queries, say(f"kinds.{attention.kind}_row"), f"row_{attention.kind}", start=1)
