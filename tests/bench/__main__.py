@@ -32,7 +32,7 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     make: dict[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
         "computing": lambda module: module.measure(args.models, args.seconds, args.device),
         "paging": lambda module: module.measure(args.models, args.times, args.device),
-        "browsing": lambda module: module.measure(args.models, args.times),
+        "browsing": lambda module: module.measure(args.models, args.times, args.lengths),
         "cold": lambda module: module.cold(args.times // 2),
         "crowd": lambda module: module.measure(args.sessions, args.minutes, args.together),
         "peers": lambda module: module.measure(args.scripts, args.times, args.lengths or PEERS),
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.5, help="how long a class works")
     parser.add_argument("--together", action="store_true", help="the class types its sentences in the same second")
     parser.add_argument("--scripts", type=Path, help="folder with what other libraries load from the network")
-    parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for peers and memory")
+    parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for browsing, peers and memory")
     parser.add_argument("--sentence-every", type=float, default=30, help="seconds between a student's sentences")
     parser.add_argument("--head-every", type=float, default=1, help="seconds between the heads a student looks at")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))

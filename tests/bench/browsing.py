@@ -50,12 +50,12 @@ def opened(browser: Browser, address: str, **query: str) -> Page:
     return page
 
 
-def measure(names: list[str], times: int) -> Iterator[dict[str, Any]]:
+def measure(names: list[str], times: int, lengths: list[int] | None) -> Iterator[dict[str, Any]]:
     """A row for each model and length: seconds from click to redrawn, ours and the floor's, in turns."""
     with serve() as ours, serve("tests/bench/floor.py") as floor, chromium() as browser:
         for name in names:
             lens: Any = model.load(name, "cpu")
-            for wished in LENGTHS[name]:
+            for wished in lengths or LENGTHS[name]:
                 if wished > 512:
                     continue
                 text = text_of(lens, wished)
