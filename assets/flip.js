@@ -97,7 +97,7 @@ function put(image, href, title, text) {
 }
 
 // The server answers in a tenth of a second. Streamlit would have what is to be replaced begin to fade at once, each
-// element for itself, which takes the browser longer than to draw the map.
+// element for itself, which took 15 of a click's 140 milliseconds.
 function answering() {
   clearTimeout(answered)
   document.body.setAttribute("data-answering", "")

@@ -22,6 +22,7 @@ from model.translator import Translator
 from tests.serving import CHROMIUM, chromium
 from tests.test_app import APP, PAGES, go_to
 from viz import export, handout, tables
+from viz.figures.grid import grid
 from viz.figures.heads import head_heatmap
 from viz.figures.still import still
 from viz.figures.theme import LIGHT
@@ -107,6 +108,24 @@ def test_a_picture_shows_the_weights_as_colours() -> None:
         assert (picture == colour).all(1).mean() > 0.3
     picture = still(figure, "#fff", "svg")
     assert picture == still(figure, "#fff", "svg")  # the same figure is the same file
+
+
+def test_a_picture_has_lines_between_cells_where_the_figure_has_them() -> None:
+    def lined(columns: int) -> float:
+        """The share of a red map's middle row of pixels that has the colour of its lines."""
+        labels = [str(i) for i in range(columns)]
+        figure = grid(
+            np.ones((3, columns), np.float32), rows="abc", columns=labels, title="", row_title="", column_title="",
+            unit="", hover="", palette=replace(LIGHT, page="#00f"), scale=((0, "#f00"), (1, "#f00")), bar=False,
+        )  # fmt: skip
+        pixels = np.asarray(Image.open(io.BytesIO(still(figure, "#fff", "png"))).convert("RGB")).astype(int)
+        red = (pixels[..., 0] > 200) & (pixels[..., 1:] < 60).all(-1)
+        middle = pixels[int(np.nonzero(red.any(1))[0].mean())]
+        blue = (middle[:, 2] > 100) & (middle[:, 1] < 60)
+        return float(blue.mean())
+
+    assert 0 < lined(4) < 0.05
+    assert lined(200) == 0
 
 
 def test_a_part_that_is_not_known_is_an_error() -> None:

@@ -19,6 +19,7 @@ import numpy as np
 import plotly.graph_objects as go
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -63,8 +64,7 @@ def still(figure: go.Figure, background: str, form: str) -> bytes:
         bars = _bar_places([trace for trace in figure.data if trace.type == "bar"])
         for trace in figure.data:
             if trace.type == "heatmap":
-                lined = trace.xgap or any(shape.type == "path" for shape in figure.layout.shapes)
-                _heatmap(trace, axes, background if lined else None)
+                _heatmap(trace, axes, background)
             elif trace.type == "scatter":
                 _scatter(trace, axes)
             elif trace.type == "bar":
@@ -156,13 +156,13 @@ def _percent(form: str) -> PercentFormatter:
     return PercentFormatter(1, decimals=int(form.strip(".%") or 0))
 
 
-def _heatmap(trace: Any, axes: Axes, between: str | None) -> None:
+def _heatmap(trace: Any, axes: Axes, background: str) -> None:
     z = np.ma.masked_invalid(np.asarray(trace.z, np.float64))
     scale = LinearSegmentedColormap.from_list("scale", [(stop, colour(c)) for stop, c in trace.colorscale])
     rows, columns = z.shape
     low = trace.zmin if trace.zmin is not None else z.min()
     high = trace.zmax if trace.zmax is not None else z.max()
-    gaps = {"edgecolors": between, "linewidth": 0.7} if between else {"linewidth": 0}
+    gaps = {"edgecolors": background, "linewidth": 0.7} if trace.xgap else {"linewidth": 0}
     edges = np.arange(columns + 1) - 0.5, np.arange(rows + 1) - 0.5
     big = z.size > 4000  # thousands of squares would make a vector file that no program opens gladly
     drawn = axes.pcolormesh(*edges, z, cmap=scale, vmin=low, vmax=high, rasterized=big, **gaps)
@@ -251,6 +251,13 @@ def _bar(trace: Any, axes: Axes, shift: float, width: float) -> None:
         axes.errorbar(places, _floats(high), spread, fmt="none", ecolor=colour(trace.error_y.color), capsize=3)
 
 
+def _segments(path: str) -> list[tuple[tuple[float, float], tuple[float, float]]]:
+    """The upright and level lines that a path is made of, as their ends."""
+    found = re.findall(r"M([-.\d]+),([-.\d]+)([VH])([-.\d]+)", path)
+    starts = [(float(x), float(y), way == "V", float(end)) for x, y, way, end in found]
+    return [((x, y), (x, end) if upright else (end, y)) for x, y, upright, end in starts]
+
+
 def _overlays(layout: Any, axes: Axes) -> None:
     for image in layout.images:
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(image.source.split(",", 1)[1]))))
@@ -262,7 +269,9 @@ def _overlays(layout: Any, axes: Axes) -> None:
             axes.add_patch(Rectangle((shape.x0, shape.y0), shape.x1 - shape.x0, shape.y1 - shape.y0, **edge, zorder=5))
         elif shape.type == "line" and shape.xref == "x domain" and shape.y0 == shape.y1:
             axes.axhline(shape.y0, color=edge["edgecolor"], linewidth=edge["linewidth"])
-        elif shape.type != "path":  # the lines between a heat map's cells, which are drawn with them
+        elif shape.type == "path":
+            axes.add_collection(LineCollection(_segments(shape.path), colors=edge["edgecolor"], linewidths=0.7))
+        else:
             raise ValueError(f"a still picture of a {shape.type!r} shape is not known")
     for note in layout.annotations:
         axes.text(
