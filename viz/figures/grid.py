@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -188,11 +189,14 @@ def grid(
             **hidden,
         },
     }
-    lines = between(len(rows), len(columns))
-    layout["shapes"] = [{"type": "path", "path": lines, "line": {"color": palette.page, "width": 1}}] if lines else []
+    shapes: list[dict[str, Any]] = []
+    if lines := between(len(rows), len(columns)):
+        shapes.append({"type": "path", "path": lines, "line": {"color": palette.page, "width": 1}})
     if highlight is not None:
         box = {"x0": -0.5, "x1": len(columns) - 0.5, "y0": highlight - 0.5, "y1": highlight + 0.5}
-        layout["shapes"] += [{"type": "rect", "line": {"color": palette.second, "width": 2}, **box}]
+        shapes.append({"type": "rect", "line": {"color": palette.second, "width": 2}, **box})
+    if shapes:  # an empty list is one that Plotly leaves out
+        layout["shapes"] = shapes
     return made([heatmap, holder], layout)
 
 
