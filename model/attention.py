@@ -9,136 +9,17 @@ call also leaves its query, key, value and mask behind, and the weights are comp
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model import pooling
-from model.arrays import to_numpy
+from model.call import Call, every_head
 from model.editing import Plan, current
-from model.maps import Maps, Overview, at, at_most, overview
-from model.scratch import room
-
-Array = np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Call(Maps):
-    """One attention call of one layer, for one sentence of the batch; computes its maps when asked.
-
-    Tensors stay on the model's device. What leaves is NumPy float32 on the CPU, read-only.
-    """
-
-    query: Tensor  # [head, query, head_dim]
-    key: Tensor  # [head or fewer, key, head_dim]
-    value: Tensor  # [head or fewer, key, head_dim]; fewer: neighbouring heads share one (grouped-query attention)
-    allowed: Tensor  # bool [query, key], True where a query may look
-    bias: Tensor | None  # [head or 1, query, key], added to the scaled scores (T5's relative positions, ALiBi)
-    scale: float  # usually 1 / √head_dim
-    forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> weights that an edit gave it
-    side_by_side = False  # PyTorch spreads one look over all cores, and a GPU's kernels queue up
-
-    def every(self, name: str) -> Tensor:
-        """ "query", "key" or "value" of every head, those that heads share repeated. [head, token, head_dim]"""
-        return _every(getattr(self, name), len(self.query))
-
-    def scores_tensor(self, masked: bool = True, into: Tensor | None = None) -> Tensor:
-        """What the softmax is given: Q Kᵀ · scale + bias, -inf where the mask forbids. [head, query, key]"""
-        raw = torch.matmul(self.query.float(), self.every("key").float().transpose(-2, -1), out=into).mul_(self.scale)
-        raw = raw if self.bias is None else raw.add_(self.bias.float())
-        # Added, which is exact, and takes a seventh of the time of filling.
-        return raw.add_(torch.where(self.allowed, 0.0, -math.inf)) if masked else raw
-
-    def weights_tensor(self) -> Tensor:
-        """Attention weights; each row sums to 1, or is 0 where nothing may be looked at. [head, query, key]"""
-        return self._softmax(self.scores_tensor())
-
-    def _softmax(self, scores: Tensor, into: Tensor | None = None) -> Tensor:
-        weights = torch.softmax(scores, dim=-1, out=into)
-        blind = ~self.allowed.any(dim=-1, keepdim=True)
-        if blind.any():
-            weights.masked_fill_(blind, 0.0)
-        for head, given in self.forced.items():
-            weights[head] = given
-        return weights
-
-    def scores(self, masked: bool = True) -> Array:
-        return to_numpy(self.scores_tensor(masked))
-
-    def weights(self) -> Array:
-        return to_numpy(self.weights_tensor())
-
-    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
-        part = self._part(head, queries)
-        if part._is_here:
-            return Maps.drawn(part, None, range(len(queries)), keys, shape)
-        weights, allowed = part.weights_tensor()[..., at(keys)], part.allowed[..., at(keys)]
-        return to_numpy(pooling.pooled(weights, allowed, shape))
-
-    def strongest(
-        self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
-    ) -> tuple[Array, Array, Array]:
-        part = self._part(head, queries)
-        if part._is_here:
-            return Maps.strongest(part, 0, range(len(queries)), keys, count)
-        rows, columns, weights = pooling.largest(part.weights_tensor()[0, :, at(keys)], count)
-        return to_numpy(rows), to_numpy(columns), to_numpy(weights)
-
-    def overview(self, side: int) -> Overview:
-        shape, device = self.shape[:3], self.query.device
-        scores = self.scores_tensor(into=room("scores", shape, device))
-        weights = self._softmax(scores, room("weights", shape, device))
-        entropy = pooling.entropy_bits(scores, weights)
-        for head, given in self.forced.items():  # their scores say nothing of them
-            entropy[head] = torch.special.entr(given).sum(dim=-1) / math.log(2)
-        entropy = entropy.mean(dim=-1)
-        if self._is_here:
-            return overview(to_numpy(weights), to_numpy(self.allowed), side, to_numpy(entropy))
-        strongest, place = weights.flatten(1).max(dim=-1)
-        maps = pooling.pooled(weights, self.allowed, at_most(self.allowed.shape, side))
-        return Overview(*map(to_numpy, (maps, entropy, place, strongest)))
-
-    @property
-    def _is_here(self) -> bool:
-        """Whether NumPy gets at the numbers without their being moved."""
-        return self.query.device.type == "cpu"
-
-    def _part(self, head: int | None, queries: Sequence[int]) -> Call:
-        """The same call for one head, or all, and some of the queries."""
-        heads = slice(None) if head is None else slice(head, head + 1)
-        one = 0 if head is None else head * len(self.key) // len(self.query)
-        shared = slice(None) if head is None else slice(one, one + 1)
-        rows = at(queries)
-        bias = self.bias
-        if bias is not None:
-            bias = (bias[heads] if len(bias) > 1 else bias).expand(-1, self.allowed.shape[0], -1)[:, rows]
-        given = self.forced if head is None else {0: self.forced[head]} if head in self.forced else {}
-        forced = {number: weights[rows] for number, weights in given.items()}
-        q, k, v = self.query[heads][:, rows], self.key[shared], self.value[shared]
-        return replace(self, query=q, key=k, value=v, allowed=self.allowed[rows], bias=bias, forced=forced)
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(heads, queries, keys, head_dim)"""
-        return (*self.query.shape[:2], self.key.shape[1], self.query.shape[2])
-
-    def array(self, name: str) -> Array:
-        """One of "query", "key", "value", "bias", "allowed" as a read-only NumPy array."""
-        if name == "bias":
-            shape = (self.query.shape[0], *self.allowed.shape)
-            return to_numpy(self.query.new_zeros(shape) if self.bias is None else self.bias.expand(shape))
-        return to_numpy(self.allowed if name == "allowed" else self.every(name))
-
-    @property
-    def memory(self) -> dict[int, int]:
-        kept = (self.query, self.key, self.value, self.allowed, self.bias, *self.forced.values())
-        return {tensor.data_ptr(): tensor.nbytes for tensor in kept if tensor is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,17 +132,11 @@ def _mix(call: Batch) -> Tensor:
         added = added if call.bias is None else torch.where(added, call.bias.to(call.query.dtype), -math.inf)
     key, value, shared = call.key, call.value, call.key.shape[1] < call.query.shape[1]
     if shared and added is not None and call.query.is_cuda:  # that fused kernel takes no shared keys with a mask
-        key, value, shared = _every(key, call.query.shape[1]), _every(value, call.query.shape[1]), False
+        key, value, shared = every_head(key, call.query.shape[1]), every_head(value, call.query.shape[1]), False
     causal = call.causal and added is None
     return F.scaled_dot_product_attention(
         call.query, key, value, added, scale=call.scale, is_causal=causal, enable_gqa=shared
     )
-
-
-def _every(shared: Tensor, heads: int) -> Tensor:
-    """Keys or values for every head, where neighbouring heads may share one. [..., head, key, head_dim]"""
-    times = heads // shared.shape[-3]
-    return shared if times == 1 else shared.repeat_interleave(times, dim=-3)
 
 
 def _edited(call: Batch, plan: Plan, kind: str, layer: int) -> Batch:
@@ -282,7 +157,7 @@ def _edited_output(mixed: Tensor, call: Batch, plan: Plan, kind: str, layer: int
     factors = plan.factors(kind, layer, mixed.shape[1])
     if call.forced or factors is not None:
         mixed = mixed.clone()
-    value = _every(call.value, mixed.shape[1]) if call.forced else call.value
+    value = every_head(call.value, mixed.shape[1]) if call.forced else call.value
     for head, given in call.forced.items():
         mixed[:, head] = given.to(mixed.dtype) @ value[:, head]
     if factors is not None:

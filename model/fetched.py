@@ -15,7 +15,7 @@ Ask = Callable[..., tuple[dict[str, Any], dict[str, Array]]]
 
 @dataclass(frozen=True, eq=False)
 class FetchedLayer(Maps):
-    """One layer whose arrays are fetched when they are looked at; as `model.attention.Call`.
+    """One layer whose arrays are fetched when they are looked at; as `model.call.Call`.
 
     Of a large layer only what is drawn is fetched.
     """

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 
 Array = np.ndarray
+Groups = tuple[Array, Array]  # where each group of neighbouring queries, and of keys, starts
 SMALL = 2**16  # cells of a layer that are sooner moved whole, and once, than asked for in parts
 
 
@@ -70,7 +71,8 @@ class Maps:
         """
         weights, rows, columns = self.weights(), at(queries), at(keys)
         maps = weights if head is None else weights[head : head + 1]
-        return pooled(maps[:, rows][..., columns], self.array("allowed")[rows][:, columns], shape)
+        maps, allowed = maps[:, rows][..., columns], self.array("allowed")[rows][:, columns]
+        return pooled(maps, allowed, groups(allowed.shape, shape))
 
     def strongest(
         self: Whole, head: int, queries: Sequence[int], keys: Sequence[int], count: int
@@ -85,7 +87,8 @@ class Maps:
     def overview(self: Whole, side: int) -> Overview:
         """All heads at a glance, pooled to maps of at most side · side."""
         weights = self.weights()
-        return overview(weights, self.array("allowed"), side, entropy_bits(weights).mean(axis=-1))
+        allowed, entropy = self.array("allowed"), entropy_bits(weights).mean(axis=-1)
+        return overview(weights, allowed, entropy, groups(allowed.shape, at_most(allowed.shape, side)))
 
 
 def at(places: Sequence[int]) -> slice | list[int]:
@@ -100,13 +103,42 @@ def is_small(shape: tuple[int, ...]) -> bool:
     return heads * queries * keys <= SMALL
 
 
-def overview(weights: Array, allowed: Array, side: int, entropy: Array) -> Overview:
+def overview(weights: Array, allowed: Array, entropy: Array, groups: Groups) -> Overview:
     """All heads at a glance. weights: [head, query, key]; allowed: bool [query, key]; entropy: of each head."""
-    flat = weights.reshape(len(weights), -1)
-    place = flat.argmax(axis=-1)
-    return Overview(
-        pooled(weights, allowed, at_most(weights.shape[1:], side)), entropy, place, flat[np.arange(len(flat)), place]
-    )
+    maps = pooled(weights, allowed, groups)
+    # The strongest weight is in the first group of queries that shows it: the rest need not be looked through.
+    bounds = np.append(groups[0], weights.shape[1])
+    group = np.fmax.reduce(maps, axis=-1, initial=0).argmax(axis=-1)
+    steps = np.arange(np.diff(bounds).max(initial=0))
+    rows = np.minimum(bounds[group][:, None] + steps, bounds[group + 1][:, None] - 1)
+    heads = np.arange(len(weights))
+    part = weights[heads[:, None], rows].reshape(len(weights), -1)
+    best = part.argmax(axis=-1)
+    row, key = np.divmod(best, weights.shape[2])
+    place, strongest = rows[heads, row] * weights.shape[2] + key, part[heads, best]
+    return Overview(maps, entropy, place, strongest)
+
+
+def among(seen: Overview, queries: range, keys: int, columns: int, reach: int) -> Overview:
+    """A look at some queries and the first keys, as a part of one at all.
+
+    Args:
+        seen: of the first `reach` keys, beyond which these queries may not look.
+        columns: how many groups all keys are pooled into.
+    """
+    beyond = np.full((*seen.maps.shape[:2], columns - seen.maps.shape[2]), np.nan, np.float32)
+    query, key = np.divmod(seen.place, reach)
+    place = (queries.start + query) * keys + key
+    return replace(seen, maps=np.concatenate([seen.maps, beyond], axis=2), place=place)
+
+
+def below(bands: Sequence[Overview], sizes: Sequence[int]) -> Overview:
+    """All queries, from bands of some queries each. sizes: how many."""
+    entropy = np.average([band.entropy for band in bands], axis=0, weights=sizes).astype(np.float32)
+    strongest = np.stack([band.strongest for band in bands])
+    best = strongest.argmax(axis=0), np.arange(strongest.shape[1])  # the first of equal ones
+    place = np.stack([band.place for band in bands])[best]
+    return Overview(np.concatenate([band.maps for band in bands], axis=1), entropy, place, strongest[best])
 
 
 def at_most(shape: tuple[int, ...], side: int) -> tuple[int, int]:
@@ -115,18 +147,23 @@ def at_most(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     return min(rows, side), min(columns, side)
 
 
-def pooled(weights: Array, allowed: Array, shape: tuple[int, int]) -> Array:
+def pooled(weights: Array, allowed: Array, groups: Groups) -> Array:
     """The strongest of each group of neighbouring cells; NaN where nothing may be looked at.
 
     Args:
         weights: [head, query, key], 0 where the mask forbids; allowed: bool [query, key].
-        shape: how many groups of queries and of keys.
     """
-    for axis, count in enumerate(shape):
-        groups = starts(allowed.shape[axis], count)
-        weights = farthest(weights, groups, axis + 1)
-        allowed = farthest(allowed, groups, axis, np.logical_or)
-    return np.where(allowed, weights, np.float32(np.nan))
+    everywhere = allowed.all()
+    for axis, first in enumerate(groups):
+        weights = farthest(weights, first, axis + 1)
+        allowed = allowed if everywhere else farthest(allowed, first, axis, np.logical_or)
+    return np.array(weights) if everywhere else np.where(allowed, weights, np.float32(np.nan))
+
+
+def groups(whole: tuple[int, ...], shape: tuple[int, int]) -> Groups:
+    """Where the groups start into which the queries and keys of a map are pooled. whole: its shape; shape: theirs."""
+    queries, keys = (starts(length, count) for length, count in zip(whole, shape, strict=True))
+    return queries, keys
 
 
 def starts(length: int, count: int) -> Array:
@@ -145,8 +182,11 @@ def farthest(values: Array, starts: Array, axis: int, which: np.ufunc = np.fmax)
     if len(starts) == values.shape[axis]:
         return values
     ends = np.append(starts[1:], values.shape[axis])
+    widest = int((ends - starts).max())
+    if len(starts) < 2 * widest and axis < values.ndim - 1:  # fewer steps, and each along rows as they lie in memory
+        return np.stack([which.reduce(part, axis=axis) for part in np.split(values, starts[1:], axis=axis)], axis=axis)
     found = np.take(values, starts, axis=axis)
-    for step in range(1, int((ends - starts).max())):
+    for step in range(1, widest):
         which(found, np.take(values, np.minimum(starts + step, ends - 1), axis=axis), out=found)
     return found
 

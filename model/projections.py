@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.arrays import to_numpy
-from model.attention import Call
+from model.call import Call
 from model.layer import Layer, LayerInputs, NoLayer
 from model.trace import Recorded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,9 +34,9 @@ def room(name: str, shape: Sequence[int], device: torch.device) -> Tensor | None
     rooms = _rooms.get()
     if rooms is None:
         return None
-    key = (name, *shape, device)
-    if key not in rooms:
-        import torch
+    import torch
 
-        rooms[key] = torch.empty(*shape, device=device)
-    return rooms[key]
+    key, size = (name, device), math.prod(shape)
+    if key not in rooms or len(rooms[key]) < size:
+        rooms[key] = torch.empty(size, device=device)
+    return rooms[key][:size].view(*shape)

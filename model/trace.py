@@ -30,7 +30,7 @@ Target = str | Sequence[int] | None  # an output to force, as text or as ids; No
 
 
 class Recorded(Protocol):
-    """What an attention layer left behind; maps are computed when asked. `model.attention.Call` is one."""
+    """What an attention layer left behind; maps are computed when asked. `model.call.Call` is one."""
 
     @property
     def scale(self) -> float: ...

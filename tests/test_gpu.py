@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import model
-from model import arrays, attention
+from model import arrays, call
 from model.edits import Edits
 from model.maps import is_small
 from model.translator import Translator
@@ -67,7 +67,7 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
         moved[0] += array.nbytes
         return array
 
-    for module in (arrays, attention):
+    for module in (arrays, call):
         monkeypatch.setattr(module, "to_numpy", counted)
 
     def leaves() -> int:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import model
+import model.call
 from model.answers import Answers
-from model.attention import Call
+from model.call import Call
 from model.edits import Edits
 from model.fetched import FetchedLayer
 from model.kept import Kept, remembering
@@ -20,6 +20,16 @@ from model.wire import FINE, VERSION, pack, unpack
 from tests.test_families import build
 
 TEXT = "The dog sees the cat, and the cat that the dog sees is on the table near the old house of my friend. "
+
+
+@pytest.fixture(params=["here", "in blocks", "as on a GPU"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How the maps of a layer are worked out; any device can take each way."""
+    if request.param == "as on a GPU":
+        monkeypatch.setattr(Call, "_is_here", False)
+    elif request.param == "in blocks":
+        monkeypatch.setattr(model.call, "BLOCK", 1)
+        monkeypatch.setattr(model.call, "LEAST", 20)
 
 
 @pytest.fixture(scope="module")
@@ -55,39 +65,42 @@ def same(call: Call, attention: Attention, layer: int) -> None:
     seen = call.overview(10)
     assert seen.maps.shape == (len(whole), 10, 10)
     np.testing.assert_allclose(seen.strongest, whole.max(axis=(1, 2)), atol=1e-6)
-    np.testing.assert_array_equal(whole.reshape(len(whole), -1)[np.arange(len(whole)), seen.place], seen.strongest)
+    at_place = whole.reshape(len(whole), -1)[np.arange(len(whole)), seen.place]
+    np.testing.assert_allclose(at_place, seen.strongest, atol=1e-6)
     bits = -np.where(whole > 0, whole * np.log2(np.maximum(whole, 1e-38)), 0).sum(-1).mean(-1)
     np.testing.assert_allclose(seen.entropy, bits, atol=1e-4)
 
 
-@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
-def test_parts_of_a_large_layer_are_parts_of_its_weights(
-    long: Trace, kind: str, here: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also by the way that a GPU takes, which any device can."""
-    monkeypatch.setattr(Call, "_is_here", here)
+def test_parts_of_a_large_layer_are_parts_of_its_weights(long: Trace, kind: str) -> None:
     attention = long.attentions[kind]
     call = attention.layers[1]
     assert isinstance(call, Call)
     same(call, attention, 1)
 
 
-@pytest.mark.parametrize("here", [True, False])
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("side", [10, 1000])
-def test_layers_computed_in_the_same_memory_leave_nothing_of_each_other(
-    long: Trace, side: int, here: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Call, "_is_here", here)
+def test_layers_computed_in_the_same_memory_leave_nothing_of_each_other(long: Trace, side: int) -> None:
     for attention in long.attentions.values():
         for layer, seen in zip(attention.layers, attention.overviews(side), strict=True):
             for name, found in vars(layer.overview(side)).items():
                 np.testing.assert_array_equal(getattr(seen, name), found)
 
 
-@pytest.mark.parametrize("here", [True, False])
-def test_with_biases_and_forced_weights_too(tmp_path: Path, here: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Call, "_is_here", here)
+@pytest.mark.usefixtures("way")
+def test_keys_that_several_heads_share_too(tmp_path: Path) -> None:
+    build("llama", tmp_path)
+    attention = model.load(str(tmp_path), "cpu").trace(TEXT).attentions["decoder"]
+    call = attention.layers[1]
+    assert isinstance(call, Call)
+    assert len(call.key) < len(call.query)
+    same(call, attention, 1)
+
+
+@pytest.mark.usefixtures("way")
+def test_with_biases_and_forced_weights_too(tmp_path: Path) -> None:
     build("t5", tmp_path)
     edits = Edits(uniform={("encoder", 1, 1)})
     trace = model.load(str(tmp_path), "cpu").trace(TEXT, TEXT, edits)
