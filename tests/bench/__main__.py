@@ -1,6 +1,7 @@
 """How fast Headlight is, as ratios taken in one run.
 
     python -m tests.bench computing paging --models en-fr minilm
+    python -m tests.bench views --models minilm --times 9
     python -m tests.bench browsing cold
     python -m tests.bench crowd --sessions 1 10 30 --minutes 10
     python -m tests.bench peers --scripts FOLDER
@@ -23,7 +24,7 @@ from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as app.py does, before torch is imported
 
-PARTS = ("computing", "paging", "browsing", "cold", "crowd", "sizing", "peers", "memory")
+PARTS = ("computing", "paging", "views", "browsing", "cold", "crowd", "sizing", "peers", "memory")
 PEERS = [16, 64, 128, 256, 512]
 
 
@@ -32,6 +33,7 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     make: dict[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
         "computing": lambda module: module.measure(args.models, args.seconds, args.device),
         "paging": lambda module: module.measure(args.models, args.times, args.device),
+        "views": lambda module: module.measure(args.models, args.lengths or [64, 512], args.times, args.device),
         "browsing": lambda module: module.measure(args.models, args.times, args.lengths),
         "cold": lambda module: module.cold(args.times // 2),
         "crowd": lambda module: module.measure(args.sessions, args.minutes, args.together),
@@ -54,14 +56,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="+", choices=PARTS)
     parser.add_argument("--models", nargs="+", default=["en-fr", "minilm", "smollm2"])
-    parser.add_argument("--device", default="cpu", help='for computing and paging, as "cuda" or "cuda, bfloat16"')
+    parser.add_argument("--device", default="cpu", help='not for clicks in a browser: "cuda" or "cuda, bfloat16"')
     parser.add_argument("--seconds", type=float, default=4.0, help="how long one thing is computed again and again")
-    parser.add_argument("--times", type=int, default=6, help="how often one click is made")
+    parser.add_argument("--times", type=int, default=6, help="how often one click is made, or one view opened")
     parser.add_argument("--sessions", nargs="+", type=int, default=[1, 10, 30])
     parser.add_argument("--minutes", type=float, default=0.5, help="how long a class works")
     parser.add_argument("--together", action="store_true", help="the class types its sentences in the same second")
     parser.add_argument("--scripts", type=Path, help="folder with what other libraries load from the network")
-    parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for browsing, peers and memory")
+    parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for views, browsing, peers and memory")
     parser.add_argument("--sentence-every", type=float, default=30, help="seconds between a student's sentences")
     parser.add_argument("--head-every", type=float, default=1, help="seconds between the heads a student looks at")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))

@@ -12,21 +12,21 @@ WORDS = (
 # fmt: on
 
 
-def text_of(lens: Any, tokens: int) -> str:
-    """The longest text of our words that a model reads as no more than so many tokens."""
+def text_of(lens: Any, tokens: int, first: int = 0) -> str:
+    """The longest text of our words, from one of them on, that a model reads as no more than so many tokens."""
     fewest, most = 1, tokens
     while fewest < most:
         middle = (fewest + most + 1) // 2
-        if length(lens, words(middle)) <= tokens:
+        if length(lens, words(middle, first)) <= tokens:
             fewest = middle
         else:
             most = middle - 1
-    return words(fewest)
+    return words(fewest, first)
 
 
-def words(count: int) -> str:
-    """So many words."""
-    return " ".join(WORDS[i % len(WORDS)] for i in range(count))
+def words(count: int, first: int = 0) -> str:
+    """So many words, from one of them on."""
+    return " ".join(WORDS[(first + i) % len(WORDS)] for i in range(count))
 
 
 def length(lens: Any, text: str) -> int:
