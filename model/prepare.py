@@ -18,9 +18,7 @@ def calmed(text: str) -> str:
 
     The training sentences hold next to no words in capitals.
     """
-    letters = [c for c in text if c.isalpha()]
-    words = text.split()
-    if not any(c.islower() for c in letters) and sum(c.isupper() for c in letters) > 3 and len(words) > 1:
+    if text.isupper() and sum(c.isupper() for c in text) > 3 and len(text.split()) > 1:
         calm = re.sub(r"\bi\b", "I", text.lower())
         return re.sub(r"(?:^|[.!?]\s)\s*\w", lambda start: start[0].upper(), calm)
     return text

@@ -273,8 +273,8 @@ class Translator:
     def _notes(self, text: str, encoding: Encoding) -> tuple[tuple[str, str], ...]:
         calm = calmed(text)
         notes = [("calmed", calm)] if calm != text else []
-        spans = [span for i, span in zip(encoding.ids, encoding.offsets, strict=True) if i == self.config.unk]
-        unknown = [prepared(text)[slice(*span)] for span in spans]
+        spans = zip(encoding.ids, encoding.offsets, strict=True) if self.config.unk in encoding.ids else ()
+        unknown = [prepared(text)[slice(*span)] for i, span in spans if i == self.config.unk]
         if len(encoding.ids) > LONG:
             notes.append(("long", str(len(encoding.ids))))
         if unknown:
