@@ -21,7 +21,7 @@ from viz.figures.grid import FEW_TICKS, GAPS, MOST_TICKS, grid, pooled, ticks
 from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize
 from viz.figures.lines import MOST_LINES, token_lines
 from viz.figures.theme import DARK, LIGHT, Palette, colour_bar, enlarged, escape, frame, paint
-from viz.text import plain, say
+from viz.text import LONG, brief, plain, say
 
 
 @pytest.fixture(scope="module")
@@ -321,3 +321,14 @@ def test_a_projector_enlarges_every_letter() -> None:
     assert (heat.colorbar.tickfont.size, heat.colorbar.title.font.size, heat.textfont.size) == (22, 24, 20)
     assert (before.colorbar.tickfont.size, before.textfont.size) == (11, 10)
     assert large.layout.title.font.size == 2 * figure.layout.title.font.size
+
+
+def test_a_long_text_is_repeated_by_its_first_and_last_words() -> None:
+    assert brief("The  cat saw\nthe cat.") == "The cat saw the cat."
+    words = [f"w{i}" for i in range(400)]
+    short = brief(" ".join(words))
+    assert len(short) <= LONG + 3
+    first, last = short.split(" … ")
+    assert " ".join(words).startswith(first + " ")
+    assert " ".join(words).endswith(" " + last)
+    assert brief("M" * 1000) == f"{'M' * 200} … {'M' * 100}"  # a protein has no spaces

@@ -17,7 +17,7 @@ from viz.choice import choice
 from viz.figures.grid import MOST_CELLS
 from viz.figures.heads import MOSAIC_MARGIN
 from viz.figures.theme import enlarged
-from viz.text import isolate, plain, say, unmarked
+from viz.text import brief, isolate, plain, say, unmarked
 
 LARGE = 1.4  # times the letters of a figure on a projector
 MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
@@ -48,7 +48,7 @@ def sentence(trace: Trace) -> None:
     """What was read, what came out, where it ran, and what the reader should know about it."""
     with st.container(border=True):
         verb = "read" if trace.picture is None else "saw"
-        text = {"text": plain(trace.text), "output": plain(trace.output or "")}
+        text = {"text": plain(brief(trace.text)), "output": plain(trace.output or "")}
         aloud(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
         number = session.lens().dtype
         ran_on = trace.device if number == "float32" else say("export.ran", device=trace.device, dtype=number)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 CATALOGUES = Path(__file__).parent.parent / "assets" / "i18n"
 ENGLISH = "en"
+LONG = 300  # letters of a text that are repeated on a page
 # Of the run that is going on; figures and sentences are made without being told the language.
 _language: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
@@ -75,6 +76,15 @@ def plain(text: str) -> str:
     # Invisible joiners keep arrows, dashes and links from being made of what was typed.
     text = re.sub(r"(?<=[-<>])(?=[-<>])|(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", "\u2060", text)
     return isolate(re.sub(r"([\\`*_{}\[\]()#+\-.!|<>$:~&=\"'/@^])", r"\\\1", text))
+
+
+def brief(text: str) -> str:
+    """A long text as its first and last words; the whole of it stands in the box where it was typed."""
+    text = " ".join(text.split())
+    if len(text) <= LONG:
+        return text
+    first, last = text[: LONG * 2 // 3], text[-LONG // 3 :]
+    return f"{first.rsplit(maxsplit=1)[0]} … {last.split(maxsplit=1)[-1]}"
 
 
 def unmarked(markdown: str) -> str:
