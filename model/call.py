@@ -6,6 +6,7 @@ Where all weights are looked at, in blocks that a processor's cache has room for
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -25,6 +26,7 @@ Array = np.ndarray
 # Where all weights are looked at: cells that are computed at once, for a processor's cache has little room, and of how
 # many queries at least, for each step takes time of its own.
 BLOCK, LEAST = 2**20, 256
+LARGE = 2**19  # cells of a layer of which two are looked at at the same time
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +43,13 @@ class Call(Maps):
     bias: Tensor | None  # [head or 1, query, key], added to the scaled scores (T5's relative positions, ALiBi)
     scale: float  # usually 1 / √head_dim
     forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> weights that an edit gave it
-    side_by_side = False  # PyTorch spreads one look over all cores, and a GPU's kernels queue up
+
+    @property
+    def at_once(self) -> int:
+        # PyTorch spreads a look over all cores, but not all of it: two large ones fill each other's gaps. On a GPU
+        # they would queue up.
+        heads, queries, keys, _ = self.shape
+        return min(os.cpu_count() or 1, 2) if self._is_here and heads * queries * keys > LARGE else 1
 
     def every(self, name: str) -> Tensor:
         """ "query", "key" or "value" of every head, those that heads share repeated. [head, token, head_dim]"""
@@ -54,9 +62,9 @@ class Call(Maps):
         if masked and not self._open:
             forbidden = torch.where(self.allowed, 0.0, -math.inf)
             added = forbidden if added is None else added + forbidden
-        if added is None:
-            return torch.matmul(query, key, out=into).mul_(self.scale)
-        return torch.baddbmm(added.expand(self.shape[:3]), query, key, alpha=self.scale, out=into)
+        counts = 0 if added is None else 1
+        added = (query.new_zeros(()) if added is None else added).expand(self.shape[:3])
+        return torch.baddbmm(added, query, key, beta=counts, alpha=self.scale, out=into)
 
     def weights_tensor(self) -> Tensor:
         """Attention weights; each row sums to 1, or is 0 where nothing may be looked at. [head, query, key]"""
@@ -124,7 +132,7 @@ class Call(Maps):
         shape, device = self.shape[:3], self.query.device
         scores = self.scores_tensor(into=room("scores", shape, device))
         weights = self._softmax(scores, room("weights", shape, device))
-        entropy = pooling.entropy_bits(scores, weights)
+        entropy = pooling.entropy_bits(scores, weights, self._open)
         for head, given in self.forced.items():  # their scores say nothing of them
             entropy[head] = torch.special.entr(given).sum(dim=-1) / math.log(2)
         return weights, entropy.mean(dim=-1)

@@ -97,8 +97,8 @@ class Remembered(Maps):
         return self.layer.scale
 
     @property
-    def side_by_side(self) -> bool:  # type: ignore[override]
-        return self.layer.side_by_side
+    def at_once(self) -> int:
+        return self.layer.at_once
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -42,13 +43,12 @@ class Whole(Protocol):
 
 
 class Maps:
-    """Looks at a layer's maps, taken from all its weights; who computes them elsewhere has ways of its own.
+    """Looks at a layer's maps, taken from all its weights; who computes them elsewhere has ways of its own."""
 
-    Attributes:
-        side_by_side: whether looks at several layers take less time together, in threads, than one after the other.
-    """
-
-    side_by_side = True
+    @property
+    def at_once(self: Whole) -> int:
+        """How many layers are best looked at at the same time, in threads of their own."""
+        return 1 if is_small(self.shape) else min(os.cpu_count() or 1, 8)
 
     @property
     def memory(self: Whole) -> dict[int, int]:
@@ -183,7 +183,7 @@ def farthest(values: Array, starts: Array, axis: int, which: np.ufunc = np.fmax)
         return values
     ends = np.append(starts[1:], values.shape[axis])
     widest = int((ends - starts).max())
-    if len(starts) < 2 * widest and axis < values.ndim - 1:  # fewer steps, and each along rows as they lie in memory
+    if len(starts) < 8 * widest and axis < values.ndim - 1:  # fewer steps, and each along rows as they lie in memory
         return np.stack([which.reduce(part, axis=axis) for part in np.split(values, starts[1:], axis=axis)], axis=axis)
     found = np.take(values, starts, axis=axis)
     for step in range(1, widest):
@@ -194,7 +194,11 @@ def farthest(values: Array, starts: Array, axis: int, which: np.ufunc = np.fmax)
 def largest(values: Array, count: int) -> tuple[Array, Array, Array]:
     """Rows and columns of the largest values, row by row, and the values. [row, column]"""
     flat = values.ravel()
-    places = np.arange(flat.size) if flat.size <= count else np.sort(np.argpartition(flat, -count)[-count:])
+    places = np.arange(flat.size)
+    if len(values) > count:  # what is smaller than the largest of so many rows is not among them
+        places = np.flatnonzero(flat >= np.partition(values.max(axis=1, initial=0), -count)[-count])
+    if len(places) > count:
+        places = np.sort(places[np.argpartition(flat[places], -count)[-count:]])
     return *np.divmod(places, max(values.shape[1], 1)), flat[places]
 
 

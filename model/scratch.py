@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _rooms: ContextVar[dict[object, Tensor] | None] = ContextVar("rooms", default=None)
 
 
+def reuse() -> None:
+    """In this thread `room` gives the same memory again, until the thread ends."""
+    _rooms.set({})
+
+
 @contextmanager
 def reused() -> Iterator[None]:
     """Inside this block `room` gives the same memory again; it is free when the block ends."""

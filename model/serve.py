@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from model import heap
 from model.answers import Answers
 from model.backend import APP, Reply
 
@@ -59,6 +60,7 @@ def application(
     )
     class Headlight:
         async def __init__(self) -> None:  # type: ignore[misc, unused-ignore]
+            heap.settle()
             if threads:
                 import torch
 

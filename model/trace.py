@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,8 @@ import numpy as np
 from model.edits import Edits
 from model.layer import Layer, NoLayer
 from model.lazy import shapes
-from model.maps import Overview, is_small
-from model.scratch import reused
+from model.maps import Overview
+from model.scratch import reuse, reused
 from model.tokens import Picture as Picture
 from model.tokens import Tokens as Tokens
 
@@ -54,7 +53,7 @@ class Recorded(Protocol):
     def memory(self) -> dict[int, int]: ...
 
     @property
-    def side_by_side(self) -> bool: ...
+    def at_once(self) -> int: ...
 
     def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array: ...
 
@@ -143,10 +142,11 @@ class Attention:
 
     def overviews(self, side: int) -> list[Overview]:
         """All heads of each layer at a glance, pooled to maps of at most side · side; large layers side by side."""
-        if is_small(self.layers[0].shape) or not self.layers[0].side_by_side:
+        threads = self.layers[0].at_once
+        if threads == 1:
             with reused():
                 return [layer.overview(side) for layer in self.layers]
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as pool:
+        with ThreadPoolExecutor(threads, initializer=reuse) as pool:
             return list(pool.map(lambda layer: layer.overview(side), self.layers))
 
     def scores(self, layer: int, *, masked: bool = True) -> Array:

@@ -13,7 +13,7 @@ from model.call import Call
 from model.edits import Edits
 from model.fetched import FetchedLayer
 from model.kept import Kept, remembering
-from model.maps import SMALL
+from model.maps import SMALL, largest
 from model.trace import Attention, Trace
 from model.translator import Translator
 from model.wire import FINE, VERSION, pack, unpack
@@ -22,7 +22,7 @@ from tests.test_families import build
 TEXT = "The dog sees the cat, and the cat that the dog sees is on the table near the old house of my friend. "
 
 
-@pytest.fixture(params=["here", "in blocks", "as on a GPU"])
+@pytest.fixture(params=["here", "in blocks", "two at once", "as on a GPU"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How the maps of a layer are worked out; any device can take each way."""
     if request.param == "as on a GPU":
@@ -30,6 +30,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
     elif request.param == "in blocks":
         monkeypatch.setattr(model.call, "BLOCK", 1)
         monkeypatch.setattr(model.call, "LEAST", 20)
+    elif request.param == "two at once":
+        monkeypatch.setattr(model.call, "LARGE", 1)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +80,18 @@ def test_parts_of_a_large_layer_are_parts_of_its_weights(long: Trace, kind: str)
     call = attention.layers[1]
     assert isinstance(call, Call)
     same(call, attention, 1)
+
+
+@pytest.mark.parametrize("count", [3, 40, 300])
+def test_the_largest_weights_are_as_sorting_all_finds_them(count: int) -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((50, 7), (7, 50), (1, 1), (0, 4), (60, 0)):
+        values = rng.integers(0, 50, shape).astype(np.float32)  # many are equal
+        rows, columns, found = largest(values, count)
+        assert len(found) == min(count, values.size)
+        np.testing.assert_array_equal(values[rows, columns], found)
+        np.testing.assert_array_equal(np.sort(found), np.sort(values, axis=None)[-count:])
+        assert (np.diff(rows * shape[1] + columns) > 0).all()
 
 
 @pytest.mark.usefixtures("way")

@@ -64,7 +64,7 @@ def known(key: str) -> bool:
 
 def isolate(text: str) -> str:
     """Text with right-to-left letters fenced in, so that it does not turn the words around it."""
-    if text.isascii():
+    if max(text, default="") < "\u0590":  # the first of them
         return text
     turned = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)
     return f"\u2068{text}\u2069" if turned else text

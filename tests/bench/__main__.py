@@ -22,7 +22,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as app.py does, before torch is imported
+from model import heap
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both as app.py does, before torch is imported
+heap.settle()
 
 PARTS = ("computing", "paging", "views", "browsing", "cold", "crowd", "sizing", "peers", "memory")
 PEERS = [16, 64, 128, 256, 512]
