@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -44,16 +44,22 @@ def bare(name: str, lens: Any, text: str) -> tuple[Callable[[], object], Any]:
         target = source[0, :-1].tolist()
         fed = lens._pad([[lens.config.bos, *target]])
         return lambda: lens.module(source, fed), target
+    module = stock(name, lens.writes, lens.device, lens.dtype)
+    inputs = lens.tokenizer(text, return_tensors="pt").to(lens.device)
+    return lambda: module(**inputs, use_cache=False), "" if lens.writes else None
+
+
+@cache
+def stock(name: str, writes: bool, device: str, dtype: str) -> Any:
+    """A model as its library opens it."""
     from transformers import AutoModel, AutoModelForCausalLM
 
     from model.fetch import find
 
     folder = find(name, lambda share, what: None)
-    opener = AutoModelForCausalLM if lens.writes else AutoModel
-    number: Any = getattr(torch, lens.dtype)
-    module = opener.from_pretrained(folder, attn_implementation="sdpa", dtype=number).to(lens.device).eval()
-    inputs = lens.tokenizer(text, return_tensors="pt").to(lens.device)
-    return lambda: module(**inputs, use_cache=False), "" if lens.writes else None
+    number: Any = getattr(torch, dtype)
+    opener = AutoModelForCausalLM if writes else AutoModel
+    return opener.from_pretrained(folder, attn_implementation="sdpa", dtype=number).to(device).eval()
 
 
 @torch.inference_mode()
