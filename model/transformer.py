@@ -181,7 +181,8 @@ class Transformer(nn.Module):
         """
         seen = 0 if past is None else past.length
         # Padding stands at the end of a target, so the causal mask alone keeps every real token from seeing it.
-        causal = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).tril()[seen:]
+        shape = (target.shape[1] - seen, target.shape[1])
+        causal = torch.ones(shape, dtype=torch.bool, device=target.device).tril(diagonal=seen)
         hidden = [self.dropout(self.embed(target[:, seen:], seen))]
         for layer in self.decoder:
             hidden.append(layer(hidden[-1], memory, causal[None, None], source_mask, past))

@@ -23,7 +23,7 @@ from viz.figures.theme import DARK, LIGHT, Palette, contrasted
 from viz.text import plain, say
 
 PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}
-BUDGET = 650_000_000  # bytes of traces, maps and pictures that are kept; the allocator holds up to half as much on top
+BUDGET = 650_000_000  # bytes of traces, maps and pictures that are kept; the allocator holds up to a quarter on top
 OWN, FORCED = "own", "forced"
 # One pass at a time: two would share the cores and both end later.
 _one_pass = threading.Lock()
