@@ -132,7 +132,7 @@ class Call(Maps):
         shape, device = self.shape[:3], self.query.device
         scores = self.scores_tensor(into=room("scores", shape, device))
         weights = self._softmax(scores, room("weights", shape, device))
-        entropy = pooling.entropy_bits(scores, weights, self._open)
+        entropy = pooling.entropy_bits(scores, weights, self._open and self.bias is None)
         for head, given in self.forced.items():  # their scores say nothing of them
             entropy[head] = torch.special.entr(given).sum(dim=-1) / math.log(2)
         return weights, entropy.mean(dim=-1)

@@ -53,7 +53,7 @@ def entropy_bits(scores: Tensor, weights: Tensor, everywhere: bool) -> Tensor:
 
     Args:
         scores: [..., key], -inf where masked; cannot be used any more. weights: their softmax.
-        everywhere: whether nothing is masked.
+        everywhere: whether no score is -inf.
     """
     strongest = weights.amax(dim=-1)
     total = scores.amax(dim=-1) - strongest.log()  # log Σ e^score
