@@ -4,11 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from model import heap
-
 # Before torch is imported: waiting threads sleep instead of spinning, which a busy machine makes ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-heap.settle()
 
 import streamlit as st
 from streamlit import runtime

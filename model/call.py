@@ -62,9 +62,9 @@ class Call(Maps):
         if masked and not self._open:
             forbidden = torch.where(self.allowed, 0.0, -math.inf)
             added = forbidden if added is None else added + forbidden
-        counts = 0 if added is None else 1
+        beta = 0 if added is None else 1  # with 0 what is added is not even read
         added = (query.new_zeros(()) if added is None else added).expand(self.shape[:3])
-        return torch.baddbmm(added, query, key, beta=counts, alpha=self.scale, out=into)
+        return torch.baddbmm(added, query, key, beta=beta, alpha=self.scale, out=into)
 
     def weights_tensor(self) -> Tensor:
         """Attention weights; each row sums to 1, or is 0 where nothing may be looked at. [head, query, key]"""
@@ -132,7 +132,7 @@ class Call(Maps):
         shape, device = self.shape[:3], self.query.device
         scores = self.scores_tensor(into=room("scores", shape, device))
         weights = self._softmax(scores, room("weights", shape, device))
-        entropy = pooling.entropy_bits(scores, weights, self._open and self.bias is None)
+        entropy = pooling.entropy_bits(scores, weights)
         for head, given in self.forced.items():  # their scores say nothing of them
             entropy[head] = torch.special.entr(given).sum(dim=-1) / math.log(2)
         return weights, entropy.mean(dim=-1)

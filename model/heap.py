@@ -6,7 +6,7 @@ import ctypes
 
 # Parameters of `mallopt`, from glibc's malloc.h.
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
-FREE, LARGEST = 2**27, 2**25  # bytes that may lie free at the heap's end, and of what is kept in the heap at all
+FREE, LARGEST = 2**27, 2**25  # bytes: free at the heap's end at most, and the largest piece taken from the heap
 
 
 def settle() -> None:

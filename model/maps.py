@@ -183,7 +183,7 @@ def farthest(values: Array, starts: Array, axis: int, which: np.ufunc = np.fmax)
         return values
     ends = np.append(starts[1:], values.shape[axis])
     widest = int((ends - starts).max())
-    if len(starts) < 8 * widest and axis < values.ndim - 1:  # fewer steps, and each along rows as they lie in memory
+    if len(starts) < 8 * widest and axis < values.ndim - 1:  # few steps, and each along rows as they lie in memory
         return np.stack([which.reduce(part, axis=axis) for part in np.split(values, starts[1:], axis=axis)], axis=axis)
     found = np.take(values, starts, axis=axis)
     for step in range(1, widest):

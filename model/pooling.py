@@ -46,17 +46,15 @@ def largest(weights: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     return places // columns, places % columns, flat[places]
 
 
-def entropy_bits(scores: Tensor, weights: Tensor, everywhere: bool) -> Tensor:
+def entropy_bits(scores: Tensor, weights: Tensor) -> Tensor:
     """Entropy of each row of a softmax, in bits; 0 where nothing may be looked at.
 
     From -log p = log Σ e^score - score: a logarithm for each row, where the definition takes one for each cell.
 
     Args:
         scores: [..., key], -inf where masked; cannot be used any more. weights: their softmax.
-        everywhere: whether no score is -inf.
     """
     strongest = weights.amax(dim=-1)
     total = scores.amax(dim=-1) - strongest.log()  # log Σ e^score
-    finite = scores if everywhere else scores.clamp_(min=LEAST)
-    mean = torch.mul(weights, finite, out=scores).sum(dim=-1)
+    mean = torch.mul(weights, scores.clamp_(min=LEAST), out=scores).sum(dim=-1)
     return torch.where(strongest > 0, (total - mean) / math.log(2), 0.0).clamp_(min=0)

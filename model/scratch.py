@@ -34,7 +34,7 @@ def room(name: str, shape: Sequence[int], device: torch.device) -> Tensor | None
     """Where PyTorch may write a result (its `out`), over what was there before. float32 [*shape]
 
     Returns:
-        None outside of `reused`: PyTorch then takes new memory.
+        None where neither `reused` nor `reuse` is at work: PyTorch then takes new memory.
     """
     rooms = _rooms.get()
     if rooms is None:

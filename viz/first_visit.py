@@ -9,6 +9,8 @@ import threading
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from model import heap
+
 USUAL = sys.getswitchinterval()
 _over = threading.Event()  # of the server's, not of a session's
 
@@ -24,6 +26,7 @@ def begin(room: DeltaGenerator) -> DeltaGenerator | None:
     """
     if _over.is_set():
         return None
+    heap.settle()
     # What importing makes stays: looking through it as often as usual would take a fifth of a second. So does what is
     # kept for a class: as often as usual would take 7 % of the server's time, and a fifth of a second at once.
     gc.set_threshold(20_000, 10, 10)

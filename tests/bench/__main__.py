@@ -24,7 +24,7 @@ from typing import Any
 
 from model import heap
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both as app.py does, before torch is imported
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both as the app does, before torch is imported
 heap.settle()
 
 PARTS = ("computing", "paging", "views", "browsing", "cold", "crowd", "sizing", "peers", "memory")

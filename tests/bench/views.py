@@ -21,9 +21,9 @@ from tests.serving import serve
 def measure(names: list[str], lengths: list[int], times: int, device: str) -> Iterator[dict[str, Any]]:
     """A row for each model and length; times in seconds, medians of so many texts that nobody had read before.
 
-    All lengths in turns, so that a busy machine is busy for all of them. Each pass is the first
-    with its text, as the server's is, on a machine that is awake. An encoder-decoder's output is forced: writing one
-    takes as many passes as it has tokens.
+    All lengths in turns, so that a busy machine is busy for all of them. Each pass is the first with its text, as the
+    server's is, on a machine that is awake. An encoder-decoder's output is forced: writing one takes as many passes as
+    it has tokens.
 
     Args:
         lengths: in tokens; each is divided by the first.
