@@ -9,7 +9,7 @@ call also leaves its query, key, value and mask behind, and the weights are comp
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -36,11 +36,11 @@ class Batch:
     forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> [batch or 1, query, key]
 
     def row(self, row: int, allowed: Tensor) -> Call:
-        """The part of one sentence. allowed: the whole batch's, as below."""
+        """The part of one sentence. allowed: that sentence's, bool [query, key]."""
         count = self.query.shape[0]
         bias = None if self.bias is None else self.bias.expand(count, *self.bias.shape[1:])[row]
         forced = {head: given.expand(count, *given.shape[1:])[row] for head, given in self.forced.items()}
-        return Call(self.query[row], self.key[row], self.value[row], allowed[row, 0], bias, self.scale, forced)
+        return Call(self.query[row], self.key[row], self.value[row], allowed, bias, self.scale, forced)
 
     @property
     def allowed(self) -> Tensor:
@@ -60,7 +60,7 @@ class Record:
     calls: dict[tuple[str, int], Batch] = field(default_factory=dict)
     # Feed-forward neurons [batch, token, d_ff].
     activations: dict[tuple[str, int], Tensor] = field(default_factory=dict)
-    _allowed: dict[Hashable, tuple[Tensor | None, Tensor]] = field(default_factory=dict)
+    _allowed: dict[Hashable, tuple[Tensor | None, Sequence[Tensor]]] = field(default_factory=dict)
 
     def call(self, kind: str, layer: int, row: int = 0) -> Call:
         """The call of one layer for sentence `row` of the batch."""
@@ -68,8 +68,9 @@ class Record:
         # Most models give all layers the same mask, which grows with the square of the tokens: it is kept once.
         key = (id(call.mask), call.causal, *call.query.shape[::2], call.key.shape[2])
         if key not in self._allowed:
-            self._allowed[key] = (call.mask, call.allowed)  # the mask, too: as long as it is kept its id is its own
-        return call.row(row, self._allowed[key][1])
+            # The mask, too: as long as it is kept its id is its own.
+            self._allowed[key] = (call.mask, call.allowed[:, 0].unbind())
+        return call.row(row, self._allowed[key][1][row])
 
 
 # A ContextVar, not a global: many sessions share one model, each thread records only its own pass.

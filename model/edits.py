@@ -75,7 +75,7 @@ class Edits:
 
     def __bool__(self) -> bool:
         """False where nothing is changed."""
-        return self != Edits()
+        return self != UNCHANGED
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Edits.parse, (self.text(),)
@@ -196,3 +196,6 @@ def fits(name: str, where: tuple[Any, ...], heads: Mapping[str, tuple[int, int]]
     layer, head = (*where[3:], None, None)[:2] if name == "blocked" else (*where[1:], None, None)[:2]
     layers, count = heads[where[0]]
     return (layer is None or layer < layers) and (head is None or head < count)
+
+
+UNCHANGED = Edits()

@@ -21,7 +21,7 @@ from model.attention import Record, record
 from model.decoding import Decoded, Decoding
 from model.device import dtype_name, find_device
 from model.editing import Plan, editing, plan_for
-from model.edits import Edits, Head
+from model.edits import UNCHANGED, Edits, Head
 from model.effects import head_effects, layer_words
 from model.errors import check_ids, check_length
 from model.hooks import last_block, watch_positions
@@ -142,7 +142,7 @@ class HuggingFace:
                 output=output,
                 notes=self._notes(),
                 device=self.device,
-                edits=edits or Edits(),
+                edits=edits or UNCHANGED,
                 check=partial(self._verify, inputs, attentions, answer, row, lengths, plan),
                 find=partial(self._find, inputs, row, plan),
             )

@@ -19,7 +19,7 @@ from model.attention import Record, record
 from model.decoding import Decoded, Decoding, decode
 from model.device import dtype_name, find_device
 from model.editing import Plan, current, editing, plan_for
-from model.edits import Edits, Head
+from model.edits import UNCHANGED, Edits, Head
 from model.effects import head_effects, layer_words
 from model.errors import check_ids, check_length
 from model.labels import readable
@@ -116,9 +116,9 @@ class Translator:
         }
         tokens = [
             {"encoder": _tokens(self.tokenizer, config, s), "decoder": _tokens(self.tokenizer, config, t)}
-            for s, t in zip(source, target, strict=True)
+            for s, t in zip(source.unbind(), target.unbind(), strict=True)
         ]
-        answers = [table(one) for one in logits]
+        answers = [table(one) for one in logits.unbind()]
         return tuple(
             Trace(
                 text=text,
@@ -133,7 +133,7 @@ class Translator:
                 output=self.tokenizer.decode(rows[row]),
                 notes=self._notes(text, encoded[row]),
                 device=self.device,
-                edits=edits or Edits(),
+                edits=edits or UNCHANGED,
                 check=partial(self._verify, source, target, kept, logits, row, plan),
                 find=partial(self._find, source, target, row, plan),
             )

@@ -17,7 +17,7 @@ from model.arrays import stacked, to_numpy
 from model.attention import record
 from model.device import find_device
 from model.editing import Plan, editing, plan_for
-from model.edits import Edits
+from model.edits import UNCHANGED, Edits
 from model.huggingface import HuggingFace
 from model.opening import architectures
 from model.picture import Given, read_picture
@@ -107,7 +107,7 @@ class Vision(HuggingFace):
                 output=None if classes is None else str(self.config.id2label[int(classes[row].argmax())]),
                 notes=(*notes, *self._notes()),
                 device=self.device,
-                edits=edits or Edits(),
+                edits=edits or UNCHANGED,
                 check=partial(self._verify, inputs, attentions, answer, row, {"encoder": len(self.tokens)}, plan),
                 find=partial(self._find, inputs, row, plan),
                 picture=shown,

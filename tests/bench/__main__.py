@@ -27,7 +27,7 @@ from model import heap
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both as the app does, before torch is imported
 heap.settle()
 
-PARTS = ("computing", "paging", "views", "browsing", "cold", "crowd", "sizing", "peers", "memory")
+PARTS = ("computing", "paging", "views", "browsing", "typing", "cold", "crowd", "sizing", "peers", "memory")
 PEERS = [16, 64, 128, 256, 512]
 
 
@@ -38,6 +38,7 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "paging": lambda module: module.measure(args.models, args.times, args.device),
         "views": lambda module: module.measure(args.models, args.lengths or [64, 512], args.times, args.device),
         "browsing": lambda module: module.measure(args.models, args.times, args.lengths),
+        "typing": lambda module: module.typing(args.models, args.lengths or [64, 512], args.times),
         "cold": lambda module: module.cold(args.times // 2),
         "crowd": lambda module: module.measure(args.sessions, args.minutes, args.together),
         "peers": lambda module: module.measure(args.scripts, args.times, args.lengths or PEERS),
@@ -45,7 +46,8 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "sizing": lambda module: module.measure(args.models, args.times, args.sentence_every, args.head_every),
     }
     # Only what is measured is imported: a machine with a GPU need not have a browser.
-    return make[part](import_module(f"tests.bench.{'browsing' if part == 'cold' else part}"))
+    where = "browsing" if part in ("typing", "cold") else part
+    return make[part](import_module(f"tests.bench.{where}"))
 
 
 def shown(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What a person waits for, in Chromium: from the click to the redrawn map, and from the command to the first map."""
+"""What a person waits for, in Chromium: from a click, a text or a command to what is drawn."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlencode
 
+import torch
 from playwright.sync_api import Browser, Page
 
 import model
-from tests.bench.computing import LENGTHS
+from tests.bench.computing import LENGTHS, bare
 from tests.bench.texts import length, text_of
 from tests.serving import chromium, running, serve, settle
 
@@ -34,6 +35,35 @@ CLICK = """([number, row]) => new Promise((resolve, reject) => {
   }
   look()
 })"""
+# Notes what the figures show, then waits from the next key with which a text is given until each shows something else.
+# Seconds.
+TYPED = """() => { window.typed = new Promise((resolve, reject) => {
+  // Until the run ends what is replaced stays in the page, hidden.
+  const seen = (key, what) =>
+    [...document.querySelectorAll(`.st-key-${key} ${what}`)].find(one => one.checkVisibility())
+  const shows = () => [
+    seen('mosaic', '.imagelayer image')?.getAttribute('href'),
+    seen('heatmap', '.hm image')?.getAttribute('href'),
+    drawn(seen('lines', '.scatterlayer')),
+  ]
+  // Lines may lie as before between other words, and words may repeat.
+  const drawn = lines => lines?.querySelector('path') && lines.closest('.js-plotly-plot').textContent +
+    [...lines.querySelectorAll('path')].map(one => one.getAttribute('d'))
+  const before = shows()
+  if (before.some(one => !one)) return reject('a figure is missing')
+  addEventListener('keydown', function given(event) {
+    if (event.key !== 'Enter') return
+    removeEventListener('keydown', given, true)
+    const start = performance.now()
+    const seconds = () => (performance.now() - start) / 1000
+    const look = () => {
+      if (shows().every((one, i) => one && one !== before[i])) requestAnimationFrame(() => resolve(seconds()))
+      else if (seconds() > 60) reject('never drawn')
+      else requestAnimationFrame(look)
+    }
+    look()
+  }, true)
+}) }"""
 DRAWN = ".st-key-heatmap .main-svg"
 # The picture of all heads: as it stands there at first, or in its figure.
 PICTURE = ".st-key-tiles img, .st-key-mosaic .imagelayer image"
@@ -79,6 +109,55 @@ def measure(names: list[str], times: int, lengths: list[int] | None) -> Iterator
                     for seconds, seen in zip(map(median, zip(*found, strict=True)), ("shown", "redrawn"), strict=True):
                         row |= {f"{what} {seen}": seconds, f"{what} {seen} ÷ floor": seconds / least}
                 yield row
+
+
+@torch.inference_mode()
+def typing(names: list[str], lengths: list[int], times: int) -> Iterator[dict[str, Any]]:
+    """A row for each model and length: seconds from a new text, given with Ctrl + Enter, to all of its figures.
+
+    Medians of so many texts that nobody had read before, all lengths in turns, beside the model's first pass with such
+    a text. An encoder-decoder's output is forced, as in `tests.bench.views`.
+
+    Args:
+        lengths: in tokens; each is divided by the first.
+    """
+    with serve() as ours, chromium() as browser:
+        for name in names:
+            lens: Any = model.load(name, "cpu")
+            awake, _ = bare(name, lens, "A first sentence.")
+            pages = {}
+            for wished in lengths:
+                text = text_of(lens, wished, first=times)
+                forced = {"whose": "forced", "target": text} if lens.is_pair else {}
+                pages[wished] = opened(browser, ours, model=name, device="cpu", text=text, **forced)
+            forward: dict[int, list[float]] = {wished: [] for wished in lengths}
+            seen: dict[int, list[float]] = {wished: [] for wished in lengths}
+            for turn in range(times):
+                for wished, page in pages.items():
+                    text = text_of(lens, wished, first=turn)
+                    run, _ = bare(name, lens, text)
+                    awake()
+                    start = time.perf_counter()
+                    run()
+                    forward[wished].append(time.perf_counter() - start)
+                    page.bring_to_front()
+                    page.locator(".st-key-text textarea").fill(text)
+                    page.evaluate(TYPED)
+                    page.keyboard.press("Control+Enter")
+                    seen[wished].append(page.evaluate("window.typed"))
+                    settle(page)
+            for page in pages.values():
+                page.close()
+            beyond = {wished: median(seen[wished]) - median(forward[wished]) for wished in lengths}
+            for wished in lengths:
+                yield {
+                    "model": name,
+                    "tokens": length(lens, text_of(lens, wished)),
+                    "forward": median(forward[wished]),
+                    "typed to drawn": median(seen[wished]),
+                    "beyond": beyond[wished],
+                    "÷ the first": beyond[wished] / beyond[lengths[0]],
+                }
 
 
 def cold(times: int) -> Iterator[dict[str, Any]]:
