@@ -2,7 +2,7 @@
 
     python -m tests.bench computing paging --models en-fr minilm
     python -m tests.bench views --models minilm --times 9
-    python -m tests.bench browsing cold
+    python -m tests.bench browsing typing cold
     python -m tests.bench crowd --sessions 1 10 30 --minutes 10
     python -m tests.bench peers --scripts FOLDER
     python -m tests.bench memory --models smollm2 --lengths 2048
