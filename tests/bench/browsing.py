@@ -12,8 +12,9 @@ import torch
 from playwright.sync_api import Browser, Page
 
 import model
-from tests.bench.computing import LENGTHS, bare
+from tests.bench.computing import LENGTHS
 from tests.bench.texts import length, text_of
+from tests.bench.views import beyond_forward, forced
 from tests.serving import chromium, running, serve, settle
 
 # Presses a button and waits, frame by frame, until the map shows that head, which our page does by itself, and until
@@ -113,51 +114,29 @@ def measure(names: list[str], times: int, lengths: list[int] | None) -> Iterator
 
 @torch.inference_mode()
 def typing(names: list[str], lengths: list[int], times: int) -> Iterator[dict[str, Any]]:
-    """A row for each model and length: seconds from a new text, given with Ctrl + Enter, to all of its figures.
-
-    Medians of so many texts that nobody had read before, all lengths in turns, beside the model's first pass with such
-    a text. An encoder-decoder's output is forced, as in `tests.bench.views`.
-
-    Args:
-        lengths: in tokens; each is divided by the first.
-    """
+    """A row for each model and length: seconds from a new text, given with Ctrl + Enter, to all of its figures."""
     with serve() as ours, chromium() as browser:
         for name in names:
             lens: Any = model.load(name, "cpu")
-            awake, _ = bare(name, lens, "A first sentence.")
             pages = {}
             for wished in lengths:
                 text = text_of(lens, wished, first=times)
-                forced = {"whose": "forced", "target": text} if lens.is_pair else {}
-                pages[wished] = opened(browser, ours, model=name, device="cpu", text=text, **forced)
-            forward: dict[int, list[float]] = {wished: [] for wished in lengths}
-            seen: dict[int, list[float]] = {wished: [] for wished in lengths}
-            for turn in range(times):
-                for wished, page in pages.items():
-                    text = text_of(lens, wished, first=turn)
-                    run, _ = bare(name, lens, text)
-                    awake()
-                    start = time.perf_counter()
-                    run()
-                    forward[wished].append(time.perf_counter() - start)
-                    page.bring_to_front()
-                    page.locator(".st-key-text textarea").fill(text)
-                    page.evaluate(TYPED)
-                    page.keyboard.press("Control+Enter")
-                    seen[wished].append(page.evaluate("window.typed"))
-                    settle(page)
+                pages[wished] = opened(browser, ours, model=name, device="cpu", text=text, **forced(lens, text))
+
+            def typed(wished: int, text: str, pages: dict[int, Page] = pages) -> float:
+                page = pages[wished]
+                page.bring_to_front()
+                page.locator(".st-key-text textarea").fill(text)
+                page.evaluate(TYPED)
+                page.keyboard.press("Control+Enter")
+                seconds: float = page.evaluate("window.typed")
+                settle(page)
+                return seconds
+
+            for row in beyond_forward(name, lens, lengths, times, "typed to drawn", typed):
+                yield {"model": name} | row
             for page in pages.values():
                 page.close()
-            beyond = {wished: median(seen[wished]) - median(forward[wished]) for wished in lengths}
-            for wished in lengths:
-                yield {
-                    "model": name,
-                    "tokens": length(lens, text_of(lens, wished)),
-                    "forward": median(forward[wished]),
-                    "typed to drawn": median(seen[wished]),
-                    "beyond": beyond[wished],
-                    "÷ the first": beyond[wished] / beyond[lengths[0]],
-                }
 
 
 def cold(times: int) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from statistics import median
 from typing import Any
 
@@ -13,20 +13,15 @@ import model
 from tests.bench.client import Client
 from tests.bench.computing import bare
 from tests.bench.paging import sound
-from tests.bench.texts import length, text_of
+from tests.bench.texts import WORDS, length, text_of
 from tests.serving import serve
 
 
 @torch.inference_mode()
 def measure(names: list[str], lengths: list[int], times: int, device: str) -> Iterator[dict[str, Any]]:
-    """A row for each model and length; times in seconds, medians of so many texts that nobody had read before.
-
-    All lengths in turns, so that a busy machine is busy for all of them. Each pass is the first with its text, as the
-    server's is, on a machine that is awake. An encoder-decoder's output is forced: writing one takes as many passes as
-    it has tokens.
+    """A row for each model and length; times in seconds, as in `beyond_forward`.
 
     Args:
-        lengths: in tokens; each is divided by the first.
         device: one of `model.catalog.places`.
     """
     with serve() as ours:
@@ -35,29 +30,57 @@ def measure(names: list[str], lengths: list[int], times: int, device: str) -> It
             warm = Client(ours, model=name, device=device, text="A first sentence.")
             sound(warm.visit())
             warm.close()
-            forward: dict[int, list[float]] = {wished: [] for wished in lengths}
-            view: dict[int, list[float]] = {wished: [] for wished in lengths}
-            awake, _ = bare(name, lens, "A first sentence.")
-            for turn in range(times):
-                for wished in lengths:
-                    text = text_of(lens, wished, first=turn)
-                    run, _ = bare(name, lens, text)
-                    awake()
-                    start = time.perf_counter()
-                    run()
-                    forward[wished].append(time.perf_counter() - start)
-                    forced = {"whose": "forced", "target": text} if lens.is_pair else {}
-                    client = Client(ours, model=name, device=device, text=text, **forced)
-                    view[wished].append(sound(client.visit()).drawn)
-                    client.close()
-            beyond = {wished: median(view[wished]) - median(forward[wished]) for wished in lengths}
-            for wished in lengths:
-                yield {
-                    "model": name,
-                    "device": device,
-                    "tokens": length(lens, text_of(lens, wished)),
-                    "forward": median(forward[wished]),
-                    "first view": median(view[wished]),
-                    "beyond": beyond[wished],
-                    "÷ the first": beyond[wished] / beyond[lengths[0]],
-                }
+
+            def view(wished: int, text: str, name: str = name, lens: Any = lens) -> float:
+                client = Client(ours, model=name, device=device, text=text, **forced(lens, text))
+                drawn = sound(client.visit()).drawn
+                client.close()
+                return drawn
+
+            for row in beyond_forward(name, lens, lengths, times, "first view", view):
+                yield {"model": name, "device": device} | row
+
+
+def beyond_forward(
+    name: str, lens: Any, lengths: list[int], times: int, what: str, wait: Callable[[int, str], float]
+) -> Iterator[dict[str, Any]]:
+    """A row for each length: seconds that somebody waits, beside the model's own pass, medians of so many new texts.
+
+    All lengths in turns, so that a busy machine is busy for all of them. Each pass is the first with its text, as the
+    server's is, on a machine that is awake.
+
+    Args:
+        lengths: in tokens; each is divided by the first.
+        what: the name of the wait; wait: measures it, for a length and a text.
+
+    Raises:
+        ValueError: there are fewer texts that begin differently.
+    """
+    if times >= len(WORDS):  # the app would know a text already
+        raise ValueError(f"{times} texts that nobody has read are asked for, at most {len(WORDS) - 1} can be had")
+    forward: dict[int, list[float]] = {wished: [] for wished in lengths}
+    waited: dict[int, list[float]] = {wished: [] for wished in lengths}
+    awake, _ = bare(name, lens, "A first sentence.")
+    for turn in range(times):
+        for wished in lengths:
+            text = text_of(lens, wished, first=turn)
+            run, _ = bare(name, lens, text)
+            awake()
+            start = time.perf_counter()
+            run()
+            forward[wished].append(time.perf_counter() - start)
+            waited[wished].append(wait(wished, text))
+    beyond = {wished: median(waited[wished]) - median(forward[wished]) for wished in lengths}
+    for wished in lengths:
+        yield {
+            "tokens": length(lens, text_of(lens, wished)),
+            "forward": median(forward[wished]),
+            what: median(waited[wished]),
+            "beyond": beyond[wished],
+            "÷ the first": beyond[wished] / beyond[lengths[0]],
+        }
+
+
+def forced(lens: Any, text: str) -> dict[str, str]:
+    """In an address: an encoder-decoder's output. To write one takes as many passes as it has tokens."""
+    return {"whose": "forced", "target": text} if lens.is_pair else {}
