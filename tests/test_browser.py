@@ -365,6 +365,8 @@ def violations(page: Page) -> list[str]:
     """What axe-core finds on the page as it is, by all of its rules."""
     page.wait_for_function(STILL, timeout=90_000)
     page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
+    # The app looks after what is new in a page 50 ms later (`viz.audience.announce`): a code block may just have come.
+    page.evaluate("new Promise(then => setTimeout(then, 100))")
     found = page.evaluate("axe.run({resultTypes: ['violations']}).then(result => result.violations)")
     return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
