@@ -146,7 +146,15 @@ def _part(trace: Trace, asked: dict[str, Any]) -> Answer:
     if want == "logits":
         assert trace.logits is not None
         return {}, {"": trace.logits[slice(*asked["rows"])]}
-    layer = trace.attentions[asked["kind"]].layers[asked["layer"]]
+    layers = trace.attentions[asked["kind"]].layers
+    if "words" in asked:
+        queries, keys = (tuple(map(tuple, words)) for words in asked["words"])
+        layers = tuple(one.between(queries, keys) for one in layers)
+    layer = layers[asked["layer"]]
+    if "part" in asked:
+        layer = layer.part(range(*asked["part"]["heads"]), asked["part"]["queries"])
+    if want == "together":
+        return {}, {"": layer.together(asked["what"], layers, *asked["where"])}
     if want == "layer":
         found = trace.multi_head(asked["kind"], asked["layer"])
         if not isinstance(found, Layer):

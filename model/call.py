@@ -19,7 +19,10 @@ from torch import Tensor
 
 from model import pooling
 from model.arrays import to_numpy
-from model.maps import Maps, Overview, among, at, at_most, below, groups, overview
+from model.between import Between
+from model.looks import Maps, Merged
+from model.maps import Overview, among, at, at_most, below, groups, overview
+from model.recorded import Words
 from model.scratch import room
 
 Array = np.ndarray
@@ -85,28 +88,23 @@ class Call(Maps):
         return to_numpy(self.weights_tensor())
 
     def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
-        part = self._part(self._heads if head is None else range(head, head + 1), queries)
+        part = self.part(self._heads if head is None else range(head, head + 1), queries)
         if part._is_here:
             return Maps.drawn(part, None, range(len(queries)), keys, shape)
-        weights, allowed = part.weights_tensor()[..., at(keys)], part.allowed[..., at(keys)]
-        return to_numpy(pooling.pooled(weights, allowed, shape))
+        return pooling.drawn(part, keys, shape)
 
     def strongest(
         self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
     ) -> tuple[Array, Array, Array]:
-        part = self._part(range(head, head + 1), queries)
+        part = self.part(range(head, head + 1), queries)
         if part._is_here:
             return Maps.strongest(part, 0, range(len(queries)), keys, count)
-        rows, columns, weights = pooling.largest(part.weights_tensor()[0, :, at(keys)], count)
-        return to_numpy(rows), to_numpy(columns), to_numpy(weights)
+        return pooling.strongest(part, keys, count)
 
     def overview(self, side: int) -> Overview:
         shape = tuple(self.allowed.shape)
         if not self._is_here:
-            weights, entropy = self._looked_at()
-            strongest, place = weights.flatten(1).max(dim=-1)
-            maps = pooling.pooled(weights, self.allowed, at_most(shape, side))
-            return Overview(*map(to_numpy, (maps, entropy, place, strongest)))
+            return pooling.overview(*self._looked_at(), self.allowed, side)
         rows, columns = groups(shape, at_most(shape, side))
         step = max(max(BLOCK // (len(self.query) * shape[1]), LEAST) * len(rows) // shape[0], 1)
         bands = [range(*between) for between in pairwise([*rows[::step].tolist(), shape[0]])]
@@ -119,7 +117,7 @@ class Call(Maps):
         asked = np.flatnonzero(to_numpy(self.allowed)[queries.start : queries.stop].any(axis=0))
         reach = int(asked[-1]) + 1 if len(asked) else 1  # of a causal map the later keys are left out
         rows = rows[(rows >= queries.start) & (rows < queries.stop)] - queries.start
-        seen = self._part(self._heads, queries, reach)._block(rows, columns[columns < reach])
+        seen = self.part(self._heads, queries, reach)._block(rows, columns[columns < reach])
         return among(seen, queries, self.allowed.shape[1], len(columns), reach)
 
     def _block(self, rows: Array, columns: Array) -> Overview:
@@ -156,7 +154,7 @@ class Call(Maps):
     def _heads(self) -> range:
         return range(len(self.query))
 
-    def _part(self, heads: range, queries: Sequence[int], reach: int | None = None) -> Call:
+    def part(self, heads: range, queries: Sequence[int], reach: int | None = None) -> Call:
         """The same call for some of the heads and of the queries, and for the first keys only where `reach` is said."""
         some, rows, first, bias = slice(heads.start, heads.stop), at(queries), slice(reach), self.bias
         key, value = self.key, self.value
@@ -175,6 +173,9 @@ class Call(Maps):
             bias=bias,
             forced=forced,
         )
+
+    def between(self, queries: Words, keys: Words) -> Merged:
+        return Merged(self, queries, keys) if self._is_here else Between(self, queries, keys)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -80,12 +80,7 @@ def head_similarity(attention: Attention, layer: int, head: int, step: int = 1) 
     Returns:
         [layer, head]
     """
-    chosen = attention.weights(layer)[head, ::step].astype(np.float64)
-    alike = np.empty((attention.num_layers, attention.num_heads))
-    for at in range(attention.num_layers):
-        for other, weights in enumerate(attention.weights(at)[:, ::step]):
-            alike[at, other] = 1 - jensen_shannon(weights.astype(np.float64), chosen).mean(-1)
-    return alike
+    return attention.together("likeness", layer, head, step)
 
 
 def head_map(attention: Attention, step: int = 1) -> tuple[Array, float]:
@@ -99,21 +94,14 @@ def head_map(attention: Attention, step: int = 1) -> tuple[Array, float]:
     Returns:
         [layer, head, 2], and the share of the variance that the plane keeps.
     """
-    layers, heads = attention.num_layers, attention.num_heads
-    rows = len(range(0, len(attention.queries), step))
-    roots = np.empty((layers, heads, rows, len(attention.keys)), np.float32)
-    for layer in range(layers):
-        np.sqrt(attention.weights(layer)[:, ::step], out=roots[layer])
-    flat = roots.reshape(layers * heads, -1)
-    flat -= flat.mean(axis=0)
-    # There are fewer heads than cells: the heads' inner products hold the same components, and are small.
-    power, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
+    power, vectors = np.linalg.eigh(attention.together("products", step).astype(np.float64))
     power, vectors = power[::-1].clip(0), vectors[:, ::-1]
-    points = np.zeros((len(flat), 2))
+    points = np.zeros((len(power), 2))
     shown = min(2, len(power))
     points[:, :shown] = (vectors * np.sqrt(power))[:, :shown]
     points *= np.where(points[np.abs(points).argmax(axis=0), [0, 1]] < 0, -1, 1)  # a sign that does not flip
-    return points.reshape(layers, heads, 2), float(power[:2].sum() / power.sum().clip(1e-12))
+    share = float(power[:2].sum() / power.sum().clip(1e-12))
+    return points.reshape(attention.num_layers, attention.num_heads, 2), share
 
 
 def state_distance(a: Array, b: Array, pairs: Pairs) -> Array:
@@ -173,15 +161,6 @@ def without_sink(weights: Array, keys: Tokens) -> tuple[Array, float]:
     total = kept.sum(-1, keepdims=True)
     removed = float((weights.sum(-1, keepdims=True) - total).mean())
     return np.divide(kept, total, out=np.zeros_like(kept), where=total > 0), removed
-
-
-def mixing(attention: Attention, layer: int) -> Array:
-    """A layer's mean over heads, half of it a token's own way past the attention. [query, key]
-
-    The residual connection as Abnar & Zuidema 2020 put it: A = (W + I) / 2.
-    """
-    means = attention.weights(layer).mean(axis=0).astype(np.float64)
-    return (means + np.eye(len(means))) / 2
 
 
 def rollout(layers: Iterable[Array], query: int) -> Array:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
-from model.maps import Maps, Overview, is_small
+from model.looks import Maps
+from model.maps import Overview, is_small
+from model.recorded import Recorded, Words
 from model.trace import Array
 
 Ask = Callable[..., tuple[dict[str, Any], dict[str, Array]]]
@@ -60,3 +62,16 @@ class FetchedLayer(Maps):
 
     def array(self, name: str) -> Array:
         return self._fetch(name)
+
+    def part(self, heads: range, queries: Sequence[int]) -> Recorded:
+        if is_small(self.shape):
+            return super().part(heads, queries)
+        ask = partial(self.ask, part={"heads": [heads.start, heads.stop], "queries": [*queries]})
+        return FetchedLayer(ask, (len(heads), len(queries), *self.shape[2:]), self.scale)
+
+    def between(self, queries: Words, keys: Words) -> FetchedLayer:
+        ask = partial(self.ask, words=[queries, keys])
+        return FetchedLayer(ask, (self.shape[0], len(queries), len(keys), 0), float("nan"))
+
+    def together(self, what: str, layers: Sequence[Recorded], *where: int) -> Array:
+        return self.ask("together", what=what, where=where)[1][""]

@@ -18,7 +18,7 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 
 from model.attention import attention
 from model.editing import Plan, current
-from model.maps import Maps
+from model.looks import Maps
 from model.trace import Array
 
 IMPLEMENTATION = "headlight"

@@ -11,7 +11,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar, cast
 
-from model.maps import Maps, Overview, is_small
+from model.looks import Maps
+from model.maps import Overview, is_small
+from model.recorded import Words
 from model.trace import Array, Attention, Recorded, Trace
 
 T = TypeVar("T")
@@ -90,7 +92,7 @@ class Remembered(Maps):
 
     layer: Recorded
     kept: Kept
-    serial: int = field(default_factory=_serials.__next__)
+    serial: Hashable = field(default_factory=_serials.__next__)
 
     @property
     def scale(self) -> float:
@@ -137,6 +139,15 @@ class Remembered(Maps):
 
     def overview(self, side: int) -> Overview:
         return self.layer.overview(side)  # who looks at all heads of all layers does so once
+
+    def part(self, heads: range, queries: Sequence[int]) -> Recorded:
+        return super().part(heads, queries) if is_small(self.shape) else self.layer.part(heads, queries)
+
+    def between(self, queries: Words, keys: Words) -> Remembered:
+        return Remembered(self.layer.between(queries, keys), self.kept, (self.serial, queries, keys))
+
+    def together(self, what: str, layers: Sequence[Any], *where: int) -> Array:
+        return self.layer.together(what, [layer.layer for layer in layers], *where)
 
 
 def remembering(trace: Trace, kept: Kept) -> Trace:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 
@@ -29,66 +27,6 @@ class Overview:
     entropy: Array
     place: Array
     strongest: Array
-
-
-class Whole(Protocol):
-    """A layer of which all weights can be had."""
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]: ...
-
-    def weights(self) -> Array: ...
-
-    def array(self, name: str) -> Array: ...
-
-
-class Maps:
-    """Looks at a layer's maps, taken from all its weights; who computes them elsewhere has ways of its own."""
-
-    @property
-    def at_once(self: Whole) -> int:
-        """How many layers are best looked at at the same time, in threads of their own."""
-        return 1 if is_small(self.shape) else min(os.cpu_count() or 1, 8)
-
-    @property
-    def memory(self: Whole) -> dict[int, int]:
-        """What is kept to compute the maps from: bytes by an address, so that what layers share counts once."""
-        heads, queries, keys, dim = self.shape
-        # Without q, k and v there are the weights themselves.
-        return {id(self): 4 * heads * (queries + 2 * keys) * dim if dim else 4 * heads * queries * keys}
-
-    def drawn(
-        self: Whole, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]
-    ) -> Array:
-        """Weights between some tokens, pooled; NaN where nothing may be looked at.
-
-        Args:
-            head: None for all; queries, keys: in rising order.
-            shape: into how many groups of neighbours the queries and the keys are pooled; each shows its strongest.
-
-        Returns:
-            float32 [head or 1, shape[0], shape[1]]
-        """
-        weights, rows, columns = self.weights(), at(queries), at(keys)
-        maps = weights if head is None else weights[head : head + 1]
-        maps, allowed = maps[:, rows][..., columns], self.array("allowed")[rows][:, columns]
-        return pooled(maps, allowed, groups(allowed.shape, shape))
-
-    def strongest(
-        self: Whole, head: int, queries: Sequence[int], keys: Sequence[int], count: int
-    ) -> tuple[Array, Array, Array]:
-        """The largest weights between some tokens.
-
-        Returns:
-            Their places in `queries` and in `keys`, row by row, and the weights. [count or all there are]
-        """
-        return largest(self.weights()[head, at(queries)][:, at(keys)], count)
-
-    def overview(self: Whole, side: int) -> Overview:
-        """All heads at a glance, pooled to maps of at most side · side."""
-        weights = self.weights()
-        allowed, entropy = self.array("allowed"), entropy_bits(weights).mean(axis=-1)
-        return overview(weights, allowed, entropy, groups(allowed.shape, at_most(allowed.shape, side)))
 
 
 def at(places: Sequence[int]) -> slice | list[int]:

@@ -95,12 +95,13 @@ class HeadSteps:
 
 def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadSteps:
     """Work one row of one head out by hand, from the q, k and v that the model used."""
-    q, k, v = attention.query(layer)[head, query], attention.key(layer)[head], attention.value(layer)[head]
+    row = attention.part(layer, head, [query])
+    q, k, v = row.array("query")[0, 0], row.array("key")[0], row.array("value")[0]
     products = q * k
     dots = products.sum(axis=-1)
-    bias = attention.bias(layer)[head, query]
-    scaled = dots * attention.scale(layer) + bias
-    weights = attention.weights(layer)[head, query]
+    bias = row.array("bias")[0, 0]
+    scaled = dots * row.scale + bias
+    weights = row.weights()[0, 0]
     weighted = weights[:, None] * v
     return HeadSteps(
         query=q,
@@ -108,15 +109,15 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
         values=v,
         products=products,
         dots=dots,
-        scale=attention.scale(layer),
+        scale=row.scale,
         bias=bias,
         scaled=scaled,
-        allowed=attention.mask(layer)[query],
-        scores=attention.scores(layer)[head, query],
+        allowed=row.array("allowed")[0],
+        scores=row.scores()[0, 0],
         weights=weights,
         weighted=weighted,
         output=weighted.sum(axis=0),
-        error=float(np.abs(scaled - attention.scores(layer, masked=False)[head, query]).max()),
+        error=float(np.abs(scaled - row.scores(masked=False)[0, 0]).max()),
     )
 
 

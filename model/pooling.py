@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from model.arrays import Array, to_numpy
+from model.maps import Overview, at, at_most
+
 LEAST = -1e30  # in place of -inf, which times 0 is no number
+
+
+class There(Protocol):
+    """A layer whose numbers are on a device."""
+
+    @property
+    def allowed(self) -> Tensor: ...
+
+    def weights_tensor(self) -> Tensor: ...
+
+
+def drawn(part: There, keys: Sequence[int], shape: tuple[int, int]) -> Array:
+    """What `model.looks.Maps.drawn` finds for all heads and queries of a part of a layer."""
+    return to_numpy(pooled(part.weights_tensor()[..., at(keys)], part.allowed[..., at(keys)], shape))
+
+
+def strongest(part: There, keys: Sequence[int], count: int) -> tuple[Array, Array, Array]:
+    """What `model.looks.Maps.strongest` finds for the one head and all queries of a part of a layer."""
+    rows, columns, weights = largest(part.weights_tensor()[0, :, at(keys)], count)
+    return to_numpy(rows), to_numpy(columns), to_numpy(weights)
+
+
+def overview(weights: Tensor, entropy: Tensor, allowed: Tensor, side: int) -> Overview:
+    """All heads at a glance. weights: [head, query, key]; entropy: of each head; allowed: bool [query, key]."""
+    best, place = weights.flatten(1).max(dim=-1)
+    rows, columns = allowed.shape
+    maps = pooled(weights, allowed, at_most((rows, columns), side))
+    return Overview(*map(to_numpy, (maps, entropy, place, best)))
 
 
 def pooled(weights: Tensor, allowed: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from model.edits import Edits
 from model.layer import Layer, NoLayer
 from model.lazy import shapes
 from model.maps import Overview
+from model.recorded import Recorded as Recorded
 from model.scratch import reuse, reused
 from model.tokens import Picture as Picture
 from model.tokens import Tokens as Tokens
@@ -26,42 +26,6 @@ from model.tokens import Tokens as Tokens
 Array = np.ndarray
 _serials = itertools.count(time.time_ns())  # a server that reloads changed code keeps what it had computed
 Target = str | Sequence[int] | None  # an output to force, as text or as ids; None is the model's own
-
-
-class Recorded(Protocol):
-    """What an attention layer left behind; maps are computed when asked. `model.call.Call` is one."""
-
-    @property
-    def scale(self) -> float: ...
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(heads, queries, keys, head_dim)"""
-        ...
-
-    def array(self, name: str) -> Array:
-        """ "query", "key", "value" [head, token, head_dim] "bias" [head, query, key] or "allowed" bool [query, key]."""
-        ...
-
-    def scores(self, masked: bool = True) -> Array: ...
-
-    def weights(self) -> Array: ...
-
-    # As `model.maps.Maps` has them.
-
-    @property
-    def memory(self) -> dict[int, int]: ...
-
-    @property
-    def at_once(self) -> int: ...
-
-    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array: ...
-
-    def strongest(
-        self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
-    ) -> tuple[Array, Array, Array]: ...
-
-    def overview(self, side: int) -> Overview: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +103,14 @@ class Attention:
     ) -> tuple[Array, Array, Array]:
         """The largest weights between some tokens: places in `queries` and in `keys`, row by row, and the weights."""
         return self._layer(layer).strongest(head, queries, keys, count)
+
+    def part(self, layer: int, head: int, queries: Sequence[int]) -> Recorded:
+        """Some queries of one head, as a layer of its own: what is asked of it is worked out for them alone."""
+        return self._layer(layer).part(range(head, head + 1), queries)
+
+    def together(self, what: str, *where: int) -> Array:
+        """What all layers tell together, by a name of `model.together`; worked out where the layers are."""
+        return self.layers[0].together(what, self.layers, *where)
 
     def overviews(self, side: int) -> list[Overview]:
         """All heads of each layer at a glance, pooled to maps of at most side · side; large layers side by side."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from model.trace import Array
 
-VERSION = 3  # of what requests and answers hold; both sides must have the same
+VERSION = 4  # of what requests and answers hold; both sides must have the same
 # The status of an answer. What was typed is wrong; the model fails; send the pictures too.
 FINE, WRONG, FAILED, OTHER_VERSION, SEND_FILES = 200, 422, 424, 426, 428
 

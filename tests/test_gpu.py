@@ -9,10 +9,11 @@ import pytest
 import torch
 
 import model
-from model import arrays, call
+from model import arrays, between, call, comparing, pooling, together
 from model.edits import Edits
 from model.maps import is_small
 from model.translator import Translator
+from model.words import merge_words
 from tests.test_families import FAMILIES, TARGET, TEXT, build
 from viz import flip
 from viz.figures.grid import MOST_CELLS
@@ -60,6 +61,10 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
     assert not is_small(cross.layers[0].shape)
     expected = head_heatmap(same, 1, 2, LIGHT)
     known = same.overviews(THUMB)
+    whole_decoder, decoder = whole.attentions["decoder"], trace.attentions["decoder"]
+    between_words = head_heatmap(merge_words(same), 1, 2, LIGHT)
+    likeness, products = comparing.head_similarity(same, 1, 2), same.together("products", 1)
+    rollout = whole_decoder.together("rollout", 2, 5)
     moved, right = [0], arrays.to_numpy
 
     def counted(tensor: torch.Tensor) -> np.ndarray:
@@ -67,7 +72,7 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
         moved[0] += array.nbytes
         return array
 
-    for module in (arrays, call):
+    for module in (arrays, between, call, pooling, together):
         monkeypatch.setattr(module, "to_numpy", counted)
 
     def leaves() -> int:
@@ -88,3 +93,12 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
     for found, wanted in zip(cross.overviews(THUMB), known, strict=True):
         np.testing.assert_allclose(found.entropy, wanted.entropy, atol=1e-3)
         np.testing.assert_allclose(found.strongest, wanted.strongest, atol=1e-4)
+    leaves()
+    drawn = head_heatmap(merge_words(cross), 1, 2, LIGHT)
+    np.testing.assert_allclose(drawn.data[0].z, between_words.data[0].z, atol=1e-4)
+    assert 0 < leaves() <= 4 * MOST_CELLS
+    np.testing.assert_allclose(comparing.head_similarity(cross, 1, 2), likeness, atol=1e-3)
+    np.testing.assert_allclose(cross.together("products", 1), products, atol=1e-2)
+    np.testing.assert_allclose(decoder.together("rollout", 2, 5), rollout, atol=1e-4)
+    heads = cross.num_layers * cross.num_heads
+    assert leaves() == 4 * (heads + heads**2 + len(decoder.queries))

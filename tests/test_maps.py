@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 
 import model.call
+from model import comparing
 from model.answers import Answers
 from model.call import Call
 from model.edits import Edits
 from model.fetched import FetchedLayer
 from model.kept import Kept, remembering
+from model.looks import Part
 from model.maps import SMALL, largest
-from model.trace import Attention, Trace
+from model.trace import Attention, Recorded, Trace
 from model.translator import Translator
 from model.wire import FINE, VERSION, pack, unpack
+from model.words import merge_words, words_of
 from tests.test_families import build
 
 TEXT = "The dog sees the cat, and the cat that the dog sees is on the table near the old house of my friend. "
@@ -39,7 +42,7 @@ def long(lens: Translator) -> Trace:
     return lens.trace(TEXT * 5, TEXT * 4)
 
 
-def same(call: Call, attention: Attention, layer: int) -> None:
+def same(call: Recorded, attention: Attention, layer: int) -> None:
     """All looks at a layer against looks at all of its weights."""
     whole, allowed = attention.weights(layer), attention.mask(layer)
     queries, keys = range(3, whole.shape[1], 2), [*range(5), *range(9, whole.shape[2] - 1)]
@@ -144,6 +147,61 @@ def test_of_a_large_layer_only_what_was_drawn_is_kept(long: Trace) -> None:
     np.testing.assert_allclose(attention.row(1, 4), attention.weights(1)[:, 4], atol=1e-6)
 
 
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
+def test_words_are_looked_at_as_their_pieces_are(long: Trace, kind: str) -> None:
+    attention = long.attentions[kind]
+    merged = merge_words(attention)
+    assert len(merged.queries) < len(attention.queries)
+    same(merged.layers[1], merged, 1)
+    queries, keys = words_of(attention.queries), words_of(attention.keys)
+    by_hand = [[attention.weights(1)[3, q][:, k].sum(-1).mean() for k in map(list, keys)] for q in map(list, queries)]
+    np.testing.assert_allclose(merged.weights(1)[3], by_hand, atol=1e-6)
+    seen = np.array([[attention.mask(1)[q][:, k].any() for k in map(list, keys)] for q in map(list, queries)])
+    np.testing.assert_array_equal(merged.mask(1), seen)
+    with pytest.raises(ValueError, match="no query of their own"):
+        merged.query(1)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
+def test_a_part_of_a_layer_is_a_layer(long: Trace, kind: str) -> None:
+    attention = long.attentions[kind]
+    whole, queries = attention.layers[1], [2, 3, 8]
+    for layer in (whole, remembering(long, Kept(0)).attentions[kind].layers[1], Part(whole, range(8), range(20))):
+        part = layer.part(range(3, 5), queries)
+        assert part.shape == (2, 3, *whole.shape[2:])
+        assert part.scale == whole.scale
+        np.testing.assert_allclose(part.weights(), whole.weights()[3:5, queries], atol=1e-6)
+        for masked in (True, False):
+            np.testing.assert_allclose(part.scores(masked), whole.scores(masked)[3:5, queries], atol=1e-5)
+        for name in ("query", "bias"):
+            np.testing.assert_array_equal(part.array(name), whole.array(name)[3:5, queries])
+        for name in ("key", "value"):
+            np.testing.assert_array_equal(part.array(name), whole.array(name)[3:5])
+        np.testing.assert_array_equal(part.array("allowed"), whole.array("allowed")[queries])
+    words = merge_words(attention)
+    np.testing.assert_allclose(
+        words.layers[1].part(range(3, 5), queries).weights(), words.weights(1)[3:5, queries], atol=1e-6
+    )
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("step", [1, 3])
+def test_all_heads_are_compared_where_their_maps_are(long: Trace, step: int) -> None:
+    pieces = long.attentions["decoder"]
+    for attention in (pieces, merge_words(pieces), remembering(long, Kept(0)).attentions["decoder"]):
+        weights = np.stack([attention.weights(layer) for layer in range(attention.num_layers)])[:, :, ::step]
+        alike = 1 - comparing.jensen_shannon(weights.astype(np.float64), weights[1, 5].astype(np.float64)).mean(-1)
+        np.testing.assert_allclose(comparing.head_similarity(attention, 1, 5, step), alike, atol=1e-6)
+        flat = np.sqrt(weights).reshape(attention.num_layers * attention.num_heads, -1).astype(np.float64)
+        flat -= flat.mean(axis=0)
+        np.testing.assert_allclose(attention.together("products", step), flat @ flat.T, atol=1e-3)
+    mixed = [(pieces.weights(layer).mean(axis=0) + np.eye(len(pieces.queries))) / 2 for layer in range(3)]
+    np.testing.assert_allclose(pieces.together("mixing", 1), mixed[1], atol=1e-6)
+    np.testing.assert_allclose(pieces.together("rollout", 2, 7), (mixed[2] @ mixed[1] @ mixed[0])[7], atol=1e-6)
+
+
 def test_only_what_is_drawn_of_a_large_layer_is_fetched(long: Trace) -> None:
     answers, sent = Answers("cpu"), []
 
@@ -165,3 +223,20 @@ def test_only_what_is_drawn_of_a_large_layer_is_fetched(long: Trace) -> None:
     for name, found in vars(far.overview(20)).items():
         np.testing.assert_array_equal(found, getattr(layer.overview(20), name))
     assert sum(sent) < 9 * 4 * 40 * 50 + 8 * 4 * 20 * 20 + 4_000 < layer.weights().nbytes / 4
+    sent.clear()
+    words = [words_of(tokens) for tokens in (long.attentions["cross"].queries, long.attentions["cross"].keys)]
+    there, here = far.between(*words), layer.between(*words)
+    assert there.shape == here.shape
+    for head in (None, 3):
+        shape = (len(words[0]) // 3, len(words[1]) // 3)
+        drawn = [one.drawn(head, range(len(words[0])), range(len(words[1])), shape) for one in (there, here)]
+        np.testing.assert_array_equal(*drawn)
+    np.testing.assert_array_equal(there.part(range(1), [4]).weights(), here.part(range(1), [4]).weights())
+    part = far.part(range(2, 3), [4])
+    np.testing.assert_array_equal(part.scores(), layer.part(range(2, 3), [4]).scores())
+    assert sum(sent) < 9 * 4 * shape[0] * shape[1] + 4 * 2 * layer.shape[2] + 2_000
+    sent.clear()
+    for what, where in (("likeness", (1, 2, 1)), ("products", (2,))):
+        found = layer.together(what, long.attentions["cross"].layers, *where)
+        np.testing.assert_allclose(far.together(what, [], *where), found, atol=1e-4)
+    assert sum(sent) < 4 * (24 + 24 * 24) + 2_000

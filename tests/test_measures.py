@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from model.maps import Maps, entropy_bits
+from model.looks import Maps
+from model.maps import entropy_bits
 from model.measures import (
     cosine_to_first,
     head_steps,

@@ -10,7 +10,6 @@ import streamlit as st
 
 from model import comparing
 from model.catalog import CATALOG
-from model.kept import fleeting
 from model.trace import Attention, Trace
 from viz import export, links, parts, runs, session
 from viz.choice import choice
@@ -46,7 +45,8 @@ class Side:
 
     def weights(self) -> np.ndarray:
         """[query, key]"""
-        return self.attention.weights(self.layer)[self.head]
+        sides = range(len(self.attention.queries)), range(len(self.attention.keys))
+        return np.nan_to_num(self.attention.drawn(self.layer, self.head, *sides), nan=0.0)
 
     def lengths(self, weights: np.ndarray) -> np.ndarray | None:
         """Weights times the lengths of what they add; None where the model does not show that. [query, key]"""
@@ -219,14 +219,14 @@ def many_heads(a: Side, palette: Palette) -> None:
     step = comparing.stride(attention)
     if step > 1:
         st.caption(say("compare.every", step=step))
-    alike = comparing.head_similarity(fleeting(attention), *chosen, step)
+    alike = comparing.head_similarity(attention, *chosen, step)
     order = [divmod(int(i), attention.num_heads) for i in np.argsort(-alike, axis=None, kind="stable")]
     left, right = st.columns([2, 3])
     with left:
         drawn = figures.similarity(alike, chosen, palette)
         parts.draw(drawn, "similarity", say("compare.similar_look"), on_select=_opener("similarity"))
     with right:
-        points, kept = comparing.head_map(fleeting(attention), step)
+        points, kept = comparing.head_map(attention, step)
         drawn = figures.head_map(points, kept, chosen, palette)
         parts.draw(drawn, "head_map", say("compare.head_map_look"), on_select=_opener("head_map"))
     key = f"wall_{attention.kind}_{a.layer}_{a.head}"

@@ -16,7 +16,6 @@ from model.layer import Layer, NoLayer
 from model.libraries import run as libraries
 from model.libraries.script import formula_inputs
 from model.trace import Attention, Target, Trace
-from model.words import merge_words
 from viz import session
 from viz.figures.heads import head_mosaic
 from viz.figures.theme import Palette
@@ -70,9 +69,7 @@ def mosaic(trace: Trace, attention: Attention, palette: Palette) -> go.Figure:
     key = ("mosaic", trace.serial, attention.kind, attention is trace.attentions[attention.kind], palette, spoken())
 
     def make() -> go.Figure:
-        pieces = fleeting(trace.attentions[attention.kind])
-        merged = attention is not trace.attentions[attention.kind]
-        return head_mosaic(merge_words(pieces) if merged else pieces, palette)
+        return head_mosaic(fleeting(attention), palette)
 
     return session.kept().get(key, make, lambda figure: 2 * len(figure.layout.images[0].source))
 

@@ -27,7 +27,7 @@ def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataF
         say("table.token"): attention.key_tokens,
     }
     if attention.has_vectors:
-        columns[say("table.score")] = attention.scores(layer)[head, row]
+        columns[say("table.score")] = attention.part(layer, head, [row]).scores()[0, 0]
     weight = say("table.weight")
     columns[weight] = attention.row(layer, row)[head]
     return pd.DataFrame(columns).sort_values(weight, ascending=False, kind="stable", ignore_index=True)
@@ -48,9 +48,10 @@ def weights_table(attention: Attention, layers: Sequence[int], heads: Sequence[i
         say("table.token"): np.array(attention.key_tokens, object)[key],
         say("table.allowed"): np.stack([attention.mask(i) for i in layers]).repeat(len(heads), 0).ravel(),
     }
+    parts = [attention.part(i, h, range(queries)) for i in layers for h in heads]
     if attention.has_vectors:
-        columns[say("table.score")] = np.stack([attention.scores(i)[list(heads)] for i in layers]).ravel()
-    columns[say("table.weight")] = np.stack([attention.weights(i)[list(heads)] for i in layers]).ravel()
+        columns[say("table.score")] = np.stack([part.scores() for part in parts]).ravel()
+    columns[say("table.weight")] = np.stack([part.weights() for part in parts]).ravel()
     return pd.DataFrame(columns)
 
 

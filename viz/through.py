@@ -42,10 +42,10 @@ def through_layers(a: Side, palette: Palette) -> None:
     st.markdown(say("compare.through_why"))
     tokens = a.attention.queries
     row = parts.pick_token(tokens, say("compare.through_row"), f"through_{a.attention.kind}", start=len(tokens) - 1)
-    down = (comparing.mixing(a.attention, layer) for layer in range(a.layer, -1, -1))
-    found = {"raw": a.weights()[row].astype(np.float64), "rollout": comparing.rollout(down, row)}
+    raw = a.attention.row(a.layer, row)[a.head].astype(np.float64)
+    found = {"raw": raw, "rollout": a.attention.together("rollout", a.layer, row)}
     if len(tokens) <= FLOWS:
-        layers = np.stack([comparing.mixing(a.attention, layer) for layer in range(a.layer + 1)])
+        layers = np.stack([a.attention.together("mixing", layer) for layer in range(a.layer + 1)])
         flow = comparing.flow(layers, a.layer, row)
         found["flow"] = flow / flow.sum()
     else:
