@@ -312,7 +312,7 @@ def test_a_link_with_changes_that_cannot_be_read_or_made_says_so(app: AppTest) -
     assert "1 of the changes" in app.warning[0].value
     assert len(changed(app)) == 1
     app.text_input(key="edits").set_value("blocked:decoder.0.0").run()
-    assert app.warning[0].value == say("errors.row_blind", token=0, kind="decoder", layer=0)
+    assert app.warning[0].value == say("errors.row_blind", token=0, attention="Decoder attention", layer=0)
     app.button(key="undo_all_panel").click().run()  # the way out is still there
     assert not app.warning
 

@@ -46,7 +46,7 @@ def test_a_link_opens_the_same_view() -> None:
     assert [app.button_group(key=key).value for key in ("kind", "layer", "head")] == ["encoder", 2, 6]
     assert app.button_group(key="row_encoder").value == 3
     assert app.toggle(key="hide").value is True
-    assert say("heads.map_title", kind="Encoder", layer=2, head=6) in titles(app)
+    assert say("heads.map_title", attention="Encoder attention", layer=2, head=6) in titles(app)
     again = opened({name: app.query_params[name] for name in app.query_params})
     assert heat(again) == heat(app)
 
@@ -58,7 +58,7 @@ def test_a_link_opens_the_same_view() -> None:
         ("positions", {"pe_pair": "3", "pe_base": "100"}, say("positions.circle_title", pair=3, sine=6, cosine=7)),
         ("compare", {"b_layer": "2", "b_head": "1"}, say("compare.side", side="B", kind="Cross", layer=2, head=1)),
         ("output", {"step": "2"}, say("output.candidates_title", step=2)),
-        ("masks", {"other": "Hello."}, say("masks.batch_title", kind="Encoder", number=2)),
+        ("masks", {"other": "Hello."}, say("masks.batch_title", mask="Encoder mask", number=2)),
     ],
 )
 def test_each_page_keeps_its_own_choices_in_the_link(page: str, link: dict[str, str], title: str) -> None:

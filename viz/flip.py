@@ -61,7 +61,9 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
         "heads": len(shaded),
         "rows": rows,
         "columns": columns,
-        "title": say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer="{layer}", head="{head}"),
+        "title": say(
+            "heads.map_title", attention=say(f"kinds.{attention.kind}_attention"), layer="{layer}", head="{head}"
+        ),
         "whole": [len(queries), len(keys)]
         == [len(attention.queries), len(attention.keys)],  # as in the picture of all heads
         "thumb": THUMB,

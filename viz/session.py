@@ -230,7 +230,9 @@ def explained(box: str = "text") -> Iterator[None]:
         yield
     except InputError as error:
         reason = error.reason.replace("text_", f"{box}_") if error.reason.startswith("text_") else error.reason
-        st.warning(say(f"errors.{reason}", **error.values), icon=":material/edit:")
+        kind = error.values.get("kind")
+        values = error.values | ({"attention": say(f"kinds.{kind}_attention")} if kind else {})
+        st.warning(say(f"errors.{reason}", **values), icon=":material/edit:")
         raise Halt from error
 
 

@@ -50,7 +50,7 @@ def head_heatmap(
         columns=[attention.key_tokens[i] for i in keys],
         row_names=[name(attention.queries, i) for i in queries],
         column_names=[name(attention.keys, i) for i in keys],
-        title=say("heads.map_title", kind=say(f"kinds.{attention.kind}"), layer=layer, head=head),
+        title=say("heads.map_title", attention=say(f"kinds.{attention.kind}_attention"), layer=layer, head=head),
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
         unit=say("heads.unit"),
@@ -122,7 +122,7 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
     """
     seen, layers, heads = thumbnails(attention, palette), attention.num_layers, attention.num_heads
     height = int(max(min(92, 1100 / layers) * layers, 160)) + MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"]
-    layout = framing(say("heads.mosaic_title", kind=say(f"kinds.{attention.kind}")), palette, height)
+    layout = framing(say("heads.mosaic_title", attention=say(f"kinds.{attention.kind}_attention")), palette, height)
     picture = {"source": seen.source, "xref": "x", "yref": "y", "x": -0.5, "y": -0.5, "sizex": heads, "sizey": layers}
     # Plotly reports no click on an image; invisible squares over the thumbnails do the reporting.
     squares = {

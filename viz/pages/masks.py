@@ -17,7 +17,7 @@ palette = session.palette()
 
 st.header(say("masks.this_run"), anchor=False)
 st.markdown(say(f"masks.{attention.kind}_why"))
-title = say("masks.mask_title", kind=say(f"kinds.{attention.kind}"))
+title = say(f"kinds.{attention.kind}_mask")
 paint = partial(changes.toggle_cell, "mask", attention.kind)
 drawn = mask_map(attention, layer, palette, title, paint=bool(session.lens().heads))
 parts.draw(drawn, "mask", f"{words.forbidden(attention, layer)} {say('masks.paint')}", on_select=paint)
@@ -41,5 +41,5 @@ for column, one, number in zip(st.columns(2), pair, (1, 2), strict=True):
         st.markdown(parts.plain(one.text))
         for kind in (kind for kind in one.attentions if kind != "decoder" or len(one.attentions) == 1):
             padded = one.attentions[kind]
-            title = say("masks.batch_title", kind=say(f"kinds.{kind}"), number=number)
+            title = say("masks.batch_title", mask=say(f"kinds.{kind}_mask"), number=number)
             parts.draw(mask_map(padded, 0, palette, title), f"batch_{kind}_{number}", words.forbidden(padded, 0))
