@@ -125,7 +125,7 @@ function listen() {
     }[event.key] ?? []
     const typing = event.target.closest?.("input, textarea, [role=radio], [role=slider], [role=combobox]")
     const at = painted?.at ?? chosen()
-    if (!row || typing || !here || !at || !found(".st-key-keys")) return
+    if (!row || typing || !here || !at || !found(".st-key-arrow_keys")) return
     const count = row === "head" ? here.heads : here.layers
     show({ ...at, [row]: (at[row] + step + count) % count })
   }, true)

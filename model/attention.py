@@ -34,13 +34,15 @@ class Batch:
     bias: Tensor | None
     scale: float
     forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> [batch or 1, query, key]
+    factors: Sequence[Sequence[float]] | None = None  # on the heads' outputs, [batch or 1, head]; None is 1
 
     def row(self, row: int, allowed: Tensor) -> Call:
         """The part of one sentence. allowed: that sentence's, bool [query, key]."""
         count = self.query.shape[0]
         bias = None if self.bias is None else self.bias.expand(count, *self.bias.shape[1:])[row]
         forced = {head: given.expand(count, *given.shape[1:])[row] for head, given in self.forced.items()}
-        return Call(self.query[row], self.key[row], self.value[row], allowed, bias, self.scale, forced)
+        factors = () if self.factors is None else tuple(self.factors[row % len(self.factors)])
+        return Call(self.query[row], self.key[row], self.value[row], allowed, bias, self.scale, forced, factors)
 
     @property
     def allowed(self) -> Tensor:
@@ -123,7 +125,7 @@ def attention(
     if kept is not None:
         kept.calls[kind, layer] = call
     mixed = _mix(call)
-    return mixed if plan is None else _edited_output(mixed, call, plan, kind, layer)
+    return mixed if plan is None else _edited_output(mixed, call)
 
 
 def _mix(call: Batch) -> Tensor:
@@ -150,12 +152,14 @@ def _edited(call: Batch, plan: Plan, kind: str, layer: int) -> Batch:
     if sharpness != 1:
         bias = None if call.bias is None else call.bias * sharpness
         call = replace(call, scale=call.scale * sharpness, bias=bias)
-    return replace(call, forced=plan.forced(kind, layer, call.query.shape[1], allowed, call.key.shape[-2]))
+    heads = call.query.shape[1]
+    forced = plan.forced(kind, layer, heads, allowed, call.key.shape[-2])
+    return replace(call, forced=forced, factors=plan.factors(kind, layer, heads))
 
 
-def _edited_output(mixed: Tensor, call: Batch, plan: Plan, kind: str, layer: int) -> Tensor:
+def _edited_output(mixed: Tensor, call: Batch) -> Tensor:
     """The heads' outputs with forced weights and scaled heads; all others stay as they are, bit for bit."""
-    factors = plan.factors(kind, layer, mixed.shape[1])
+    factors = call.factors
     if call.forced or factors is not None:
         mixed = mixed.clone()
     value = every_head(call.value, mixed.shape[1]) if call.forced else call.value

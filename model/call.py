@@ -46,6 +46,7 @@ class Call(Maps):
     bias: Tensor | None  # [head or 1, query, key], added to the scaled scores (T5's relative positions, ALiBi)
     scale: float  # usually 1 / √head_dim
     forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> weights that an edit gave it
+    factors: tuple[float, ...] = ()  # what an edit multiplies each head's output by; empty where by nothing
 
     @property
     def at_once(self) -> int:
@@ -172,6 +173,7 @@ class Call(Maps):
             allowed=self.allowed[rows, first],
             bias=bias,
             forced=forced,
+            factors=self.factors[some],
         )
 
     def between(self, queries: Words, keys: Words) -> Merged:

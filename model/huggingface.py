@@ -26,7 +26,7 @@ from model.effects import head_effects, layer_words
 from model.errors import check_ids, check_length
 from model.hooks import last_block, watch_positions
 from model.interface import IMPLEMENTATION, Observed, counting
-from model.labels import encode, following, labelled
+from model.labels import encode, following, labelled, unknown
 from model.layer import Layer, NoLayer
 from model.opening import first_token, most_tokens, read_model
 from model.positions import Scheme
@@ -140,7 +140,7 @@ class HuggingFace:
                 predicted=None if predicts is None or numbers is None else following(self.tokenizer, fed[row], numbers),
                 logits=numbers,
                 output=output,
-                notes=self._notes(),
+                notes=(*self._notes(), *unknown(self.tokenizer, text, ids[stacks[0]][0])),
                 device=self.device,
                 edits=edits or UNCHANGED,
                 check=partial(self._verify, inputs, attentions, answer, row, lengths, plan),

@@ -199,3 +199,17 @@ def encode(tokenizer: Any, text: str, which: str, allowed: int, special: bool = 
         return [(text[start:end], start, end) for start, end in encoding["offset_mapping"]]
 
     return ids, labelled(tokenizer, ids, pieces if tokenizer.is_fast else None)
+
+
+def unknown(tokenizer: Any, text: str, ids: Sequence[int]) -> tuple[tuple[str, str], ...]:
+    """A note of the parts of a text that became the token for what is not known; none where all is known.
+
+    Some families end their texts with that token, too, which stands for nothing that was typed.
+    """
+    if tokenizer.unk_token_id not in ids or not tokenizer.is_fast:
+        return ()
+    with _one_at_a_time:
+        read = tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
+    places = zip(read["input_ids"], read["offset_mapping"], strict=True)
+    words = dict.fromkeys(text[start:end] for i, (start, end) in places if i == tokenizer.unk_token_id and end > start)
+    return (("unknown", " ".join(words)),) if words else ()

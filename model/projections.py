@@ -44,7 +44,10 @@ def find_layer(module: nn.Module, run: Callable[[Any], object], row: int, record
     stretch = recorded.scale * math.sqrt(head_dim)  # 1 in most families; others scale q itself, or nothing at all
     wanted = {name: _joined(recorded.every(name)) for name in ("query", "key", "value")}
     wanted["stretched"] = wanted["query"] * stretch
-    mixed = _joined(recorded.weights_tensor() @ recorded.every("value").float())
+    outputs = recorded.weights_tensor() @ recorded.every("value").float()
+    if recorded.factors:
+        outputs *= torch.tensor(recorded.factors, device=outputs.device)[:, None, None]
+    mixed = _joined(outputs)
     found: dict[str, Projection] = {}
 
     def watch(name: str) -> Callable[..., None]:
@@ -75,7 +78,7 @@ def find_layer(module: nn.Module, run: Callable[[Any], object], row: int, record
     w_o = to_numpy(found["output"].weight) if "output" in found else None
     if recorded.bias is not None and bool(recorded.bias.masked_fill(~recorded.allowed, 0).any()):
         return NoLayer("bias", w_o)
-    if query is None or not {"key", "value", "output"} <= found.keys():
+    if query is None or recorded.factors or not {"key", "value", "output"} <= found.keys():
         return NoLayer("between", w_o)
     key, value, last = found["key"], found["value"], found["output"]
     if not _equal(key.x, value.x):

@@ -276,7 +276,7 @@ class Translator:
         spans = zip(encoding.ids, encoding.offsets, strict=True) if self.config.unk in encoding.ids else ()
         unknown = [prepared(text)[slice(*span)] for i, span in spans if i == self.config.unk]
         if len(encoding.ids) > LONG:
-            notes.append(("long", str(len(encoding.ids))))
+            notes.append(("long", str(len(encoding.ids) + 1)))  # with </s>, as the page counts them
         if unknown:
             notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
         return tuple(notes)

@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
@@ -19,7 +20,7 @@ from model.edits import Edits
 from model.trace import Trace
 from model.translator import Translator
 from tests.test_families import OUTSIDE, TEXT, build
-from viz import first_visit, session, sidebar
+from viz import comparison, first_visit, session, sidebar
 from viz.changes import CHANGES
 from viz.text import say
 
@@ -362,6 +363,50 @@ def test_scales_and_sinks(app: AppTest, scale: str) -> None:
     app.toggle(key="sink").set_value(True).run()
     assert not app.exception
     assert any("of the attention went to special tokens" in c.value for c in app.caption)
+
+
+@pytest.mark.parametrize("factor", ["0.0", "0.5"])
+def test_what_a_scaled_head_adds_is_scaled(app: AppTest, factor: str) -> None:
+    go_to(app, "compare")
+    app.button_group(key="compare").set_value("edit").run()
+    app.button_group(key="scale").set_value("norm").run()
+    app.text_input(key="edits").set_value(f"heads:cross.0.3={factor}").run()
+    assert not app.exception
+    assert say("compare.no_norms") not in [one.value for one in app.info]
+    a, b = (app.session_state["drawn"][key].figure.data[0].z for key in ("map_a", "map_b"))
+    np.testing.assert_allclose(a, float(factor) * b, rtol=1e-3, atol=1e-5)
+
+
+def test_where_lengths_cannot_be_had_the_rest_of_the_page_stays(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison.Side, "lengths", lambda side, weights: None)
+    go_to(app, "compare")
+    before = len(app.get("plotly_chart"))
+    app.button_group(key="scale").set_value("norm").run()
+    assert say("compare.no_norms") in [one.value for one in app.info]
+    assert len(app.get("plotly_chart")) == before - 3
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_says_what_is_changed_and_what_was_not_understood(app: AppTest, page: str) -> None:
+    app.text_area(key="text").set_value("I like 日本.").run()
+    app.text_input(key="edits").set_value("blocked:cross.0.3;blocked:cross.0.99").run()
+    go_to(app, page)
+    assert not app.exception
+    if page != "positions":  # is about no sentence
+        assert any("日本" in one.value for one in app.info)
+    if page not in ("positions", "changes", "code"):  # which tell of changes in ways of their own
+        assert changed(app) == [
+            "- Cross: token 0 may not look at token 3.",
+            f"- Cross: token 0 may not look at token 99. {say('change.beyond')}",
+        ]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_in_projector_mode(page: str) -> None:
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params["projector"] = "1"
+    go_to(app.run(), page)
+    assert not app.exception
 
 
 @pytest.mark.parametrize("method", ["greedy", "sample", "beam", "forced"])

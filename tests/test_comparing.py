@@ -136,6 +136,14 @@ def test_w_o_is_found_also_where_the_whole_layer_is_not(opened: dict[str, Huggin
     assert found.w_o.shape[0] == attention.num_heads * attention.head_dim
 
 
+def test_w_o_is_found_under_scaled_heads(lens: Translator) -> None:
+    for factor in (0.0, 0.5, -2.0):
+        found = lens.trace("The red car stopped.", edits=Edits(heads={("cross", 1, 3): factor})).multi_head("cross", 1)
+        assert isinstance(found, NoLayer)
+        assert found.w_o is not None
+        np.testing.assert_array_equal(found.w_o.T, lens.module.decoder[1].cross_attention.w_o.weight.detach().numpy())
+
+
 def test_kl_divergence_and_probabilities_agree_with_torch() -> None:
     torch.manual_seed(0)
     before, after = torch.randn(2, 5, 11)

@@ -23,10 +23,16 @@ from tests.serving import CHROMIUM, chromium
 from tests.test_app import APP, PAGES, go_to
 from viz import export, handout, tables
 from viz.figures.grid import grid
-from viz.figures.heads import head_heatmap
-from viz.figures.still import still
-from viz.figures.theme import LIGHT
+from viz.figures.heads import head_heatmap, head_mosaic
+from viz.figures.still import still, words
+from viz.figures.theme import DARK, LIGHT, Palette, paint
 from viz.text import say
+
+
+def to_rgb(hexadecimal: str) -> list[int]:
+    """A colour such as "#102030" as red, green and blue."""
+    return [int(hexadecimal[i : i + 2], 16) for i in (1, 3, 5)]
+
 
 CARD = [("Model", "en-fr"), ("Link", "http://127.0.0.1:8501/?text=a&head=2")]
 
@@ -55,8 +61,9 @@ def test_the_table_of_a_head_holds_the_runs_own_numbers(trace: Trace) -> None:
             row[say("table.allowed")] == str(attention.mask(1)[q, k])
             or row[say("table.allowed")] == attention.mask(1)[q, k]
         )
-        assert np.float32(row[say("table.weight")]) == attention.weights(1)[2, q, k]
-        assert np.float32(row[say("table.score")]) == attention.scores(1)[2, q, k]
+        # Worked out for this head alone, which may round the last bit otherwise.
+        assert row[say("table.weight")] == pytest.approx(attention.weights(1)[2, q, k], abs=1e-6)
+        assert row[say("table.score")] == pytest.approx(attention.scores(1)[2, q, k], abs=1e-5)
 
 
 def test_the_table_of_all_heads_holds_each_of_them(trace: Trace) -> None:
@@ -108,6 +115,23 @@ def test_a_picture_shows_the_weights_as_colours() -> None:
         assert (picture == colour).all(1).mean() > 0.3
     picture = still(figure, "#fff", "svg")
     assert picture == still(figure, "#fff", "svg")  # the same figure is the same file
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_a_picture_of_all_heads_has_the_colours_of_the_screen(trace: Trace, palette: Palette) -> None:
+    figure = head_mosaic(trace.attentions["cross"], palette)
+    pixels = np.asarray(Image.open(io.BytesIO(still(figure, palette.page, "png"))).convert("RGB")).reshape(-1, 3)
+    scale = paint(np.linspace(0, 1, 255), palette.sequential)[:, :3]
+    inks = np.vstack([scale, to_rgb(palette.page), to_rgb(palette.text)]).astype(int)
+    found, counts = np.unique(pixels.astype(int), axis=0, return_counts=True)
+    common = found[counts > 500]
+    assert len(common) > 20
+    assert np.abs(common[:, None] - inks).max(-1).min(-1).max() <= 3
+    assert (pixels == to_rgb(palette.page)).all(1).mean() > 0.1  # between the tiles, too, one sees the page
+
+
+def test_numbers_on_an_axis_are_all_written() -> None:
+    assert [words(one) for one in (0, 1, None, "")] == ["0", "1", "", ""]
 
 
 def test_a_picture_has_lines_between_cells_where_the_figure_has_them() -> None:

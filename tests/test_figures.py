@@ -10,6 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
+from model.edits import Edits
 from model.interface import Observed
 from model.measures import head_steps
 from model.positions import sinusoidal
@@ -20,6 +21,7 @@ from viz.figures import layers, masks, positions, steps
 from viz.figures.grid import FEW_TICKS, GAPS, MOST_TICKS, grid, pooled, ticks
 from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize
 from viz.figures.lines import MOST_LINES, token_lines
+from viz.figures.room import halved
 from viz.figures.theme import DARK, LIGHT, Palette, colour_bar, enlarged, escape, frame, paint
 from viz.text import LONG, brief, plain, say
 
@@ -236,8 +238,50 @@ def test_mask_map_marks_what_is_forbidden(trace: Trace) -> None:
     size = len(attention.query_tokens)
     assert np.isnan(heat(figure).z).sum() == size * (size - 1) / 2 == len(figure.data[2].x)
     assert (np.array(figure.data[2].x) > np.array(figure.data[2].y)).all()
-    assert say("masks.forbids_later", cells=size * (size - 1) // 2) in words.forbidden(attention, 0)
+    assert say("masks.forbids_later", cells=size * (size - 1) // 2) in words.forbidden(attention, 0, trace.edits)
     assert np.isfinite(heat(masks.score_map(attention, 0, 0, LIGHT, masked=False)).z).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "edits", "reasons"),
+    [
+        ("cross", "", {}),
+        ("cross", "blocked:cross.0.3", {"blocked": 1}),
+        ("encoder", "blocked:encoder.0.2;blocked:encoder.*.0;blocked:encoder.1.1.2", {"blocked": 8}),
+        ("encoder", "masks:encoder.0=window2", {"far": 20}),
+        ("encoder", "masks:encoder.*=block3;blocked:encoder.0.1", {"blocked": 1, "block": 30}),
+        ("encoder", "masks:encoder.0=causal;blocked:encoder.3.1", {"later": 21, "blocked": 1}),
+        ("decoder", "blocked:decoder.3.1;blocked:decoder.0.5", {"later": 21, "blocked": 1}),
+        ("decoder", "masks:decoder.0=window1;blocked:decoder.9.9", {"later": 21, "far": 15}),
+        ("decoder", "masks:decoder.0=full", {}),
+    ],
+)
+def test_what_a_mask_forbids_is_said_by_what_forbids_it(
+    lens: Translator, kind: str, edits: str, reasons: dict[str, int]
+) -> None:
+    trace = lens.trace("That that is, is.", target="Ce qui est, est.", edits=Edits.parse(edits))
+    attention = trace.attentions[kind]
+    said = "; ".join(say(f"masks.forbids_{name}", cells=cells) for name, cells in reasons.items())
+    told = say("masks.forbids", total=attention.mask(0).size, reasons=said or say("masks.forbids_nothing"))
+    assert words.forbidden(attention, 0, trace.edits) == told
+
+
+def test_labels_lie_flat_only_where_a_phone_has_room_and_a_narrow_maps_title_has_two_lines() -> None:
+    def drawn(columns: list[str], narrow: bool = False) -> go.Layout:
+        values = np.ones((1, len(columns)), np.float32)
+        asked = "key: input token that is asked"
+        return grid(
+            values, rows=["a"], columns=columns, title="", row_title="", column_title=asked, unit="", hover="",
+            palette=LIGHT, narrow=narrow,
+        ).layout  # fmt: skip
+
+    assert drawn(["I", "am", "you"]).xaxis.tickangle == 0
+    assert drawn(["[CLS]", "Paris", "is", "so", "pretty", ".", "[SEP]"]).xaxis.tickangle == -60
+    assert drawn(["a"]).xaxis.title.text == "key: input token that is asked"
+    narrow = drawn(["a"], narrow=True)
+    assert narrow.xaxis.title.text == "key: input token<br>that is asked"
+    assert narrow.margin.b > drawn(["a"]).margin.b
+    assert halved("one") == "one"
 
 
 def test_positions_draw_the_encoding() -> None:

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from model.labels import following, labelled, readable
+from model.labels import following, labelled, readable, unknown
 from model.trace import Tokens
 from model.translator import Translator
 from model.words import words_of
@@ -39,6 +39,15 @@ def wordpiece() -> PreTrainedTokenizerFast:
     made.decoder = decoders.WordPiece()
     made.post_processor = processors.BertProcessing(("[SEP]", 1), ("[CLS]", 0))
     return PreTrainedTokenizerFast(tokenizer_object=made, cls_token="[CLS]", sep_token="[SEP]", unk_token="[UNK]")
+
+
+def test_what_became_unknown_is_named_once(
+    wordpiece: PreTrainedTokenizerFast, single_bytes: PreTrainedTokenizerFast
+) -> None:
+    for text, words in (("日本 x unhappy 😀 x", "x 😀"), ("日本", "")):
+        assert unknown(wordpiece, text, wordpiece(text)["input_ids"]) == ((("unknown", words),) if words else ())
+    single_bytes.unk_token = "<end>"  # as GPT-2's, which ends with it what nobody typed
+    assert unknown(single_bytes, "cat", single_bytes("cat")["input_ids"]) == ()
 
 
 def read(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[Tokens, Tokens]:

@@ -144,6 +144,11 @@ def test_unknown_characters_are_named(lens: Translator) -> None:
     assert dict(lens.trace("I like 日本 😀").notes)["unknown"] == "日本 😀"
 
 
+def test_a_long_text_is_told_with_the_tokens_that_the_page_counts(lens: Translator) -> None:
+    trace = lens.trace("word " * 80)
+    assert dict(trace.notes)["long"] == str(len(trace.tokens["encoder"]))
+
+
 @pytest.mark.parametrize("typed", ["<pad>", "</s>", "Hello </s> world <s>"])
 def test_typed_marks_are_letters(lens: Translator, typed: str) -> None:
     """Only the end mark that the model needs is special; what somebody typed is not."""

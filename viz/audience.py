@@ -51,7 +51,7 @@ def keys() -> None:
     """In projector mode, the buttons above the page, each with its key; elsewhere nothing."""
     if not st.session_state.projector:
         return
-    with st.container(horizontal=True, key="keys"):
+    with st.container(horizontal=True, key="arrow_keys"):
         for name, key, icon, step in (
             ("layer_up", "Up", "arrow_upward", ("layer", -1)),
             ("layer_down", "Down", "arrow_downward", ("layer", 1)),

@@ -10,6 +10,7 @@ import streamlit as st
 
 from model import comparing
 from model.catalog import CATALOG
+from model.edits import named
 from model.trace import Attention, Trace
 from viz import export, links, parts, runs, session
 from viz.choice import choice
@@ -49,7 +50,10 @@ class Side:
         return np.nan_to_num(self.attention.drawn(self.layer, self.head, *sides), nan=0.0)
 
     def lengths(self, weights: np.ndarray) -> np.ndarray | None:
-        """Weights times the lengths of what they add; None where the model does not show that. [query, key]"""
+        """Weights times the lengths of what they add; None where the model does not show that. [query, key]
+
+        What a scaled head adds is scaled with it.
+        """
         if not self.attention.has_vectors:
             return None
         w_o = runs.multi_head(self.trace, self.attention.kind, self.layer).w_o
@@ -57,6 +61,8 @@ class Side:
             return None
         dim = self.attention.head_dim
         rows = w_o[self.head * dim : (self.head + 1) * dim]
+        factor = named(self.trace.edits.heads, self.attention.kind, self.layer, self.head)
+        rows = rows * abs(1.0 if factor is None else factor)
         return comparing.value_norms(weights, self.attention.value(self.layer)[self.head], rows)
 
 
@@ -154,22 +160,37 @@ def three_maps(a: Side, b: Side, palette: Palette) -> None:
             st.caption(say("compare.removed", side="A" if side is a else "B", share=f"{removed:.0%}"))
         allowed = side.attention.mask(side.layer)
         values = side.lengths(weights) if scale == "norm" else comparing.scaled(weights, allowed, scale)
-        if values is None:
-            st.info(say("compare.no_norms"), icon=":material/info:")
-            raise session.Halt
-        shown = np.where(allowed, values, np.nan)
-        maps.append(comparing.spread(shown, queries, keys))
+        if values is not None:
+            maps.append(comparing.spread(np.where(allowed, values, np.nan), queries, keys))
     down, across = (
         figures.axes(rows, a.attention.queries, b.attention.queries),
         figures.axes(columns, a.attention.keys, b.attention.keys),
     )
+    if len(maps) == 2:
+        _side_by_side((a, b), maps, (down, across), scale, palette)
+    else:
+        st.info(say("compare.no_norms"), icon=":material/info:")
+    bits = comparing.row_divergence(a.weights(), b.weights(), rows, columns)
+    st.markdown(_in_words(bits, down))
+    parts.draw(figures.row_divergence(bits, down, palette), "row_divergence", say("compare.rows_look"))
+
+
+def _side_by_side(
+    sides: tuple[Side, Side],
+    maps: list[np.ndarray],
+    axes: tuple[figures.Axes, figures.Axes],
+    scale: str,
+    palette: Palette,
+) -> None:
+    """A, B and B − A. maps: of A and B, [aligned query, aligned key]"""
+    down, across = axes
     low = float(np.log10(comparing.FLOOR)) if scale == "log" else 0.0
     high = {"weight": 1.0, "log": 0.0}.get(scale, max(float(np.nanmax(one, initial=0.0)) for one in maps))
-    unit, kind = say(f"compare.unit_{scale}"), a.attention.kind
+    unit, kind = say(f"compare.unit_{scale}"), sides[0].attention.kind
     tickformat = ".0%" if scale == "weight" else None
     titles = [
         say("compare.side", side=name, kind=say(f"kinds.{one.attention.kind}"), layer=one.layer, head=one.head)
-        for name, one in (("A", a), ("B", b))
+        for name, one in zip("AB", sides, strict=True)
     ]
     places = st.columns(3)
     for place, values, title, key in zip(places, maps, titles, ("map_a", "map_b"), strict=False):
@@ -193,9 +214,6 @@ def three_maps(a: Side, b: Side, palette: Palette) -> None:
             unit=unit, side="difference", tickformat=tickformat,
         )  # fmt: skip
         parts.draw(drawn, "map_difference", say("compare.difference_look"))
-    bits = comparing.row_divergence(a.weights(), b.weights(), rows, columns)
-    st.markdown(_in_words(bits, down))
-    parts.draw(figures.row_divergence(bits, down, palette), "row_divergence", say("compare.rows_look"))
 
 
 def _in_words(bits: np.ndarray, rows: figures.Axes) -> str:

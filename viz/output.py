@@ -17,7 +17,7 @@ from viz.figures import output as figures
 from viz.figures.heads import head_heatmap
 from viz.figures.lines import token_lines
 from viz.figures.theme import Palette
-from viz.text import plain, say
+from viz.text import brief, plain, say
 
 FORCED = "forced"
 SHOWN = 10  # candidates of a step
@@ -62,9 +62,10 @@ def whole(trace: Trace, decoded: Decoded | None, palette: Palette) -> None:
     ids = trace.ids["decoder"]
     labels = session.lens().labels(ids[trace.given :])
     with st.container(border=True):
-        st.markdown(f"**{plain(trace.text)}** → **{plain(trace.output or '') or say('changes.empty')}**")
+        st.markdown(f"**{plain(brief(trace.text))}** → **{plain(trace.output or '') or say('changes.empty')}**")
         if decoded is not None:
             st.caption(say("output.ended" if decoded.ended else "output.cut"))
+    parts.told(trace)
     if labels:
         assert trace.logits is not None
         rows = probabilities(trace.logits[trace.given - 1 : len(ids) - 1])

@@ -53,11 +53,17 @@ def sentence(trace: Trace) -> None:
         number = session.lens().dtype
         ran_on = trace.device if number == "float32" else say("export.ran", device=trace.device, dtype=number)
         st.caption(say("parts.ran", device=ran_on, count=len(next(iter(trace.tokens.values())))))
+    told(trace)
+
+
+def told(trace: Trace) -> None:
+    """What was changed in a run, and what the reader should know about how its text was read."""
     if trace.edits:
         with st.container(border=True):
             st.markdown(say("change.here"))
             for name, where, value in trace.edits.items():
-                st.markdown(f"- {words.change(name, where, value)}")
+                beyond = name == "blocked" and not _has_cell(trace, where)
+                st.markdown(f"- {words.change(name, where, value)}{' ' + say('change.beyond') if beyond else ''}")
             st.button(
                 say("change.undo_all"),
                 key="undo_all",
@@ -67,6 +73,13 @@ def sentence(trace: Trace) -> None:
             )
     for note, detail in trace.notes:
         st.info(say(f"notes.{note}", detail=plain(detail)), icon=":material/info:")
+
+
+def _has_cell(trace: Trace, where: tuple[Any, ...]) -> bool:
+    """Whether a run has the tokens that a forbidden cell names."""
+    kind, query, key = where[:3]
+    attention = trace.attentions.get(kind)
+    return attention is not None and key < len(attention.keys) and (query or 0) < len(attention.queries)
 
 
 def badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> None:
@@ -141,7 +154,9 @@ def chart(
     """
     pooled = (getattr(getattr(figure, "layout", None), "meta", None) or {}).get("pooled")
     if pooled:
-        look = f"{look} {say('large.pooled', rows=pooled[0], columns=pooled[1])}"
+        rows, columns = pooled
+        how = "pooled_columns" if rows == 1 else "pooled_rows" if columns == 1 else "pooled"
+        look = f"{look} {say(f'large.{how}', rows=rows, columns=columns)}"
     room.plotly_chart(
         enlarged(figure, LARGE) if st.session_state.get("projector") else figure,
         theme=None,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from model.edits import Edits, named
 from model.measures import HeadSteps, special_mass
 from model.trace import Attention, Trace
 from viz.text import plain, say
@@ -38,15 +39,32 @@ def map_look(attention: Attention, layer: int, specials: bool, row: int) -> str:
     return f"{sums} {say('heads.map_look')} {boxed}".strip()
 
 
-def forbidden(attention: Attention, layer: int) -> str:
-    """What a mask forbids, in words and cells: padding, later tokens, and what lies outside a window."""
+def forbidden(attention: Attention, layer: int, edits: Edits) -> str:
+    """What a mask forbids, in words and cells; edits: what was changed in the run."""
     allowed = attention.mask(layer)
-    padding = ~allowed & np.array([text == "<pad>" for text in attention.key_tokens])
-    later = ~allowed & ~padding & ~np.tri(*allowed.shape).astype(bool)
-    far = ~allowed & ~padding & ~later
-    cells = {"padding": int(padding.sum()), "later": int(later.sum()), "far": int(far.sum())}
-    reasons = [say(f"masks.forbids_{name}", cells=count) for name, count in cells.items() if count]
-    return say("masks.forbids", total=allowed.size, reasons="; ".join(reasons or [say("masks.forbids_nothing")]))
+    shape = named(edits.masks, attention.kind, layer) or ""
+    ahead = ~np.tri(*allowed.shape).astype(bool)
+    reasons = {
+        "padding": np.broadcast_to([text == "<pad>" for text in attention.key_tokens], allowed.shape),
+        "later": ahead & (shape == "causal" or (attention.kind == "decoder" and shape != "full")),
+        "blocked": _by_hand(edits, attention.kind, layer, allowed.shape),
+        "block" if shape.startswith("block") else "far": np.ones_like(allowed),
+    }
+    left, said = ~allowed, []
+    for name, cells in reasons.items():
+        if count := int((left & cells).sum()):
+            said.append(say(f"masks.forbids_{name}", cells=count))
+        left = left & ~cells
+    return say("masks.forbids", total=allowed.size, reasons="; ".join(said or [say("masks.forbids_nothing")]))
+
+
+def _by_hand(edits: Edits, kind: str, layer: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Where a layer's cells were forbidden one by one. bool [query, key]"""
+    cells = np.zeros(shape, bool)
+    for at, query, key, *only in edits.blocked:
+        if at == kind and only in ([], [layer]) and key < shape[1] and (query is None or query < shape[0]):
+            cells[slice(None) if query is None else query, key] = True
+    return cells
 
 
 def arithmetic(steps: HeadSteps, key: int) -> tuple[str, ...]:
@@ -108,6 +126,6 @@ def change(name: str, where: tuple[Any, ...], value: Any) -> str:
     head = say("change.every_head") if where[2] is None else say("change.head", head=where[2])
     if name == "patched":
         return say("change.said_patched", kind=kind, layer=layer, head=head, text=plain(value[0]))
-    which = "uniform" if name == "uniform" else "silenced" if value == 0 else "factor"
+    which = "uniform" if name == "uniform" else {0: "silenced", 1: "exempt"}.get(value, "factor")
     factor = "" if value is None else f"{value:g}"
     return say(f"change.said_{which}", kind=kind, layer=layer, head=head, factor=factor)

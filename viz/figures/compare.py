@@ -73,6 +73,7 @@ def side_map(
         scale=palette.diverging if side == "difference" else palette.sequential,
         limits=signed_limits(values) if side == "difference" else limits,
         tickformat=tickformat,
+        narrow=True,
     )
     # A third of the page is too narrow to give any room away: Plotly finds out how much each map needs.
     figure.update_layout(title_font_size=14, margin_l=8, margin_r=8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.maps import farthest, starts
+from viz.figures.room import halved, lies_flat, margins
 from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, framing, made, shorten
 
 MOST_TICKS, FEW_TICKS = 40, 24  # up to so many labels all are written, else so many: each takes half a millisecond
-AXIS_TITLE, BAR = 40, 95  # pixels that an axis's title takes with its distance, and the colour bar
 GAPS = 60  # up to so many rows or columns there is a line between the cells
 MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
 
@@ -42,38 +41,6 @@ def numbered(labels: Sequence[str]) -> bool:
     return all(label.isdecimal() for label in labels)
 
 
-def width(label: str, size: float) -> float:
-    """About how many pixels wide a label is; sooner too many than too few."""
-
-    def share(letter: str) -> float:
-        if unicodedata.category(letter) in ("Mn", "Me", "Cf"):  # drawn over the letter before, or not at all
-            return 0.0
-        if unicodedata.east_asian_width(letter) in "WF":
-            return 1.4
-        return 0.4 if letter in "fijlrtI.,:;!'|()[]-· " else 0.95 if letter.isupper() or letter in "mw%@…" else 0.62
-
-    return size * sum(map(share, label))
-
-
-def margins(
-    rows: Sequence[str], columns: Sequence[str], sizes: tuple[float, float], angle: int, bar: bool
-) -> dict[str, int]:
-    """Room for the labels of a map, its axis titles and its colour bar, if it has one, in pixels.
-
-    Where it is too little Plotly finds that out and makes more, but has to draw the map a second time.
-
-    Args:
-        sizes: of the letters of rows and of columns; angle: of the columns' labels.
-    """
-    down, across = (
-        max((width(shorten(label), size) for label in labels), default=0.0)
-        for labels, size in zip((rows, columns), sizes, strict=True)
-    )
-    turned = math.radians(abs(angle))
-    below = across * math.sin(turned) + 1.3 * sizes[1] * math.cos(turned)
-    return {"l": round(down) + AXIS_TITLE, "r": BAR if bar else 8, "t": 44, "b": round(below) + AXIS_TITLE}
-
-
 def grid(
     array: np.ndarray,
     *,
@@ -92,6 +59,7 @@ def grid(
     row_names: Sequence[str] | None = None,
     column_names: Sequence[str] | None = None,
     bar: bool = True,
+    narrow: bool = False,
 ) -> go.Figure:
     """A heat map, first row on top; NaN cells stay blank.
 
@@ -106,6 +74,7 @@ def grid(
         highlight: a row to draw a box around.
         row_names, column_names: fuller labels for the hover text; the labels themselves where there are none.
         bar: whether the colour bar is drawn; its unit names the numbers in the figure's table either way.
+        narrow: for a third of a page, which is too narrow for its column title in one line.
 
     Raises:
         ValueError: the labels do not fit the array.
@@ -147,7 +116,8 @@ def grid(
     }
     # Of the visible axes.
     holder = {"type": "scatter", "x": [None], "y": [None], "showlegend": False, "hoverinfo": "skip"}
-    angle = 0 if numbered(columns) or (len(columns) <= 8 and max(map(len, columns)) <= 6) else -60
+    small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
+    angle = 0 if numbered(columns) or lies_flat(columns, small["size"]) else -60
     angle = -90 if angle and len(columns) > 24 else angle
     across = [-0.5, len(columns) - 0.5]
     down = [len(rows) - 0.5, -0.5]
@@ -158,13 +128,13 @@ def grid(
         "y": [escape(label) for label in row_names],
     }
     tall = {"size": 13 if len(rows) <= 24 else 11}
-    small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
+    around = margins(rows, columns, (tall["size"], small["size"]), angle, bar, lines=2 if narrow else 1)
     layout |= {
-        "margin": margins(rows, columns, (tall["size"], small["size"]), angle, bar),
+        "margin": around,
         "xaxis": layout["xaxis"]
         | {
             "range": across,
-            "title": {"text": column_title},
+            "title": {"text": halved(column_title) if narrow else column_title},
             "tickangle": angle,
             "tickfont": small,
             **ticks(columns),

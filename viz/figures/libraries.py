@@ -23,6 +23,7 @@ def library_map(weights: np.ndarray, attention: Attention, layer: int, title: st
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
         unit=say("heads.unit"),
+        narrow=True,
         bar=False,  # the same in all maps, and each needs its room
         hover=say("code.hover"),
         palette=palette,

@@ -83,7 +83,7 @@ def still(figure: go.Figure, background: str, form: str) -> bytes:
 
 def words(text: object) -> str:
     """Plotly's text without its tags and entities, its lines parted; letters that no font here has as numbers."""
-    broken = str(text or "").replace("<br>", "\n")
+    broken = ("" if text is None else str(text)).replace("<br>", "\n")
     return letters.written(html.unescape(re.sub(r"</?[a-z]+>", "", broken)), most=2)
 
 
@@ -260,7 +260,7 @@ def _segments(path: str) -> list[tuple[tuple[float, float], tuple[float, float]]
 
 def _overlays(layout: Any, axes: Axes) -> None:
     for image in layout.images:
-        picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(image.source.split(",", 1)[1]))))
+        picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(image.source.split(",", 1)[1]))).convert("RGBA"))
         extent = (image.x, image.x + image.sizex, image.y + image.sizey, image.y)
         axes.imshow(picture, extent=extent, aspect="auto", zorder=0, interpolation="nearest")
     for shape in layout.shapes:

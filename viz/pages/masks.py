@@ -20,7 +20,7 @@ st.markdown(say(f"masks.{attention.kind}_why"))
 title = say(f"kinds.{attention.kind}_mask")
 paint = partial(changes.toggle_cell, "mask", attention.kind)
 drawn = mask_map(attention, layer, palette, title, paint=bool(session.lens().heads))
-parts.draw(drawn, "mask", f"{words.forbidden(attention, layer)} {say('masks.paint')}", on_select=paint)
+parts.draw(drawn, "mask", f"{words.forbidden(attention, layer, trace.edits)} {say('masks.paint')}", on_select=paint)
 parts.badge(trace, "masks")
 if attention.has_vectors:
     left, right = st.columns(2)
@@ -42,4 +42,5 @@ for column, one, number in zip(st.columns(2), pair, (1, 2), strict=True):
         for kind in (kind for kind in one.attentions if kind != "decoder" or len(one.attentions) == 1):
             padded = one.attentions[kind]
             title = say("masks.batch_title", mask=say(f"kinds.{kind}_mask"), number=number)
-            parts.draw(mask_map(padded, 0, palette, title), f"batch_{kind}_{number}", words.forbidden(padded, 0))
+            look = words.forbidden(padded, 0, one.edits)
+            parts.draw(mask_map(padded, 0, palette, title), f"batch_{kind}_{number}", look)
