@@ -71,11 +71,10 @@ class Maps:
         return Merged(self, queries, keys)
 
     def together(self, what: str, layers: Sequence[Recorded], *where: int) -> Array:
-        """What all layers of a kind tell together, by a name of `model.together`, which says what is asked of it."""
-        from model import together  # with PyTorch, which who asks a server can do without
+        """What all layers of a kind tell together, by a name in `model.together.KNOWN`, which says what it asks for."""
+        from model.together import KNOWN  # with PyTorch, which who asks a server can do without
 
-        found: Array = getattr(together, what)(layers, *where)
-        return found
+        return KNOWN[what](layers, *where)
 
 
 @dataclass(frozen=True, eq=False)

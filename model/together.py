@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -61,6 +61,10 @@ def rollout(layers: Sequence[Recorded], depth: int, query: int) -> Array:
     down: Any = (_mixed(layers[layer]) for layer in range(depth, -1, -1))
     row: Any = comparing.rollout(down, query)
     return to_numpy(row)
+
+
+# What a server may be asked for.
+KNOWN: dict[str, Callable[..., Array]] = {one.__name__: one for one in (likeness, products, mixing, rollout)}
 
 
 def _mixed(layer: Recorded) -> Tensor:
