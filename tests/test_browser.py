@@ -79,6 +79,23 @@ def test_a_map_asks_for_enough_room_and_is_drawn_once(page: Page) -> None:
         assert taken == asked
 
 
+def test_back_leads_to_the_page_before_and_loses_nothing(page: Page) -> None:
+    type_sentence(page, "I see a tree.")
+    page.get_by_role("link", name="Masks").click()
+    expect(page.locator("h1")).to_have_text("Masks")
+    settle(page)
+    page.locator(".st-key-layer button").nth(1).click()
+    settle(page)
+    page.go_back()
+    expect(page.locator("h1")).to_have_text("Heads")
+    settle(page)
+    assert "layer=1" in page.url
+    expect(page.get_by_role("textbox", name="Your sentence")).to_have_value("I see a tree.")
+    page.go_forward()
+    expect(page.locator("h1")).to_have_text("Masks")
+    settle(page)
+
+
 def test_clicking_a_thumbnail_opens_that_head(page: Page) -> None:
     for layer, head in ((0, 1), (2, 6), (1, 3)):
         area = page.locator(".st-key-mosaic .nsewdrag").first
