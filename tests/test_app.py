@@ -20,7 +20,7 @@ from model.edits import Edits
 from model.trace import Trace
 from model.translator import Translator
 from tests.test_families import OUTSIDE, TEXT, build
-from viz import comparison, first_visit, session, sidebar
+from viz import comparison, first_visit, runs, session, sidebar
 from viz.changes import CHANGES
 from viz.text import say
 
@@ -399,6 +399,27 @@ def test_every_page_says_what_is_changed_and_what_was_not_understood(app: AppTes
             "- Cross: token 0 may not look at token 3.",
             f"- Cross: token 0 may not look at token 99. {say('change.beyond')}",
         ]
+
+
+def test_an_odd_number_of_dimensions_in_a_link_is_made_even() -> None:
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params["pe_d"] = "5"
+    go_to(app.run(), "positions")
+    assert not app.exception
+
+
+def test_what_was_cancelled_is_not_begun_again(app: AppTest) -> None:
+    go_to(app, "changes")
+    assert not [button for button in app.button if button.key == "effects"]
+    (key,) = runs._kept_effects()
+    runs._kept_effects().clear()
+    app.session_state["effects_ended"] = key  # as Cancel leaves it
+    app.run()
+    assert not runs._kept_effects()
+    ask = next(button for button in app.button if button.key == "effects")
+    ask.click().run()
+    assert key in runs._kept_effects()
+    assert not app.exception
 
 
 @pytest.mark.parametrize("page", PAGES)

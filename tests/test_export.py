@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from model.decoding import Decoding
 from model.edits import Edits
 from model.trace import Trace
 from model.translator import Translator
@@ -24,8 +26,9 @@ from tests.test_app import APP, PAGES, go_to
 from viz import export, handout, tables
 from viz.figures.grid import grid
 from viz.figures.heads import head_heatmap, head_mosaic
+from viz.figures.output import beam_tree
 from viz.figures.still import still, words
-from viz.figures.theme import DARK, LIGHT, Palette, paint
+from viz.figures.theme import DARK, LIGHT, Palette, frame, paint
 from viz.text import say
 
 
@@ -128,6 +131,20 @@ def test_a_picture_of_all_heads_has_the_colours_of_the_screen(trace: Trace, pale
     assert len(common) > 20
     assert np.abs(common[:, None] - inks).max(-1).min(-1).max() <= 3
     assert (pixels == to_rgb(palette.page)).all(1).mean() > 0.1  # between the tiles, too, one sees the page
+
+
+def test_every_dash_and_every_ink_of_a_figure_is_known(lens: Translator) -> None:
+    figure = frame("title", DARK, height=300)
+    for dash in ("solid", "dot", "dash", "dashdot"):
+        figure.add_scatter(x=[0, 1], y=[0, 1], line={"dash": dash, "color": "#fff"}, name=dash)
+    assert still(figure, DARK.page, "png")
+    heat = head_heatmap(lens.trace("I see.").attentions["cross"], 0, 0, DARK)
+    decoded = lens.decode("I see.", Decoding("beam", beams=2))
+    tree = beam_tree(decoded.tree, lens.labels([node.token for node in decoded.tree]), [], DARK)
+    for one in (heat, tree):  # no letter in matplotlib's own black, which a dark page swallows
+        inks = set(re.findall(rb"fill: (#[0-9a-f]{6})", still(one, DARK.page, "svg")))
+        assert DARK.text.encode() in inks
+        assert b"#000000" not in inks
 
 
 def test_numbers_on_an_axis_are_all_written() -> None:

@@ -266,6 +266,16 @@ def test_what_a_mask_forbids_is_said_by_what_forbids_it(
     assert words.forbidden(attention, 0, trace.edits) == told
 
 
+def test_a_weight_of_all_has_its_line(trace: Trace) -> None:
+    attention = trace.attentions["decoder"]  # its first token can look at itself only
+    lines = [part for part in token_lines(attention, 0, 0, LIGHT).data if part.mode == "lines"]
+    ends = {(float(part.y[i]), float(part.y[i + 1])) for part in lines for i in range(0, len(part.y), 3)}
+    assert attention.weights(0)[0, 0, 0] == 1
+    assert min(ends) == (min(start for start, _ in ends), min(end for _, end in ends))
+    strong = (attention.weights(0)[0] >= 0.02).sum()
+    assert sum(len(part.y) // 3 for part in lines) == strong
+
+
 def test_labels_lie_flat_only_where_a_phone_has_room_and_a_narrow_maps_title_has_two_lines() -> None:
     def drawn(columns: list[str], narrow: bool = False) -> go.Layout:
         values = np.ones((1, len(columns)), np.float32)

@@ -14,7 +14,7 @@ from typing import Any
 import plotly.graph_objects as go
 from fpdf import FPDF
 from fpdf.bidi import auto_detect_base_direction
-from fpdf.enums import TextDirection
+from fpdf.enums import MethodReturnValue, TextDirection
 from plotly.offline import get_plotlyjs
 
 from viz.figures import letters
@@ -118,14 +118,15 @@ def _print_card(paper: FPDF, card: Card, link: str) -> None:
     _write(paper, 10, say("export.card"))
     for name, value in card:
         paper.set_font("DejaVu", "B", 8)
-        top = paper.get_y()
+        tall: Any = paper.multi_cell(46, 4.4, name, align="L", dry_run=True, output=MethodReturnValue.HEIGHT)
+        below = paper.get_y() + tall
         paper.multi_cell(46, 4.4, name, align="L", new_x="RIGHT", new_y="TOP")
         paper.set_font("DejaVu", "", 8)
         if value == link:
             paper.set_text_color(29, 95, 168)
         _write(paper, 4.4, value, link=link if value == link else "")
         paper.set_text_color(0)
-        paper.set_y(max(paper.get_y(), top + 4.4) + 0.8)
+        paper.set_y(max(paper.get_y(), below) + 0.8)
     code = qr_code(link)
     if code is not None:
         picture = io.BytesIO()

@@ -163,6 +163,9 @@ def logit_lens(trace: Trace, palette: Palette) -> None:
     st.header(say("output.lens"), anchor=False)
     st.markdown(say("output.lens_why"))
     tokens = trace.tokens[stack]
+    if trace.logits is None:
+        st.info(say("output.no_head"), icon=":material/info:")
+        return
     if len(tokens) > LONGEST_LENS:
         st.info(say("output.lens_long", most=LONGEST_LENS), icon=":material/info:")
         return
@@ -181,16 +184,14 @@ def logit_lens(trace: Trace, palette: Palette) -> None:
 def masked_word(trace: Trace, palette: Palette) -> None:
     """Hide a token from a model that learned to guess hidden ones, and see what it guesses."""
     st.header(say("output.guess"), anchor=False)
-    if trace.logits is None:
+    tokens = trace.tokens["encoder"]
+    if trace.logits is None or runs.guess(session.given(), min(1, len(tokens) - 1)) is None:
         st.info(say("output.no_guess"), icon=":material/info:")
         return
     st.markdown(say("output.guess_why"))
-    tokens = trace.tokens["encoder"]
     place = parts.pick_token(tokens, say("output.guess_pick"), "guess", start=1)
     logits = runs.guess(session.given(), place)
-    if logits is None:
-        st.info(say("output.no_guess"), icon=":material/info:")
-        return
+    assert logits is not None
     chances = probabilities(logits)
     best = likeliest(chances, SHOWN)
     labels = session.lens().labels(best.tolist())

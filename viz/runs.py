@@ -90,12 +90,13 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
     if key not in kept:
         runs = sum(layers * heads for layers, heads in session.lens().heads.values())
         tokens = max(len(side) for side in trace.tokens.values())
-        if runs * tokens > AT_ONCE and not st.button(ask, key="effects", type="primary", icon=":material/science:"):
+        asks = runs * tokens > AT_ONCE or st.session_state.get("effects_ended") == key
+        if asks and not st.button(ask, key="effects", type="primary", icon=":material/science:"):
             return None
         room = st.empty()
         with room.container():
             bar = st.progress(0.0, say("changes.running"))
-            st.button(say("changes.cancel"), key="effects_cancel")
+            st.button(say("changes.cancel"), key="effects_cancel", on_click=_end_effects, args=(key,))
 
             def show(share: float) -> None:
                 bar.progress(share, say("changes.running"))
@@ -106,6 +107,11 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
         if len(kept) > 100:
             kept.pop(next(iter(kept)))
     return kept[key]
+
+
+def _end_effects(key: tuple[object, ...]) -> None:
+    """What was ended is not begun again unasked."""
+    st.session_state.effects_ended = key
 
 
 @st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: attrgetter("serial")})

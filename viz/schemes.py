@@ -22,6 +22,7 @@ def sinusoids(scheme: Scheme, palette: Palette) -> None:
     own = scheme.table.shape[1]
     a, b, c = st.columns(3)
     d_model = a.slider(say("positions.d_model"), 4, max(512, own), own, 2, key="pe_d", bind="query-params")
+    d_model = d_model // 2 * 2  # a link may say any number
     bases = [10, 100, 1_000, 10_000, 100_000, 1_000_000]
     links.take("pe_base", bases)
     base = b.select_slider(say("positions.base"), bases, 10_000, "{:,}".format, key="pe_base")

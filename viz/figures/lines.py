@@ -41,8 +41,9 @@ def token_lines(
     left, right = spread(len(queries)), spread(len(keys))
     is_row = np.array([i == row for i in queries], bool)[asking]
     parts: list[dict[str, object]] = []
-    for low in np.arange(LEAST, 1.0, 0.14):  # one trace a strength: a trace a line would be slow to draw
-        chosen = (weights >= low) & (weights < low + 0.14)
+    strengths = np.arange(LEAST, 1.0, 0.14)  # one trace a strength: a trace a line would be slow to draw
+    for low, high in zip(strengths, [*strengths[1:], np.inf], strict=True):
+        chosen = (weights >= low) & (weights < high)
         for mine, colour in ((False, palette.accent), (True, palette.second)):
             these = chosen & (is_row == mine)
             q, k = asking[these], asked[these]

@@ -80,23 +80,25 @@ def beam_tree(tree: Sequence[Node], labels: Sequence[str], chosen: Sequence[int]
             x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip", showlegend=False
         )
     for fate, symbol in (("kept", "circle"), ("ended", "square")):
-        nodes = [i for i in kept if tree[i].fate == fate]
-        figure.add_scatter(
-            x=[tree[i].depth for i in nodes],
-            y=[high[i] for i in nodes],
-            mode="markers+text" if depths <= 16 else "markers",
-            text=[escape(shorten(labels[i], 9)) for i in nodes],
-            textposition="top center",
-            textfont={"size": 11},
-            customdata=[[escape(labels[i]), tree[i].score] for i in nodes],
-            marker={
-                "symbol": symbol,
-                "size": 11,
-                "color": [palette.accent if i in won else palette.second for i in nodes],
-            },
-            name=say(f"output.{fate}_node"),
-            hovertemplate=say("output.tree_hover") + "<extra></extra>",
-        )
+        named = False
+        for mine, colour in ((False, palette.second), (True, palette.accent)):
+            nodes = [i for i in kept if tree[i].fate == fate and (i in won) == mine]
+            if not nodes:
+                continue
+            figure.add_scatter(
+                x=[tree[i].depth for i in nodes],
+                y=[high[i] for i in nodes],
+                mode="markers+text" if depths <= 16 else "markers",
+                text=[escape(shorten(labels[i], 9)) for i in nodes],
+                textposition="top center",
+                textfont={"size": 11},
+                customdata=[[escape(labels[i]), tree[i].score] for i in nodes],
+                marker={"symbol": symbol, "size": 11, "color": colour},
+                name=say(f"output.{fate}_node"),
+                showlegend=not named,
+                hovertemplate=say("output.tree_hover") + "<extra></extra>",
+            )
+            named = True
     figure.update_layout(
         xaxis={
             "title": say("output.step"),

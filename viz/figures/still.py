@@ -23,14 +23,14 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MultipleLocator, PercentFormatter
 from PIL import Image
 
 from viz.figures import letters
 
 POINT = 0.75  # points in a pixel
 WIDE = 900  # pixels of a picture that says nothing of its width
-DASHES = {"dot": (0, (1, 1.5)), "dash": (0, (4, 2)), "solid": "-"}
+DASHES = {"dot": (0, (1, 1.5)), "dash": (0, (4, 2)), "dashdot": (0, (4, 1.5, 1, 1.5)), "solid": "-"}
 MARKERS = {"square": "s", "circle": "o", "x-thin": "x"}
 RIGHT = {"left": "left", "right": "right", "center": "center", "auto": "center"}
 BELOW = {"top": "top", "bottom": "bottom", "middle": "center", "auto": "center"}
@@ -115,6 +115,7 @@ def _ink(layout: Any) -> str:
 
 def _frame(layout: Any, axes: Axes) -> None:
     size = (layout.title.font.size or 16) * POINT
+    axes.title.set_color(_ink(layout))  # the one in the middle, which stays empty: what has no layout takes its ink
     axes.set_title(words(layout.title.text), loc="left", color=_ink(layout), size=size, weight="bold", pad=12)
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -132,6 +133,8 @@ def _axis(layout: Any, axes: Axes, name: str) -> None:
     if axis.tickvals is not None:
         texts = axis.ticktext if axis.ticktext is not None else axis.tickvals
         drawn.set_ticks(list(axis.tickvals), [words(text) for text in texts])
+    elif axis.dtick is not None and axis.type != "log":
+        drawn.set_major_locator(MultipleLocator(axis.dtick))
     elif str(axis.tickformat or "").endswith("%"):
         drawn.set_major_formatter(_percent(axis.tickformat))
     if axis.tickangle and name == "x":
@@ -213,7 +216,8 @@ def _scatter(trace: Any, axes: Axes) -> None:
             some: dict[str, Any] = {name: list(compress(values, there)) for name, values in drawn.items()}
             left, up = list(compress(x, there)), list(compress(y, there))
             sizes, widths = list(compress(sizes, there)), list(compress(widths, there))
-            axes.scatter(left, up, s=sizes, marker=shape, linewidths=widths, alpha=trace.opacity, label=label, **some)
+            over = {"alpha": trace.opacity, "zorder": 3}  # lines lie under it
+            axes.scatter(left, up, s=sizes, marker=shape, linewidths=widths, label=label, **over, **some)
     if "text" in mode:
         ink_text = trace.textfont.color or axes.title.get_color()
         sides = _each(trace.textposition or "middle center", len(x))
