@@ -7,6 +7,7 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -220,6 +221,22 @@ def test_the_handout_holds_captions_and_the_card(heatmap: go.Figure) -> None:
     )  # equal pictures are stored once a page; and the QR code
     uris = [a.get_object()["/A"]["/URI"] for page in made.pages for a in page.get("/Annots", [])]
     assert link in uris
+
+
+def test_a_label_of_two_lines_pushes_the_next_one_down(heatmap: go.Figure) -> None:
+    card = [("Checked against an independent run of another kind", "yes"), ("Below", "it")]
+    made = pypdf.PdfReader(io.BytesIO(handout.pdf("A test", [(heatmap, "look")], card, "", LIGHT)))
+    heights: dict[str, float] = {}
+
+    def see(text: str, *place: Any) -> None:
+        heights.update(dict.fromkeys(text.split(), place[1][5]))
+
+    for page in made.pages:
+        page.extract_text(visitor_text=see)
+    lines = [heights[word] for word in ("Checked", "kind", "Below")]
+    assert lines == sorted(lines, reverse=True)
+    assert len(set(lines)) == 3
+    assert heights["it"] == pytest.approx(heights["Below"], abs=1)
 
 
 def test_the_card_says_what_is_needed_for_the_same_numbers(lens: Translator) -> None:

@@ -284,6 +284,14 @@ def test_every_page_opens_for_a_picture(app: AppTest) -> None:
     assert app.text_area(key="text").value
 
 
+def test_no_word_is_offered_to_hide_where_there_is_a_picture(app: AppTest) -> None:
+    app.run().selectbox(key="model").set_value("made").run()
+    app.switch_page("viz/pages/output.py").run()
+    assert not app.exception
+    assert say("output.no_guess") in [one.value for one in app.info]
+    assert say("output.guess_why") not in [one.value for one in app.markdown]
+
+
 def test_a_folder_with_a_vision_model_gets_a_picture_too(app: AppTest, tmp_path: Path) -> None:
     app.query_params["model"] = str(tmp_path)
     app.run()
