@@ -46,12 +46,12 @@ class Between(Merged):
 
     def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
         heads = range(self.shape[0]) if head is None else range(head, head + 1)
-        return pooling.drawn(self.part(heads, queries), keys, shape)  # type: ignore[arg-type]
+        return pooling.drawn(self.part(heads, queries), keys, shape)
 
     def strongest(
         self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
     ) -> tuple[Array, Array, Array]:
-        return pooling.strongest(self.part(range(head, head + 1), queries), keys, count)  # type: ignore[arg-type]
+        return pooling.strongest(self.part(range(head, head + 1), queries), keys, count)
 
     def overview(self, side: int) -> Overview:
         weights = self.weights_tensor()

@@ -47,7 +47,7 @@ class Plan:
         """
         queries, keys = own.shape[-2:]
         shape = named(self.edits.masks, kind, layer)
-        cells = [cell for cell in self.edits.blocked if cell[0] == kind and cell[3:] in ((), (layer,))]
+        cells = self.edits.cells(kind, layer)
         if shape is None and not cells:
             return own
         allowed = own
@@ -65,7 +65,7 @@ class Plan:
                 "block": own & (q // size == k // size),
             }[name]
         allowed = allowed.clone()
-        for _, query, key, *_ in cells:
+        for query, key in cells:
             if key < keys and (query is None or query < queries):
                 allowed[..., slice(None) if query is None else query, key] = False
         blind = own.any(-1) & ~allowed.any(-1)  # [batch or 1, 1, query]

@@ -116,6 +116,10 @@ class Edits:
                 kept = kept.without(name, where)
         return kept
 
+    def cells(self, kind: str, layer: int) -> list[tuple[int | None, int]]:
+        """The (query, key) that `blocked` names in one layer; a query of None is every query."""
+        return [(query, key) for at, query, key, *only in self.blocked if at == kind and only in ([], [layer])]
+
     def text(self) -> str:
         """A short text that `parse` reads again, for links: `heads:cross.2.5=0.0;blocked:encoder.*.3`."""
         written = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -140,7 +141,7 @@ class Merged(Maps):
     def scores(self, masked: bool = True) -> Array:
         raise ValueError("Words have no scores of their own: each of their pieces has.")
 
-    def part(self, heads: range, queries: Sequence[int]) -> Merged:
+    def part(self, heads: range, queries: Sequence[int]) -> Self:
         words = [self.queries[query] for query in queries]
         ends = np.cumsum([len(word) for word in words]).tolist()
         places = tuple(tuple(range(end - len(word), end)) for word, end in zip(words, ends, strict=True))

@@ -95,7 +95,7 @@ class HeadSteps:
 
 def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadSteps:
     """Work one row of one head out by hand, from the q, k and v that the model used."""
-    row = attention.part(layer, head, [query])
+    row = attention.part(layer, range(head, head + 1), [query])
     q, k, v = row.array("query")[0, 0], row.array("key")[0], row.array("value")[0]
     products = q * k
     dots = products.sum(axis=-1)

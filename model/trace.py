@@ -104,9 +104,9 @@ class Attention:
         """The largest weights between some tokens: places in `queries` and in `keys`, row by row, and the weights."""
         return self._layer(layer).strongest(head, queries, keys, count)
 
-    def part(self, layer: int, head: int, queries: Sequence[int]) -> Recorded:
-        """Some queries of one head, as a layer of its own: what is asked of it is worked out for them alone."""
-        return self._layer(layer).part(range(head, head + 1), queries)
+    def part(self, layer: int, heads: range, queries: Sequence[int]) -> Recorded:
+        """Some queries of some heads, as a layer of its own: what is asked of it is worked out for them alone."""
+        return self._layer(layer).part(heads, queries)
 
     def together(self, what: str, *where: int) -> Array:
         """What all layers tell together, by a name of `model.together`; worked out where the layers are."""

@@ -36,8 +36,8 @@ def begin() -> None:
 
 def cells(attention: Attention, layer: int | None = None, head: int | None = None) -> Table | int:
     """The numbers behind a picture of heads, all where none is named; how many there are if they are too many."""
-    layers = range(attention.num_layers) if layer is None else [layer]
-    heads = range(attention.num_heads) if head is None else [head]
+    layers = range(attention.num_layers) if layer is None else range(layer, layer + 1)
+    heads = range(attention.num_heads) if head is None else range(head, head + 1)
     count = len(layers) * len(heads) * len(attention.queries) * len(attention.keys)
     return count if count > MOST else partial(tables.weights_table, attention, layers, heads)
 

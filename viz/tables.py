@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -27,13 +26,13 @@ def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataF
         say("table.token"): attention.key_tokens,
     }
     if attention.has_vectors:
-        columns[say("table.score")] = attention.part(layer, head, [row]).scores()[0, 0]
+        columns[say("table.score")] = attention.part(layer, range(head, head + 1), [row]).scores()[0, 0]
     weight = say("table.weight")
     columns[weight] = attention.row(layer, row)[head]
     return pd.DataFrame(columns).sort_values(weight, ascending=False, kind="stable", ignore_index=True)
 
 
-def weights_table(attention: Attention, layers: Sequence[int], heads: Sequence[int]) -> pd.DataFrame:
+def weights_table(attention: Attention, layers: range, heads: range) -> pd.DataFrame:
     """Every cell of some heads: who asks, who is asked, whether the mask allows it, score and weight."""
     import pandas as pd
 
@@ -48,7 +47,7 @@ def weights_table(attention: Attention, layers: Sequence[int], heads: Sequence[i
         say("table.token"): np.array(attention.key_tokens, object)[key],
         say("table.allowed"): np.stack([attention.mask(i) for i in layers]).repeat(len(heads), 0).ravel(),
     }
-    parts = [attention.part(i, h, range(queries)) for i in layers for h in heads]
+    parts = [attention.part(i, heads, range(queries)) for i in layers]
     if attention.has_vectors:
         columns[say("table.score")] = np.stack([part.scores() for part in parts]).ravel()
     columns[say("table.weight")] = np.stack([part.weights() for part in parts]).ravel()

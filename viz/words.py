@@ -61,8 +61,8 @@ def forbidden(attention: Attention, layer: int, edits: Edits) -> str:
 def _by_hand(edits: Edits, kind: str, layer: int, shape: tuple[int, ...]) -> np.ndarray:
     """Where a layer's cells were forbidden one by one. bool [query, key]"""
     cells = np.zeros(shape, bool)
-    for at, query, key, *only in edits.blocked:
-        if at == kind and only in ([], [layer]) and key < shape[1] and (query is None or query < shape[0]):
+    for query, key in edits.cells(kind, layer):
+        if key < shape[1] and (query is None or query < shape[0]):
             cells[slice(None) if query is None else query, key] = True
     return cells
 
