@@ -15,16 +15,17 @@ if __name__ == "__main__" and not runtime.exists():  # `python app.py`, not `str
 
     raise SystemExit(desktop.main())
 
-from viz import first_visit
+from viz.frame import first_visit
 
 HERE = Path(__file__).parent
 st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", layout="wide")
-st.html(HERE / "assets/style.css")
+st.html(HERE / "viz/browser/style.css")
 room_at_first = st.empty()
 waiting = first_visit.begin(room_at_first)
 
-from viz import audience, changes, export, lessons, links, session, sidebar
-from viz.text import say
+from viz.frame import audience, edit_panel, lesson_guide, links, session, sidebar
+from viz.language.messages import say
+from viz.widgets import save_menu, share_menu
 
 audience.enter()
 
@@ -51,17 +52,18 @@ page = st.navigation(list(pages.values()))
 if waiting:  # PyTorch comes with the sidebar, and takes a second or two: the frame shows meanwhile
     waiting.title(page.title, anchor=False)
 links.begin()
-export.begin()
-lessons.enter(pages, page)
+save_menu.begin()
+lesson_guide.enter(pages, page)
 room = sidebar.draw()
 top = st.container()
 first_visit.end()
 room_at_first.empty()
 audience.keys()
-with suppress(session.Halt), lessons.guide():  # the page has said why; the way to undo what stopped it is still there
+# Where a page halts it has said why; the way to undo what stopped it is still there.
+with suppress(session.Halt), lesson_guide.guide():
     page.run()
 links.settle(top)
-changes.panel(room)
-export.share(top, page.title)
+edit_panel.panel(room)
+share_menu.share(top, page.title)
 audience.announce()
 st.session_state.whole = False

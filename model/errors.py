@@ -45,3 +45,15 @@ def check_ids(ids: Sequence[int], vocab_size: int) -> None:
     for i in ids:
         if not 0 <= i < vocab_size:
             raise ValueError(f"There is no token {i}: the vocabulary has {vocab_size}, counted from 0.")
+
+
+class ModelError(ValueError):
+    """A model cannot be opened; the message says why and what to do.
+
+    Attributes:
+        reason: id of the sentence in assets that says the same in the reader's language.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import model
-from model.transformer import Config, Transformer
-from model.translator import Translator
+from model.translator.transformer import Config, Transformer
+from model.translator.translator import Translator
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ from string import Template
 
 import numpy as np
 
-from model.catalog import ASSETS
-from model.layer import Array, FormulaInputs
-from model.trace import Attention
+from model.arrays.types import Array
+from model.assets import ASSETS
+from model.trace.attention import Attention
+from model.trace.layer_inputs import FormulaInputs
 
 TEMPLATE = ASSETS / "scripts" / "head.py.txt"
 MANY = 2000  # more numbers than this in one array are written as base64

@@ -22,10 +22,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from model import heap
+from model.memory import allocator
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both as the app does, before torch is imported
-heap.settle()
+allocator.settle()
 
 PARTS = ("computing", "paging", "views", "browsing", "typing", "cold", "crowd", "sizing", "peers", "memory")
 PEERS = [16, 64, 128, 256, 512]

@@ -54,7 +54,7 @@ def stock(name: str, writes: bool, device: str, dtype: str) -> Any:
     """A model as its library opens it."""
     from transformers import AutoModel, AutoModelForCausalLM
 
-    from model.fetch import find
+    from model.catalog.fetching import find
 
     folder = find(name, lambda share, what: None)
     number: Any = getattr(torch, dtype)
@@ -67,7 +67,7 @@ def measure(names: list[str], seconds: float, device: str) -> Iterator[dict[str,
     """A row for each model and length; times in seconds, memory in bytes.
 
     Args:
-        device: one of `model.catalog.places`.
+        device: one of `model.catalog.opening.places`.
     """
     for name in names:
         lens: Any = model.load(name, device)

@@ -28,7 +28,7 @@ def measure(names: list[str], times: int, device: str) -> Iterator[dict[str, Any
     """A row for each model and length; times in seconds, medians of so many clicks.
 
     Args:
-        device: one of `model.catalog.places`.
+        device: one of `model.catalog.opening.places`.
     """
     with serve() as ours, serve("tests/bench/floor.py") as floor:
         for name in names:

@@ -9,14 +9,14 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as app.py does, before to
 
 import torch
 
-from model.answers import Answers
+from model.remote.request_handler import RequestHandler
 
 
 class Handler(BaseHTTPRequestHandler):
     """One request, one answer."""
 
     protocol_version = "HTTP/1.1"
-    answers = Answers("cpu")
+    answers = RequestHandler("cpu")
 
     def do_POST(self) -> None:
         status, reply = self.answers.answer(self.rfile.read(int(self.headers["Content-Length"])))

@@ -22,7 +22,7 @@ def measure(names: list[str], lengths: list[int], times: int, device: str) -> It
     """A row for each model and length; times in seconds, as in `beyond_forward`.
 
     Args:
-        device: one of `model.catalog.places`.
+        device: one of `model.catalog.opening.places`.
     """
     with serve() as ours:
         for name in names:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from viz.figures.grid import grid, ticks, token_bars
 from viz.figures.theme import Palette, escape, frame
-from viz.text import say
+from viz.language.messages import say
 
 Head = tuple[str, int, int]
 

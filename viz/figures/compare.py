@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from model.comparing import Pairs
-from model.maps import at_most
-from model.trace import Attention, Tokens
+from model.maps.pooling import at_most
+from model.measures.alignment import Pairs
+from model.trace.attention import Attention
+from model.trace.tokens import Tokens
 from viz.figures.grid import grid, numbered, signed_limits, ticks, token_bars
 from viz.figures.heads import THUMB, png, resize
 from viz.figures.theme import Palette, escape, frame, paint
-from viz.text import say
+from viz.language.messages import say
 
 WALL = 168  # pixels of a tile on the wall of heads
 

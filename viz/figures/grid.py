@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from model.maps import farthest, starts
-from viz.figures.room import halved, lies_flat, margins
+from model.maps.pooling import farthest, starts
+from viz.figures.margins import halved, lies_flat, margins
 from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, framing, made, shorten
 
 MOST_TICKS, FEW_TICKS = 40, 24  # up to so many labels all are written, else so many: each takes half a millisecond

@@ -10,12 +10,13 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from model.maps import farthest, starts
-from model.measures import shown
-from model.trace import Attention, Tokens
+from model.maps.pooling import farthest, starts
+from model.measures.head_roles import shown
+from model.trace.attention import Attention
+from model.trace.tokens import Tokens
 from viz.figures.grid import grid, small_shape
 from viz.figures.theme import Palette, escape, framing, made, paint, shades
-from viz.text import say
+from viz.language.messages import say
 
 Window = tuple[range, range]  # of queries and of keys
 THUMB, GAP = 56, 8  # pixels of a thumbnail and between two

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.measures import cosine_to_first, paths
+from model.measures.hidden_states import cosine_to_first, paths
 from viz.figures.grid import grid, signed_limits, thinned
 from viz.figures.theme import Palette, escape, frame, shorten
-from viz.text import say
+from viz.language.messages import say
 
 
 def depth_names(count: int) -> list[str]:

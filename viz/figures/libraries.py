@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from model.trace import Attention
+from model.trace.attention import Attention
 from viz.figures.grid import grid
 from viz.figures.theme import Palette
-from viz.text import say
+from viz.language.messages import say
 
 
 def library_map(weights: np.ndarray, attention: Attention, layer: int, title: str, palette: Palette) -> go.Figure:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from model.trace import Attention
+from model.trace.attention import Attention
 from viz.figures.grid import thinned
 from viz.figures.heads import Window, within
 from viz.figures.theme import Palette, escape, framing, made, shorten
-from viz.text import say
+from viz.language.messages import say
 
 LEAST, MOST_LINES = 0.02, 150  # weaker weights draw no line, and of more lines only the strongest are drawn
 

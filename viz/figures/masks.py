@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from model.trace import Attention
+from model.trace.attention import Attention
 from viz.figures.grid import grid, signed_limits
 from viz.figures.theme import Palette, escape
-from viz.text import say
+from viz.language.messages import say
 
 PAINTED = 2500  # cells that can be clicked; more would be too small to hit, and slow
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.decoding import Node
-from model.trace import Attention
+from model.generation.decoding import Node
+from model.trace.attention import Attention
 from viz.figures.grid import grid, ticks, token_bars
 from viz.figures.theme import Palette, colour_bar, escape, frame, shorten
-from viz.text import say
+from viz.language.messages import say
 
 WRITTEN = 14  # columns of the logit lens up to which each cell holds its token; more would be too narrow to read
 

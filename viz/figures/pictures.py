@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from model.trace import Picture
+from model.trace.tokens import Picture
 from viz.figures.heads import png
 from viz.figures.theme import Palette, colour_bar, escape, frame
-from viz.text import say
+from viz.language.messages import say
 
 TALL = 420  # pixels on screen
 

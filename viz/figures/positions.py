@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.measures import cosine_similarities
+from model.measures.hidden_states import cosine_similarities
 from viz.figures.grid import grid, signed_limits
 from viz.figures.theme import Palette, frame
-from viz.text import say
+from viz.language.messages import say
 
 
 def waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> go.Figure:

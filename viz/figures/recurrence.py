@@ -9,11 +9,11 @@ import numpy as np
 import plotly.graph_objects as go
 
 from viz.figures.theme import Palette, frame
-from viz.text import say
+from viz.language.messages import say
 
 
 class Reading(Protocol):
-    """As `model.recurrence.Reading`, which is not imported here: it brings PyTorch."""
+    """As `model.measures.recurrence.Reading`, which is not imported here: it brings PyTorch."""
 
     @property
     def name(self) -> str: ...

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.measures import HeadSteps
+from model.measures.head_steps import HeadSteps
 from viz.figures.grid import grid, signed_limits, ticks
 from viz.figures.theme import Palette, escape, frame
-from viz.text import say
+from viz.language.messages import say
 
 
 def vectors(

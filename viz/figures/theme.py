@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from viz.text import isolate
+from viz.language.messages import isolate
 
 FONT = "Hyperlegible, sans-serif"
 

@@ -2,22 +2,24 @@
 
 import streamlit as st
 
-from model.edits import Edits
-from viz import effects, parts, session
-from viz.text import say
+from model.trace.edits import Edits
+from viz.frame import session
+from viz.language.messages import say
+from viz.sections import changes
+from viz.widgets import badge, headings
 
-parts.heading("changes")
+headings.heading("changes")
 trace = session.trace()
-parts.sentence(trace)
+headings.sentence(trace)
 palette = session.palette()
 if trace.edits:
     before = session.batch((session.given(),), (session.target(),), edits=Edits())[0]
-    effects.before_and_after(before, trace, palette)
+    changes.before_and_after(before, trace, palette)
 else:
     st.info(say("changes.none"), icon=":material/tune:")
 
-parts.badge(trace, "changes")
+badge.badge(trace, "changes")
 
 st.header(say("changes.matter"), anchor=False)
 st.markdown(say("changes.matter_why"))
-effects.which_heads(trace, palette)
+changes.which_heads(trace, palette)

@@ -2,27 +2,29 @@
 
 import streamlit as st
 
-from viz import comparison, parts, session, through
-from viz.text import say
+from viz.frame import session
+from viz.language.messages import say
+from viz.sections import compare_maps, rollout
+from viz.widgets import badge, headings, pickers
 
-parts.heading("compare")
+headings.heading("compare")
 trace = session.trace()
-parts.sentence(trace)
+headings.sentence(trace)
 st.markdown(say("compare.a"))
-view = parts.pick_head(trace)
-a = comparison.Side(trace, view.attention, view.layer, view.head, session.chosen())
-b = comparison.other_side(a)
+view = pickers.pick_head(trace)
+a = compare_maps.Side(trace, view.attention, view.layer, view.head, session.chosen())
+b = compare_maps.other_side(a)
 palette = session.palette()
 st.header(say("compare.two"), anchor=False)
-comparison.three_maps(a, b, palette)
+compare_maps.three_maps(a, b, palette)
 for side, one in (("a", a), ("b", b)):
-    parts.badge(one.trace, f"compare_{side}", one.name, exact=one is b)
+    badge.badge(one.trace, f"compare_{side}", one.name, exact=one is b)
 
 st.header(say("compare.part"), anchor=False)
-through.parting(a, b, palette)
+rollout.parting(a, b, palette)
 
 st.header(say("compare.many"), anchor=False)
-comparison.many_heads(a, palette)
+compare_maps.many_heads(a, palette)
 
 st.header(say("compare.through"), anchor=False)
-through.through_layers(a, palette)
+rollout.through_layers(a, palette)

@@ -2,21 +2,23 @@
 
 import streamlit as st
 
-from model.words import merge_words
-from viz import export, one_head, parts, runs, session
-from viz.text import say
+from model.maps.words import merge_words
+from viz.frame import results, session
+from viz.language.messages import say
+from viz.sections import one_head
+from viz.widgets import charts, headings, pickers, save_menu
 
-parts.heading("heads")
+headings.heading("heads")
 trace = session.trace()
-parts.sentence(trace)
-chosen = parts.pick_kind(trace)
+headings.sentence(trace)
+chosen = pickers.pick_kind(trace)
 if st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind="query-params"):
     chosen = merge_words(chosen)
-mosaic = runs.mosaic(trace, chosen, session.palette())
+mosaic = results.mosaic(trace, chosen, session.palette())
 with st.container(key="tiles", gap=None):
-    parts.first_look(mosaic)
+    headings.first_look(mosaic)
     tile = st.empty()
-    look, table = say("heads.mosaic_look"), export.cells(chosen)
-    parts.chart(st, mosaic, "mosaic", look, on_select=one_head.open_clicked, table=table)
-export.menu("mosaic")
+    look, table = say("heads.mosaic_look"), save_menu.cells(chosen)
+    charts.chart(st, mosaic, "mosaic", look, on_select=one_head.open_clicked, table=table)
+save_menu.menu("mosaic")
 one_head.draw(trace, chosen, tile)

@@ -2,17 +2,18 @@
 
 import streamlit as st
 
-from viz import lessons, parts
-from viz.text import plain, say
+from viz.frame import lesson_guide
+from viz.language.messages import plain, say
+from viz.widgets import headings
 
-parts.heading("lessons")
-found, errors = lessons.all_lessons()
+headings.heading("lessons")
+found, errors = lesson_guide.all_lessons()
 for error in errors:
     st.error(
         say("lessons.broken", name=plain(f"{error.name}/{error.file}"), line=error.line, message=plain(error.message)),
         icon=":material/error:",
     )
-answered = lessons.answers()
+answered = lesson_guide.answers()
 for lesson in found:
     with st.container(border=True):
         text, start = st.columns([5, 1], vertical_alignment="center")
@@ -24,7 +25,7 @@ for lesson in found:
         start.button(
             say("lessons.start"),
             key=f"start_{lesson.name}",
-            on_click=lessons.go,
+            on_click=lesson_guide.go,
             args=(lesson.name,),
             type="primary",
             width="stretch",
@@ -33,7 +34,7 @@ st.header(say("lessons.yours"), anchor=False)
 st.markdown(say("lessons.yours_why"))
 st.download_button(
     say("lessons.download", count=len(answered)),
-    lessons.as_csv(answered),
+    lesson_guide.as_csv(answered),
     "headlight-answers.csv",
     "text/csv",
     disabled=not answered,

@@ -2,10 +2,12 @@
 
 import streamlit as st
 
-from viz import output, parts, session
-from viz.text import say
+from viz.frame import session
+from viz.language.messages import say
+from viz.sections import output
+from viz.widgets import badge, headings
 
-parts.heading("output")
+headings.heading("output")
 palette = session.palette()
 if session.lens().writes:
     how, forced = output.choose()
@@ -13,10 +15,10 @@ if session.lens().writes:
     output.whole(trace, decoded, palette)
     st.header(say("output.steps"), anchor=False)
     output.step_by_step(trace, palette)
-    parts.badge(trace, "output", exact=True)
+    badge.badge(trace, "output", exact=True)
     output.alignment(trace, palette)
 else:
     trace = session.trace()
-    parts.sentence(trace)
+    headings.sentence(trace)
     output.masked_word(trace, palette)
 output.logit_lens(trace, palette)

@@ -2,10 +2,12 @@
 
 import streamlit as st
 
-from viz import parts, schemes, session
-from viz.text import say
+from viz.frame import session
+from viz.language.messages import say
+from viz.sections import positions
+from viz.widgets import headings
 
-parts.heading("positions")
+headings.heading("positions")
 scheme = session.lens().positions()
 st.markdown(say(f"positions.{scheme.kind}"))
-schemes.SECTIONS[scheme.kind](scheme, session.palette())
+positions.SECTIONS[scheme.kind](scheme, session.palette())

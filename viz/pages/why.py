@@ -1,6 +1,8 @@
 """Why attention: a text read word after word, and all at once, measured on this machine."""
 
-from viz import parts, session, why
+from viz.frame import session
+from viz.sections import why
+from viz.widgets import headings
 
-parts.heading("why")
+headings.heading("why")
 why.measured(session.palette())

@@ -1,0 +1,5 @@
+"""Names for array types (NumPy only)."""
+
+import numpy as np
+
+Array = np.ndarray

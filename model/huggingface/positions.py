@@ -1,0 +1,49 @@
+"""Which positional encoding a Hugging Face model uses, read off its modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from model.arrays.torch_to_numpy import to_numpy
+from model.positions.scheme import PositionScheme
+
+REACH = 32  # how far a relative bias is shown, each way
+
+
+@torch.no_grad()
+def scheme(module: Any) -> PositionScheme:
+    """Find the encoding by what computes it: a rotary frequency table, a relative bias, ALiBi, or a position table."""
+    alibi = getattr(module.config, "alibi", False)  # Falcon keeps an unused frequency table beside it
+    for part in module.modules():
+        if not alibi and isinstance(getattr(part, "inv_freq", None), torch.Tensor):
+            return PositionScheme("rotary", frequencies=to_numpy(part.inv_freq).astype(np.float64))
+    for part in module.modules():
+        if isinstance(getattr(part, "relative_attention_bias", None), nn.Embedding) and hasattr(part, "compute_bias"):
+            square = to_numpy(part.compute_bias(2 * REACH + 1, 2 * REACH + 1)[0])  # [head, query, key]
+            return PositionScheme("bias", bias=square[:, REACH], distances=np.arange(-REACH, REACH + 1))
+    for part in module.modules():
+        if hasattr(part, "build_alibi_tensor"):
+            heads = module.config.num_attention_heads
+            mask = torch.ones(1, REACH + 1, dtype=torch.long, device=module.device)
+            slopes = to_numpy(part.build_alibi_tensor(mask, heads, torch.float32)).reshape(heads, -1)  # [head, key]
+            # Added per key; the softmax ignores what a whole row shares, so only the distance counts.
+            return PositionScheme("bias", bias=slopes - slopes[:, -1:], distances=np.arange(-REACH, 1))
+        if hasattr(part, "build_mpt_alibi_tensor") and module.config.attn_config.alibi:
+            slopes = to_numpy(part.build_mpt_alibi_tensor(module.config.n_heads, REACH + 1)[:, 0])  # [head, key]
+            return PositionScheme("bias", bias=slopes, distances=np.arange(-REACH, 1))
+    word = module.get_input_embeddings()
+    for name, part in module.named_modules():
+        last = name.rsplit(".", 1)[-1]
+        if isinstance(part, nn.Embedding) and part is not word and ("position" in last or last == "wpe"):
+            learned = part.weight.requires_grad and "sinusoidal" not in type(part).__name__.lower()
+            return PositionScheme(
+                "learned" if learned else "sinusoidal", table=to_numpy(part.weight).astype(np.float64)
+            )
+    for name, parameter in module.named_parameters():
+        if name.rsplit(".", 1)[-1] == "position_embeddings" and parameter.ndim == 3:  # a vision model's own table
+            return PositionScheme("learned", table=to_numpy(parameter[0]).astype(np.float64))
+    return PositionScheme("unseen")

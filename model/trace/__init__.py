@@ -1,0 +1,7 @@
+"""Frozen results of one forward pass, and the protocols that other rooms rely on (NumPy only)."""
+
+from model.trace.attention import Attention
+from model.trace.check import Check
+from model.trace.trace import Trace
+
+__all__ = ["Attention", "Check", "Trace"]

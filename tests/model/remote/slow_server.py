@@ -1,0 +1,40 @@
+"""Headlight on a Ray cluster with two replicas, one of which takes seconds for each request. For the tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import ray
+from ray import serve
+
+from model.remote.request_handler import RequestHandler
+from model.remote.server import ENVIRONMENT, application
+
+SECONDS = 6.0
+
+
+class Slow(RequestHandler):
+    """Right, but late."""
+
+    def answer(self, request: bytes) -> tuple[int, bytes]:
+        time.sleep(SECONDS)
+        return super().answer(request)
+
+
+if __name__ == "__main__":
+    port, mark = int(sys.argv[1]), Path(sys.argv[2])
+
+    def one_slow() -> RequestHandler:
+        """The first replica that starts is the slow one."""
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return RequestHandler()
+        return Slow()
+
+    ray.init(namespace="serve", runtime_env=ENVIRONMENT)
+    serve.start(http_options={"host": "127.0.0.1", "port": port})
+    serve.run(application(2, threads=1, answers=one_slow), name="slow", route_prefix="/slow")

@@ -1,0 +1,269 @@
+"""Models behind an address: the same numbers, only what is drawn on the wire, and nothing lost when a replica dies."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from model.catalog.opening import load_here
+from model.catalog.revisions import commit, revision
+from model.errors import InputError, ModelError
+from model.generation.decoding import Decoding
+from model.remote.client import RemoteModel
+from model.remote.messages import FINE, VERSION, pack, unpack
+from model.remote.request_handler import RequestHandler
+from model.trace.edits import Edits
+from model.trace.layer_inputs import Layer
+from model.trace.trace import Trace
+from model.translator.translator import Translator
+from tests.app.test_pages import APP, PAGES, go_to, heat
+from tests.model.huggingface.test_vision import build
+
+TEXT, HELD = "The red car stopped.", "We wait for it."
+
+
+class Counted(BaseHTTPRequestHandler):
+    """Answers as a replica would; counts bytes, and fails as often as it is told to."""
+
+    answers = RequestHandler("cpu")
+    sent, got, failing = 0, 0, 0
+    held = Event()  # until it is set, nobody hears of HELD
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        Counted.got += len(body)
+        if HELD.encode() in body:
+            self.held.wait(60)
+        if Counted.failing:
+            Counted.failing -= 1
+            self.send_error(500)
+            return
+        status, reply = self.answers.answer(body)
+        Counted.sent += len(reply)
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(reply)))
+        self.end_headers()
+        self.wfile.write(reply)
+
+    def log_message(self, *args: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Counted)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+def same(a: Trace, b: Trace) -> None:
+    """Equal in everything a page draws."""
+    assert (a.output, a.predicted, a.ids, a.given, a.notes, a.tokens) == (
+        b.output,
+        b.predicted,
+        b.ids,
+        b.given,
+        b.notes,
+        b.tokens,
+    )
+    for kind, one in a.attentions.items():
+        other = b.attentions[kind]
+        for layer in range(one.num_layers):
+            for name in ("weights", "scores", "query", "key", "value", "mask", "bias"):
+                np.testing.assert_array_equal(getattr(one, name)(layer), getattr(other, name)(layer))
+            assert one.scale(layer) == other.scale(layer)
+    for stack in a.hidden_states:
+        np.testing.assert_array_equal(a.hidden_states[stack], b.hidden_states[stack])
+        np.testing.assert_array_equal(a.neurons[stack], b.neurons[stack])
+    np.testing.assert_array_equal(np.asarray(a.logits), np.asarray(b.logits))
+
+
+def test_messages_hold_what_was_packed_and_nothing_is_executed() -> None:
+    meta, arrays = unpack(pack({"a": [1, None, "é"]}, {"w": np.ones((2, 3), np.float32)}))
+    assert meta == {"a": [1, None, "é"]}
+    assert arrays["w"].shape == (2, 3)
+    for wrong in (b"", b"nonsense", pack({})[:50]):
+        with pytest.raises(ValueError, match="no message"):
+            unpack(wrong)
+
+
+@pytest.mark.parametrize("edits", [None, Edits(heads={("cross", 0, 3): 0.0}, positions="shuffled")])
+def test_a_remote_run_has_the_same_numbers(address: str, lens: Translator, edits: Edits | None) -> None:
+    remote = RemoteModel(address, "en-fr")
+    ours, theirs = lens.trace(TEXT, edits=edits), remote.trace(TEXT, edits=edits)
+    same(ours, theirs)
+    assert theirs.verify().ok
+    layer = theirs.multi_head("encoder", 1)
+    assert isinstance(layer, Layer) == isinstance(ours.multi_head("encoder", 1), Layer)
+    how = Decoding("beam", beams=3)
+    assert remote.decode(TEXT, how, edits) == lens.decode(TEXT, how, edits)
+    np.testing.assert_array_equal(remote.layer_words(TEXT)[0], lens.layer_words(TEXT)[0])  # type: ignore[index]
+    effects, _ = remote.head_effects(TEXT, ours.ids["decoder"][1:])
+    np.testing.assert_allclose(effects["cross"], lens.head_effects(TEXT, ours.ids["decoder"][1:])[0]["cross"])
+    assert remote.labels([5, 6]) == lens.labels([5, 6])
+    np.testing.assert_array_equal(remote.positions().table, lens.positions().table)  # type: ignore[arg-type]
+    assert remote.guess(TEXT, 1) is None
+    assert (remote.revision, remote.commit) == (revision("en-fr"), commit("en-fr"))
+
+
+def test_only_what_is_drawn_is_sent(address: str) -> None:
+    Counted.sent = 0
+    trace = RemoteModel(address, "en-fr").trace("I see a very small cat in the old garden.")
+    outline = Counted.sent
+    assert outline < 20_000
+    layer = trace.attentions["encoder"].weights(1)
+    assert layer.nbytes < Counted.sent - outline < layer.nbytes + 2_000
+    trace.attentions["encoder"].weights(1)
+    assert Counted.sent - outline < layer.nbytes + 2_000  # fetched once
+    before = Counted.sent
+    assert trace.logits is not None
+    row = trace.logits[2]
+    assert Counted.sent - before < row.nbytes + 2_000
+
+
+def test_wrong_input_and_wrong_models_say_the_same_as_here(address: str) -> None:
+    remote = RemoteModel(address, "en-fr")
+    with pytest.raises(InputError, match="empty") as wrong:
+        remote.trace(" ")
+    assert wrong.value.reason == "text_empty"
+    with pytest.raises(InputError, match="nothing left"):
+        remote.trace(TEXT, edits=Edits(blocked={("decoder", 0, 0)}))
+    with pytest.raises(ModelError) as caught:
+        RemoteModel(address, "no-such-model")
+    assert caught.value.reason == "unknown"
+
+
+def test_a_failing_server_is_asked_again_and_a_missing_one_is_said(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    Counted.failing = 3
+    assert RemoteModel(address, "en-fr").trace(TEXT).output
+    with pytest.raises(ModelError, match="cannot be reached") as caught:
+        RemoteModel("http://127.0.0.1:9", "en-fr")
+    assert caught.value.reason == "backend_gone"
+
+
+def test_the_app_is_a_thin_client(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import streamlit as st
+
+    st.cache_resource.clear()
+    here = AppTest.from_file(str(APP), default_timeout=120).run()
+    local = heat(here)["z"]
+    st.cache_resource.clear()
+    monkeypatch.setenv("HEADLIGHT_BACKEND", address)
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    assert heat(app)["z"] == local
+    assert any(address.removeprefix("http://") in c.value.replace("\\", "") for c in app.caption)
+    for page in PAGES:
+        go_to(app, page)
+        assert not app.exception, page
+        assert not app.error, page
+    st.cache_resource.clear()
+
+
+def test_a_slow_answer_keeps_nobody_else_waiting(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import streamlit as st
+
+    from viz.frame import server_state
+
+    monkeypatch.setenv("HEADLIGHT_BACKEND", address)
+    st.cache_resource.clear()
+
+    def run(text: str) -> str | None:
+        return server_state.run("en-fr", "auto", (text,), (None,), Edits())[0].output
+
+    assert run(TEXT)  # the model is open
+    Counted.held.clear()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(run, HELD)
+        try:
+            assert pool.submit(run, "I see a cat.").result(timeout=30)
+            assert not slow.done()
+        finally:
+            Counted.held.set()
+        assert slow.result(timeout=30)
+    st.cache_resource.clear()
+
+
+def test_equal_requests_at_one_time_are_computed_once(lens: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, passes = RequestHandler("cpu"), []
+    trace_batch = Translator.trace_batch
+
+    def counted(*args: Any) -> tuple[Trace, ...]:
+        passes.append(args[1])
+        time.sleep(0.3)
+        return trace_batch(*args)
+
+    monkeypatch.setattr(Translator, "trace_batch", counted)
+    run = {"wire": VERSION, "model": "en-fr", "texts": [TEXT], "targets": [None], "edits": "", "row": 0}
+    with ThreadPoolExecutor(8) as pool:
+        wanted = [pack(run | {"want": want}) for want in ("trace", "states") for _ in range(4)]
+        wanted[4:] = [pack(run | {"want": "states", "stack": "encoder"})] * 4
+        found = list(pool.map(answers.answer, wanted))
+    assert len(passes) == 1
+    assert len(set(found)) == 2
+    assert {status for status, _ in found} == {FINE}
+
+
+def test_another_version_is_said_by_both_sides(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.remote.client.VERSION", VERSION + 1)
+    with pytest.raises(ModelError, match=f"app speaks version {VERSION + 1} .* server {VERSION}") as caught:
+        RemoteModel(address, "en-fr")
+    assert caught.value.reason == "backend_version"
+
+
+def test_a_server_that_is_something_else_is_said() -> None:
+    class Other(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>")
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Other)
+    Thread(target=server.serve_forever, daemon=True).start()
+    with pytest.raises(ModelError, match="does not answer as a server of Headlight's"):
+        RemoteModel(f"http://127.0.0.1:{server.server_address[1]}", "en-fr")
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("address", ["localhost:8000", "grpc://localhost:1", "ray:/host"])
+def test_an_address_of_another_kind_is_said(address: str) -> None:
+    with pytest.raises(ModelError, match=f"is '{address}'; it must be") as caught:
+        RemoteModel(address, "en-fr")
+    assert caught.value.reason == "backend_missing"
+
+
+def test_pictures_are_sent_once_to_who_lacks_them(address: str, tmp_path: Path) -> None:
+    folder = tmp_path
+    build("vit", folder)
+    picture = next(Path("assets/pictures").glob("*.png"))
+    lens, remote = load_here(str(folder), "cpu"), RemoteModel(address, str(folder))
+    Counted.got = 0
+    ours, theirs = lens.trace(str(picture)), remote.trace(str(picture))
+    size = picture.stat().st_size
+    assert size < Counted.got < size + 3_000
+    assert theirs.picture is not None
+    assert ours.picture is not None
+    np.testing.assert_array_equal(theirs.picture.pixels, ours.picture.pixels)
+    assert (theirs.picture.rows, theirs.picture.columns) == (ours.picture.rows, ours.picture.columns)
+    np.testing.assert_array_equal(theirs.attentions["encoder"].weights(0), ours.attentions["encoder"].weights(0))
+    assert theirs.text == str(picture)
+    assert Counted.got < size + 5_000
+    with pytest.raises(InputError, match="no picture"):
+        remote.trace("nowhere.png")

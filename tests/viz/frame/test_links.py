@@ -1,0 +1,156 @@
+"""The link: it holds the whole view, opens it elsewhere, and says what it could not do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from model.catalog.revisions import revision
+from tests.app.test_pages import APP, go_to, heat
+from viz.frame import links
+from viz.language.messages import say
+from viz.saving.qr_code import qr_code
+
+
+def opened(parameters: Mapping[str, str | list[str]], page: str = "heads") -> AppTest:
+    """The app as a browser opens it on a link."""
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    if page != "heads":  # the test runner starts on the first page
+        app.run()
+        app.switch_page(f"viz/pages/{page}.py")
+    for name, value in parameters.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def titles(app: AppTest) -> list[str]:
+    return [one.figure.layout.title.text for one in app.session_state["drawn"].values()]
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    st.cache_resource.clear()
+
+
+def test_a_link_opens_the_same_view() -> None:
+    link = {"text": "She sees the sea.", "kind": "encoder", "layer": "2", "head": "6", "row_encoder": "3"}
+    app = opened(link | {"hide": "true", "revision": links.short(revision("en-fr"))})
+    assert not app.exception
+    assert not app.warning
+    assert app.text_area(key="text").value == "She sees the sea."
+    assert [app.button_group(key=key).value for key in ("kind", "layer", "head")] == ["encoder", 2, 6]
+    assert app.button_group(key="row_encoder").value == 3
+    assert app.toggle(key="hide").value is True
+    assert say("heads.map_title", attention="Encoder attention", layer=2, head=6) in titles(app)
+    again = opened({name: app.query_params[name] for name in app.query_params})
+    assert heat(again) == heat(app)
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "title"),
+    [
+        ("layers", {"depth": "2"}, say("layers.activations_title", depth=say("layers.after", layer=1))),
+        ("positions", {"pe_pair": "3", "pe_base": "100"}, say("positions.circle_title", pair=3, sine=6, cosine=7)),
+        ("compare", {"b_layer": "2", "b_head": "1"}, say("compare.side", side="B", kind="Cross", layer=2, head=1)),
+        ("output", {"step": "2"}, say("output.candidates_title", step=2)),
+        ("masks", {"other": "Hello."}, say("masks.batch_title", mask="Encoder mask", number=2)),
+    ],
+)
+def test_each_page_keeps_its_own_choices_in_the_link(page: str, link: dict[str, str], title: str) -> None:
+    app = opened(link, page)
+    assert not app.exception
+    assert not app.warning
+    assert title in titles(app)
+    assert {name: "".join(app.query_params[name]) for name in link} == link
+
+
+def test_the_wall_of_heads_is_in_the_link() -> None:
+    app = opened({"wall_cross_0_3": ["2.1", "0.0"]}, "compare")
+    assert app.multiselect(key="wall_cross_0_3").value == ["2.1", "0.0"]
+
+
+def test_choices_are_written_into_the_link() -> None:
+    app = opened({})
+    app.button_group(key="row_cross").set_value(4).run()
+    assert "".join(app.query_params["row_cross"]) == "4"
+    app.button_group(key="row_cross").set_value(1).run()  # where it starts
+    assert "row_cross" not in app.query_params
+    app.button_group(key="row_cross").set_value(2).run()
+    go_to(app, "layers")
+    assert "row_cross" not in app.query_params  # no such choice on this page
+    go_to(app, "heads")
+    assert app.button_group(key="row_cross").value == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("layer", "99"), ("kind", "sideways"), ("row_cross", "77"), ("row_cross", "x"), ("made_up", "1"), ("head", ""),
+     ("hide", "perhaps"), ("device", "abacus"), ("depth", "1")],
+)  # fmt: skip
+def test_a_link_says_what_it_could_not_do_and_does_the_rest(name: str, value: str) -> None:
+    app = opened({"text": "I see a tree.", name: value})
+    assert not app.exception
+    assert app.text_area(key="text").value == "I see a tree."
+    (warning,) = app.warning
+    assert name.replace("_", r"\_") in warning.value
+    assert "text" not in warning.value
+    assert titles(app)
+    app.button(key="link_understood").click().run()
+    assert not app.warning
+    if name in ("made_up", "depth"):
+        assert name not in app.query_params
+
+
+def test_edits_that_cannot_be_read_are_named_and_the_rest_is_shown() -> None:
+    app = opened({"edits": "heads:cross.2.5=0.0;nonsense", "head": "1"})
+    assert "nonsense" in app.warning[0].value.replace("\\", "")
+    assert app.button_group(key="head").value == 1
+
+
+def test_a_link_made_with_other_weights_is_told() -> None:
+    app = opened({"revision": "sha256-000000000000"})
+    (warning,) = app.warning
+    assert "000000000000" in warning.value
+    assert links.short(revision("en-fr")).replace("-", r"\-") in warning.value
+
+
+def test_what_the_link_asks_for_waits_until_something_can_be_shown() -> None:
+    app = opened({"text": " ", "row_cross": "3", "layer": "99"})
+    assert [w.value for w in app.warning] == [say("errors.text_empty")]
+    app.text_area(key="text").set_value("I see a tree.").run()
+    assert app.button_group(key="row_cross").value == 3
+    assert "layer" in app.warning[0].value
+
+
+def test_revision_tells_weights_apart(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    assert revision(str(tmp_path)) == ""
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"one")
+    first = revision(str(tmp_path))
+    assert first == "sha256-7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed"
+    weights.write_bytes(b"another")
+    assert revision(str(tmp_path)) != first
+    (tmp_path / "model-2.safetensors").write_bytes(b"more")
+    assert len({first, revision(str(tmp_path)), revision("nowhere/at-all")}) == 3
+
+
+def test_a_qr_code_holds_the_link_and_says_when_it_cannot() -> None:
+    code = qr_code("http://127.0.0.1:8501/?text=a")
+    assert code is not None
+    assert code.svg_inline().startswith("<svg")
+    assert qr_code("http://127.0.0.1/?text=" + "a" * 3000) is None
+
+
+def test_every_choice_with_a_label_goes_by_its_id() -> None:
+    """A bound widget writes its options' words into the link: where those are labels, it must not be bound."""
+    for file in [*Path("viz").rglob("*.py"), Path("app.py")]:
+        for call in re.split(r"\bst\.|\bcolumns\[|\bcolumn\.", file.read_text(encoding="utf-8")):
+            call = call.split("\n\n")[0]
+            widget = call[: call.find('bind="query-params"')] if 'bind="query-params"' in call else ""
+            assert "format_func" not in widget, f"{file}: {widget}"

@@ -1,0 +1,165 @@
+"""The words of the interface: every language complete, filled in alike, and never in the way of the page."""
+
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from model.catalog.entries import CATALOG
+from tests.app.test_pages import APP, PAGES, go_to
+from viz.figures.theme import escape
+from viz.frame.sidebar import examples
+from viz.language import messages
+from viz.language.messages import ENGLISH, catalogue, isolate, languages, nearest, plain, say, speak, unmarked
+
+OTHERS = [code for code in languages() if code != ENGLISH]
+HEBREW, ARABIC = "שלום", "مرحبا"
+
+
+def texts(language: str) -> dict[str, str]:
+    return {f"{section}.{name}": words for section, part in catalogue(language).items() for name, words in part.items()}
+
+
+def filled_in(words: str) -> set[str]:
+    """What is to be filled in: our placeholders and Plotly's, with their formats."""
+    fields = {f"{{{field}}}" for _, field, _, _ in string.Formatter().parse(words) if field is not None}
+    return fields | set(re.findall(r"%\{\{.*?\}\}", words))
+
+
+def missing(language: str) -> list[str]:
+    return sorted(texts(ENGLISH).keys() - texts(language).keys())
+
+
+@pytest.fixture(autouse=True)
+def english() -> object:
+    yield
+    speak(ENGLISH)
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_nothing_is_missing(language: str) -> None:
+    assert not missing(language), f"{language}.toml lacks: {', '.join(missing(language))}"
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_nothing_is_left_over(language: str) -> None:
+    assert not texts(language).keys() - texts(ENGLISH).keys()
+
+
+@pytest.mark.parametrize("language", list(languages()))
+def test_texts_are_whole(language: str) -> None:
+    for key, words in texts(language).items():
+        assert words.strip(), key
+        assert words.count("**") % 2 == 0, f"{key}: bold that does not end"
+        bold = words.split("**")[1::2]
+        assert all(part and part == part.strip() for part in bold), f"{key}: spaces inside bold"
+        assert not re.search(r"(?<!%)%\{(?!\{)", words), f"{key}: Plotly's placeholders are written %{{{{x}}}}"
+        assert words.count("`") % 2 == 0, key
+        assert words.count("{") == words.count("}"), key
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_language_fills_in_the_same(language: str) -> None:
+    english = texts(ENGLISH)
+    for key, words in texts(language).items():
+        assert filled_in(words) == filled_in(english[key]), key
+        assert words.count("<br>") == english[key].count("<br>"), key
+
+
+def test_a_missing_text_falls_back_to_english(monkeypatch: pytest.MonkeyPatch) -> None:
+    speak("fr")
+    assert say("heads.title") == "Têtes"
+    monkeypatch.delitem(catalogue("fr")["heads"], "title")
+    assert say("heads.title") == "Heads"
+    monkeypatch.delitem(catalogue("fr"), "masks")
+    assert say("masks.title") == "Masks"
+    with pytest.raises(KeyError):
+        say("heads.no_such_text")
+
+
+def test_an_unknown_language_is_english() -> None:
+    speak("xx")
+    assert messages.spoken() == ENGLISH
+    wished = (None, "fr-CA", "FR", "de_AT", "pt-BR", "")
+    assert [nearest(locale) for locale in wished] == ["en", "fr", "fr", "de", "en", "en"]
+
+
+def test_catalogue_entries_and_examples_have_their_texts() -> None:
+    for name, entry in CATALOG.items():
+        assert say(f"good_for.{name}") == entry.good_for  # what the command line prints and the sidebar shows
+    for example in examples():
+        assert say(f"examples.{example['why']}")
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_page_opens_in_every_language(language: str, page: str) -> None:
+    speak(language)  # the runner reads the app's widgets in this thread
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params["language"] = language
+    app.run()
+    go_to(app, page)
+    assert not app.exception
+    assert app.title[0].value == say(f"{page}.title")
+    assert app.sidebar.text_area(key="text").label == say("sidebar.text")
+    assert list(app.query_params["language"]) in ([language], list(language))
+
+
+def test_the_language_can_be_changed_and_what_was_typed_stays() -> None:
+    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    assert app.title[0].value == "Heads"
+    app.text_area(key="text").set_value("I see a tree.").run()
+    app.selectbox(key="language").set_value("de").run()
+    assert app.title[0].value == "Köpfe"
+    assert app.text_area(key="text").value == "I see a tree."
+    assert list(app.query_params["language"]) in (["de"], list("de"))
+    titles = [chart.proto.spec for chart in app.get("plotly_chart")]
+    assert any("Schicht" in title for title in titles)
+    assert not any("attention weight" in title for title in titles)
+
+
+def test_two_sessions_speak_their_own_language() -> None:
+    first = AppTest.from_file(str(APP), default_timeout=120)
+    first.query_params["language"] = "fr"
+    second = AppTest.from_file(str(APP), default_timeout=120)
+    for _ in range(2):
+        speak("fr")
+        assert first.run().title[0].value == "Têtes"
+        speak(ENGLISH)
+        assert second.run().title[0].value == "Heads"
+
+
+@pytest.mark.parametrize("word", [HEBREW, ARABIC])
+def test_right_to_left_words_do_not_turn_the_sentence(word: str) -> None:
+    fenced = f"\u2068{word}\u2069"
+    assert isolate(word) == fenced
+    assert plain(word) == fenced
+    assert escape(word) == fenced
+    assert isolate("left") == plain("left") == escape("left") == "left"
+    read = say("reading.row", layer=0, head=1, query=plain(word), keys=plain(f"{word} 1"))
+    assert read.count("\u2068") == read.count("\u2069") == 2
+
+
+def test_right_to_left_words_in_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    st.cache_resource.clear()
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params["model"] = "en-fr"
+    app.run()
+    app.text_area(key="text").set_value(f"I see {HEBREW} and {ARABIC}.").run()
+    assert not app.exception
+    assert f"\u2068I see {HEBREW} and {ARABIC}\\.\u2069" in "\n".join(m.value for m in app.markdown)
+
+
+def test_a_screen_reader_is_told_words_without_marks() -> None:
+    said = f"In layer 0, **{plain('a-b.c*')}** looks at **{plain('x@y')}** 5%."
+    assert unmarked(said) == "In layer 0, a-b.c* looks at x@y 5%."
+
+
+def test_the_readme_tells_of_the_languages() -> None:
+    readme = Path("README.md").read_text(encoding="utf-8")
+    assert all(code in readme for code in ("i18n", "audience.py"))

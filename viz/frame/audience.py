@@ -1,0 +1,153 @@
+"""For everyone in the room: the language, and large type with keys for a projector."""
+
+from __future__ import annotations
+
+import json
+
+import streamlit as st
+
+from viz.browser.resources import BROWSER
+from viz.frame import session
+from viz.language.messages import languages, nearest, say, speak, spoken
+
+
+def enter() -> None:
+    """Take language and projector mode from the link, or from what was chosen since; before anything is said."""
+    state, link = st.session_state, st.query_params
+    own = nearest(st.context.locale)
+    # Said again in each run: one that leaves for another page before the widget is drawn would lose it.
+    arrived = nearest(link["language"]) if link.get("language") in languages() else own
+    state.language = state.get("language", arrived)
+    if "projector" not in state:
+        state.projector = link.get("projector", "").lower() in ("1", "true")
+    speak(state.language)
+    state.said, state.whole = "", True
+    # Written by hand: a bound parameter would hold the name that is shown instead of the code.
+    if link.get("language", own) != state.language:
+        link["language"] = state.language
+    if state.projector and link.get("projector") != "1":
+        link["projector"] = "1"
+    elif not state.projector and "projector" in link:
+        del link["projector"]
+
+
+def choose() -> None:
+    """The widgets for language and projector mode, for the sidebar."""
+    st.selectbox(say("audience.language"), list(languages()), format_func=lambda one: languages()[one], key="language")
+    if not st.session_state.projector:
+        st.button(
+            say("audience.projector"),
+            key="projector_on",
+            icon=":material/co_present:",
+            shortcut="P",
+            help=say("audience.projector_help"),
+            on_click=_project,
+            args=(True,),
+            width="stretch",
+        )
+
+
+def keys() -> None:
+    """In projector mode, the buttons above the page, each with its key; elsewhere nothing."""
+    if not st.session_state.projector:
+        return
+    with st.container(horizontal=True, key="arrow_keys"):
+        for name, key, icon, step in (
+            ("layer_up", "Up", "arrow_upward", ("layer", -1)),
+            ("layer_down", "Down", "arrow_downward", ("layer", 1)),
+            ("head_left", "Left", "arrow_back", ("head", -1)),
+            ("head_right", "Right", "arrow_forward", ("head", 1)),
+        ):
+            icon = f":material/{icon}:"
+            st.button(say(f"audience.{name}"), key=name, icon=icon, shortcut=key, on_click=_move, args=step)
+        st.button(say("audience.hide"), key="hide_key", icon=":material/hide_source:", shortcut="H", on_click=_hide)
+        full = st.button(say("audience.full"), key="full_screen", icon=":material/fullscreen:", shortcut="F")
+        st.button(
+            say("audience.leave"),
+            key="projector_off",
+            icon=":material/close_fullscreen:",
+            shortcut="P",
+            on_click=_project,
+            args=(False,),
+        )
+    colours = session.palette()
+    st.html(f"<style>:root {{ --ink: {colours.text}; --paper: {colours.page}; }}</style>")
+    st.html(BROWSER / "projector.css")
+    if full:
+        # The browser runs a script again only where it is another one, so it carries a number.
+        st.session_state.full = st.session_state.get("full", 0) + 1
+        script = "document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()"
+        _run(f"/* {st.session_state.full} */ {script}", "full")
+
+
+def announce(place: str = "page") -> None:
+    """Tell the browser the page's language, and a screen reader the sentence that the page has said aloud.
+
+    Args:
+        place: of the two that may stand on one page, the page itself and a piece that is drawn again alone.
+    """
+    said = json.dumps({"language": spoken(), "text": st.session_state.said}).replace("<", "\\u003c")
+    _run(
+        f"""(() => {{
+          const said = {said};
+          document.documentElement.lang = said.language;
+          let region = document.getElementById("said");
+          if (!region) {{
+            region = document.createElement("div");
+            region.id = "said";
+            region.setAttribute("role", "status");
+            document.body.append(region);
+            // Long lines of code scroll, and a wide figure on a phone: a key must reach them.
+            const wide = ".stCode pre:not([tabindex]), .st-key-lens:not([tabindex])";
+            // A menu opens at the end of the page: who opened it by key goes straight into it.
+            const menu = "[data-testid=stPopoverBody]:not([tabindex='-1'])";
+            let due = false;
+            const reach = () => {{
+              due = false;
+              document.querySelectorAll(wide).forEach(e => e.tabIndex = 0);
+              document.querySelectorAll(menu).forEach(e => {{
+                e.tabIndex = -1;
+                if (document.activeElement.matches("[data-testid=stPopoverButton]:focus-visible")) e.focus();
+              }});
+            }};
+            // Not at once: a figure that is drawn changes the page dozens of times.
+            const soon = () => {{ if (!due) due = setTimeout(reach, 50) }};
+            new MutationObserver(soon).observe(document.body, {{childList: true, subtree: true}});
+            reach();
+            // What is chosen on a page changes its address; Back leads to the page before, not through each choice.
+            const push = history.pushState.bind(history);
+            history.pushState = (state, title, address) => {{
+              const same = new URL(address ?? location, location).pathname === location.pathname;
+              return same ? history.replaceState(state, title, address) : push(state, title, address);
+            }};
+            // Figures come from the server, which is asked anew, by Streamlit's key, when the computer turns dark.
+            const key = {{key: "r", code: "KeyR", keyCode: 82}};
+            const press = what => document.dispatchEvent(new KeyboardEvent(what, key));
+            const again = () => ["keydown", "keyup"].forEach(press);
+            matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTimeout(again, 200));
+          }}
+          if (region.textContent !== said.text) region.textContent = said.text;
+        }})()""",
+        f"said_{place}",
+    )
+
+
+def _run(script: str, key: str) -> None:
+    with st.container(key=f"script_{key}"):
+        st.html(f"<script>{script}</script>", unsafe_allow_javascript=True)
+
+
+def _project(on: bool) -> None:
+    st.session_state.projector = on
+
+
+def _hide() -> None:
+    st.session_state.hide = not st.session_state.get("hide", False)
+
+
+def _move(what: str, step: int) -> None:
+    """One layer or head on, round in a circle; nothing where no model is open or no head was looked at yet."""
+    state, model = st.session_state, session.opened()
+    if model is None or state.get(what) is None or state.get("kind") not in model.heads:
+        return
+    state[what] = (state[what] + step) % model.heads[state.kind][what == "head"]

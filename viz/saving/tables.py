@@ -1,0 +1,141 @@
+"""The numbers behind the figures, as pandas DataFrames; pandas is imported by whoever asks for the first one."""
+
+from __future__ import annotations
+
+import html
+import re
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+import plotly.graph_objects as go
+
+from model.trace.attention import Attention
+from viz.language.messages import say
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataFrame:
+    """One query's keys with score and weight, strongest first."""
+    import pandas as pd
+
+    columns: dict[str, object] = {
+        say("table.position"): range(len(attention.keys)),
+        say("table.token"): attention.key_tokens,
+    }
+    if attention.has_vectors:
+        columns[say("table.score")] = attention.part(layer, range(head, head + 1), [row]).scores()[0, 0]
+    weight = say("table.weight")
+    columns[weight] = attention.row(layer, row)[head]
+    return pd.DataFrame(columns).sort_values(weight, ascending=False, kind="stable", ignore_index=True)
+
+
+def weights_table(attention: Attention, layers: range, heads: range) -> pd.DataFrame:
+    """Every cell of some heads: who asks, who is asked, whether the mask allows it, score and weight."""
+    import pandas as pd
+
+    queries, keys = len(attention.queries), len(attention.keys)
+    layer, head, query, key = np.array(list(product(layers, heads, range(queries), range(keys))), int).reshape(-1, 4).T
+    columns: dict[str, object] = {
+        say("table.layer"): layer,
+        say("table.head"): head,
+        say("table.query_position"): query,
+        say("table.query"): np.array(attention.query_tokens, object)[query],
+        say("table.key_position"): key,
+        say("table.token"): np.array(attention.key_tokens, object)[key],
+        say("table.allowed"): np.stack([attention.mask(i) for i in layers]).repeat(len(heads), 0).ravel(),
+    }
+    parts = [attention.part(i, heads, range(queries)) for i in layers]
+    if attention.has_vectors:
+        columns[say("table.score")] = np.stack([part.scores() for part in parts]).ravel()
+    columns[say("table.weight")] = np.stack([part.weights() for part in parts]).ravel()
+    return pd.DataFrame(columns)
+
+
+def figure_table(figure: go.Figure) -> pd.DataFrame:
+    """What a figure draws, a line a cell or point; blank cells have no value, and repeated tokens keep their places."""
+    import pandas as pd
+
+    layout = figure.layout
+    found = []
+    for trace in figure.data:
+        if trace.type == "heatmap":
+            second = "2" if trace.xaxis == "x2" else ""
+            z = np.asarray(trace.z)
+            row, column = (places.ravel() for places in np.indices(z.shape))
+            columns: dict[str, object] = {}
+            for name, axis, places in (("y", layout.yaxis, row), ("x", layout.xaxis, column)):
+                title = bare(axis.title.text) or say(f"table.{name}")
+                labels = layout[f"{name}axis{second}"]
+                columns[say("table.place", axis=title)] = places
+                if labels.ticktext is not None and len(labels.ticktext) == z.shape[name == "x"]:
+                    columns[title] = np.array([bare(text) for text in labels.ticktext], object)[places]
+            columns[bare(trace.colorbar.title.text) or say("table.value")] = z.ravel()
+            found.append(pd.DataFrame(columns))
+        elif not any(one.type == "heatmap" for one in figure.data) and not _catches_clicks(trace):
+            flat = trace.type == "bar" and trace.orientation == "h"
+            names = [
+                bare(axis.title.text) or say(f"table.{name}")
+                for name, axis in zip("xy", (layout.xaxis, layout.yaxis), strict=True)
+            ]
+            columns = {say("table.series"): bare(trace.name), names[0]: list(trace.x)}
+            columns[names[1] if names[1] != names[0] else f"{names[1]} (y)"] = list(trace.y)
+            labels = layout.yaxis if flat else layout.xaxis
+            if isinstance(trace.text, (tuple, list)) and any(trace.text):
+                columns[say("table.label")] = [bare(text) for text in trace.text]
+            elif labels.ticktext is not None:
+                known = dict(zip(labels.tickvals, labels.ticktext, strict=True))
+                columns[say("table.label")] = [bare(known.get(place)) for place in (trace.y if flat else trace.x)]
+            found.append(pd.DataFrame(columns))
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+
+
+def _catches_clicks(trace: go.Scatter) -> bool:
+    return trace.type == "scatter" and trace.marker.color == "rgba(0,0,0,0)"
+
+
+def bare(text: object) -> str:
+    """Plotly's text without its tags and entities."""
+    return html.unescape(re.sub(r"</?[a-z]+>", " ", str(text or ""))).strip()
+
+
+def twin_table(figure: go.Figure) -> pd.DataFrame:
+    """The numbers a figure draws: its first heat map as rows and columns, or else every point by its curve.
+
+    Columns are numbered, because tokens repeat: "0 the", "1 cat".
+    """
+    import pandas as pd
+
+    for trace in figure.data:
+        if trace.type == "heatmap":
+            values = np.asarray(trace.z, dtype=np.float32)
+            rows = _labels(figure, trace.yaxis or "y", values.shape[0])
+            columns = _labels(figure, trace.xaxis or "x", values.shape[1])
+            table = pd.DataFrame(values, columns=[f"{i} {name}" for i, name in enumerate(columns)])
+            table.insert(0, say("audience.row"), [f"{i} {name}" for i, name in enumerate(rows)])
+            return table
+    points = []
+    for trace in figure.data:
+        across, down = (np.atleast_1d([] if side is None else side) for side in (trace.x, trace.y))
+        texts = trace.text if isinstance(trace.text, (tuple, list, np.ndarray)) else [trace.text or ""] * len(down)
+        points += [
+            {
+                say("audience.curve"): trace.name or "",
+                figure.layout.xaxis.title.text or "x": x,
+                figure.layout.yaxis.title.text or "y": y,
+                say("audience.text"): html.unescape(str(text).replace("<br>", ", ")),
+            }
+            for x, y, text in zip(across, down, texts, strict=False)
+            if x is not None and y is not None
+        ]
+    table = pd.DataFrame(points)
+    return table.loc[:, [not (table[name] == "").all() for name in table.columns]]
+
+
+def _labels(figure: go.Figure, axis: str, count: int) -> list[str]:
+    """The labels along a side of a heat map; empty where it only counts."""
+    ticks = figure.layout[axis[0] + "axis" + axis[1:]]
+    named = dict(zip(ticks.tickvals or (), ticks.ticktext or (), strict=False))
+    return [html.unescape(str(named.get(i, ""))) for i in range(count)]
