@@ -51,19 +51,19 @@ pages = {
 page = st.navigation(list(pages.values()))
 if waiting:  # PyTorch comes with the sidebar, and takes a second or two: the frame shows meanwhile
     waiting.title(page.title, anchor=False)
-links.begin()
-save_menu.begin()
-lesson_guide.enter(pages, page)
+links.begin_run()
+save_menu.begin_run()
+lesson_guide.apply_step(pages, page)
 room = sidebar.draw()
 top = st.container()
 first_visit.end()
 room_at_first.empty()
 audience.keys()
 # Where a page halts it has said why; the way to undo what stopped it is still there.
-with suppress(session.Halt), lesson_guide.guide():
+with suppress(session.Halt), lesson_guide.lesson_beside():
     page.run()
-links.settle(top)
+links.finish(top)
 edit_panel.panel(room)
-share_menu.share(top, page.title)
+share_menu.share_menu(top, page.title)
 audience.announce()
 st.session_state.whole = False

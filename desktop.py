@@ -1,4 +1,4 @@
-"""The app in a window of its own: `python app.py`. Its server is reached from this computer alone, and ends with it."""
+"""The desktop app, `python app.py`: a window of its own, and a server on the loopback address that ends with it."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from pathlib import Path
 
 APP = Path(__file__).with_name("app.py")
 LOOPBACK = "127.0.0.1"
-# Server and window are processes of their own, which end with the end of their input: so they end with us even where
-# we are killed, and a window library that crashes takes nothing with it.
-TIED = """
+# Server and window are subprocesses that exit when their standard input is closed, so they end even if this process is
+# killed, and a crash of the window library ends nothing else.
+EXIT_WITH_PARENT = """
 import os, sys, threading
 threading.Thread(target=lambda: (os.read(0, 1), os._exit(0)), daemon=True).start()
 """
 SERVER = (
-    TIED
+    EXIT_WITH_PARENT
     + """
 from streamlit.web.cli import main
 main(prog_name="streamlit")
 """
 )
 WINDOW = (
-    TIED
+    EXIT_WITH_PARENT
     + """
 import webview
 webview.settings["ALLOW_DOWNLOADS"] = True  # figures can be saved
@@ -38,27 +38,27 @@ webview.create_window("Headlight", sys.argv[1], width=1280, height=860)
 webview.start()
 """
 )
-WAIT = 120  # seconds; a slow disk reads PyTorch for a while
+START_TIMEOUT = 120  # seconds; reading PyTorch from a slow disk takes long
 
 
 class NoWindowError(RuntimeError):
-    """There is no window system, or nothing that can open a window in it; the message says which."""
+    """There is no window system, or no library that opens windows; the message says which."""
 
 
-def main(show: Callable[[str], None] | None = None) -> int:
-    """Start the server, show it in a window, and end it when the window closes.
+def main(open_window: Callable[[str], None] | None = None) -> int:
+    """Exit status of the app: starts the server, shows it in a window, and ends it when the window is closed.
 
     Args:
-        show: opens a window on an address and returns when it was closed; pywebview's where none is given.
+        open_window: opens a window on an address and returns when it is closed; None for `window`.
 
     Returns:
-        Exit status: 0, or 1 where the server did not start.
+        0, or 1 where the server did not start.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the server ends with us, however we are ended
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # `finally` blocks run, so the server ends too
     try:
-        with server() as (address, process):
+        with running_server() as (address, process):
             try:
-                (show or window)(address)
+                (open_window or window)(address)
             except NoWindowError as error:
                 print(f"{error}\nHeadlight runs at {address} - open it in a browser. Ctrl+C ends it.", flush=True)
                 process.wait()
@@ -71,11 +71,11 @@ def main(show: Callable[[str], None] | None = None) -> int:
 
 
 @contextmanager
-def server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The app on a free port that only this computer can reach; ended at the end, whatever happens.
+def running_server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Address and process of a server on a free port of the loopback address; terminated when the block ends.
 
     Raises:
-        OSError: it did not answer.
+        OSError: the server ended, or did not respond within `START_TIMEOUT`.
     """
     port = free_port()
     command = [sys.executable, "-c", SERVER, "run", str(APP), "--server.headless", "true"]
@@ -83,7 +83,7 @@ def server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     process = subprocess.Popen(command, cwd=APP.parent, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     address = f"http://{LOOPBACK}:{port}"
     try:
-        wait_for(address, process)
+        wait_until_ready(address, process)
         yield address, process
     finally:
         process.terminate()
@@ -95,36 +95,36 @@ def server() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port of the loopback address that is not in use."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
     return port
 
 
-def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    """Return when the server answers.
+def wait_until_ready(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the server responds.
 
     Raises:
-        OSError: it ended, or said nothing for two minutes.
+        OSError: it ended, or did not respond within `START_TIMEOUT`.
     """
-    ask = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a school's proxy cannot know this address
-    for _ in range(4 * WAIT):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy cannot reach the loopback address
+    for _ in range(4 * START_TIMEOUT):
         if process.poll() is not None:
             raise OSError(f"the server ended with status {process.returncode}")
         try:
-            ask.open(f"{address}/_stcore/health", timeout=2).close()
+            opener.open(f"{address}/_stcore/health", timeout=2).close()
             return
         except OSError:
             time.sleep(0.25)
-    raise OSError(f"the server did not answer within {WAIT} seconds")
+    raise OSError(f"the server did not answer within {START_TIMEOUT} seconds")
 
 
 def window(address: str) -> None:
-    """A window on an address, until it is closed.
+    """Show an address in a window of pywebview; returns when the window is closed.
 
     Raises:
-        NoWindowError: there is no window system, or no library to open a window.
+        NoWindowError: there is no window system, pywebview is missing, or the window's process failed.
     """
     if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise NoWindowError("There is no window system here.")
@@ -132,9 +132,9 @@ def window(address: str) -> None:
         raise NoWindowError(
             "Windows are opened by pywebview, which is missing: pip install -r requirements-desktop.txt"
         )
-    opened = subprocess.Popen([sys.executable, "-c", WINDOW, address], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-c", WINDOW, address], stdin=subprocess.PIPE)
     try:
-        if opened.wait():
+        if process.wait():
             raise NoWindowError("No window could be opened; the lines above say why.")
     finally:
-        opened.kill()
+        process.kill()

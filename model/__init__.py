@@ -1,4 +1,4 @@
-"""Headlight's model side: open a model, trace a sentence, read every number of that pass.
+"""Headlight's computing side: open a model, trace a sentence, read every number of that forward pass.
 
 lens = model.load("en-fr")
 trace = lens.trace("The red car stopped.")
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Attention", "Check", "Edits", "Trace", "load"]
 
-_HOMES = {
+_LAZY_IMPORTS = {
     "Attention": "model.trace.attention",
     "Check": "model.trace.check",
     "Edits": "model.trace.edits",
@@ -28,34 +28,34 @@ _HOMES = {
 
 
 def load(name: str, device: str = "auto", progress: Progress | None = None, *, dtype: str = "float32") -> Lens:
-    """An opened model, ready to trace; fetched first where it is not here, or asked of $HEADLIGHT_BACKEND.
+    """An opened model, ready to trace: downloaded first if needed, or on the server that $HEADLIGHT_BACKEND names.
 
     Args:
         name: a catalog id, a Hugging Face hub name, or a folder written by `model.translator.training` or by
             Hugging Face's `save_pretrained`.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device name; also one of
-            `model.attention.devices.places`.
-        progress: called with the share done and a description while files are downloaded.
+            `model.attention.devices.device_choices`.
+        progress: called with the fraction done, 0 to 1, and a description while files are downloaded.
         dtype: the number format to compute in: "float32", or "bfloat16" or "float16" for half the memory, faster on a
-            GPU; `Trace.verify` then allows what that format rounds away.
+            GPU; `Trace.verify` then allows that format's rounding errors.
 
     Raises:
-        ModelError: there is no such model, it cannot be reached, it does not fit into memory, or it is no transformer.
-        ValueError: no such device or number format.
+        ModelError: the model does not exist, cannot be reached, does not fit into memory, or is no transformer.
+        ValueError: the device or number format does not exist.
     """
-    # Imported here: whoever uses a server needs no PyTorch, and the pages' frame can show before it is imported.
-    from model.catalog.opening import load_here
+    # Imported here: with a server no PyTorch is needed, and the frame of the pages can be drawn before it is imported.
+    from model.catalog.opening import load_in_process
     from model.remote.client import RemoteModel
-    from model.remote.transport import backend
+    from model.remote.transport import backend_address
 
-    name, address = str(name), backend()
-    return RemoteModel(address, name) if address else load_here(name, device, progress, dtype=dtype)
+    name, address = str(name), backend_address()
+    return RemoteModel(address, name) if address else load_in_process(name, device, progress, dtype=dtype)
 
 
 def __getattr__(name: str) -> Any:
-    """Result types are imported when they are used, so that `import model` stays light."""
-    if name not in _HOMES:
+    """A result type, imported on first access so that `import model` stays fast."""
+    if name not in _LAZY_IMPORTS:
         raise AttributeError(f"module 'model' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_LAZY_IMPORTS[name]), name)

@@ -1,12 +1,12 @@
-"""What a lesson says about the model, put to the model. `python -m model.claims` checks all lessons."""
+"""The command `python -m model.claims`: checks every claim of the bundled lessons, and fails if one does not hold."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from model.lessons.claims import check_all
-from model.lessons.lesson import load_all
+from model.lessons.claims import check_lessons
+from model.lessons.lesson import load_lessons
 
 if __name__ == "__main__":
     from functools import cache
@@ -15,16 +15,16 @@ if __name__ == "__main__":
     from model.assets import ASSETS
 
     pages = [path.stem for path in (Path(__file__).parent.parent / "viz" / "pages").glob("*.py")]
-    found, errors = load_all(ASSETS / "lessons", pages)
-    checked = check_all(found, cache(load))
-    for lesson, step, finding in checked:
+    lessons, errors = load_lessons(ASSETS / "lessons", pages)
+    results = check_lessons(lessons, cache(load))
+    for lesson, step, result in results:
         print(
-            "holds" if finding.holds else "FAILS",
+            "holds" if result.holds else "FAILS",
             lesson.name,
             f"line {step.line}",
-            dict(finding.claim),
-            finding.measured,
+            dict(result.claim),
+            result.measured,
         )
     for error in errors:
         print("FAILS", error)
-    sys.exit(bool(errors) or not all(finding.holds for _, _, finding in checked))
+    sys.exit(bool(errors) or not all(result.holds for _, _, result in results))

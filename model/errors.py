@@ -1,4 +1,4 @@
-"""What can be wrong with what a person typed."""
+"""Errors whose messages are shown to the user, and checks of input length and token ids."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 
 class InputError(ValueError):
-    """The text cannot be traced; the message says why and what to do.
+    """Raised where a text cannot be traced; the message says why and what to do.
 
     Attributes:
-        reason: id of the sentence in assets that says the same in the reader's language.
-        values: what that sentence names, such as the number of tokens.
+        reason: id of the same message in `assets/i18n`, in the reader's language.
+        values: values to fill into that message, such as the number of tokens.
     """
 
     def __init__(self, reason: str, message: str, **values: int | str) -> None:
@@ -20,10 +20,14 @@ class InputError(ValueError):
 
 
 def check_length(which: str, tokens: int, allowed: int) -> None:
-    """Refuse a text that is empty or longer than a model takes; `which` is "text" or "target".
+    """Checks that a text is neither empty nor longer than a model takes.
+
+    Args:
+        which: "text" or "target"; begins the reason of the error.
+        tokens: number of tokens of the text; allowed: the maximum.
 
     Raises:
-        InputError: with the number of tokens and how many are allowed.
+        InputError: the text has no tokens, or more than `allowed`; the message names both numbers.
     """
     if not tokens:
         raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
@@ -37,10 +41,10 @@ def check_length(which: str, tokens: int, allowed: int) -> None:
 
 
 def check_ids(ids: Sequence[int], vocab_size: int) -> None:
-    """Refuse numbers that are no tokens.
+    """Checks that every id is in the vocabulary.
 
     Raises:
-        ValueError: with the first of them.
+        ValueError: an id is below 0 or not below `vocab_size`; the message names the first.
     """
     for i in ids:
         if not 0 <= i < vocab_size:
@@ -48,10 +52,10 @@ def check_ids(ids: Sequence[int], vocab_size: int) -> None:
 
 
 class ModelError(ValueError):
-    """A model cannot be opened; the message says why and what to do.
+    """Raised where a model cannot be opened; the message says why and what to do.
 
     Attributes:
-        reason: id of the sentence in assets that says the same in the reader's language.
+        reason: id of the same message in `assets/i18n`, in the reader's language.
     """
 
     def __init__(self, reason: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""Memory that one large map after another is computed in: new memory takes longer to come than the numbers in it."""
+"""Reusable scratch memory for large maps: allocating fresh memory takes longer than computing what goes into it."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-_rooms: ContextVar[dict[object, Tensor] | None] = ContextVar("rooms", default=None)
+_buffers: ContextVar[dict[object, Tensor] | None] = ContextVar("buffers", default=None)
 
 
-def reuse() -> None:
-    """In this thread `room` gives the same memory again, until the thread ends."""
-    _rooms.set({})
+def reuse_buffers_in_thread() -> None:
+    """Makes `scratch_buffer` hand out the same memory again in this thread, until the thread ends."""
+    _buffers.set({})
 
 
 @contextmanager
-def reused() -> Iterator[None]:
-    """Inside this block `room` gives the same memory again; it is free when the block ends."""
-    token = _rooms.set({})
+def reuse_buffers() -> Iterator[None]:
+    """Makes `scratch_buffer` hand out the same memory again inside this block; freed when the block ends."""
+    token = _buffers.set({})
     try:
         yield
     finally:
-        _rooms.reset(token)
+        _buffers.reset(token)
 
 
-def room(name: str, shape: Sequence[int], device: torch.device) -> Tensor | None:
-    """Where PyTorch may write a result (its `out`), over what was there before. float32 [*shape]
+def scratch_buffer(name: str, shape: Sequence[int], device: torch.device) -> Tensor | None:
+    """Memory for PyTorch's `out=`, which overwrites what the buffer of that name held. float32 [*shape]
 
     Returns:
-        None where neither `reused` nor `reuse` is at work: PyTorch then takes new memory.
+        None outside `reuse_buffers` and `reuse_buffers_in_thread`: PyTorch then allocates.
     """
-    rooms = _rooms.get()
-    if rooms is None:
+    buffers = _buffers.get()
+    if buffers is None:
         return None
     import torch
 
     key, size = (name, device), math.prod(shape)
-    if key not in rooms or len(rooms[key]) < size:
-        rooms[key] = torch.empty(size, device=device)
-    return rooms[key][:size].view(*shape)
+    if key not in buffers or len(buffers[key]) < size:
+        buffers[key] = torch.empty(size, device=device)
+    return buffers[key][:size].view(*shape)

@@ -1,4 +1,4 @@
-"""PyTorch's tensors as NumPy arrays, some of them when they are looked at."""
+"""PyTorch tensors as NumPy arrays, at once or on first access."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from model.arrays.lazy import LazyMapping, LazyRows
 from model.arrays.types import Array
 
 
-def stacked(stacks: Mapping[str, Sequence[Tensor]], row: int) -> LazyMapping:
-    """What the layers of each stack left for one sentence of the batch, put together when it is looked at.
+def stack_layers(stacks: Mapping[str, Sequence[Tensor]], row: int) -> LazyMapping:
+    """The states of all layers for one sentence of a batch, stacked on first access.
 
     Args:
-        stacks: "encoder" | "decoder" -> a tensor a layer, [batch, token, d].
+        stacks: "encoder" | "decoder" -> one tensor a layer, [batch, token, d].
+        row: index of the sentence.
 
     Returns:
         "encoder" | "decoder" -> float32 [layer, token, d]
@@ -25,16 +26,16 @@ def stacked(stacks: Mapping[str, Sequence[Tensor]], row: int) -> LazyMapping:
     return LazyMapping(shapes, lambda stack: to_numpy(torch.stack([layer[row] for layer in stacks[stack]])))
 
 
-def table(numbers: Tensor) -> Array:
-    """A table in NumPy; on a GPU each of its rows leaves it when it is looked at. [row, column]"""
-    if numbers.device.type == "cpu":
-        return to_numpy(numbers)
-    found: Any = LazyRows(lambda start, stop: to_numpy(numbers[start:stop]), numbers.shape)
-    return found
+def rows_to_numpy(tensor: Tensor) -> Array:
+    """A matrix as a NumPy array; from a GPU each row is copied on first access. [row, column]"""
+    if tensor.device.type == "cpu":
+        return to_numpy(tensor)
+    rows: Any = LazyRows(lambda start, stop: to_numpy(tensor[start:stop]), tensor.shape)
+    return rows
 
 
 def to_numpy(tensor: Tensor) -> Array:
-    """The same numbers as a read-only NumPy array; floats become float32. What is on the CPU already is not copied."""
+    """The same numbers as a read-only NumPy array; floats become float32. A float32 tensor on the CPU is not copied."""
     tensor = tensor.detach()
     array: Array = (tensor.float() if tensor.is_floating_point() else tensor).cpu().contiguous().numpy().view()
     array.flags.writeable = False

@@ -1,4 +1,4 @@
-"""Names for array types (NumPy only)."""
+"""The array type that signatures name (NumPy only)."""
 
 import numpy as np
 

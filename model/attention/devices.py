@@ -1,4 +1,4 @@
-"""Where a model can run."""
+"""Devices and number formats that a model can run in."""
 
 from __future__ import annotations
 
@@ -8,47 +8,55 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def find_dtype(name: str) -> torch.dtype:
-    """A number format by its name.
+    """The PyTorch dtype of a number format's name.
+
+    Args:
+        name: one of `DTYPES`, such as "bfloat16".
 
     Raises:
-        ValueError: there is no such format here.
+        ValueError: `name` is not in `DTYPES`.
     """
     if name not in DTYPES:
         raise ValueError(f"There is no number format {name!r}; there is {', '.join(DTYPES)}.")
     return DTYPES[name]
 
 
-def devices() -> list[str]:
-    """The devices of this machine, best first."""
+def available_devices() -> list[str]:
+    """Names of this machine's devices, fastest first: some of "cuda", "mps" and "cpu"."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     return [name for name, there in available.items() if there]
 
 
-def places() -> list[str]:
-    """Where a model can run, best first; on a GPU also in half precision, as "cuda, bfloat16"."""
-    found = []
-    for device in devices():
-        found += [device] if device == "cpu" else [device, f"{device}, bfloat16", f"{device}, float16"]
-    return found
+def device_choices() -> list[str]:
+    """Devices and number formats to choose from, fastest device first; on a GPU also "cuda, bfloat16" and the like."""
+    choices = []
+    for device in available_devices():
+        choices += [device] if device == "cpu" else [device, f"{device}, bfloat16", f"{device}, float16"]
+    return choices
 
 
-def split(place: str, dtype: str) -> tuple[str, str]:
-    """Device and number format of one of `places`; the format is `dtype` where none is named."""
-    device, _, named = place.partition(", ")
-    return device, named or dtype
+def split_device_choice(choice: str, default_dtype: str) -> tuple[str, str]:
+    """Device and number format of one of `device_choices`.
+
+    Args:
+        choice: such as "cuda" or "cuda, bfloat16".
+        default_dtype: the number format where `choice` names none.
+    """
+    device, _, dtype = choice.partition(", ")
+    return device, dtype or default_dtype
 
 
 def find_device(name: str) -> str:
-    """ "auto" as the best device there is (CUDA, then MPS, then CPU); any other name as it is.
+    """A device's name with "auto" resolved to the fastest one (CUDA, then MPS, then CPU).
 
     Raises:
         ValueError: this machine has no such device.
     """
-    here = devices()
+    available = available_devices()
     if name == "auto":
-        return here[0]
-    if name.split(":")[0] not in here:
-        raise ValueError(f"This machine has no device {name!r}; it has {', '.join(here)}.")
+        return available[0]
+    if name.split(":")[0] not in available:
+        raise ValueError(f"This machine has no device {name!r}; it has {', '.join(available)}.")
     return name
 
 

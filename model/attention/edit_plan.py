@@ -1,7 +1,7 @@
-"""Edits at work: what `model.attention.record` asks, for each call of a pass, about the changes that were wished for.
+"""The edits of a running pass in the form that the attention function and the positional encoding apply.
 
-Everything is applied inside the one attention function, or where positions are handed out, so an edit means the same
-in every model family. Without edits nothing here is reached, and a pass is bit-equal to one that never heard of them.
+Edits are applied inside the one attention function, or where positions are handed out, so an edit means the same in
+every model family. A pass without edits runs none of this code and is bit-equal to the unedited model.
 """
 
 from __future__ import annotations
@@ -16,90 +16,83 @@ import torch
 from torch import Tensor
 
 from model.errors import InputError
-from model.trace.edits import Edits, Head, fits, named
+from model.trace.edits import Edits, Head, is_supported, most_specific
 
 if TYPE_CHECKING:
     from model.trace.lens import Lens
 
-# How "shuffled" moves the places within each run of eight: fixed, so that a link shows the same picture twice.
+# Where "shuffled" moves the tokens of each block of eight: fixed, so that a link always shows the same picture.
 SHUFFLE = (3, 6, 0, 5, 1, 7, 4, 2)
 
 
 @dataclass(frozen=True, eq=False)
 class EditPlan:
-    """The edits of a pass.
+    """The edits of a pass, with what they need from other passes.
 
     Attributes:
-        edits: for every sentence of the batch.
-        patterns: kind, layer, head -> the pattern it gets instead of its own. [query, key]
-        silenced: for each sentence of the batch one more head to silence, or empty.
+        edits: applied to every sentence of the batch.
+        patterns: (kind, layer, head) -> weights of another sentence, used instead of the head's own. [query, key]
+        silenced: for each sentence of the batch one more head to silence; empty for none.
     """
 
     edits: Edits
     patterns: Mapping[Head, Tensor] = field(default_factory=dict)
     silenced: Sequence[Head] = ()
 
-    def allowed(self, kind: str, layer: int, own: Tensor) -> Tensor:
-        """The mask after the edits. own: bool [batch or 1, 1, query, key]
+    def edited_mask(self, kind: str, layer: int, own_mask: Tensor) -> Tensor:
+        """The mask after the edits; `own_mask` itself where no edit changes it. [batch or 1, 1, query, key]
+
+        Args:
+            own_mask: the model's mask, bool [batch or 1, 1, query, key]; True where a query may look.
 
         Raises:
-            InputError: a query would have nothing left to look at.
+            InputError: a query is left without any key.
         """
-        queries, keys = own.shape[-2:]
-        shape = named(self.edits.masks, kind, layer)
-        cells = self.edits.cells(kind, layer)
+        queries, keys = own_mask.shape[-2:]
+        shape = most_specific(self.edits.masks, kind, layer)
+        cells = self.edits.blocked_cells(kind, layer)
         if shape is None and not cells:
-            return own
-        allowed = own
-        if shape is not None:
-            # Padding is what no query may look at; a mask of another shape must not let anybody look there.
-            real = own.any(dim=-2, keepdim=True)
-            q = torch.arange(queries, device=own.device)[:, None]
-            k = torch.arange(keys, device=own.device)
-            name = shape.rstrip("0123456789")
-            size = int(shape.removeprefix(name) or 1)
-            allowed = {
-                "full": real.expand_as(own),
-                "causal": real & (k <= q),
-                "window": own & ((q - k).abs() <= size),
-                "block": own & (q // size == k // size),
-            }[name]
-        allowed = allowed.clone()
+            return own_mask
+        allowed = (own_mask if shape is None else _reshape_mask(own_mask, shape)).clone()
         for query, key in cells:
             if key < keys and (query is None or query < queries):
                 allowed[..., slice(None) if query is None else query, key] = False
-        blind = own.any(-1) & ~allowed.any(-1)  # [batch or 1, 1, query]
+        blind = own_mask.any(-1) & ~allowed.any(-1)  # [batch or 1, 1, query]
         if kind != "cross" and queries == keys:
-            blind &= own.any(dim=-2)  # what padding would look at means nothing
+            blind &= own_mask.any(dim=-2)  # a padding token may be left without any key
         if blind.any():
-            place = int(blind.nonzero()[0, -1])
+            position = int(blind.nonzero()[0, -1])
             raise InputError(
                 "row_blind",
-                f"With these edits token {place} has nothing left to look at in {kind} layer {layer}. "
+                f"With these edits token {position} has nothing left to look at in {kind} layer {layer}. "
                 f"Let it look at one token at least.",
-                token=place,
+                token=position,
                 kind=kind,
                 layer=layer,
             )
-        return torch.where(allowed.any(-1, keepdim=True), allowed, own)
+        return torch.where(allowed.any(-1, keepdim=True), allowed, own_mask)
 
-    def sharpness(self, kind: str) -> float:
-        """What the scores are multiplied by: one over the temperature."""
+    def score_factor(self, kind: str) -> float:
+        """What the scores are multiplied by: 1 / temperature."""
         return 1 / self.edits.temperature.get(kind, 1.0)
 
-    def forced(self, kind: str, layer: int, heads: int, allowed: Tensor, keys: int) -> dict[int, Tensor]:
-        """Head -> the weights it gets instead of its own. [batch or 1, query, key]
+    def forced_weights(self, kind: str, layer: int, heads: int, allowed: Tensor, keys: int) -> dict[int, Tensor]:
+        """Head -> the weights that an edit sets in place of its own. [batch or 1, query, key]
+
+        Args:
+            heads, keys: how many there are.
+            allowed: the edited mask, bool [batch or 1, 1, query, key].
 
         Raises:
             InputError: a pattern comes from a sentence of another length.
         """
-        looks = allowed[:, 0].float()
-        found: dict[int, Tensor] = {}
-        wanted = [(k, at, h) for k, at, h in self.edits.uniform if k == kind and at in (None, layer)]
+        mask = allowed[:, 0].float()
+        weights: dict[int, Tensor] = {}
+        uniform = [h for k, at, h in self.edits.uniform if k == kind and at in (None, layer)]
         for head in range(heads):
-            if any(h in (None, head) for *_, h in wanted):
-                found[head] = looks / looks.sum(-1, keepdim=True)
-            pattern = named(self.patterns, kind, layer, head)
+            if any(h in (None, head) for h in uniform):
+                weights[head] = mask / mask.sum(-1, keepdim=True)
+            pattern = most_specific(self.patterns, kind, layer, head)
             if pattern is not None:
                 if kind != "decoder" and pattern.shape[1] != keys:
                     raise InputError(
@@ -109,19 +102,14 @@ class EditPlan:
                         other=pattern.shape[1],
                         tokens=keys,
                     )
-                # Rows behind the pattern's end repeat its last one; what the mask forbids is left out.
-                rows = pattern[torch.arange(looks.shape[-2]).clamp(max=len(pattern) - 1)][:, :keys].to(looks)
-                given = torch.nn.functional.pad(rows, (0, keys - rows.shape[1])) * looks
-                total = given.sum(-1, keepdim=True)
-                found[head] = torch.where(total > 0, given / total, looks / looks.sum(-1, keepdim=True))
-        return found
+                weights[head] = _fit_pattern(pattern, mask, keys)
+        return weights
 
-    def factors(self, kind: str, layer: int, heads: int) -> list[list[float]] | None:
-        """What each head's output is multiplied by, for each sentence of the batch (or one row for all)."""
-        one = [named(self.edits.heads, kind, layer, head) for head in range(heads)]
-        common = [1.0 if factor is None else factor for factor in one]
-        mine = [head for k, at, head in self.silenced if (k, at) == (kind, layer)]
-        if not mine:
+    def head_factors(self, kind: str, layer: int, heads: int) -> list[list[float]] | None:
+        """What each head's output is multiplied by, [sentence or 1, head]; None where all factors are 1."""
+        edited = [most_specific(self.edits.heads, kind, layer, head) for head in range(heads)]
+        common = [1.0 if factor is None else factor for factor in edited]
+        if not any((k, at) == (kind, layer) for k, at, _ in self.silenced):
             return None if all(factor == 1 for factor in common) else [common]
         rows = [list(common) for _ in self.silenced]
         for row, (k, at, head) in zip(rows, self.silenced, strict=True):
@@ -129,24 +117,59 @@ class EditPlan:
                 row[head] = 0.0
         return rows
 
-    def places(self, count: int) -> Tensor | None:
-        """The place that each token is told to stand at, or None where that is its own. [token]"""
+    def position_order(self, count: int) -> Tensor | None:
+        """The position that each of `count` tokens gets, or None where it keeps its own. int64 [token]"""
         if self.edits.positions == "own":
             return None
         if self.edits.positions == "off":
             return torch.zeros(count, dtype=torch.long)
-        moved = [place // 8 * 8 + SHUFFLE[place % 8] for place in range(count)]
-        # The last run may be shorter than eight: who would leave the text stays in order among the rest.
-        order = sorted(range(count), key=lambda place: (place // 8, moved[place]))
+        moved = [position // 8 * 8 + SHUFFLE[position % 8] for position in range(count)]
+        # The last block may be shorter than eight: tokens that would leave the text are sorted in among the rest.
+        order = sorted(range(count), key=lambda position: (position // 8, moved[position]))
         return torch.tensor(order)
+
+
+def _reshape_mask(own_mask: Tensor, shape: str) -> Tensor:
+    """A mask of the shape that an edit names. own_mask: bool [batch or 1, 1, query, key]
+
+    Args:
+        shape: "full", "causal", "window" or "block", the last two followed by a size.
+    """
+    queries, keys = own_mask.shape[-2:]
+    # Keys that no query may look at are padding, and stay forbidden in every shape.
+    real = own_mask.any(dim=-2, keepdim=True)
+    q = torch.arange(queries, device=own_mask.device)[:, None]
+    k = torch.arange(keys, device=own_mask.device)
+    name = shape.rstrip("0123456789")
+    size = int(shape.removeprefix(name) or 1)
+    return {
+        "full": real.expand_as(own_mask),
+        "causal": real & (k <= q),
+        "window": own_mask & ((q - k).abs() <= size),
+        "block": own_mask & (q // size == k // size),
+    }[name]
+
+
+def _fit_pattern(pattern: Tensor, mask: Tensor, keys: int) -> Tensor:
+    """Another sentence's weights under this one's mask, each row normalized. [batch or 1, query, key]
+
+    Rows beyond the pattern's last repeat that one; rows whose keys are all forbidden become uniform.
+
+    Args:
+        pattern: [other query, other key]; mask: float [batch or 1, query, key], 1 where a query may look.
+    """
+    rows = pattern[torch.arange(mask.shape[-2]).clamp(max=len(pattern) - 1)][:, :keys].to(mask)
+    masked = torch.nn.functional.pad(rows, (0, keys - rows.shape[1])) * mask
+    total = masked.sum(-1, keepdim=True)
+    return torch.where(total > 0, masked / total, mask / mask.sum(-1, keepdim=True))
 
 
 _plan: ContextVar[EditPlan | None] = ContextVar("plan", default=None)
 
 
 @contextmanager
-def editing(plan: EditPlan | None) -> Iterator[None]:
-    """Apply a plan to the passes inside this block; None leaves them alone."""
+def apply_edits(plan: EditPlan | None) -> Iterator[None]:
+    """Apply a plan to the passes of this thread while the block runs; None applies no edits."""
     token = _plan.set(plan)
     try:
         yield
@@ -154,23 +177,26 @@ def editing(plan: EditPlan | None) -> Iterator[None]:
         _plan.reset(token)
 
 
-def current() -> EditPlan | None:
-    """The plan of the pass that is running in this thread."""
+def current_edit_plan() -> EditPlan | None:
+    """The plan of the pass that is running in this thread; None without edits."""
     return _plan.get()
 
 
-def placed(encoding: Tensor) -> Tensor:
-    """Positional vectors as the edits hand them out; untouched without edits. [..., token, d]"""
+def move_positions(encoding: Tensor) -> Tensor:
+    """Positional vectors in the order that the edits set; unchanged without edits. [..., token, d]"""
     plan = _plan.get()
-    places = None if plan is None else plan.places(encoding.shape[-2])
-    return encoding if places is None else encoding.index_select(-2, places.to(encoding.device))
+    order = None if plan is None else plan.position_order(encoding.shape[-2])
+    return encoding if order is None else encoding.index_select(-2, order.to(encoding.device))
 
 
 def plan_edits(lens: Lens, edits: Edits | None) -> EditPlan | None:
-    """What a model needs to know to run with these edits; None where they change nothing.
+    """The plan of some edits for a model; None where there are none.
+
+    Patterns of other sentences are computed here, by tracing those sentences.
 
     Raises:
-        InputError: they name what this model does not have, or cannot be applied in it.
+        InputError: the edits name a layer, head or kind that this model does not have, cannot be applied in it, or
+            name another sentence that cannot be traced.
     """
     if not edits:
         return None
@@ -178,11 +204,11 @@ def plan_edits(lens: Lens, edits: Edits | None) -> EditPlan | None:
         raise InputError(
             "edits_unseen", "This model's family computes attention in a way of its own, so nothing can be changed."
         )
-    if edits.fitting(lens.heads) != edits:
+    if edits.supported_by(lens.heads) != edits:
         misfits = [
             ".".join("*" if part is None else str(part) for part in where)
             for name, where, _ in edits.items()
-            if not fits(name, where, lens.heads)
+            if not is_supported(name, where, lens.heads)
         ]
         raise InputError(
             "edits_unfit",

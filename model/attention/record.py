@@ -1,14 +1,11 @@
-"""Scaled dot-product attention, written once; every model in the app runs through `attention`.
+"""The record of a forward pass: what every attention call computed with, and feed-forward activations.
 
-    Attention(Q, K, V) = softmax(Q Kᵀ / √d_k + M) V          Vaswani et al. 2017, equation 1
-
-The forward pass runs at full speed through PyTorch's fused kernel and materialises no weights. Inside `record()` each
-call also leaves its query, key, value and mask behind, and the weights are computed from those when somebody looks.
+`record()` opens a record for the passes of one thread; `model.attention.formula.attention` writes into it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,10 +15,19 @@ from torch import Tensor
 
 from model.attention.recorded_call import RecordedCall
 
+# Receives kind, layer and weights [batch, head, query, key] of one attention call.
+WeightsCallback = Callable[[str, int, Tensor], None]
+
 
 @dataclass(frozen=True, eq=False)
 class BatchCall:
-    """What one attention call computed with, for the whole batch; arguments as in `attention`."""
+    """What one attention call computed with, for the whole batch.
+
+    Attributes:
+        query, key, value, mask, causal, bias, scale: as in `model.attention.formula.attention`.
+        forced: head -> the weights that an edit set in place of the head's own. [batch or 1, query, key]
+        factors: what an edit multiplies each head's output by, [batch or 1, head]; None is 1.
+    """
 
     query: Tensor
     key: Tensor
@@ -30,20 +36,25 @@ class BatchCall:
     causal: bool
     bias: Tensor | None
     scale: float
-    forced: Mapping[int, Tensor] = field(default_factory=dict)  # head -> [batch or 1, query, key]
-    factors: Sequence[Sequence[float]] | None = None  # on the heads' outputs, [batch or 1, head]; None is 1
+    forced: Mapping[int, Tensor] = field(default_factory=dict)
+    factors: Sequence[Sequence[float]] | None = None
 
     def row(self, row: int, allowed: Tensor) -> RecordedCall:
-        """The part of one sentence. allowed: that sentence's, bool [query, key]."""
+        """The call for one sentence of the batch.
+
+        Args:
+            row: index of the sentence in the batch.
+            allowed: that sentence's mask, bool [query, key]; True where a query may look.
+        """
         count = self.query.shape[0]
         bias = None if self.bias is None else self.bias.expand(count, *self.bias.shape[1:])[row]
-        forced = {head: given.expand(count, *given.shape[1:])[row] for head, given in self.forced.items()}
+        forced = {head: weights.expand(count, *weights.shape[1:])[row] for head, weights in self.forced.items()}
         factors = () if self.factors is None else tuple(self.factors[row % len(self.factors)])
         return RecordedCall(self.query[row], self.key[row], self.value[row], allowed, bias, self.scale, forced, factors)
 
     @property
     def allowed(self) -> Tensor:
-        """Where a query may look, mask and causality together. bool [batch, 1, query, key]"""
+        """The mask with causality applied: True where a query may look. bool [batch, 1, query, key]"""
         shape = (self.query.shape[0], 1, self.query.shape[-2], self.key.shape[-2])
         if self.mask is not None:
             allowed = self.mask.expand(shape)
@@ -54,20 +65,28 @@ class BatchCall:
 
 @dataclass
 class Record:
-    """What one forward pass left behind, keyed by attention kind and layer."""
+    """What one forward pass recorded.
+
+    Attributes:
+        calls: (kind, layer) -> attention call.
+        activations: (stack, layer) -> feed-forward neurons after their nonlinearity. [batch, token, d_ff]
+    """
 
     calls: dict[tuple[str, int], BatchCall] = field(default_factory=dict)
-    # Feed-forward neurons [batch, token, d_ff].
     activations: dict[tuple[str, int], Tensor] = field(default_factory=dict)
     _allowed: dict[Hashable, tuple[Tensor | None, Sequence[Tensor]]] = field(default_factory=dict)
 
     def call(self, kind: str, layer: int, row: int = 0) -> RecordedCall:
-        """The call of one layer for sentence `row` of the batch."""
+        """The attention call of one layer for sentence `row` of the batch.
+
+        Raises:
+            KeyError: no such call was recorded.
+        """
         call = self.calls[kind, layer]
-        # Most models give all layers the same mask, which grows with the square of the tokens: it is kept once.
+        # Most models give all layers the same mask, which grows with the square of the tokens: it is stored once.
         key = (id(call.mask), call.causal, *call.query.shape[::2], call.key.shape[2])
         if key not in self._allowed:
-            # The mask, too: as long as it is kept its id is its own.
+            # Holding the mask itself keeps its id from being used again.
             self._allowed[key] = (call.mask, call.allowed[:, 0].unbind())
         return call.row(row, self._allowed[key][1][row])
 
@@ -78,17 +97,24 @@ _record: ContextVar[Record | None] = ContextVar("record", default=None)
 
 @contextmanager
 def record() -> Iterator[Record]:
-    """Keep what the attention calls inside this block compute with."""
-    kept = Record()
-    token = _record.set(kept)
+    """A record that the attention calls of this thread fill while the block runs."""
+    opened = Record()
+    token = _record.set(opened)
     try:
-        yield kept
+        yield opened
     finally:
         _record.reset(token)
 
 
-def keep_activation(kind: str, layer: int, neurons: Tensor) -> None:
-    """Leave a feed-forward layer's neurons (after ReLU) in the record, if one is open. [batch, token, d_ff]"""
-    kept = _record.get()
-    if kept is not None:
-        kept.activations[kind, layer] = neurons
+def record_call(kind: str, layer: int, call: BatchCall) -> None:
+    """Store an attention call in the open record, if there is one."""
+    opened = _record.get()
+    if opened is not None:
+        opened.calls[kind, layer] = call
+
+
+def record_neurons(stack: str, layer: int, neurons: Tensor) -> None:
+    """Store a feed-forward layer's neurons (after ReLU) in the open record, if there is one. [batch, token, d_ff]"""
+    opened = _record.get()
+    if opened is not None:
+        opened.activations[stack, layer] = neurons

@@ -23,17 +23,19 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="what there is, and what is here")
     commands.add_parser("get", help="fetch a model").add_argument("name", help="a catalog id or a hub name")
-    packing = commands.add_parser("pack", help="make a folder for a class without a network")
-    packing.add_argument("folder", type=Path, help="a new folder")
-    packing.add_argument("--models", nargs="*", metavar="NAME", help="what to put in; those that are here if not given")
-    packing.add_argument("--wheels", action="store_true", help="also download the Python packages")
+    pack_parser = commands.add_parser("pack", help="make a folder for a class without a network")
+    pack_parser.add_argument("folder", type=Path, help="a new folder")
+    pack_parser.add_argument(
+        "--models", nargs="*", metavar="NAME", help="what to put in; those that are here if not given"
+    )
+    pack_parser.add_argument("--wheels", action="store_true", help="also download the Python packages")
     args = parser.parse_args()
-    from model.catalog.fetching import find
-    from model.catalog.store import here
+    from model.catalog.fetching import find_or_fetch
+    from model.catalog.store import local_folder
 
     if args.command == "list":
         for name, entry in CATALOG.items():
-            state = "here" if here(name) else f"{entry.size} MB to fetch"
+            state = "here" if local_folder(name) else f"{entry.size} MB to fetch"
             print(f"{name:14} {entry.family:16} {entry.licence:13} {state:16} {entry.good_for}")
         return
 
@@ -51,7 +53,7 @@ def main() -> None:
         print(f"\r{share:4.0%} {what:60}", end="", file=sys.stderr, flush=True)
 
     try:
-        folder = find(args.name, show)
+        folder = find_or_fetch(args.name, show)
     except ModelError as error:
         sys.exit(f"\n{error}")
     print(f"\n{args.name} is here: {folder}")

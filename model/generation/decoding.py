@@ -1,7 +1,4 @@
-"""Choosing the next token, again and again: greedy, sampling (temperature, top-k, top-p) and beam search.
-
-Works for every model: all it needs is a function from what was written so far to the scores of what may come next.
-"""
+"""Decoding options, the nodes of a beam search, and the result of decoding."""
 
 from __future__ import annotations
 
@@ -12,17 +9,17 @@ METHODS = ("greedy", "sample", "beam")
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the next token is chosen.
+    """The method by which next tokens are chosen, and its parameters.
 
     Attributes:
-        method: "greedy" takes the likeliest, "sample" draws one, "beam" keeps the likeliest few texts.
-        temperature, top_k, top_p: of sampling; top_k 0 and top_p 1 leave nothing out.
-        seed: of sampling; the same seed draws the same text.
-        beams: how many texts beam search keeps.
-        longest: how many tokens may be written.
+        method: "greedy" takes the likeliest token, "sample" draws one, "beam" runs a beam search.
+        temperature, top_k, top_p: of sampling; top_k 0 and top_p 1 switch that filter off.
+        seed: of sampling; the same seed gives the same text.
+        beams: number of hypotheses that beam search keeps.
+        max_new_tokens: the largest number of tokens that are generated.
 
     Raises:
-        ValueError: with the value that cannot be.
+        ValueError: the method is unknown or a parameter is out of range; the message shows all of them.
     """
 
     method: str = "greedy"
@@ -31,22 +28,23 @@ class Decoding:
     top_p: float = 1.0
     seed: int = 0
     beams: int = 4
-    longest: int = 20
+    max_new_tokens: int = 20
 
     def __post_init__(self) -> None:
-        fine = self.method in METHODS and 1e-3 <= self.temperature <= 1e3 and self.top_k >= 0 and 0 < self.top_p <= 1
-        if not fine or self.beams < 1 or self.longest < 1:
+        valid = self.method in METHODS and 1e-3 <= self.temperature <= 1e3 and self.top_k >= 0 and 0 < self.top_p <= 1
+        if not valid or self.beams < 1 or self.max_new_tokens < 1:
             raise ValueError(f"This is no way to choose tokens: {self}")
 
 
 @dataclass(frozen=True)
-class Node:
-    """One token that beam search looked at.
+class BeamNode:
+    """One token that a beam search considered.
 
     Attributes:
-        parent: number of the node before it, -1 at the start; depth: how many tokens lead here, itself included.
-        score: sum of the log-probabilities on the way here.
-        fate: "kept", "dropped" or "ended" (an end mark, or no more room).
+        parent: index of the preceding node, -1 at the start.
+        depth: number of tokens from the start to this one, itself included.
+        score: sum of the log-probabilities of those tokens.
+        fate: "kept", "dropped" or "ended" (an end token, or the maximum length).
     """
 
     parent: int
@@ -57,9 +55,9 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What was written: its ids without the end mark, whether it ended by itself, and the tree of a beam search."""
+class DecodingResult:
+    """The generated ids without the end token, whether that token was generated, and the tree of a beam search."""
 
     ids: tuple[int, ...]
     ended: bool
-    tree: tuple[Node, ...] = ()
+    tree: tuple[BeamNode, ...] = ()

@@ -1,4 +1,4 @@
-"""The door between `transformers` and the one attention function."""
+"""The two attention implementations registered with `transformers`: the recorded one and the eager reference."""
 
 from __future__ import annotations
 
@@ -15,28 +15,24 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask, sdpa_mask
 
-from model.attention.edit_plan import EditPlan, current
+from model.attention.edit_plan import EditPlan, current_edit_plan
 from model.attention.formula import attention
+from model.attention.record import WeightsCallback
 
-IMPLEMENTATION = "headlight"
-
-
-STOCK = "headlight-stock"  # the library's own, which a trace is checked against
-
-
-Look = Callable[[str, int, Tensor], None]  # is shown kind, layer and weights [batch, head, query, key]
+HEADLIGHT = "headlight"  # runs through `model.attention.formula.attention`
+LIBRARY_EAGER = "headlight-stock"  # the library's own, which a trace is verified against
 
 
 @dataclass
 class CallCounter:
-    """Which attention call of a pass comes next; counted, as some models share one module among all layers."""
+    """Kind and layer of the attention calls of a pass, by counting them: some models share one module among layers."""
 
     encoder: frozenset[int]  # ids of the encoder's modules in an encoder-decoder model, else empty
     single: str | None  # what a single stack is, "encoder" or "decoder"; None in an encoder-decoder model
     counts: dict[str, int] = field(default_factory=dict)
 
     def name(self, module: nn.Module) -> tuple[str, int]:
-        """Kind and layer of the call."""
+        """Kind and layer of the next call, made by `module`."""
         stack = self.single or ("encoder" if id(module) in self.encoder else "decoder")
         number = self.counts.get(stack, 0)
         self.counts[stack] = number + 1
@@ -48,25 +44,30 @@ class CallCounter:
 _calls: ContextVar[CallCounter | None] = ContextVar("calls", default=None)
 
 
-_look: ContextVar[Look | None] = ContextVar("look", default=None)
+_on_weights: ContextVar[WeightsCallback | None] = ContextVar("on_weights", default=None)
 
 
 @contextmanager
-def showing_weights(look: Look) -> Iterator[None]:
-    """Show each call's weights to `look` as soon as the library's own attention has computed them.
+def capture_weights(on_weights: WeightsCallback) -> Iterator[None]:
+    """Pass the weights of each eager attention call in this thread to a callback while the block runs.
 
-    Nothing keeps them after that: a long text takes the memory of one layer's maps, not of all.
+    They are not stored, so a long text takes the memory of one layer's maps, not of all.
     """
-    token = _look.set(look)
+    token = _on_weights.set(on_weights)
     try:
         yield
     finally:
-        _look.reset(token)
+        _on_weights.reset(token)
 
 
 @contextmanager
-def naming_calls(encoder: nn.Module | None, single: str) -> Iterator[None]:
-    """Name the attention calls inside this block; `encoder` is that of an encoder-decoder model."""
+def name_attention_calls(encoder: nn.Module | None, single: str) -> Iterator[None]:
+    """Assign kind and layer to the attention calls of this thread while the block runs.
+
+    Args:
+        encoder: the encoder of an encoder-decoder model, else None.
+        single: what a single stack is, "encoder" or "decoder".
+    """
     parts = frozenset(id(part) for part in encoder.modules()) if encoder is not None else frozenset[int]()
     token = _calls.set(CallCounter(parts, single if encoder is None else None))
     try:
@@ -86,19 +87,23 @@ def _attend(
     position_bias: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """What `transformers` calls in place of its own attention; the signature is the library's."""
+    """The implementation "headlight", called by `transformers` with its own signature. [batch, query, head, head_dim]
+
+    Raises:
+        NotImplementedError: the family uses an extra that the formula does not have.
+    """
     for name in ("softcap", "s_aux"):
         if options.get(name) is not None:
             raise NotImplementedError(name)
     is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
-    attention_mask, extra = _split(attention_mask)
-    bias = _moved(position_bias)
+    attention_mask, extra = _split_mask(attention_mask)
+    bias = _move_bias(position_bias)
     if extra is not None:
         bias = extra if bias is None else bias + extra
     calls = _calls.get()
-    # The module may be run by others, too, as by the library's own `generate`: their calls have no name.
+    # Calls outside `name_attention_calls`, such as those of the library's own `generate`, have no kind and layer.
     kind, layer = ("unnamed", 0) if calls is None else calls.name(module)
-    mixed = attention(
+    output = attention(
         query,
         key,
         value,
@@ -109,13 +114,13 @@ def _attend(
         causal=bool(is_causal) and attention_mask is None and query.shape[2] > 1,
         bias=bias,
     )
-    return mixed.transpose(1, 2).contiguous(), None
+    return output.transpose(1, 2).contiguous(), None
 
 
-def _split(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """A mask as true and false, and what else it adds to the scores.
+def _split_mask(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """A bool mask, and what else an additive mask adds to the scores; None where there is none.
 
-    Where a model builds an additive mask of its own, the dtype's minimum stands for "may not look".
+    In an additive mask the dtype's minimum stands for a forbidden key.
     """
     if mask is None or mask.dtype == torch.bool:
         return mask, None
@@ -123,16 +128,16 @@ def _split(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
     return allowed, mask.masked_fill(~allowed, 0)
 
 
-def _moved(bias: Tensor | None) -> Tensor | None:
-    """A bias by distance, for the places that an edit tells the tokens. [batch, head, query, key]"""
-    plan = current()
+def _move_bias(bias: Tensor | None) -> Tensor | None:
+    """A position bias in the order that edits set. [batch, head, query, key]"""
+    plan = current_edit_plan()
     if bias is None or plan is None or bias.shape[-1] == 1:
         return bias
-    asking, asked = plan.places(bias.shape[-2]), plan.places(bias.shape[-1])
-    return bias if asking is None or asked is None else bias[..., asking, :][..., asked]
+    query_order, key_order = plan.position_order(bias.shape[-2]), plan.position_order(bias.shape[-1])
+    return bias if query_order is None or key_order is None else bias[..., query_order, :][..., key_order]
 
 
-def _stock(
+def _attend_eagerly(
     module: nn.Module,
     query: Tensor,
     key: Tensor,
@@ -140,21 +145,23 @@ def _stock(
     attention_mask: Tensor | None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """The model file's own eager attention; its weights go to whoever looks, and are let go of."""
-    plan, calls, look = current(), _calls.get(), _look.get()
+    """The implementation "headlight-stock": the family's own eager attention, its weights passed to the callback."""
+    plan, calls, on_weights = current_edit_plan(), _calls.get(), _on_weights.get()
     assert calls is not None
-    assert look is not None
+    assert on_weights is not None
     kind, layer = calls.name(module)
     eager = sys.modules[type(module).__module__].eager_attention_forward
     if plan is None:
-        mixed, weights = eager(module, query, key, value, attention_mask, **options)
+        output, weights = eager(module, query, key, value, attention_mask, **options)
     else:
-        mixed, weights = _edited(eager, plan, kind, layer, module, query, key, value, attention_mask, **options)
-    look(kind, layer, weights)
-    return mixed, None
+        output, weights = _attend_with_edits(
+            eager, plan, kind, layer, module, query, key, value, attention_mask, **options
+        )
+    on_weights(kind, layer, weights)
+    return output, None
 
 
-def _edited(
+def _attend_with_edits(
     eager: Callable[..., tuple[Tensor, Tensor]],
     plan: EditPlan,
     kind: str,
@@ -168,36 +175,30 @@ def _edited(
     position_bias: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor]:
-    """The same with an edit's mask, temperature and heads brought in from outside."""
-    own, extra = _split(attention_mask)
+    """Eager attention with edits applied to its mask, scale, weights and outputs."""
+    own_mask, extra = _split_mask(attention_mask)
     shape = (query.shape[0], 1, query.shape[2], key.shape[2])
-    own = torch.ones(shape, dtype=torch.bool, device=query.device) if own is None else own.expand(shape)
+    own_mask = torch.ones(shape, dtype=torch.bool, device=query.device) if own_mask is None else own_mask.expand(shape)
     if attention_mask is None and getattr(module, "is_causal", False):
-        own = own.tril()
-    allowed, sharpness = plan.allowed(kind, layer, own), plan.sharpness(kind)
-    added = torch.zeros(shape, dtype=query.dtype, device=query.device) if extra is None else extra * sharpness
+        own_mask = own_mask.tril()
+    allowed, factor = plan.edited_mask(kind, layer, own_mask), plan.score_factor(kind)
+    added = torch.zeros(shape, dtype=query.dtype, device=query.device) if extra is None else extra * factor
     if position_bias is not None:
-        options["position_bias"] = _moved(position_bias) * sharpness  # type: ignore[operator]
+        options["position_bias"] = _move_bias(position_bias) * factor  # type: ignore[operator]
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     mask = added.masked_fill(~allowed, -math.inf)
-    mixed, weights = eager(module, query, key, value, mask, scaling=scaling * sharpness, **options)
-    mixed, weights = mixed.clone(), weights.clone()  # [batch, query, head, head_dim], [batch, head, query, key]
-    for head, given in plan.forced(kind, layer, query.shape[1], allowed, key.shape[2]).items():
-        weights[:, head] = given
-        mixed[:, :, head] = given @ value[:, head * value.shape[1] // query.shape[1]]
-    factors = plan.factors(kind, layer, query.shape[1])
+    output, weights = eager(module, query, key, value, mask, scaling=scaling * factor, **options)
+    output, weights = output.clone(), weights.clone()  # [batch, query, head, head_dim], [batch, head, query, key]
+    for head, forced in plan.forced_weights(kind, layer, query.shape[1], allowed, key.shape[2]).items():
+        weights[:, head] = forced
+        output[:, :, head] = forced @ value[:, head * value.shape[1] // query.shape[1]]
+    factors = plan.head_factors(kind, layer, query.shape[1])
     if factors is not None:
-        mixed *= torch.tensor(factors, dtype=mixed.dtype, device=mixed.device)[:, None, :, None]
-    return mixed, weights
+        output *= torch.tensor(factors, dtype=output.dtype, device=output.device)[:, None, :, None]
+    return output, weights
 
 
-AttentionInterface.register(IMPLEMENTATION, _attend)
-
-
-AttentionMaskInterface.register(IMPLEMENTATION, sdpa_mask)
-
-
-AttentionInterface.register(STOCK, _stock)
-
-
-AttentionMaskInterface.register(STOCK, eager_mask)
+AttentionInterface.register(HEADLIGHT, _attend)
+AttentionMaskInterface.register(HEADLIGHT, sdpa_mask)
+AttentionInterface.register(LIBRARY_EAGER, _attend_eagerly)
+AttentionMaskInterface.register(LIBRARY_EAGER, eager_mask)

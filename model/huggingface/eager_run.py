@@ -1,54 +1,55 @@
-"""A run of a Hugging Face model with the library's own eager attention, which shows every layer's weights."""
+"""Reference runs of a Hugging Face model with the library's own eager attention, which returns all weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from model.attention.edit_plan import EditPlan, editing
+from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.projections import shallow_copy
-from model.huggingface.attention_interface import STOCK, showing_weights
+from model.attention.record import WeightsCallback
+from model.huggingface.attention_interface import LIBRARY_EAGER, capture_weights
 from model.huggingface.opened_model import OpenedModel
 
-Look = Callable[[str, int, Tensor], None]  # is shown kind, layer and weights [batch, head, query, key]
 
-
-def stock_attentions(result: Any, single: str | None) -> dict[str, Sequence[Tensor]]:
-    """Kind -> weights of each layer [batch, head, query, key], as the library gives them.
+def library_attentions(result: Any, single: str | None) -> dict[str, Sequence[Tensor]]:
+    """Kind -> weights of each layer, [batch, head, query, key], from the library's output object.
 
     Args:
-        single: what a single stack is called here; None in an encoder-decoder model.
+        result: of a pass with `output_attentions`.
+        single: "encoder" or "decoder" for a model with a single stack; None for an encoder-decoder model.
 
     Raises:
-        ValueError: the model gives no weights.
+        ValueError: the output holds no weights.
     """
     names = {"encoder": "encoder_attentions", "decoder": "decoder_attentions", "cross": "cross_attentions"}
     names = names if single is None else {single: "attentions"}
-    found = {kind: getattr(result, name) for kind, name in names.items()}
-    if any(weights is None or any(layer is None for layer in weights) for weights in found.values()):
+    attentions = {kind: getattr(result, name) for kind, name in names.items()}
+    if any(weights is None or any(layer is None for layer in weights) for weights in attentions.values()):
         raise ValueError(f"{type(result).__name__} holds no attention weights.")
-    return found
+    return attentions
 
 
-def run_eager(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, look: Look) -> Any:
-    """The library's output object; `look` is shown each layer's weights as soon as they are computed.
+def run_eager(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, on_weights: WeightsCallback) -> Any:
+    """The library's output object of a pass with its own eager attention.
 
     Args:
-        inputs: what the module is fed.
-        plan: edits; the library's own attention gets them as masks, scales and factors.
+        inputs: keyword arguments of the module.
+        plan: edits, which the library's attention gets as masks, scales and factors.
+        on_weights: receives each layer's weights as soon as they are computed.
     """
-    stock = shallow_copy(lens.module)
-    with torch.inference_mode(), editing(plan):
-        if lens.sees_inside:
-            stock.set_attn_implementation(STOCK)
-            with showing_weights(look):
-                return lens.run(stock, inputs, eager=False)
-        stock.set_attn_implementation("eager")
-        result = lens.run(stock, inputs, eager=True)
-        for kind, layers in stock_attentions(result, None if lens.is_pair else lens.single).items():
-            for layer, theirs in enumerate(layers):
-                look(kind, layer, theirs)
+    reference = shallow_copy(lens.module)
+    with torch.inference_mode(), apply_edits(plan):
+        if lens.uses_interface:
+            reference.set_attn_implementation(LIBRARY_EAGER)
+            with capture_weights(on_weights):
+                return lens.run(reference, inputs, eager=False)
+        reference.set_attn_implementation("eager")
+        result = lens.run(reference, inputs, eager=True)
+        for kind, layers in library_attentions(result, None if lens.is_encoder_decoder else lens.single_stack).items():
+            for layer, weights in enumerate(layers):
+                on_weights(kind, layer, weights)
     return result

@@ -1,4 +1,4 @@
-"""What a Hugging Face model finds likely next, after any prefix."""
+"""The output of a Hugging Face model, generated step by step or forced."""
 
 from __future__ import annotations
 
@@ -10,75 +10,134 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
-from model.attention.edit_plan import EditPlan, editing
-from model.generation.decoding import Decoded, Decoding
-from model.generation.search import Scores, decode
-from model.huggingface.attention_interface import naming_calls
+from model.attention.edit_plan import EditPlan, apply_edits
+from model.errors import check_ids, check_length
+from model.generation.decoding import Decoding, DecodingResult
+from model.generation.search import NextLogits, decode
+from model.huggingface.attention_interface import name_attention_calls
 from model.huggingface.opened_model import OpenedModel
+from model.tokenization.encoding import encode
+from model.trace.trace import Target
+
+NEW_TOKENS = 20  # how many tokens a decoder-only model continues a text by
 
 
-def write(
-    lens: OpenedModel, ids: Sequence[int], how: Decoding, plan: EditPlan | None, begun: Any | None = None
-) -> Decoded:
-    """Write what follows these ids, or the output that an encoder-decoder model gives for them.
+def generate(
+    lens: OpenedModel, ids: Sequence[int], how: Decoding, plan: EditPlan | None, first_pass: Any | None = None
+) -> DecodingResult:
+    """The continuation of some ids, or the output of an encoder-decoder model for them.
 
     Args:
-        begun: what the model made of just these ids, with the keys and values it kept, where that is there already.
+        ids: the prompt, or what the encoder reads.
+        how: decoding method, its parameters, and the longest output.
+        plan: edits, applied in every step.
+        first_pass: the library's output object for exactly these ids, with keys and values cached; saves one pass.
     """
-    start = [lens.start] if lens.is_pair else list(ids)
-    room = lens.max_tokens - len(start)
-    if room < 1:
-        return Decoded((), ended=False)
-    how = replace(how, longest=min(how.longest, room))
+    start = [lens.decoder_start] if lens.is_encoder_decoder else list(ids)
+    free_tokens = lens.max_tokens - len(start)
+    if free_tokens < 1:
+        return DecodingResult((), ended=False)
+    how = replace(how, max_new_tokens=min(how.max_new_tokens, free_tokens))
     settings = lens.module.generation_config
     ends = ({*settings.eos_token_id} if isinstance(settings.eos_token_id, list) else {settings.eos_token_id}) - {None}
-    # What the model's own settings forbid, as for Marian its padding.
+    # Tokens that the model's own settings forbid, such as Marian's padding.
     never = {*(settings.suppress_tokens or ()), *(one[0] for one in settings.bad_words_ids or () if len(one) == 1)}
-    cached = lens.sees_inside and plan is None and how.method != "beam"
-    return decode(next_scores(lens, ids, plan, cached, begun if cached else None), start, ends, never, how)
+    use_cache = lens.uses_interface and plan is None and how.method != "beam"
+    next_logits = next_token_logits(lens, ids, plan, use_cache, first_pass if use_cache else None)
+    return decode(next_logits, start, ends, never, how)
 
 
-def next_scores(
-    lens: OpenedModel, source: Sequence[int], plan: EditPlan | None, cached: bool, begun: Any | None = None
-) -> Scores:
-    """A function from prefixes to the logits of their next token.
+def next_token_logits(
+    lens: OpenedModel, source: Sequence[int], plan: EditPlan | None, use_cache: bool, first_pass: Any | None = None
+) -> NextLogits:
+    """A function from prefixes, all of one length, to the logits of their next token, [prefix, vocab].
 
     Args:
-        source: what an encoder-decoder model's encoder reads, once.
-        cached: keep the keys and values of one growing prefix, so that each step computes its last token only.
-        begun: the pass over the first prefix, if it was made already.
+        source: what an encoder-decoder model's encoder reads; it runs once.
+        use_cache: keep the keys and values of one growing prefix, so that a step computes its last token only.
+        first_pass: the library's output object for the first prefix, if it was computed already.
     """
-    encoder = lens.module.get_encoder() if lens.is_pair else None
-    kept, known, memory = None, 0, None
+    encoder = lens.module.get_encoder() if lens.is_encoder_decoder else None
+    cache, cached_tokens, memory = None, 0, None
 
-    def scores(prefixes: Sequence[Sequence[int]]) -> Tensor:
-        nonlocal kept, known, memory
-        if begun is not None and kept is None:
-            kept, known = begun.past_key_values, len(prefixes[0])
-            return torch.clone(begun.logits[:, -1])  # who decodes writes into it
-        fed = torch.tensor(prefixes, device=lens.device)[:, known:]
-        with naming_calls(encoder, lens.single), editing(plan):
-            inputs: dict[str, Any] = {"input_ids": fed}
+    def next_logits(prefixes: Sequence[Sequence[int]]) -> Tensor:
+        nonlocal cache, cached_tokens, memory
+        if first_pass is not None and cache is None:
+            cache, cached_tokens = first_pass.past_key_values, len(prefixes[0])
+            return torch.clone(first_pass.logits[:, -1])  # decoding writes into it
+        ids = torch.tensor(prefixes, device=lens.device)[:, cached_tokens:]
+        with name_attention_calls(encoder, lens.single_stack), apply_edits(plan):
+            inputs: dict[str, Any] = {"input_ids": ids}
             if encoder is not None:
                 if memory is None:
                     memory = encoder(torch.tensor([source], device=lens.device), return_dict=True).last_hidden_state
                 inputs = {
-                    "encoder_outputs": BaseModelOutput(memory.expand(len(fed), -1, -1)),
-                    "decoder_input_ids": fed,
+                    "encoder_outputs": BaseModelOutput(memory.expand(len(ids), -1, -1)),
+                    "decoder_input_ids": ids,
                 }
-            result = lens.module(**inputs, past_key_values=kept, use_cache=cached, return_dict=True)
-        if cached:
-            kept, known = result.past_key_values, known + fed.shape[1]
+            result = lens.module(**inputs, past_key_values=cache, use_cache=use_cache, return_dict=True)
+        if use_cache:
+            cache, cached_tokens = result.past_key_values, cached_tokens + ids.shape[1]
         logits: Tensor = result.logits[:, -1]
         return logits
 
-    return scores
+    return next_logits
 
 
-def pad(lens: OpenedModel, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Ids padded at the end, and a mask with 1 for what is real. [text, token] each"""
+def output_text(
+    lens: OpenedModel,
+    ids: Sequence[int],
+    prompt_length: int,
+    target: Target,
+    plan: EditPlan | None,
+    first_pass: Any | None,
+) -> str | None:
+    """Text of an encoder-decoder model's output, or what follows a decoder-only model's prompt, generated or forced.
+
+    Args:
+        ids: of the decoder, prompt included.
+        target: what was forced; None generates a continuation, and an empty one has no text.
+        first_pass: as in `generate`.
+    """
+    if not lens.is_encoder_decoder:
+        if target is None:
+            ids = generate(lens, ids, Decoding(max_new_tokens=NEW_TOKENS), plan, first_pass).ids
+        elif target:
+            ids = ids[prompt_length:]
+        else:
+            return None
+    return str(lens.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+
+def output_ids(lens: OpenedModel, source: Sequence[int], target: Target, plan: EditPlan | None) -> list[int]:
+    """Ids of an encoder-decoder model's output, start mark included: forced, or generated where `target` is None.
+
+    Raises:
+        InputError: the output is too long, or a forced id is not in the vocabulary.
+    """
+    if target is None:
+        target = generate(lens, source, Decoding(max_new_tokens=2 * len(source) + 10), plan).ids
+    ids = [lens.decoder_start, *forced_ids(lens, target)]
+    check_length("target", len(ids), lens.max_tokens)
+    return ids
+
+
+def forced_ids(lens: OpenedModel, target: str | Sequence[int]) -> list[int]:
+    """Ids of a forced output, without marks.
+
+    Raises:
+        InputError: a text is blank or too long, or an id is not in the vocabulary.
+    """
+    if isinstance(target, str):
+        return encode(lens.tokenizer, target, "target", lens.max_tokens, special=False)[0]
+    check_ids(target, lens.module.config.get_text_config().vocab_size)
+    return list(target)
+
+
+def pad_ids(lens: OpenedModel, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Ids padded at the end, and their padding mask with 1 for real tokens. int64 [text, token] each"""
     longest = max(map(len, rows))
-    filling = lens.tokenizer.pad_token_id or 0
-    padded = [[*row, *[filling] * (longest - len(row))] for row in rows]
-    real = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
-    return torch.tensor(padded, device=lens.device), torch.tensor(real, device=lens.device)
+    pad = lens.tokenizer.pad_token_id or 0
+    padded = [[*row, *[pad] * (longest - len(row))] for row in rows]
+    mask = [[1] * len(row) + [0] * (longest - len(row)) for row in rows]
+    return torch.tensor(padded, device=lens.device), torch.tensor(mask, device=lens.device)

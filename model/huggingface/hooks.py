@@ -1,6 +1,7 @@
-"""Places in a Hugging Face model where a pass can be changed besides its attention: positions, and the last layer.
+"""Hooks on a Hugging Face model that let a pass change its positions and the output of its last layer.
 
-Hooks stay on the shared module; what they do is said by the thread that runs the pass, and without that, nothing.
+The hooks stay on the module, which all threads share; what they do is set for the thread that runs the pass. Without
+such a setting they do nothing.
 """
 
 from __future__ import annotations
@@ -12,55 +13,60 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from model.attention.edit_plan import current, placed
+from model.attention.edit_plan import current_edit_plan, move_positions
 
 
-def watch_positions(module: nn.Module) -> bool:
-    """Let edits move the positions that a model hands out; False where it hands out none that could be moved."""
-    found = False
+def hook_positions(module: nn.Module) -> bool:
+    """Hook the modules that compute positions, so that edits apply; returns False where none can be moved."""
+    movable = False
     word = module.get_input_embeddings()  # type: ignore[operator]
     for name, part in module.named_modules():
         last = name.rsplit(".", 1)[-1]
         rotary = isinstance(getattr(part, "inv_freq", None), Tensor)
         table = isinstance(part, nn.Embedding) and part is not word and ("position" in last or last == "wpe")
         if rotary or table:
-            part.register_forward_hook(_place)
-        found |= rotary or table or hasattr(part, "relative_attention_bias")
-    return found
+            part.register_forward_hook(_apply_positions)
+        movable |= rotary or table or hasattr(part, "relative_attention_bias")
+    return movable
 
 
-def _place(_: nn.Module, __: Any, output: Any) -> Any:
-    """A forward hook; without edits it returns None, which leaves the output alone."""
-    if current() is None:
+def _apply_positions(_: nn.Module, __: Any, output: Any) -> Any:
+    """Forward hook: positional vectors in edited order; None, which keeps the output, without edits."""
+    if current_edit_plan() is None:
         return None
-    return tuple(map(placed, output)) if isinstance(output, tuple) else placed(output)
+    return tuple(map(move_positions, output)) if isinstance(output, tuple) else move_positions(output)
 
 
-_substitute: ContextVar[tuple[nn.Module, Tensor] | None] = ContextVar("substitute", default=None)
+_replacement: ContextVar[tuple[nn.Module, Tensor] | None] = ContextVar("replacement", default=None)
 
 
-def last_block(module: nn.Module) -> nn.Module | None:
-    """The last layer of the last stack, whose output the model's head builds on; None where no stack is found."""
+def hook_last_block(module: nn.Module) -> nn.Module | None:
+    """The last layer of the last stack, hooked for `replace_block_output`; None where no stack is found."""
     layers = next((part for part in module.modules() if isinstance(part, nn.ModuleList)), None)  # the outermost
     if layers is None:
         return None
     block = layers[-1]
-    block.register_forward_hook(_swap)
+    block.register_forward_hook(_apply_replacement)
     return block
 
 
 @contextmanager
-def substituting(block: nn.Module, states: Tensor) -> Iterator[None]:
-    """Let a block put out these states instead of its own, inside this thread's passes. states: [batch, token, d]"""
-    token = _substitute.set((block, states))
+def replace_block_output(block: nn.Module, states: Tensor) -> Iterator[None]:
+    """Replace a hooked block's output in this thread's passes while the block runs.
+
+    Args:
+        states: put out in place of its own, [batch, token, d_model].
+    """
+    token = _replacement.set((block, states))
     try:
         yield
     finally:
-        _substitute.reset(token)
+        _replacement.reset(token)
 
 
-def _swap(block: nn.Module, _: Any, output: Any) -> Any:
-    wanted = _substitute.get()
-    if wanted is None or wanted[0] is not block:
+def _apply_replacement(block: nn.Module, _: Any, output: Any) -> Any:
+    """Forward hook: the replacement states; None, which keeps the output, where none are set for this block."""
+    replacement = _replacement.get()
+    if replacement is None or replacement[0] is not block:
         return None
-    return (wanted[1], *output[1:]) if isinstance(output, tuple) else wanted[1]
+    return (replacement[1], *output[1:]) if isinstance(output, tuple) else replacement[1]

@@ -1,4 +1,4 @@
-"""A picture as a vision model can read it: opened safely, turned upright, in plain RGB."""
+"""Reading an image file for a vision model: checked, rotated upright, converted to RGB."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from model.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")  # none of these can start another program, as EPS does
-MOST_BYTES, MOST_PIXELS, FEWEST, LONGEST = 20_000_000, 40_000_000, 8, 20
-Given = str | Path | bytes | Image.Image
+MAX_BYTES, MAX_PIXELS, MIN_SIDE, MAX_ASPECT = 20_000_000, 40_000_000, 8, 20
+PictureSource = str | Path | bytes | Image.Image
 
 
-def read_picture(given: Given) -> tuple[Image.Image, tuple[tuple[str, str], ...]]:
-    """Open a picture by its path, its bytes or as it is.
+def read_picture(source: PictureSource) -> tuple[Image.Image, tuple[tuple[str, str], ...]]:
+    """A picture in RGB, and notes (id, detail) on what was changed in it.
 
-    Returns:
-        The picture in RGB, and notes (id, detail) on what had to be changed for that.
+    Args:
+        source: a path, the bytes of a file, or a PIL image.
 
     Raises:
-        InputError: no picture, too large, cut off, or of a shape that cannot be cut into patches.
+        InputError: it is no picture, has more than `MAX_BYTES` or `MAX_PIXELS`, is cut off, or has fewer than
+            `MIN_SIDE` pixels or more than `MAX_ASPECT` times the shorter side on a side.
     """
-    picture = given if isinstance(given, Image.Image) else _opened(given)
+    picture = source if isinstance(source, Image.Image) else _open_image(source)
     width, height = picture.size
     size = {"width": width, "height": height}
-    if width * height > MOST_PIXELS:
-        message = f"The picture has {width} × {height} pixels; at most {MOST_PIXELS:,} are read."
+    if width * height > MAX_PIXELS:
+        message = f"The picture has {width} × {height} pixels; at most {MAX_PIXELS:,} are read."
         raise InputError("picture_large", message, **size)
-    if min(width, height) < FEWEST or max(width, height) > LONGEST * min(width, height):
-        message = f"The picture has {width} × {height} pixels; it must be {FEWEST} or more wide and high, and no strip."
+    if min(width, height) < MIN_SIDE or max(width, height) > MAX_ASPECT * min(width, height):
+        message = (
+            f"The picture has {width} × {height} pixels; it must be {MIN_SIDE} or more wide and high, and no strip."
+        )
         raise InputError("picture_shape", message, **size)
     notes = []
     frames = getattr(picture, "n_frames", 1)
@@ -46,19 +49,20 @@ def read_picture(given: Given) -> tuple[Image.Image, tuple[tuple[str, str], ...]
             picture = Image.fromarray((np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8))
         if picture.has_transparency_data:
             notes.append(("picture_alpha", ""))
-            clear = picture.convert("RGBA")
-            picture = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear)
+            transparent = picture.convert("RGBA")
+            picture = Image.alpha_composite(Image.new("RGBA", transparent.size, "white"), transparent)
         return picture.convert("RGB"), tuple(notes)
     except (OSError, SyntaxError, ValueError) as error:
         raise InputError("picture_broken", f"The picture cannot be read to its end: {error}") from error
 
 
-def _opened(given: str | Path | bytes) -> Image.Image:
+def _open_image(source: str | Path | bytes) -> Image.Image:
+    """A PIL image of a file, not yet decoded."""
     try:
-        content = given if isinstance(given, bytes) else Path(given).read_bytes()
+        content = source if isinstance(source, bytes) else Path(source).read_bytes()
     except (OSError, ValueError) as error:
-        raise InputError("picture_missing", f"There is no picture {str(given)!r}.") from error
-    if len(content) > MOST_BYTES:
+        raise InputError("picture_missing", f"There is no picture {str(source)!r}.") from error
+    if len(content) > MAX_BYTES:
         megabytes = len(content) // 1_000_000
         raise InputError("picture_heavy", f"The file has {megabytes} MB; at most 20 are read.", megabytes=megabytes)
     try:

@@ -1,4 +1,4 @@
-"""The attention layers of a pass by kind: recorded calls, or weights alone where a family shows nothing else."""
+"""Attention layers of a pass by kind: recorded calls, or weights alone where a family returns nothing else."""
 
 from __future__ import annotations
 
@@ -21,25 +21,34 @@ Layers = dict[str, list[list[RecordedLayer]]]  # kind -> sentence of the batch -
 
 
 def recorded_layers(record: Record, rows: int) -> Layers:
-    """Layers of each sentence of a batch, from what the attention calls of a pass recorded."""
-    found: Layers = {}
+    """Recorded layers of each sentence of a batch. rows: number of sentences"""
+    layers_by_kind: Layers = {}
     for kind, layer in sorted(record.calls):
         for row in range(rows):
-            found.setdefault(kind, [[] for _ in range(rows)])[row].append(record.call(kind, layer, row))
-    return {kind: found[kind] for kind in KINDS if kind in found}
+            layers_by_kind.setdefault(kind, [[] for _ in range(rows)])[row].append(record.call(kind, layer, row))
+    return {kind: layers_by_kind[kind] for kind in KINDS if kind in layers_by_kind}
 
 
 def weights_only_layers(attentions: Mapping[str, Sequence[Tensor]], rows: int) -> Layers:
-    """Layers of each sentence of a batch, from weights alone. attentions: kind -> [batch, head, query, key] a layer"""
-    found: Layers = {
+    """Layers of each sentence of a batch from weights alone.
+
+    Args:
+        attentions: kind -> weights of each layer, [batch, head, query, key].
+        rows: number of sentences.
+    """
+    layers_by_kind: Layers = {
         kind: [[WeightsOnlyLayer(to_numpy(layer[row])) for layer in layers] for row in range(rows)]
         for kind, layers in attentions.items()
     }
-    return {kind: found[kind] for kind in KINDS if kind in found}
+    return {kind: layers_by_kind[kind] for kind in KINDS if kind in layers_by_kind}
 
 
-def attention_of(kind: str, layers: Sequence[RecordedLayer], tokens: Mapping[str, Tokens]) -> Attention:
-    """One kind of attention of one sentence. tokens: those of each stack"""
+def build_attention(kind: str, layers: Sequence[RecordedLayer], tokens: Mapping[str, Tokens]) -> Attention:
+    """One kind of attention of one sentence.
+
+    Args:
+        kind: "encoder", "decoder" or "cross"; layers: its layers; tokens: stack -> tokens.
+    """
     queries = tokens["encoder" if kind == "encoder" else "decoder"]
     keys = tokens["decoder" if kind == "decoder" else "encoder"]
     return Attention(kind, queries, keys, layers[0].shape[0], layers[0].shape[3], tuple(layers))
@@ -47,22 +56,22 @@ def attention_of(kind: str, layers: Sequence[RecordedLayer], tokens: Mapping[str
 
 @dataclass(frozen=True, eq=False)
 class WeightsOnlyLayer(LayerMaps):
-    """One layer of a family that shows its weights only. The mask is read off them: exactly zero is forbidden."""
+    """One layer of a family that returns weights only. Its mask forbids the keys whose weight is 0 in every head."""
 
-    seen: Array  # [head, query, key]
+    given_weights: Array  # [head, query, key]
     scale: float = float("nan")
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        return (*self.seen.shape, 0)
+        return (*self.given_weights.shape, 0)
 
     def array(self, name: str) -> Array:
         if name == "allowed":
-            return np.asarray((self.seen > 0).any(axis=0))
+            return np.asarray((self.given_weights > 0).any(axis=0))
         raise ValueError(f"This model family does not show its {name} vectors, only its attention weights.")
 
     def scores(self, masked: bool = True) -> Array:
         raise ValueError("This model family does not show its scores, only its attention weights.")
 
     def weights(self) -> Array:
-        return self.seen
+        return self.given_weights

@@ -1,4 +1,4 @@
-"""What the parts of this room need of an opened Hugging Face model; `model.huggingface.text_model` is one."""
+"""The protocol of an opened Hugging Face model, as generation, probes and reference runs use it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from torch import Tensor, nn
 
 
 class OpenedModel(Protocol):
-    """A Hugging Face model ready to run.
+    """A Hugging Face model ready to run; `model.huggingface.text_model.TextModel` is one.
 
     Attributes:
-        module: the model object of the library; tokenizer: its tokenizer; device: where it runs.
+        module: the library's model object; tokenizer: its tokenizer; device: the PyTorch device that it runs on.
         max_tokens: the longest input in tokens.
-        start: id of the token that an encoder-decoder model's decoder is fed first, -1 in other models.
-        is_pair: True for an encoder-decoder model; single: what a single stack is, "encoder" or "decoder".
-        writes: True where it predicts a next token.
-        sees_inside: True where its attention runs through `model.attention.formula.attention`.
+        decoder_start: id of the token that an encoder-decoder model's decoder is fed first, -1 in other models.
+        is_encoder_decoder: True for an encoder-decoder model.
+        single_stack: what a single stack is, "encoder" or "decoder", by its masks.
+        writes: True where the model predicts a next token.
+        uses_interface: True where its attention runs through `model.attention.formula.attention`.
         last_block: the last layer of the last stack, or None where no stack was found.
     """
 
@@ -24,13 +25,13 @@ class OpenedModel(Protocol):
     tokenizer: Any
     device: str
     max_tokens: int
-    start: int
-    is_pair: bool
-    single: str
+    decoder_start: int
+    is_encoder_decoder: bool
+    single_stack: str
     writes: bool
-    sees_inside: bool
+    uses_interface: bool
     last_block: nn.Module | None
 
     def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
-        """The library's output object of one pass with all hidden states; weights too where `eager`."""
+        """The library's output object of one pass with all hidden states; with weights where `eager`."""
         ...

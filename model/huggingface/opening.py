@@ -1,4 +1,4 @@
-"""Reading a Hugging Face model with the head it was trained with; nothing that comes with the weights is executed."""
+"""Loading a Hugging Face model with the head it was trained with; no code that comes with the weights is executed."""
 
 from __future__ import annotations
 
@@ -16,73 +16,78 @@ from transformers import (
     AutoTokenizer,
 )
 
-TOKENIZER = r"tokenizer|vocab|spiece|source\.spm|merges|.*\.model$"
+TOKENIZER_FILES = r"tokenizer|vocab|spiece|source\.spm|merges|.*\.model$"
 
 
-def read_model(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
-    """The module and the tokenizer of a hub name or a folder; pickles load weights only."""
+def load_pretrained(name: str | Path, dtype: torch.dtype = torch.float32) -> tuple[Any, Any]:
+    """The module and the tokenizer of a hub name or a folder; pickles load weights only.
+
+    Raises:
+        ValueError: there is no tokenizer, or weights are missing.
+        OSError: there is no such model.
+    """
     # Eager from the start: some families cannot be switched to it later.
     config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
     architecture = (getattr(config, "architectures", None) or [""])[0]
     if config.is_encoder_decoder:
         opener: Any = AutoModelForSeq2SeqLM
     else:
-        offers = (AutoModelForCausalLM, AutoModelForMaskedLM)
-        known = (auto for auto in offers if architecture in architectures(auto))
+        heads = (AutoModelForCausalLM, AutoModelForMaskedLM)
+        known = (auto for auto in heads if architecture in supported_architectures(auto))
         opener = next(known, AutoModel)
     folder = Path(name)
-    if not any(file for file in folder.glob("*") if re.match(TOKENIZER, file.name)):
+    if not any(file for file in folder.glob("*") if re.match(TOKENIZER_FILES, file.name)):
         raise ValueError(f"{folder.name} holds no tokenizer")
-    module = _weights(opener, name, config, dtype)
+    module = _load_weights(opener, name, config, dtype)
     return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 
-def _weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype) -> Any:
-    """A module whose weights are all there; without the head, where it has none.
+def _load_weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype) -> Any:
+    """A module with all its weights; without its head where the file has no weights for one.
 
     Raises:
-        ValueError: others are missing; the library would make them up.
+        ValueError: other weights are missing, which the library would make up.
     """
     module, info = opener.from_pretrained(
         name, config=config, trust_remote_code=False, weights_only=True, dtype=dtype, output_loading_info=True
     )
-    # What pools the states for a classifier is not looked at, and often left out.
+    # The pooler of a classifier is not used here, and often missing.
     missing = [key for key in info["missing_keys"] if "pooler" not in key]
     if not missing:
         return module
     if opener is AutoModel:
         raise ValueError(f"its weights lack {len(missing)} parts, such as {sorted(missing)[0]}")
-    return _weights(AutoModel, name, config, dtype)
+    return _load_weights(AutoModel, name, config, dtype)
 
 
-def most_tokens(module: Any, tokenizer: Any) -> int:
-    """How many tokens a model takes: as many as it has positions for, and its tokenizer allows."""
+def max_input_tokens(module: Any, tokenizer: Any) -> int:
+    """Longest input in tokens: the least of the model's positions, its tokenizer's limit, and 2048."""
     config = module.config
     limits = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions"))
-    # RoBERTa and its kin count positions from behind the padding's own.
+    # RoBERTa and its relatives number positions from the padding's own onwards.
     tables = [part for name, part in module.named_modules() if name.endswith("position_embeddings")]
     first = max((part.padding_idx + 1 for part in tables if getattr(part, "padding_idx", None) is not None), default=0)
     return min([n - first for n in limits if isinstance(n, int) and n > 0] + [tokenizer.model_max_length, 2048])
 
 
-def first_token(module: Any, tokenizer: Any) -> int:
-    """What an encoder-decoder model's decoder is fed first.
+def decoder_start_id(module: Any, tokenizer: Any) -> int:
+    """Id of the token that an encoder-decoder model's decoder is fed first.
 
     Raises:
-        ValueError: nothing says.
+        ValueError: neither the configuration nor the tokenizer names one.
     """
-    for found in (
+    for token_id in (
         module.config.decoder_start_token_id,
         module.generation_config.decoder_start_token_id,
         tokenizer.bos_token_id,
     ):
-        if found is not None:
-            return int(found)
+        if token_id is not None:
+            return int(token_id)
     raise ValueError("nothing says which token its decoder starts with")
 
 
-def architectures(auto: Any) -> set[str]:
-    """The names of the model classes that one of the library's `Auto…` classes opens."""
+def supported_architectures(auto: Any) -> set[str]:
+    """Names of the model classes that one of the library's `Auto…` classes opens."""
     names: set[str] = set()
     for value in auto._model_mapping._model_mapping.values():
         names |= set(value) if isinstance(value, (tuple, list)) else {value}

@@ -1,4 +1,4 @@
-"""Which positional encoding a Hugging Face model uses, read off its modules."""
+"""The positional encoding of a Hugging Face model, detected from its modules."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ from torch import nn
 from model.arrays.torch_to_numpy import to_numpy
 from model.positions.scheme import PositionScheme
 
-REACH = 32  # how far a relative bias is shown, each way
+REACH = 32  # largest distance, each way, in the table of a relative bias
 
 
 @torch.no_grad()
-def scheme(module: Any) -> PositionScheme:
-    """Find the encoding by what computes it: a rotary frequency table, a relative bias, ALiBi, or a position table."""
+def detect_scheme(module: Any) -> PositionScheme:
+    """The positional encoding, detected by the module that computes it.
+
+    Tried in this order: a rotary frequency table (Su et al. 2021), a relative bias (T5), ALiBi (Press et al. 2022), a
+    learned or sinusoidal position table.
+
+    Returns:
+        A scheme of kind "unseen" where none is found.
+    """
     alibi = getattr(module.config, "alibi", False)  # Falcon keeps an unused frequency table beside it
     for part in module.modules():
         if not alibi and isinstance(getattr(part, "inv_freq", None), torch.Tensor):

@@ -1,4 +1,4 @@
-"""Asking a Hugging Face model more than a trace holds: with each head silenced in turn, and layer by layer."""
+"""Probes of a Hugging Face model: outputs with heads silenced, the logit lens, and masked-token prediction."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
-from model.attention.edit_plan import EditPlan, editing
-from model.huggingface.hooks import substituting
+from model.attention.edit_plan import EditPlan, apply_edits
+from model.huggingface.hooks import replace_block_output
 from model.huggingface.opened_model import OpenedModel
 from model.trace.edits import Edits, Head
 
@@ -19,15 +19,19 @@ from model.trace.edits import Edits, Head
 def outputs(
     lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, silenced: Sequence[Head]
 ) -> tuple[Tensor, bool]:
-    """What the model makes of one input: once, or once for each head in `silenced`.
+    """Output of one input, from one pass or from one pass for each silenced head.
+
+    Args:
+        inputs: keyword arguments of the module, for one text or picture.
+        silenced: heads to silence, one a pass; empty for one pass without.
 
     Returns:
-        As `TextModel.outputs`; what a whole picture shows counts as one token.
+        As `TextModel.outputs`; class logits of a picture count as those of one token.
     """
-    many = _repeated(inputs, max(len(silenced), 1))
+    batch = _repeat(inputs, max(len(silenced), 1))
     plan = replace(plan or EditPlan(Edits()), silenced=silenced) if silenced else plan
-    with torch.inference_mode(), editing(plan):
-        result = lens.run(lens.module, many, eager=False)
+    with torch.inference_mode(), apply_edits(plan):
+        result = lens.run(lens.module, batch, eager=False)
     logits: Tensor | None = getattr(result, "logits", None)
     if logits is None:
         return result.last_hidden_state, False
@@ -35,29 +39,33 @@ def outputs(
 
 
 def layer_logits(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None) -> Tensor | None:
-    """What each layer would say if the output head came right behind it; as `TextModel.layer_logits`."""
-    with torch.inference_mode(), editing(plan):
+    """Logits from each layer's states through the output head; as `TextModel.layer_logits`.
+
+    Source: the logit lens (nostalgebraist 2020).
+    """
+    with torch.inference_mode(), apply_edits(plan):
         result = lens.run(lens.module, inputs, eager=False)
         logits: Tensor | None = getattr(result, "logits", None)
-        # Families with an attention of their own may hand their layers' states on in a shape of their own, too.
-        if logits is None or logits.dim() < 3 or lens.last_block is None or not lens.sees_inside:
+        # Families without the attention interface may also pass states between layers in a shape of their own.
+        if logits is None or logits.dim() < 3 or lens.last_block is None or not lens.uses_interface:
             return None
-        # The last state of the list has the model's final norm behind it already; the others have not.
-        states = torch.cat(result["decoder_hidden_states" if lens.is_pair else "hidden_states"][:-1])
-        with substituting(lens.last_block, states):
-            early = lens.run(lens.module, _repeated(inputs, len(states)), eager=False).logits
-    return torch.cat([early, logits])
+        # The last hidden state already went through the model's final norm; the others did not.
+        states = torch.cat(result["decoder_hidden_states" if lens.is_encoder_decoder else "hidden_states"][:-1])
+        with replace_block_output(lens.last_block, states):
+            earlier = lens.run(lens.module, _repeat(inputs, len(states)), eager=False).logits
+    return torch.cat([earlier, logits])
 
 
-def guess(lens: OpenedModel, inputs: dict[str, Tensor], place: int, plan: EditPlan | None) -> Array | None:
-    """What the model finds likely where a token is hidden; as `TextModel.guess`."""
-    hidden = lens.tokenizer.mask_token_id
-    if lens.writes or hidden is None or not lens.sees_inside or lens.module.get_output_embeddings() is None:
+def guess(lens: OpenedModel, inputs: dict[str, Tensor], position: int, plan: EditPlan | None) -> Array | None:
+    """Logits of a position whose token is masked; as `TextModel.guess`."""
+    mask_id = lens.tokenizer.mask_token_id
+    if lens.writes or mask_id is None or not lens.uses_interface or lens.module.get_output_embeddings() is None:
         return None
-    inputs["input_ids"][0, place] = hidden
-    with torch.inference_mode(), editing(plan):
-        return to_numpy(lens.run(lens.module, inputs, eager=False).logits[0, place])
+    inputs["input_ids"][0, position] = mask_id
+    with torch.inference_mode(), apply_edits(plan):
+        return to_numpy(lens.run(lens.module, inputs, eager=False).logits[0, position])
 
 
-def _repeated(inputs: dict[str, Tensor], times: int) -> dict[str, Tensor]:
+def _repeat(inputs: dict[str, Tensor], times: int) -> dict[str, Tensor]:
+    """Inputs of one text repeated along the batch axis, without copying."""
     return {name: tensor.expand(times, *tensor.shape[1:]) for name, tensor in inputs.items()}

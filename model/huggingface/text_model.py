@@ -1,8 +1,8 @@
-"""Hugging Face text models: opening, tracing and decoding through the one attention function.
+"""Hugging Face text models as opened models: loading, tracing, generation and probes.
 
-`transformers.AttentionInterface` hands every attention call of a model to `model.attention.formula.attention`. Families
-that do not use the interface run with their own eager attention, which gives weights but neither q, k, v nor a place
-for edits.
+`transformers.AttentionInterface` passes every attention call of a model to `model.attention.formula.attention`.
+Families that do not use the interface run with their own eager attention, which returns weights but no q, k and v, and
+allows no edits.
 """
 
 from __future__ import annotations
@@ -16,49 +16,48 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.arrays.torch_to_numpy import stacked, table
+from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
 from model.arrays.types import Array
 from model.attention.devices import dtype_name, find_device
-from model.attention.edit_plan import EditPlan, editing, plan_edits
-from model.attention.projections import find_layer
+from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
+from model.attention.projections import find_projections
 from model.attention.record import Record, record
-from model.errors import check_ids, check_length
-from model.generation.decoding import Decoded, Decoding
-from model.huggingface.attention_interface import IMPLEMENTATION, naming_calls
-from model.huggingface.eager_run import run_eager, stock_attentions
-from model.huggingface.generation import pad, write
-from model.huggingface.hooks import last_block, watch_positions
-from model.huggingface.layers import attention_of, recorded_layers, weights_only_layers
-from model.huggingface.opening import first_token, most_tokens, read_model
-from model.huggingface.positions import scheme
+from model.errors import check_length
+from model.generation.decoding import Decoding, DecodingResult
+from model.huggingface.attention_interface import HEADLIGHT, name_attention_calls
+from model.huggingface.eager_run import library_attentions, run_eager
+from model.huggingface.generation import forced_ids, generate, output_ids, output_text, pad_ids
+from model.huggingface.hooks import hook_last_block, hook_positions
+from model.huggingface.layers import build_attention, recorded_layers, weights_only_layers
+from model.huggingface.opening import decoder_start_id, load_pretrained, max_input_tokens
+from model.huggingface.positions import detect_scheme
 from model.huggingface.probes import guess, layer_logits, outputs
-from model.measures.logit_lens import layer_words
+from model.measures.logit_lens import logit_lens
 from model.measures.silencing import head_effects
 from model.positions.scheme import PositionScheme
-from model.tokenization.labels import encode, following, labelled, unknown
+from model.tokenization.encoding import encode, unknown_token_notes
+from model.tokenization.labels import label_ids, predicted_labels
 from model.trace.check import Check
 from model.trace.edits import UNCHANGED, Edits, Head
-from model.trace.layer_inputs import Layer, NoLayer
+from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.trace import Target, Trace
 from model.verification.huggingface_reference import verify
 
-NEW_TOKENS = 20  # how far a decoder-only model continues the text
-
 
 class TextModel:
-    """A Hugging Face model with its tokenizer; public names as `model.translator.translator.Translator`.
+    """A Hugging Face model with its tokenizer; a `model.trace.lens.Lens`.
 
     Attributes:
-        writes: whether it chooses a next token.
-        sees_inside: False where the family does not use the attention interface, so q, k and v stay unseen.
-        single: what a single stack is, "encoder" or "decoder", as its mask says.
-        has_sinks: True where part of the attention goes to no token at all, so rows add up to less than 1.
-        heads: attention kind -> (layers, heads); empty where the family lets nothing be changed.
+        writes: whether it predicts a next token.
+        uses_interface: False where the family does not use the attention interface, so q, k and v are not recorded.
+        single_stack: what a single stack is, "encoder" or "decoder", by its masks.
+        has_sinks: True where part of the attention goes to no token (attention sinks), so rows sum to less than 1.
+        heads: attention kind -> (layers, heads); empty where edits are not possible.
     """
 
     takes = "text"
-    head_effects, layer_words = head_effects, layer_words
+    head_effects, logit_lens = head_effects, logit_lens
     heads: Mapping[str, tuple[int, int]]
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
@@ -66,29 +65,36 @@ class TextModel:
         self.tokenizer = tokenizer
         self.device = device
         self.config = module.config
-        self.is_pair = bool(self.config.is_encoder_decoder)
-        self.max_tokens = most_tokens(self.module, tokenizer)
-        self.start = first_token(self.module, tokenizer) if self.is_pair else -1
-        self._join()
+        self.is_encoder_decoder = bool(self.config.is_encoder_decoder)
+        self.max_tokens = max_input_tokens(self.module, tokenizer)
+        self.decoder_start = decoder_start_id(self.module, tokenizer) if self.is_encoder_decoder else -1
+        self._install_attention()
 
-    def _join(self) -> None:
-        """Switch to our attention function, and find out what can be seen and changed in this model."""
-        self.single = "encoder"
+    def _install_attention(self) -> None:
+        """Route attention through the one attention function, hook positions and the last layer, set capabilities."""
+        self.single_stack = "encoder"
         self.dtype = dtype_name(self.module)
         self.has_sinks = any(name.endswith(".sinks") for name, _ in self.module.named_parameters())
-        self._try_interface()
-        self.can_move_positions = watch_positions(self.module)
-        self.last_block = last_block(self.module.get_decoder() if self.is_pair else self.module)
-        self.writes = self.is_pair or (self.single == "decoder" and self.module.get_output_embeddings() is not None)
+        self._detect_interface()
+        self.can_move_positions = hook_positions(self.module)
+        self.last_block = hook_last_block(self.module.get_decoder() if self.is_encoder_decoder else self.module)
+        self.writes = self.is_encoder_decoder or (
+            self.single_stack == "decoder" and self.module.get_output_embeddings() is not None
+        )
 
     @classmethod
     def open(cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> TextModel:
-        """Open a hub name or a folder. No code that comes with the weights is run; pickles load weights only."""
-        module, tokenizer = read_model(name, dtype)
+        """A model from a hub name or a folder. No code that comes with the weights is executed.
+
+        Raises:
+            ValueError: there is no such device, no tokenizer, or weights are missing.
+            OSError: there is no such model.
+        """
+        module, tokenizer = load_pretrained(name, dtype)
         return cls(module, tokenizer, find_device(device))
 
     def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
-        """Run the model on a text and keep what every layer computed.
+        """The trace of one pass: attention, hidden states and logits of every layer.
 
         Args:
             text: what the encoder reads, or a decoder-only model's prompt.
@@ -103,55 +109,56 @@ class TextModel:
     def trace_batch(
         self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        """Run several texts as one padded batch; the shorter ones' traces show their "<pad>" tokens.
+        """Traces of several texts, run as one padded batch; those of shorter ones include "<pad>" tokens.
 
-        With edits each runs alone: they name places, which padding must not move.
+        With edits each text runs alone: edits name positions, which padding must not move.
         """
         if edits and len(texts) > 1:
             return tuple(self.trace(text, target, edits) for text, target in zip(texts, targets, strict=True))
-        inputs, read = self._inputs(texts, targets, plan := plan_edits(self, edits))
-        with torch.inference_mode(), editing(plan), record() as kept:
-            # What is written next goes on from this pass.
-            goes_on = [*targets] == [None] and self.writes and not self.is_pair and plan is None and self.sees_inside
-            result = self.run(self.module, inputs, eager=not self.sees_inside, cached=goes_on)
-        layers = self._layers(result, kept, len(texts))
-        stacks = ("encoder", "decoder") if self.is_pair else (self.single,)
+        inputs, encoded = self._inputs(texts, targets, plan := plan_edits(self, edits))
+        # The continuation of a prompt reuses the keys and values of this pass.
+        continues = [*targets] == [None] and self.writes and not self.is_encoder_decoder
+        use_cache = continues and plan is None and self.uses_interface
+        with torch.inference_mode(), apply_edits(plan), record() as recorded:
+            result = self.run(self.module, inputs, eager=not self.uses_interface, cached=use_cache)
+        layers = self._layers(result, recorded, len(texts))
+        stacks = ("encoder", "decoder") if self.is_encoder_decoder else (self.single_stack,)
         logits: Tensor | None = getattr(result, "logits", None)
         answer = result.last_hidden_state if logits is None else logits
-        predicts = logits if "decoder" in stacks else None
-        states = {stack: result[f"{stack}_hidden_states" if self.is_pair else "hidden_states"] for stack in stacks}
-        fed, traces = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist(), []
-        for row, (text, target, ids) in enumerate(zip(texts, targets, read, strict=True)):
-            lengths = {stack: len(ids[stack][0]) for stack in stacks}
-            longest = {stack: max(len(one[stack][0]) for one in read) for stack in stacks}
-            tokens = {stack: ids[stack][1].padded(longest[stack]) for stack in stacks}
-            attentions = {kind: attention_of(kind, rows[row], tokens) for kind, rows in layers.items()}
-            numbers = None if logits is None else table(logits[row])
-            output: str | None = None
-            if self.is_pair:
-                output = self.tokenizer.decode(ids["decoder"][0], skip_special_tokens=True)
-            elif predicts is not None and target is None:
-                how = Decoding(longest=NEW_TOKENS)
-                written = write(self, ids["decoder"][0], how, plan, result if goes_on else None)
-                output = self.tokenizer.decode(written.ids, skip_special_tokens=True)
-            elif predicts is not None and target:
-                output = self.tokenizer.decode(ids["decoder"][0][ids["given"][0] :], skip_special_tokens=True)
+        predicts = logits is not None and "decoder" in stacks
+        prefix = {stack: f"{stack}_" if self.is_encoder_decoder else "" for stack in stacks}
+        states = {stack: result[f"{prefix[stack]}hidden_states"] for stack in stacks}
+        longest = {stack: max(len(one[stack][0]) for one in encoded) for stack in stacks}
+        read_ids, traces = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist(), []
+        for row, (text, target, one) in enumerate(zip(texts, targets, encoded, strict=True)):
+            ids = {stack: tuple(one[stack][0]) for stack in stacks}
+            lengths = {stack: len(ids[stack]) for stack in stacks}
+            tokens = {stack: one[stack][1].padded(longest[stack]) for stack in stacks}
+            attentions = {kind: build_attention(kind, rows[row], tokens) for kind, rows in layers.items()}
+            token_logits = None if logits is None else rows_to_numpy(logits[row])
+            predicted = output = None
+            if predicts and token_logits is not None:
+                predicted = predicted_labels(self.tokenizer, read_ids[row], token_logits)
+            if predicts or self.is_encoder_decoder:
+                output = output_text(
+                    self, ids["decoder"], one["prompt_length"], target, plan, result if use_cache else None
+                )
             trace = Trace(
                 text=text,
                 attentions=attentions,
-                hidden_states=stacked({stack: states[stack] for stack in stacks}, row),
+                hidden_states=stack_layers(states, row),
                 neurons={},
                 tokens=tokens,
-                ids={stack: tuple(ids[stack][0]) for stack in stacks},
-                given=1 if self.is_pair else ids["given"][0] if predicts is not None else 0,
-                predicted=None if predicts is None or numbers is None else following(self.tokenizer, fed[row], numbers),
-                logits=numbers,
+                ids=ids,
+                prompt_length=one["prompt_length"] if predicts or self.is_encoder_decoder else 0,
+                predicted=predicted,
+                logits=token_logits,
                 output=output,
-                notes=(*self._notes(), *unknown(self.tokenizer, text, ids[stacks[0]][0])),
+                notes=(*self._notes(), *unknown_token_notes(self.tokenizer, text, one[stacks[0]][0])),
                 device=self.device,
                 edits=edits or UNCHANGED,
-                check=partial(self._verify, inputs, attentions, answer, row, lengths, plan=plan),
-                find=partial(self._find, inputs, row, plan),
+                run_check=partial(self._verify, inputs, attentions, answer, row, lengths, plan=plan),
+                find_layer=partial(self._find_projections, inputs, row, plan),
             )
             traces.append(trace)
         return tuple(traces)
@@ -159,132 +166,131 @@ class TextModel:
     def _inputs(
         self, texts: Sequence[str], targets: Sequence[Target], plan: EditPlan | None
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        """What the module is fed, and for each text: stack -> (ids, labels), and how many tokens were given."""
-        read: list[dict[str, Any]] = []
+        """The module's keyword arguments, and for each text: stack -> (ids, labels), and "prompt_length"."""
+        encoded: list[dict[str, Any]] = []
         for text, target in zip(texts, targets, strict=True):
-            if self.is_pair:
-                source = encode(self.tokenizer, text, "text", self.max_tokens)
-                made = self._target(source[0], target, plan)
-                read.append({"encoder": source, "decoder": (made, labelled(self.tokenizer, made))})
+            source, labels = encode(self.tokenizer, text, "text", self.max_tokens)
+            if self.is_encoder_decoder:
+                output = output_ids(self, source, target, plan)
+                decoder = (output, label_ids(self.tokenizer, output))
+                encoded.append({"encoder": (source, labels), "decoder": decoder, "prompt_length": 1})
                 continue
-            ids, tokens = encode(self.tokenizer, text, "text", self.max_tokens)
-            given = len(ids)
+            prompt_length = len(source)
             if target:  # cut into tokens by itself, so that its first piece cannot merge with the prompt's last
-                ids = [*ids, *self._ids(target)]
-                check_length("text", len(ids), self.max_tokens)
-                tokens = labelled(self.tokenizer, ids)
-            read.append({self.single: (ids, tokens), "given": (given,)})
-        first, real = pad(self, [one["encoder" if self.is_pair else self.single][0] for one in read])
-        inputs = {"input_ids": first, "attention_mask": real}
-        if self.is_pair:
-            inputs["decoder_input_ids"], _ = pad(self, [one["decoder"][0] for one in read])
-        return inputs, read
+                source = [*source, *forced_ids(self, target)]
+                check_length("text", len(source), self.max_tokens)
+                labels = label_ids(self.tokenizer, source)
+            encoded.append({self.single_stack: (source, labels), "prompt_length": prompt_length})
+        first_stack = "encoder" if self.is_encoder_decoder else self.single_stack
+        ids, padding_mask = pad_ids(self, [one[first_stack][0] for one in encoded])
+        inputs = {"input_ids": ids, "attention_mask": padding_mask}
+        if self.is_encoder_decoder:
+            inputs["decoder_input_ids"], _ = pad_ids(self, [one["decoder"][0] for one in encoded])
+        return inputs, encoded
 
     def positions(self) -> PositionScheme:
-        """How this model is told where its tokens stand."""
-        return scheme(self.module)
+        """The model's positional encoding."""
+        return detect_scheme(self.module)
 
     def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
-        """One pass of a module that has this model's shape, all states kept."""
-        with naming_calls(module.get_encoder() if self.is_pair else None, self.single):
+        """The library's output object of one pass of `module`, a copy of the model's, with all hidden states.
+
+        Args:
+            inputs: the module's keyword arguments.
+            eager: return all weights, too; cached: return keys and values.
+        """
+        with name_attention_calls(module.get_encoder() if self.is_encoder_decoder else None, self.single_stack):
             return module(
                 **inputs, output_hidden_states=True, output_attentions=eager, use_cache=cached, return_dict=True
             )
 
-    def _try_interface(self) -> None:
-        """Switch to our attention function, or back to the library's own where the family ignores it."""
-        self.module.set_attn_implementation(IMPLEMENTATION)
-        kept = Record()
+    def _detect_interface(self) -> None:
+        """Set the attention implementation, and what its calls in a test pass show: heads, and the stack's kind."""
+        self.module.set_attn_implementation(HEADLIGHT)
+        recorded, result = Record(), None
         try:
-            with torch.inference_mode(), record() as kept:
-                self.run(self.module, self._probe(), eager=False)
+            with torch.inference_mode(), record() as recorded:
+                self.run(self.module, self._dummy_inputs(), eager=False)
         except NotImplementedError:  # an attention with extras that the formula does not have
-            kept = Record()
-        self.sees_inside = bool(kept.calls)
-        result = None
-        if not self.sees_inside:
+            recorded = Record()
+        self.uses_interface = bool(recorded.calls)
+        if not self.uses_interface:
             self.module.set_attn_implementation("eager")
             with torch.inference_mode():
-                result = self.run(self.module, self._probe(), eager=True)
-        layers = self._layers(result, kept, 1)
-        # A single stack in which nobody looks ahead is a decoder, as its masks say.
-        ahead = (np.triu(one.array("allowed"), 1).any() for one in layers.get("encoder", [[]])[0])
-        if not self.is_pair and not any(ahead):
-            self.single = "decoder"
+                result = self.run(self.module, self._dummy_inputs(), eager=True)
+        layers = self._layers(result, recorded, 1)
+        # A single stack whose masks all forbid later keys is a decoder.
+        bidirectional = (np.triu(one.array("allowed"), 1).any() for one in layers.get("encoder", [[]])[0])
+        if not self.is_encoder_decoder and not any(bidirectional):
+            self.single_stack = "decoder"
             layers = {"decoder": layers["encoder"]}
-        found = {kind: (len(rows[0]), rows[0][0].shape[0]) for kind, rows in layers.items()}
-        self.heads = found if self.sees_inside else {}
+        heads = {kind: (len(rows[0]), rows[0][0].shape[0]) for kind, rows in layers.items()}
+        self.heads = heads if self.uses_interface else {}
 
-    def _probe(self) -> dict[str, Tensor]:
-        """The smallest input that reaches every layer."""
+    def _dummy_inputs(self) -> dict[str, Tensor]:
+        """The smallest input that runs every layer."""
         ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
-        return {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_pair else {})
+        return {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_encoder_decoder else {})
 
     def _notes(self) -> tuple[tuple[str, str], ...]:
-        said = {"weights_only": not self.sees_inside, "sinks": self.has_sinks}
-        return tuple((note, type(self.module).__name__) for note, holds in said.items() if holds)
+        """Notes (id, detail) that hold for every trace of this model."""
+        conditions = {"weights_only": not self.uses_interface, "sinks": self.has_sinks}
+        return tuple((note, type(self.module).__name__) for note, holds in conditions.items() if holds)
 
     def _verify(self, inputs: dict[str, Tensor], *args: Any, plan: EditPlan | None) -> Check:
+        """The verdict of `model.verification.huggingface_reference` on one sentence."""
         eager = partial(run_eager, self, inputs, plan)
-        return verify(eager, *args, sinks=self.has_sinks, independent=self.sees_inside)
+        return verify(eager, *args, sinks=self.has_sinks, independent=self.uses_interface)
 
-    def _find(
+    def _find_projections(
         self, inputs: dict[str, Tensor], row: int, plan: EditPlan | None, recorded: RecordedLayer
-    ) -> Layer | NoLayer:
-        with editing(plan):
-            return find_layer(self.module, partial(self.run, inputs=inputs, eager=False), row, recorded)
+    ) -> MultiHeadLayer | NotMultiHead:
+        """The multi-head layer around a recorded call, from one more pass."""
+        with apply_edits(plan):
+            return find_projections(self.module, partial(self.run, inputs=inputs, eager=False), row, recorded)
 
-    def _layers(self, result: Any, kept: Record, rows: int) -> dict[str, list[list[RecordedLayer]]]:
-        """Kind -> sentence -> layer."""
-        if self.sees_inside:
-            return recorded_layers(kept, rows)
-        return weights_only_layers(stock_attentions(result, self.single if not self.is_pair else None), rows)
+    def _layers(self, result: Any, recorded: Record, rows: int) -> dict[str, list[list[RecordedLayer]]]:
+        """Kind -> sentence of the batch -> layer."""
+        if self.uses_interface:
+            return recorded_layers(recorded, rows)
+        return weights_only_layers(
+            library_attentions(result, self.single_stack if not self.is_encoder_decoder else None), rows
+        )
 
-    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded:
-        """Write the output of a text, or its continuation, in a chosen way."""
+    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> DecodingResult:
+        """The output for a text, or its continuation, with a chosen decoding method."""
         ids, _ = encode(self.tokenizer, text, "text", self.max_tokens)
-        return write(self, ids, how, plan_edits(self, edits))
+        return generate(self, ids, how, plan_edits(self, edits))
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """Tokens as people read them, each alone."""
-        return labelled(self.tokenizer, ids).texts
+        """Readable label of each id on its own."""
+        return label_ids(self.tokenizer, ids).texts
 
-    def guess(self, text: str, place: int, edits: Edits | None = None) -> Array | None:
-        """Logits [vocab] of a place whose token is hidden; None where the model never learned to guess."""
+    def guess(self, text: str, position: int, edits: Edits | None = None) -> Array | None:
+        """Logits [vocab] of a position whose token is masked; None where the model was not trained for that."""
         plan = plan_edits(self, edits)
-        return guess(self, self._inputs([text], [None], plan)[0], place, plan)
+        return guess(self, self._inputs([text], [None], plan)[0], position, plan)
 
     def outputs(
         self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
     ) -> tuple[Tensor, bool]:
-        """What the model makes of one text: once, or once for each head in `silenced`, with that one silent.
+        """Output for one text, from one pass or from one pass for each silenced head.
+
+        Args:
+            silenced: heads to silence, one a pass; empty for one pass without.
 
         Returns:
-            Logits [run, token, vocab] and True; or, where the model chooses no words, the last hidden states
-            [run, token, d_model] and False.
+            Logits [pass, token, vocab] and True; without an output head the last hidden states [pass, token, d_model]
+            and False.
         """
         plan = plan_edits(self, edits)
         return outputs(self, self._inputs([text], [target], plan)[0], plan, silenced)
 
     def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None:
-        """The logit lens (nostalgebraist 2020): what each layer would say if the output head came right behind it.
+        """Logits from each layer's states through the output head (logit lens, nostalgebraist 2020).
 
         Returns:
             [layer + 1, token, vocab], row 0 for the embeddings; None where the model has no output head.
         """
         plan = plan_edits(self, edits)
         return layer_logits(self, self._inputs([text], [target], plan)[0], plan)
-
-    def _target(self, source: Sequence[int], target: Target, plan: EditPlan | None) -> list[int]:
-        if target is None:
-            target = write(self, source, Decoding(longest=2 * len(source) + 10), plan).ids
-        made = [self.start, *self._ids(target)]
-        check_length("target", len(made), self.max_tokens)
-        return made
-
-    def _ids(self, target: str | Sequence[int]) -> list[int]:
-        """The numbers of a forced output's tokens."""
-        if isinstance(target, str):
-            return encode(self.tokenizer, target, "target", self.max_tokens, special=False)[0]
-        check_ids(target, self.config.get_text_config().vocab_size)
-        return list(target)

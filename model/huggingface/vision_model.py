@@ -1,4 +1,4 @@
-"""Any Hugging Face vision transformer: a picture is cut into patches, and each patch is a token."""
+"""Hugging Face vision transformers as opened models: a picture is cut into patches, and each patch is a token."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from PIL import Image
 from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
-from model.arrays.torch_to_numpy import stacked, to_numpy
+from model.arrays.torch_to_numpy import stack_layers, to_numpy
 from model.attention.devices import find_device
-from model.attention.edit_plan import EditPlan, editing, plan_edits
+from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import record
-from model.huggingface.image_files import Given, read_picture
-from model.huggingface.layers import attention_of
-from model.huggingface.opening import architectures
+from model.huggingface.image_files import PictureSource, read_picture
+from model.huggingface.layers import build_attention
+from model.huggingface.opening import supported_architectures
 from model.huggingface.text_model import TextModel
 from model.trace.edits import UNCHANGED, Edits
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
 
-# What may stand before the patches, in this order, by the name of the parameter that holds it.
-EXTRAS = {"cls_token": "[CLS]", "distillation_token": "[DIST]", "register_tokens": "[REG]"}
+# Labels of the tokens that may come before the patches, in this order, by the parameter that holds them.
+PREFIX_TOKENS = {"cls_token": "[CLS]", "distillation_token": "[DIST]", "register_tokens": "[REG]"}
 
 
 class VisionModel(TextModel):
-    """A Hugging Face vision model with its image processor; public names as `model.translator.translator.Translator`.
+    """A Hugging Face vision model with its image processor; a `model.trace.lens.Lens`.
 
     Attributes:
-        max_tokens: how many tokens every picture has; all are brought to the same size.
-        frames: how many frames a model of videos reads, 0 for one of pictures; it is given the same picture in each.
+        max_tokens: number of tokens of every picture; all are resized to the same size.
+        frames: number of frames that a video model reads, all filled with the same picture; 0 for a picture model.
     """
 
     takes = "image"
-    is_pair = False
+    is_encoder_decoder = False
 
     def __init__(self, module: Any, processor: Any, device: str) -> None:
         self.module = module.to(device).eval()
@@ -46,98 +46,110 @@ class VisionModel(TextModel):
         self.device = device
         self.config = module.config
         self.frames = int(getattr(self.config, "num_frames", 0))
-        self._join()
-        _, shown = self._see(Image.new("RGB", (64, 64)))
-        self.tokens = self._patches(shown)
-        self.trace(Image.new("RGB", (64, 64)))  # windows, masks and marks that nobody knows do not fit, and raise
+        self._install_attention()
+        _, visible = self._preprocess(Image.new("RGB", (64, 64)))
+        self.tokens = self._label_tokens(visible)
+        self.trace(Image.new("RGB", (64, 64)))  # raises for a family whose windows or special tokens do not fit
         self.max_tokens = len(self.tokens)
 
     @classmethod
     def open(cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> VisionModel:
-        """Open a folder. No code that comes with the weights is run; pickles load weights only."""
+        """A model from a hub name or a folder. No code that comes with the weights is executed.
+
+        Raises:
+            ValueError: there is no such device, or attention does not fit the picture's patches.
+            OSError: there is no such model.
+        """
         # Eager from the start: some families cannot be switched to it later.
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
         architecture = (getattr(config, "architectures", None) or [""])[0]
-        sorts = architecture in architectures(AutoModelForImageClassification)
-        opener: Any = AutoModelForImageClassification if sorts else AutoModel
+        is_classifier = architecture in supported_architectures(AutoModelForImageClassification)
+        opener: Any = AutoModelForImageClassification if is_classifier else AutoModel
         module = opener.from_pretrained(name, config=config, trust_remote_code=False, weights_only=True, dtype=dtype)
         # Pillow does the resizing: the other backend would need torchvision.
         processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
         return cls(module, processor, find_device(device))
 
-    def trace(self, text: Given, target: Target = None, edits: Edits | None = None) -> Trace:
-        """Run the model on a picture and keep what every layer computed.
+    def trace(self, text: PictureSource, target: Target = None, edits: Edits | None = None) -> Trace:
+        """The trace of one pass: attention and hidden states of every layer, and class logits.
 
         Args:
             text: the picture: its path, its bytes, or a PIL image.
-            target: not used; no picture has an output that could be forced.
+            target: not used; a vision model has no output to force.
             edits: changes to the pass; None and `Edits()` change nothing.
 
         Raises:
-            InputError: it is no picture, or one that cannot be read.
+            InputError: it is no picture, it cannot be read, or an edit cannot be applied.
         """
         return self.trace_batch([text], [target], edits)[0]
 
     def trace_batch(
-        self, texts: Sequence[Given], targets: Sequence[Target], edits: Edits | None = None
+        self, texts: Sequence[PictureSource], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        """Run several pictures as one batch."""
-        read = [read_picture(given) for given in texts]
-        seen = [self._see(picture) for picture, _ in read]
-        inputs = self._batch([pixels for pixels, _ in seen])
+        """Traces of several pictures, run as one batch."""
+        pictures = [read_picture(source) for source in texts]
+        preprocessed = [self._preprocess(picture) for picture, _ in pictures]
+        inputs = self._batch([pixels for pixels, _ in preprocessed])
         plan = plan_edits(self, edits)
-        with torch.inference_mode(), editing(plan), record() as kept:
-            result = self.run(self.module, inputs, eager=not self.sees_inside)
-        layers = self._layers(result, kept, len(texts))
+        with torch.inference_mode(), apply_edits(plan), record() as recorded:
+            result = self.run(self.module, inputs, eager=not self.uses_interface)
+        layers = self._layers(result, recorded, len(texts))
         classes: Tensor | None = getattr(result, "logits", None)
         logits = None if classes is None else classes[:, None]  # [picture, 1, class]
         answer = result.last_hidden_state if logits is None else logits
         tokens = {"encoder": self.tokens}
         traces = []
-        for row, (given, (_, notes), (_, shown)) in enumerate(zip(texts, read, seen, strict=True)):
-            attentions = {kind: attention_of(kind, rows[row], tokens) for kind, rows in layers.items()}
+        for row, (source, (_, notes), (_, visible)) in enumerate(zip(texts, pictures, preprocessed, strict=True)):
+            attentions = {kind: build_attention(kind, rows[row], tokens) for kind, rows in layers.items()}
             trace = Trace(
-                text=str(given) if isinstance(given, (str, Path)) else "",
+                text=str(source) if isinstance(source, (str, Path)) else "",
                 attentions=attentions,
-                hidden_states=stacked({"encoder": result.hidden_states}, row),
+                hidden_states=stack_layers({"encoder": result.hidden_states}, row),
                 neurons={},
                 tokens=tokens,
                 ids={"encoder": ()},
-                given=0,
+                prompt_length=0,
                 predicted=None,
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=None if classes is None else str(self.config.id2label[int(classes[row].argmax())]),
                 notes=(*notes, *self._notes()),
                 device=self.device,
                 edits=edits or UNCHANGED,
-                check=partial(self._verify, inputs, attentions, answer, row, {"encoder": len(self.tokens)}, plan=plan),
-                find=partial(self._find, inputs, row, plan),
-                picture=shown,
+                run_check=partial(
+                    self._verify, inputs, attentions, answer, row, {"encoder": len(self.tokens)}, plan=plan
+                ),
+                find_layer=partial(self._find_projections, inputs, row, plan),
+                picture=visible,
             )
             traces.append(trace)
         return tuple(traces)
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """What the classes of these numbers are called."""
+        """Names of classes by their ids."""
         return tuple(str(self.config.id2label[i]) for i in ids)
 
-    def guess(self, text: Given, place: int, edits: Edits | None = None) -> None:
-        """Vision models here were not trained to guess hidden patches."""
+    def guess(self, text: PictureSource, position: int, edits: Edits | None = None) -> None:
+        """None: the model was not trained to predict masked patches."""
 
     def _inputs(
-        self, texts: Sequence[Given], targets: Sequence[Target], plan: EditPlan | None
+        self, texts: Sequence[PictureSource], targets: Sequence[Target], plan: EditPlan | None
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        return self._batch([self._see(read_picture(given)[0])[0] for given in texts]), []
+        return self._batch([self._preprocess(read_picture(source)[0])[0] for source in texts]), []
 
     def _batch(self, pictures: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The module's keyword arguments for preprocessed pictures. pictures: [channel, height, width] each"""
         pixels = torch.stack(list(pictures))  # [picture, channel, height, width]
         return {"pixel_values": pixels[:, None].expand(-1, self.frames, -1, -1, -1) if self.frames else pixels}
 
     def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
-        """One pass, all states kept; of a video its first frame: what it looks at within that frame."""
+        """The library's output object of one pass with all hidden states; of a video only the first frame's.
+
+        Args:
+            inputs, eager, cached: as in `TextModel.run`.
+        """
         result = super().run(module, inputs, eager, cached)
         if self.frames:
-            # Frames of a picture follow each other in the batch, and a patch's frames among the tokens.
+            # The frames of a picture follow each other on the batch axis, and those of a patch on the token axis.
             if result.attentions is not None:
                 result["attentions"] = tuple(layer[:: self.frames] for layer in result.attentions)
             first = [0, *range(1, result.hidden_states[0].shape[1], self.frames)]
@@ -149,31 +161,32 @@ class VisionModel(TextModel):
     def _notes(self) -> tuple[tuple[str, str], ...]:
         return (*super()._notes(), *([("still", str(self.frames))] if self.frames else []))
 
-    def _probe(self) -> dict[str, Tensor]:
-        pixels, _ = self._see(Image.new("RGB", (64, 64)))
+    def _dummy_inputs(self) -> dict[str, Tensor]:
+        pixels, _ = self._preprocess(Image.new("RGB", (64, 64)))
         return self._batch([pixels])
 
-    def _see(self, picture: Image.Image) -> tuple[Tensor, Picture]:
-        """What the model is given [channel, height, width], and the same as a person sees it."""
-        # A processor of videos takes one picture for a video of one frame.
+    def _preprocess(self, picture: Image.Image) -> tuple[Tensor, Picture]:
+        """The processor's pixels [channel, height, width], and the same picture in its own colours."""
+        # A video processor takes one picture as a video of one frame.
         pixels = self.processor(picture, return_tensors="pt")["pixel_values"].flatten(0, -4)[0].to(self.device)
-        # The same resizing and cropping without the arithmetic on the colours.
+        # The same resizing and cropping without normalization of the colours.
         plain = self.processor(picture, return_tensors="np", do_rescale=False, do_normalize=False)["pixel_values"]
         plain = np.asarray(plain).reshape(-1, *np.shape(plain)[-3:])[0]
-        sides = self.config.patch_size
-        high, wide = (sides, sides) if isinstance(sides, int) else sides
+        patch_size = self.config.patch_size
+        high, wide = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
         shape = (pixels.shape[1] // high, pixels.shape[2] // wide)
-        shown = plain.transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
-        shown.flags.writeable = False
-        return pixels, Picture(shown[: shape[0] * high, : shape[1] * wide], *shape, first=len(self._extras()))
+        visible = plain.transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
+        visible.flags.writeable = False
+        return pixels, Picture(visible[: shape[0] * high, : shape[1] * wide], *shape, first=len(self._prefix_labels()))
 
-    def _extras(self) -> list[str]:
-        """The tokens that stand before the patches."""
+    def _prefix_labels(self) -> list[str]:
+        """Labels of the tokens before the patches, such as "[CLS]"."""
         sizes = {name.rsplit(".", 1)[-1]: part.shape for name, part in self.module.named_parameters()}
-        found = [(label, sizes[name][1]) for name, label in EXTRAS.items() if name in sizes]
-        return [label for label, count in found for _ in range(count)]
+        counts = [(label, sizes[name][1]) for name, label in PREFIX_TOKENS.items() if name in sizes]
+        return [label for label, count in counts for _ in range(count)]
 
-    def _patches(self, picture: Picture) -> Tokens:
-        extras = self._extras()
-        places = [f"{row},{column}" for row in range(picture.rows) for column in range(picture.columns)]
-        return Tokens((*extras, *places), (*[True] * len(extras), *[False] * len(places)))
+    def _label_tokens(self, picture: Picture) -> Tokens:
+        """Tokens of a picture: special ones, then patches labelled "row,column"."""
+        special = self._prefix_labels()
+        patches = [f"{row},{column}" for row in range(picture.rows) for column in range(picture.columns)]
+        return Tokens((*special, *patches), (*[True] * len(special), *[False] * len(patches)))

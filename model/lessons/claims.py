@@ -1,4 +1,4 @@
-"""What a lesson says about the model, put to the model. `python -m model.claims` checks all lessons."""
+"""Checks of the claims that lessons make about models. `python -m model.claims` checks all lessons."""
 
 from __future__ import annotations
 
@@ -6,63 +6,79 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.lessons.evidence import SORTS, Claim
-from model.lessons.lesson import Lesson, Step
+from model.lessons.claim_fields import ClaimFields
+from model.lessons.evidence import MEASURES
+from model.lessons.lesson import Lesson, LessonStep
 from model.trace.lens import Lens
 
 BOUNDS = ("is", "at_least", "at_most", "has", "lacks")
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What the model says about a claim.
+class ClaimResult:
+    """Result of checking a claim.
 
     Attributes:
-        measured: the number, token or text that the claim is about; holds: whether it is as claimed.
+        claim: as the lesson file has it.
+        measured: the number, token or text that the claim is about.
+        holds: whether it is as claimed.
     """
 
-    claim: Claim
+    claim: ClaimFields
     measured: object
     holds: bool
 
 
-def check(step: Step, lens: Lens) -> list[Finding]:
-    """Every claim of a step, put to the model that the step opens.
+def check_step(step: LessonStep, lens: Lens) -> list[ClaimResult]:
+    """The results of all claims of a step.
+
+    Args:
+        lens: the model that the step opens.
 
     Raises:
-        ValueError: a claim cannot be checked; says which and why.
+        ValueError: a claim has no known sort or no bound, or names what the model does not have.
     """
-    findings = []
+    results = []
     for claim in step.claims:
-        measure = SORTS.get(claim["sort"])
+        measure = MEASURES.get(claim["sort"])
         if measure is None or not set(BOUNDS) & set(claim):
-            raise ValueError(f"{claim} needs a sort ({', '.join(SORTS)}) and one of {', '.join(BOUNDS)}")
-        where: dict[str, Any] = {"text": step.sentence, "target": step.target, "edits": step.edits}
-        where = {**where, "kind": step.kind, "layer": step.layer, "head": step.head, **claim}
+            raise ValueError(f"{claim} needs a sort ({', '.join(MEASURES)}) and one of {', '.join(BOUNDS)}")
+        fields: dict[str, Any] = {"text": step.sentence, "target": step.target, "edits": step.edits}
+        fields = {**fields, "kind": step.kind, "layer": step.layer, "head": step.head, **claim}
         try:
-            measured = measure(lens, where)
+            measured = measure(lens, fields)
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"{claim} cannot be checked: {error!r}") from error
-        findings.append(Finding(claim, measured, _holds(claim, measured)))
-    return findings
+        results.append(ClaimResult(claim, measured, _holds(claim, measured)))
+    return results
 
 
-def _holds(claim: Claim, measured: Any) -> bool:
+def _holds(claim: ClaimFields, measured: Any) -> bool:
+    """Whether a measurement meets all bounds of a claim."""
     tests: Mapping[str, Callable[[Any], bool]] = {
-        "is": lambda wanted: (list(measured) if isinstance(measured, tuple) else measured) == wanted,
-        "at_least": lambda wanted: measured >= wanted,
-        "at_most": lambda wanted: measured <= wanted,
-        "has": lambda wanted: wanted in measured,
-        "lacks": lambda wanted: wanted not in measured,
+        "is": lambda bound: (list(measured) if isinstance(measured, tuple) else measured) == bound,
+        "at_least": lambda bound: measured >= bound,
+        "at_most": lambda bound: measured <= bound,
+        "has": lambda bound: bound in measured,
+        "lacks": lambda bound: bound not in measured,
     }
     return all(bool(tests[name](claim[name])) for name in BOUNDS if name in claim)
 
 
-def check_all(lessons: list[Lesson], open_model: Callable[[str], Lens]) -> list[tuple[Lesson, Step, Finding]]:
-    """Every claim of every lesson."""
+def check_lessons(
+    lessons: list[Lesson], open_model: Callable[[str], Lens]
+) -> list[tuple[Lesson, LessonStep, ClaimResult]]:
+    """The results of all claims of all lessons, each with its lesson and step.
+
+    Args:
+        open_model: returns the model of a name.
+
+    Raises:
+        ValueError: a claim cannot be checked.
+    """
     return [
         (lesson, step, one)
         for lesson in lessons
         for step in lesson.steps
-        for one in check(step, open_model(step.model))
+        for one in check_step(step, open_model(step.model))
     ]

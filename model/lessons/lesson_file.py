@@ -1,4 +1,4 @@
-"""How a lesson's file is written: parts between `---`, front matter in TOML between `+++`, then Markdown."""
+"""The syntax of lesson files: parts separated by `---`, each with TOML front matter between `+++` and Markdown text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 
 
 class LessonError(ValueError):
-    """A lesson cannot be read; the message says what is wrong.
+    """A lesson file is missing or not valid.
 
     Attributes:
-        name: of the lesson's folder; line: of its file, from 1; file: its name, as "en.md".
+        name: of the lesson's folder.
+        line: of the file, from 1.
+        message: the reason, without name and line.
+        file: its name, such as "en.md".
     """
 
     def __init__(self, name: str, line: int, message: str, file: str = "en.md") -> None:
@@ -21,72 +24,88 @@ class LessonError(ValueError):
         self.name, self.line, self.message, self.file = name, line, message, file
 
 
-class Part:
-    """What stands between two lines `---`: front matter and text.
+class LessonPart:
+    """One part of a lesson file: the lines between two lines `---`.
 
     Attributes:
-        line: where it begins, from 1.
-        front: what stands between the lines `+++`, by field.
-        text: what follows.
+        name: of the lesson's folder; file: the file's name.
+        line: where the part begins, from 1.
+        front: field -> value of the front matter; empty where there is none.
+        text: the Markdown after it.
+
+    Raises:
+        LessonError: the front matter is not enclosed in two lines `+++`, not above the text, or no TOML.
     """
 
     def __init__(self, name: str, file: str, line: int, lines: list[str]) -> None:
         self.name, self.file, self.line = name, file, line
-        marks = [i for i, one in enumerate(lines) if one.strip() == "+++"]
-        if len(marks) not in (0, 2):
-            raise self.fault(f"expected two lines `+++` around the front matter, got {len(marks)}", line + marks[0])
-        begin, end = marks or (-1, 0)
+        delimiters = [i for i, one in enumerate(lines) if one.strip() == "+++"]
+        if len(delimiters) not in (0, 2):
+            raise self.error_at(
+                f"expected two lines `+++` around the front matter, got {len(delimiters)}", line + delimiters[0]
+            )
+        begin, end = delimiters or (-1, 0)
         if any(one.strip() for one in lines[: max(begin, 0)]):
-            raise self.fault("the front matter must stand above the text", line + begin)
+            raise self.error_at("the front matter must stand above the text", line + begin)
         self._first = line + begin + 1
         self._lines = lines[begin + 1 : end]
-        self.text = "\n".join(lines[end + 1 if marks else 0 :]).strip()
+        self.text = "\n".join(lines[end + 1 if delimiters else 0 :]).strip()
         try:
             self.front: dict[str, Any] = tomllib.loads("\n".join(self._lines))
         except tomllib.TOMLDecodeError as error:
-            found = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
-            at = int(found[1]) - 1 if found and found[1] else max(len(self._lines) - 1, 0)
-            raise self.fault(f"the front matter is no TOML: {str(error).split(' (at')[0]}", self._first + at) from error
+            location = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+            index = int(location[1]) - 1 if location and location[1] else max(len(self._lines) - 1, 0)
+            raise self.error_at(
+                f"the front matter is no TOML: {str(error).split(' (at')[0]}", self._first + index
+            ) from error
 
-    def fault(self, message: str, line: int | None = None) -> LessonError:
-        """What is wrong, at a line or where the part begins."""
+    def error_at(self, message: str, line: int | None = None) -> LessonError:
+        """An error at a line of the file, from 1; at the beginning of the part where none is given."""
         return LessonError(self.name, self.line if line is None else line, message, self.file)
 
-    def error(self, key: str, message: str) -> LessonError:
-        """What is wrong with a field, at its line."""
-        places = [i for i, line in enumerate(self._lines) if re.match(rf"\s*{re.escape(key)}\s*=", line)]
-        return self.fault(message, self._first + places[0] if places else None)
+    def field_error(self, key: str, message: str) -> LessonError:
+        """An error at the line of a field of the front matter."""
+        matches = [i for i, line in enumerate(self._lines) if re.match(rf"\s*{re.escape(key)}\s*=", line)]
+        return self.error_at(message, self._first + matches[0] if matches else None)
 
     def heading(self) -> tuple[str, str]:
-        """The title, and what follows it."""
+        """The lesson's title and description, from the text of the first part.
+
+        Raises:
+            LessonError: the text does not begin with a title.
+        """
         title, _, about = self.text.partition("\n")
         if not title.startswith("# ") or not title[2:].strip():
-            raise self.fault("expected a title such as `# Why attention` before the first step")
+            raise self.error_at("expected a title such as `# Why attention` before the first step")
         return title[2:].strip(), about.strip()
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """One text or several that a field holds; none where it is not there."""
+        """The texts of a field with one text or a list of them; empty where the field is missing.
+
+        Raises:
+            LessonError: the field holds something else.
+        """
         value = self.front.get(key, [])
         values = [value] if isinstance(value, str) else value
         if not all(isinstance(one, str) and one.strip() for one in values):
-            raise self.error(key, f"`{key}` must hold texts; got {value!r}")
+            raise self.field_error(key, f"`{key}` must hold texts; got {value!r}")
         return tuple(values)
 
 
-def parts(name: str, text: str, file: str) -> list[Part]:
-    """The parts of a lesson's text.
+def parse_parts(name: str, text: str, file: str) -> list[LessonPart]:
+    """The parts of a lesson file, in order; the first one has the lesson's title, each other one a step.
 
     Args:
-        name: of the lesson; file: of the text.
+        name: of the lesson's folder; text: of the file; file: its name, for errors.
 
     Raises:
-        LessonError: with the line and what is wrong.
+        LessonError: the syntax of a part is wrong.
     """
-    return [Part(name, file, line, lines) for line, lines in _split(text.splitlines())]
+    return [LessonPart(name, file, line, lines) for line, lines in _split(text.splitlines())]
 
 
 def _split(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """The parts between lines `---`, each with the number of its first line."""
+    """The lines of each part, with the number of the first one."""
     start = 0
     for number, line in enumerate([*lines, "---"]):
         if line.strip() == "---":
@@ -94,11 +113,11 @@ def _split(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
             start = number + 1
 
 
-def content(file: Path) -> str:
-    """What is in a lesson's file.
+def read_lesson_file(file: Path) -> str:
+    """The text of a lesson file.
 
     Raises:
-        LessonError: it cannot be read.
+        LessonError: the file is missing, cannot be read, or is not in UTF-8.
     """
     name = file.parent.name
     try:

@@ -37,8 +37,8 @@ def formula(
 
 
 def layer(
-    asking: Array,  # [query, d]
-    asked: Array,  # [key, d], the same tokens in self-attention
+    query_input: Array,  # [query, d]
+    key_input: Array,  # [key, d], the same tokens in self-attention
     w: Array,  # W_Q, W_K, W_V, W_O, used as x W + b; [4, d, d]
     b: Array,  # [4, d]
     num_heads: int,
@@ -48,17 +48,17 @@ def layer(
 
     Returns weights [head, query, key] and output [query, d].
     """
-    d = asking.shape[1]
+    d = query_input.shape[1]
     split = (num_heads, d // num_heads)  # the library gives the heads an axis of their own
     attention = keras.layers.MultiHeadAttention(num_heads, key_dim=d // num_heads)
-    attention.build((1, *asking.shape), (1, *asked.shape))
+    attention.build((1, *query_input.shape), (1, *key_input.shape))
     arrays = []
     for number in range(3):  # queries, keys, values
         arrays += [w[number].reshape(d, *split), b[number].reshape(split)]
     attention.set_weights([*arrays, w[3].reshape(*split, d), b[3]])
     output, weights = attention(
-        query=asking[None],  # a batch of one sentence
-        value=asked[None],
+        query=query_input[None],  # a batch of one sentence
+        value=key_input[None],
         attention_mask=mask[None],
         return_attention_scores=True,
     )

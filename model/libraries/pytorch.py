@@ -28,8 +28,8 @@ def formula(
 
 @torch.no_grad()
 def layer(
-    asking: Array,  # [query, d]
-    asked: Array,  # [key, d], the same tokens in self-attention
+    query_input: Array,  # [query, d]
+    key_input: Array,  # [key, d], the same tokens in self-attention
     w: Array,  # W_Q, W_K, W_V, W_O, used as x W + b; [4, d, d]
     b: Array,  # [4, d]
     num_heads: int,
@@ -39,14 +39,14 @@ def layer(
 
     Returns weights [head, query, key] and output [query, d].
     """
-    attention = nn.MultiheadAttention(asking.shape[1], num_heads, batch_first=True).eval()
+    attention = nn.MultiheadAttention(query_input.shape[1], num_heads, batch_first=True).eval()
     # The library stacks W_Q, W_K and W_V to one tall matrix, and keeps every matrix transposed.
     matrices, biases = torch.tensor(w).transpose(1, 2), torch.tensor(b)
     attention.in_proj_weight.copy_(matrices[:3].flatten(0, 1))
     attention.in_proj_bias.copy_(biases[:3].flatten())
     attention.out_proj.weight.copy_(matrices[3])
     attention.out_proj.bias.copy_(biases[3])
-    x, y = torch.tensor(asking)[None], torch.tensor(asked)[None]  # a batch of one sentence
+    x, y = torch.tensor(query_input)[None], torch.tensor(key_input)[None]  # a batch of one sentence
     output, weights = attention(
         query=x,
         key=y,

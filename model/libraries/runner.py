@@ -1,4 +1,4 @@
-"""Run a library's formula or layer, here or in a process of its own, where Keras can compute with TensorFlow.
+"""Attention computed by another library: in this process, or for Keras on TensorFlow in a subprocess.
 
 python -m model.libraries.runner FOLDER formula      reads FOLDER/in.npz, writes FOLDER/out.npz
 """
@@ -24,51 +24,59 @@ from model.arrays.types import Array
 PACKAGES = {"pytorch": "torch", "huggingface": "transformers", "keras": "keras"}
 TENSORFLOW = "tensorflow"
 ROOT = Path(__file__).parents[2]
-SECONDS = 120  # TensorFlow alone takes some to be imported
+TIMEOUT_SECONDS = 120  # importing TensorFlow takes some of them
 
 
 class LibraryError(Exception):
-    """A library is not installed, or could not be run."""
+    """A library is not installed or could not be run."""
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """What a library computed.
+class LibraryRun:
+    """Result of a library's attention.
 
     Attributes:
-        weights: [head, query, key]; output: the formula's [head, query, head_dim] or the layer's [query, d].
-        how: packages and versions, as in "keras 3.15.1 on torch".
+        weights: [head, query, key].
+        output: [head, query, head_dim] of the formula, [query, d_model] of a whole layer.
+        versions: packages and versions, such as "keras 3.15.1 on torch".
     """
 
     weights: Array
     output: Array
-    how: str
+    versions: str
 
 
-def available() -> tuple[str, ...]:
-    """The libraries to run: those of `PACKAGES`, and Keras on TensorFlow where that is installed."""
+def available_libraries() -> tuple[str, ...]:
+    """Names of the libraries to run: those of `PACKAGES`, and "tensorflow" (Keras on it) where that is installed."""
     return (*PACKAGES, TENSORFLOW) if find_spec(TENSORFLOW) else tuple(PACKAGES)
 
 
-def run(library: str, part: str, inputs: Mapping[str, Any]) -> Run:
-    """Run `formula` or `layer` of one of the `available` libraries.
+def run(library: str, part: str, inputs: Mapping[str, Any]) -> LibraryRun:
+    """Weights and output of a head's formula or of a whole layer, computed by one of the `available_libraries`.
+
+    Args:
+        library: its name.
+        part: "formula" or "layer", the function of the library's file in this folder.
+        inputs: the function's arguments: fields of `FormulaInputs` or of `LayerInputs`.
 
     Raises:
-        LibraryError: it is not installed, or its process failed.
+        LibraryError: the library is not installed, or its subprocess failed.
     """
     if library == TENSORFLOW:
-        return _run_apart(part, inputs)
+        return _run_in_subprocess(part, inputs)
     try:
         module = import_module(f"model.libraries.{library}")
-    except (ImportError, ValueError) as error:  # Keras: an engine that is not there, or that it does not know
+    except (ImportError, ValueError) as error:  # ValueError: Keras does not know the backend that is set
         raise LibraryError(str(error)) from error
     weights, output = getattr(module, part)(**inputs)
-    how = f"{PACKAGES[library]} {version(PACKAGES[library])}"
-    return Run(weights, output, f"{how} on {module.keras.backend.backend()}" if library == "keras" else how)
+    versions = f"{PACKAGES[library]} {version(PACKAGES[library])}"
+    if library == "keras":
+        versions += f" on {module.keras.backend.backend()}"
+    return LibraryRun(weights, output, versions)
 
 
-def _run_apart(part: str, inputs: Mapping[str, Any]) -> Run:
-    """Keras on TensorFlow: what Keras computes with is fixed for a whole process, so it gets one of its own."""
+def _run_in_subprocess(part: str, inputs: Mapping[str, Any]) -> LibraryRun:
+    """Keras on TensorFlow, in a subprocess: a process cannot change the backend of Keras after the import."""
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder) / "in.npz", **inputs)
         command = [sys.executable, "-m", "model.libraries.runner", folder, part]
@@ -81,23 +89,23 @@ def _run_apart(part: str, inputs: Mapping[str, Any]) -> Run:
                 capture_output=True,
                 text=True,
                 check=True,
-                timeout=SECONDS,
+                timeout=TIMEOUT_SECONDS,
             )
         except subprocess.CalledProcessError as error:
             raise LibraryError((error.stderr.strip().splitlines() or [str(error)])[-1]) from error
         except subprocess.TimeoutExpired as error:
             raise LibraryError(str(error)) from error
-        with np.load(Path(folder) / "out.npz") as made:
-            return Run(made["weights"], made["output"], str(made["how"]))
+        with np.load(Path(folder) / "out.npz") as result:
+            return LibraryRun(result["weights"], result["output"], str(result["versions"]))
 
 
 def main(folder: str, part: str) -> None:
-    """The process of its own."""
-    with np.load(Path(folder) / "in.npz") as given:
-        inputs = {name: array.item() if array.ndim == 0 else array for name, array in given.items()}
-    made = run("keras", part, inputs)
-    how = f"{made.how} {import_module(TENSORFLOW).__version__}"
-    np.savez(Path(folder) / "out.npz", weights=made.weights, output=made.output, how=how)
+    """Run Keras in this process, on the backend of $KERAS_BACKEND: reads `in.npz` and writes `out.npz` of a folder."""
+    with np.load(Path(folder) / "in.npz") as saved:
+        inputs = {name: array.item() if array.ndim == 0 else array for name, array in saved.items()}
+    result = run("keras", part, inputs)
+    versions = f"{result.versions} {import_module(TENSORFLOW).__version__}"
+    np.savez(Path(folder) / "out.npz", weights=result.weights, output=result.output, versions=versions)
 
 
 if __name__ == "__main__":

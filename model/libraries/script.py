@@ -1,4 +1,4 @@
-"""A head as a Python script that needs one library and nothing of Headlight."""
+"""One attention head as a standalone Python script for one library."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from model.trace.attention import Attention
 from model.trace.layer_inputs import FormulaInputs
 
 TEMPLATE = ASSETS / "scripts" / "head.py.txt"
-MANY = 2000  # more numbers than this in one array are written as base64
-NEEDS = {"pytorch": "torch numpy", "huggingface": "transformers torch numpy", "keras": "keras torch"}
+BASE64_FROM = 2000  # an array with more numbers is written as base64
+REQUIREMENTS = {"pytorch": "torch numpy", "huggingface": "transformers torch numpy", "keras": "keras torch"}
 
 
-def source(library: str) -> str:
-    """A library's file, as it stands in the repository."""
+def library_source(library: str) -> str:
+    """The source of a library's file in this folder."""
     return Path(__file__).with_name(f"{library}.py").read_text(encoding="utf-8")
 
 
 def formula_source(library: str) -> str:
-    """What the formula needs of a library's file: all between its first line and the layer."""
-    text = source(library)
+    """The part of a library's file that its formula needs: from the end of the module docstring to the layer."""
+    text = library_source(library)
     docstring, *_ = nodes = ast.parse(text).body
     layer = next(node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == "layer")
     end = min([layer.lineno, *(decorator.lineno for decorator in layer.decorator_list)])
@@ -35,7 +35,7 @@ def formula_source(library: str) -> str:
 
 
 def formula_inputs(attention: Attention, layer: int) -> FormulaInputs:
-    """What the model's own attention was given, all heads."""
+    """Inputs of the attention formula in one layer of a model, for all heads."""
     return FormulaInputs(
         query=attention.query(layer),
         key=attention.key(layer),
@@ -46,16 +46,19 @@ def formula_inputs(attention: Attention, layer: int) -> FormulaInputs:
     )
 
 
-def script(library: str, attention: Attention, layer: int, head: int, *, model: str, text: str) -> str:
-    """A script that works out one head's weights in `library` and prints them with their tokens.
+def head_script(library: str, attention: Attention, layer: int, head: int, *, model: str, text: str) -> str:
+    """Source of a script that computes one head's weights with a library and prints them with their tokens.
 
-    Numbers are written with nine digits, which is exact in float32.
+    Numbers have nine significant digits, which is exact in float32.
+
+    Args:
+        library: a key of `runner.PACKAGES`; model, text: for the script's comments.
     """
     inputs = formula_inputs(attention, layer)
     one = slice(head, head + 1)
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         library=library,
-        packages=NEEDS[library],
+        packages=REQUIREMENTS[library],
         model=repr(model),
         text=repr(text),
         kind=attention.kind,
@@ -74,8 +77,8 @@ def script(library: str, attention: Attention, layer: int, head: int, *, model: 
 
 
 def _numbers(array: Array) -> str:
-    """An expression that makes the array."""
-    if array.size > MANY:
+    """A Python expression for a float32 array."""
+    if array.size > BASE64_FROM:
         packed = base64.b64encode(array.astype("<f4").tobytes()).decode()
         return f'np.frombuffer(base64.b64decode("{packed}"), "<f4").reshape{array.shape}'
     rows = "\n".join(" ".join(f"{number:.9g}" for number in row) for row in array.reshape(-1, array.shape[-1]))
@@ -83,6 +86,7 @@ def _numbers(array: Array) -> str:
 
 
 def _mask(mask: Array) -> str:
+    """A Python expression for a Boolean array [query, key], short for full and for causal masks."""
     if mask.all():
         return f"np.ones({mask.shape}, bool)"
     if np.array_equal(mask, np.tri(*mask.shape, dtype=bool)):

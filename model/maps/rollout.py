@@ -1,4 +1,4 @@
-"""Comparing attention patterns and states: alignment, divergence, similarity, rollout and flow (NumPy only)."""
+"""Attention rollout and attention flow through the layers of a stack (Abnar & Zuidema 2020; NumPy only)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from model.arrays.types import Array
 
 
 def rollout(layers: Iterable[Array], query: int) -> Array:
-    """How much of each input token is in one token after the uppermost layer (Abnar & Zuidema 2020).
+    """Attention rollout: the share of each input token in one token after the topmost layer.
 
     Later layers stand on the left, A_2 A_1 x, so a row of the product needs one layer at a time, from the top down.
 
     Args:
-        layers: self-attention with the residual in it, last layer first. [query, key] each
+        layers: self-attention with the residual connection included, last layer first. [query, key] each
+        query: position of the token that is traced back.
 
     Returns:
         [input token]
@@ -28,23 +29,25 @@ def rollout(layers: Iterable[Array], query: int) -> Array:
 
 
 def flow(layers: Array, depth: int, query: int) -> Array:
-    """The largest flow from one token after layer `depth` down to each input token (Abnar & Zuidema 2020).
+    """Attention flow: the maximum flow from one token after layer `depth` down to each input token.
 
-    Each weight is a pipe of that capacity. Unlike rollout, paths that share a pipe must share it.
+    Each weight is an edge of that capacity. Unlike in rollout, paths that use the same edge share its capacity.
 
     Args:
         layers: as for `rollout`, but first layer first. [layer, query, key]
+        depth: index of the layer that the flow starts above.
+        query: position of the token that the flow starts from.
 
     Returns:
         [input token]
     """
     import networkx as nx
 
-    pipes = nx.DiGraph()
+    graph = nx.DiGraph()
     count = layers.shape[-1]
     for layer in range(depth + 1):
-        pipes.add_weighted_edges_from(
+        graph.add_weighted_edges_from(
             (((layer + 1, q), (layer, k), float(layers[layer, q, k])) for q in range(count) for k in range(count)),
             weight="capacity",
         )
-    return np.array([nx.maximum_flow_value(pipes, (depth + 1, query), (0, k)) for k in range(count)])
+    return np.array([nx.maximum_flow_value(graph, (depth + 1, query), (0, k)) for k in range(count)])

@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 from model.trace.attention import Attention
-from model.trace.recorded_layer import Words
+from model.trace.recorded_layer import WordPieces
 from model.trace.tokens import Tokens
 
 
-def words_of(tokens: Tokens) -> Words:
-    """The places of each word's pieces, in order."""
+def word_pieces(tokens: Tokens) -> WordPieces:
+    """For each word, the positions of its pieces, in order."""
     words: list[list[int]] = []
-    for place in range(len(tokens)):
-        if words and tokens.inside and tokens.inside[place]:
-            words[-1].append(place)
+    for position in range(len(tokens)):
+        if words and tokens.inside_word and tokens.inside_word[position]:
+            words[-1].append(position)
         else:
-            words.append([place])
+            words.append([position])
     return tuple(tuple(word) for word in words)
 
 
 def merge_words(attention: Attention) -> Attention:
-    """The same attention between words instead of pieces; weights only."""
-    queries, keys = words_of(attention.queries), words_of(attention.keys)
+    """The same attention between words instead of pieces of words; it has weights and a mask only.
 
-    def joined(tokens: Tokens, words: Words) -> Tokens:
-        adds = tokens.adds or [
-            text.removeprefix("·") if inside else text
-            for text, inside in zip(tokens.texts, tokens.inside or [False] * len(tokens), strict=True)
-        ]
-        texts = ["".join(adds[i] for i in word) or tokens.texts[word[0]] for word in words]
-        return Tokens(tuple(texts), tuple(tokens.special[word[0]] for word in words))
-
+    The weight on a word is the sum over its pieces, the weights from a word are the mean over its pieces (Clark et al.
+    2019).
+    """
+    queries, keys = word_pieces(attention.queries), word_pieces(attention.keys)
     return Attention(
         attention.kind,
-        joined(attention.queries, queries),
-        joined(attention.keys, keys),
+        _merge_tokens(attention.queries, queries),
+        _merge_tokens(attention.keys, keys),
         attention.num_heads,
         0,
-        tuple(layer.between(queries, keys) for layer in attention.layers),
+        tuple(layer.merged_into_words(queries, keys) for layer in attention.layers),
     )
+
+
+def _merge_tokens(tokens: Tokens, words: WordPieces) -> Tokens:
+    """The words that pieces make up."""
+    parts = tokens.word_parts or [
+        text.removeprefix("·") if inside else text
+        for text, inside in zip(tokens.texts, tokens.inside_word or [False] * len(tokens), strict=True)
+    ]
+    texts = ["".join(parts[piece] for piece in word) or tokens.texts[word[0]] for word in words]
+    return Tokens(tuple(texts), tuple(tokens.special[word[0]] for word in words))

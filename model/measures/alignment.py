@@ -1,4 +1,4 @@
-"""Comparing attention patterns and states: alignment, divergence, similarity, rollout and flow (NumPy only)."""
+"""Alignment of two token sequences, and maps laid out on the aligned tokens (NumPy only)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,35 @@ import numpy as np
 from model.arrays.types import Array
 from model.trace.tokens import Tokens
 
-Pairs = tuple[tuple[int | None, int | None], ...]
+# Positions of aligned tokens in two sequences; None where the other sequence has no partner.
+AlignedPairs = tuple[tuple[int | None, int | None], ...]
 
 
-def align(a: Tokens, b: Tokens) -> Pairs:
-    """Which token of one text stands for which of the other; None has no partner there.
+def align_tokens(a: Tokens, b: Tokens) -> AlignedPairs:
+    """Pairs of positions of equal tokens in two texts, in order; a token without a partner is paired with None.
 
-    Runs that both share are paired, as `difflib` finds them; between two of them come first those of `a`, then of `b`.
+    Common runs are found by `difflib.SequenceMatcher`; between two of them come first the tokens of `a`, then of `b`.
     """
     pairs: list[tuple[int | None, int | None]] = []
-    for what, a0, a1, b0, b1 in SequenceMatcher(None, a.texts, b.texts, autojunk=False).get_opcodes():
-        if what == "equal":
+    for operation, a0, a1, b0, b1 in SequenceMatcher(None, a.texts, b.texts, autojunk=False).get_opcodes():
+        if operation == "equal":
             pairs += zip(range(a0, a1), range(b0, b1), strict=True)
         else:
             pairs += [(i, None) for i in range(a0, a1)] + [(None, j) for j in range(b0, b1)]
     return tuple(pairs)
 
 
-def spread(values: Array, rows: Sequence[int | None], columns: Sequence[int | None]) -> Array:
-    """Values on the axes of an alignment; NaN where this side has no such token. [query, key] -> [row, column]"""
-    taken = values[np.ix_([i or 0 for i in rows], [j or 0 for j in columns])].astype(np.float32)
-    taken[[i is None for i in rows]] = np.nan
-    taken[:, [j is None for j in columns]] = np.nan
-    return taken
+def expand_to_alignment(values: Array, rows: Sequence[int | None], columns: Sequence[int | None]) -> Array:
+    """A map on the axes of an alignment; NaN in rows and columns of tokens that its text does not have.
+
+    Args:
+        values: [query, key]
+        rows, columns: for each aligned pair the query's or key's position in this text, or None.
+
+    Returns:
+        float32 [row, column]
+    """
+    expanded = values[np.ix_([i or 0 for i in rows], [j or 0 for j in columns])].astype(np.float32)
+    expanded[[i is None for i in rows]] = np.nan
+    expanded[:, [j is None for j in columns]] = np.nan
+    return expanded

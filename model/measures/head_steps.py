@@ -1,4 +1,4 @@
-"""What can be read off a trace: what it tends to do, how tokens move (NumPy only)."""
+"""The attention formula of one query of one head, step by step (NumPy only)."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from model.trace.attention import Attention
 
 @dataclass(frozen=True, eq=False)
 class HeadSteps:
-    """The formula for one query of one head, step by step, with the run's own numbers.
+    """Intermediate results of the attention formula for one query of one head.
 
     Attributes:
-        query: [head_dim]; keys, values: [key, head_dim].
+        query: [head_dim]; keys, values: [key, head_dim]. The numbers of the traced pass.
         products: query times key, dimension by dimension; their sums are the dots. [key, head_dim]
-        dots: q·k; bias: added for the positions by some families; scaled: dots · scale + bias. [key]
+        dots: q·k; bias: position bias that some families add; scaled: dots · scale + bias. [key]
+        scale: usually 1 / √head_dim; allowed: the query's row of the mask. bool [key]
         scores: scaled, -inf where masked; weights: after the softmax. [key]
         weighted: each value times its weight [key, head_dim]; output: their sum [head_dim].
-        error: largest difference between `scaled` worked out here and the scores the model used.
+        error: largest difference between `scaled` and the scores of the traced pass.
     """
 
     query: Array
@@ -40,8 +41,12 @@ class HeadSteps:
 
 
 def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadSteps:
-    """Work one row of one head out by hand, from the q, k and v that the model used."""
-    row = attention.part(layer, range(head, head + 1), [query])
+    """Every step of the formula for one query, recomputed from the traced q, k and v.
+
+    Raises:
+        ValueError: the model's family records weights only, without q, k and v.
+    """
+    row = attention.select(layer, range(head, head + 1), [query])
     q, k, v = row.array("query")[0, 0], row.array("key")[0], row.array("value")[0]
     products = q * k
     dots = products.sum(axis=-1)

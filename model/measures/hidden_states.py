@@ -1,58 +1,59 @@
-"""What can be read off a trace: what it tends to do, how tokens move (NumPy only)."""
+"""Measures of the residual stream: similarity, distance and principal components of hidden states (NumPy only)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from model.arrays.types import Array
-from model.measures.alignment import Pairs
+from model.measures.alignment import AlignedPairs
 
 
-def cosine_to_first(states: Array) -> Array:
-    """Cosine similarity of each token's state with its own embedding (row 0). [layer, token, d] -> [layer, token]"""
+def cosine_to_embedding(states: Array) -> Array:
+    """Cosine similarity of each hidden state to its token's embedding (row 0). [layer, token, d] -> [layer, token]"""
     unit = states / np.linalg.norm(states, axis=-1, keepdims=True).clip(1e-12)
     return (unit * unit[0]).sum(axis=-1)
 
 
-def paths(states: Array) -> tuple[Array, float]:
-    """Each token's way through the layers in the plane that keeps most of the variance (principal components).
+def state_coordinates(states: Array) -> tuple[Array, float]:
+    """Coordinates of all hidden states along their first two principal components.
 
     Args:
         states: [layer, token, d_model]
 
     Returns:
-        points [layer, token, 2], and the share of the variance that the plane keeps.
+        float64 [layer, token, 2], and the share of the variance that the two components explain.
     """
     flat = states.reshape(-1, states.shape[-1]).astype(np.float64)
     centred = flat - flat.mean(axis=0)
-    if len(centred) > centred.shape[1]:  # then the dimensions' covariance is the smaller problem, by far
-        power, directions = np.linalg.eigh(centred.T @ centred)
-        power, plane = power[::-1].clip(0), directions.T[::-1][:2]
+    if len(centred) > centred.shape[1]:  # the covariance of the dimensions is then the smaller matrix
+        variance, directions = np.linalg.eigh(centred.T @ centred)
+        variance, plane = variance[::-1].clip(0), directions.T[::-1][:2]
     else:
         _, singular, directions = np.linalg.svd(centred, full_matrices=False)
-        power, plane = singular**2, directions[:2]
-    # The sign of a component is arbitrary; fix it, so that the picture does not flip between runs.
+        variance, plane = singular**2, directions[:2]
+    # The sign of a component is arbitrary; fixing it keeps the picture from flipping between runs.
     plane = plane * np.sign(plane[np.arange(len(plane)), np.abs(plane).argmax(axis=1)])[:, None]
     points = centred @ plane.T
     if points.shape[1] < 2:
         points = np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
-    return points.reshape(*states.shape[:2], 2), float(power[:2].sum() / power.sum().clip(1e-12))
+    return points.reshape(*states.shape[:2], 2), float(variance[:2].sum() / variance.sum().clip(1e-12))
 
 
 def cosine_similarities(vectors: Array) -> Array:
-    """Cosine of the angle between every two rows. [row, d] -> [row, row]"""
+    """Cosine similarity of every two rows. [row, d] -> [row, row]"""
     unit = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-12)
     return unit @ unit.T
 
 
-def state_distance(a: Array, b: Array, pairs: Pairs) -> Array:
-    """Cosine distance of aligned tokens' states after each layer; NaN without a partner.
+def state_distance(a: Array, b: Array, pairs: AlignedPairs) -> Array:
+    """Cosine distance of aligned tokens' hidden states after each layer; NaN for a token without a partner.
 
     Args:
-        a, b: [layer, token, d_model], of two runs of the same model.
+        a, b: hidden states of two runs of the same model. [layer, token, d_model]
+        pairs: aligned positions in `a` and `b`.
 
     Returns:
-        [layer, aligned token]: 0 for the same direction, 1 at right angles.
+        float64 [layer, aligned token]: 0 for the same direction, 1 for orthogonal states.
     """
 
     def unit(states: Array) -> Array:
@@ -60,7 +61,7 @@ def state_distance(a: Array, b: Array, pairs: Pairs) -> Array:
 
     left, right = unit(a), unit(b)
     distance = np.full((len(a), len(pairs)), np.nan)
-    for place, (i, j) in enumerate(pairs):
+    for column, (i, j) in enumerate(pairs):
         if i is not None and j is not None:
-            distance[:, place] = 1 - (left[:, i] * right[:, j]).sum(-1)
+            distance[:, column] = 1 - (left[:, i] * right[:, j]).sum(-1)
     return distance

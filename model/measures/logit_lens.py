@@ -1,4 +1,4 @@
-"""The logit lens (nostalgebraist 2020): what each layer would predict if the output head came right behind it."""
+"""The logit lens (nostalgebraist 2020): the next token that each layer predicts through the output head."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from model.trace.edits import Edits
 from model.trace.trace import Target
 
 
-def layer_words(lens: Any, text: Any, target: Target = None, edits: Edits | None = None) -> tuple[Array, Array] | None:
-    """Each layer's likeliest token, by the logit lens, and its probability.
+def logit_lens(lens: Any, text: Any, target: Target = None, edits: Edits | None = None) -> tuple[Array, Array] | None:
+    """The most probable token after each layer, and its probability.
+
+    Args:
+        lens: a model of this process, with `layer_logits`.
+        text, target, edits: as in `lens.trace`.
 
     Returns:
-        ids [layer + 1, token] and probabilities, as many; None where the model has no output head.
+        int64 ids and float32 probabilities, both [layer + 1, token], row 0 for the embeddings; None where the model
+        has no output head.
     """
     logits = lens.layer_logits(text, target, edits)
     if logits is None:

@@ -1,4 +1,4 @@
-"""What can be read off a trace: what it tends to do, how tokens move (NumPy only)."""
+"""Next-token probabilities and their divergence, from logits (NumPy only)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ from model.arrays.types import Array
 
 
 def probabilities(logits: Array) -> Array:
-    """Softmax over the vocabulary. [..., vocab] -> float64 [..., vocab]"""
-    raised = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return raised / raised.sum(axis=-1, keepdims=True)
+    """Softmax over the vocabulary. logits [..., vocab] -> float64 [..., vocab]"""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
-def divergence_bits(before: Array, after: Array) -> Array:
-    """Kullback-Leibler divergence, in bits, of what two runs find likely next; from their logits. [..., vocab] -> [...]
+def kl_divergence_bits(before: Array, after: Array) -> Array:
+    """Kullback-Leibler divergence KL(before ‖ after) of two runs' next-token distributions, in bits.
 
-    How many bits a reader loses who trusts the run after the change where the one before it is right.
+    Args:
+        before, after: logits. [..., vocab]
+
+    Returns:
+        float64 [...]: the bits lost by coding tokens of the first distribution with the second.
     """
-    if before.ndim > 1:  # row by row: of a long text and a large vocabulary all at once would fill gigabytes
-        return np.stack([divergence_bits(one, other) for one, other in zip(before, after, strict=True)])
+    if before.ndim > 1:  # row by row: all at once would fill gigabytes for a long text and a large vocabulary
+        return np.stack([kl_divergence_bits(one, other) for one, other in zip(before, after, strict=True)])
     p, q = probabilities(before), probabilities(after)
     safe = np.where(p > 0, p, 1.0)
     return np.where(p > 0, p * (np.log2(safe) - np.log2(np.maximum(q, 1e-300))), 0.0).sum(axis=-1).clip(min=0)
 
 
-def likeliest(probability: Array, count: int) -> Array:
-    """The ids of the likeliest tokens, best first. [vocab] -> int [count]"""
+def most_probable(probability: Array, count: int) -> Array:
+    """Ids of the most probable tokens, in falling order. [vocab] -> int [count]"""
     best = np.argpartition(-probability, min(count, len(probability) - 1))[:count]
     return best[np.argsort(-probability[best], kind="stable")]

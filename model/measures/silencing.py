@@ -1,4 +1,4 @@
-"""What a change does to what the model says: probabilities, divergence, and which heads matter for one sentence."""
+"""Effects of silencing heads: how much the model's output changes without each of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from model.arrays.types import Array
+from model.measures.probabilities_torch import kl_divergence_bits
 from model.trace.edits import Edits, Head
 from model.trace.trace import Target
 
-CELLS = 40_000_000  # numbers that a batch of runs may put out at once
-PART = 256  # tokens whose distributions are compared at once
+MAX_BATCH_CELLS = 40_000_000  # logits that a batch of passes may compute at once
+MAX_BATCH = 24
+TOKENS_PER_CHUNK = 256  # tokens whose distributions are compared at once
 
 
 def head_effects(
@@ -25,46 +27,43 @@ def head_effects(
     edits: Edits | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> tuple[dict[str, Array], bool]:
-    """How far what the model says moves when each head is silenced, one at a time, many in one batch.
+    """Effect on the model's output of silencing each head, one at a time, many in one batch.
 
     Args:
         lens: a model of this process, with `heads` and `outputs`.
-        text: or a picture, where the model reads pictures.
-        progress: is told the share done; what it raises ends the work.
+        text, target, edits: as in `lens.trace`; the edits stay in place in every pass.
+        progress: is called with the share done, from 0 to 1; what it raises ends the computation.
 
     Returns:
-        kind -> [layer, head]: the mean over the tokens of the KL divergence in bits from the undisturbed distribution
-        of the next (or masked) token, and True. Where a model chooses no words: the mean cosine distance of the last
-        states, and False.
+        kind -> float64 [layer, head]: mean over the tokens of the Kullback-Leibler divergence, in bits, from the
+        next-token (or masked-token) distribution without silencing, and True. For a model without an output head: the
+        mean cosine distance of the last hidden states, and False.
     """
-    plain, are_logits = lens.outputs(text, target, edits)
+    baseline, are_logits = lens.outputs(text, target, edits)
     heads = [
         (kind, at, h) for kind, (layers, count) in lens.heads.items() for at in range(layers) for h in range(count)
     ]
     effects = {kind: np.zeros(shape) for kind, shape in lens.heads.items()}
-    size = int(min(max(CELLS // plain[0].numel(), 1), 24))
-    for start, some in zip(range(0, len(heads), size), _chunks(heads, size), strict=True):
-        moved, _ = lens.outputs(text, target, edits, some)
-        # In parts: of a long text and a large vocabulary, what is computed on the way takes as much several times.
-        parts = zip(plain.split(PART, 1), moved.split(PART, 1), strict=True)
-        changes = torch.cat([(divergence_bits if are_logits else _turned)(one, other) for one, other in parts], -1)
-        for (kind, layer, head), change in zip(some, changes.mean(-1).tolist(), strict=True):
-            effects[kind][layer, head] = change
+    difference = kl_divergence_bits if are_logits else _cosine_distance
+    size = int(min(max(MAX_BATCH_CELLS // baseline[0].numel(), 1), MAX_BATCH))
+    for start, batch in zip(range(0, len(heads), size), _batches(heads, size), strict=True):
+        silenced, _ = lens.outputs(text, target, edits, batch)
+        # In chunks: for a long text and a large vocabulary, intermediate results take several times the output.
+        chunks = zip(baseline.split(TOKENS_PER_CHUNK, 1), silenced.split(TOKENS_PER_CHUNK, 1), strict=True)
+        differences = torch.cat([difference(one, other) for one, other in chunks], -1)
+        for (kind, layer, head), effect in zip(batch, differences.mean(-1).tolist(), strict=True):
+            effects[kind][layer, head] = effect
         progress(min((start + size) / len(heads), 1.0))
     return effects, are_logits
 
 
-def divergence_bits(before: Tensor, after: Tensor) -> Tensor:
-    """KL divergence of the distributions that two sets of logits stand for, in bits. [..., vocab] -> [...]"""
-    p, q = before.float().log_softmax(-1), after.float().log_softmax(-1)
-    return (p.exp() * (p - q)).sum(-1).clamp(min=0) / np.log(2)
-
-
-def _turned(before: Tensor, after: Tensor) -> Tensor:
+def _cosine_distance(before: Tensor, after: Tensor) -> Tensor:
+    """1 - cosine similarity of hidden states. [..., d_model] -> [...]"""
     return 1 - torch.cosine_similarity(before.float(), after.float(), dim=-1)
 
 
-def _chunks(heads: list[tuple[str, int, int]], size: int) -> Iterator[list[Head]]:
+def _batches(heads: list[tuple[str, int, int]], size: int) -> Iterator[list[Head]]:
+    """The heads in lists of at most `size`."""
     left = iter(heads)
-    while some := list(islice(left, size)):
-        yield list(some)
+    while batch := list(islice(left, size)):
+        yield list(batch)

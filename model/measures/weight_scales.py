@@ -1,4 +1,4 @@
-"""Comparing attention patterns and states: alignment, divergence, similarity, rollout and flow (NumPy only)."""
+"""Scales of attention weights, norms of weighted values, and weights without attention sinks (NumPy only)."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from model.arrays.types import Array
 from model.trace.tokens import Tokens
 
 SCALES = ("weight", "log", "uniform", "norm")
+LOG_FLOOR = 1e-4  # smaller weights are raised to it on the logarithmic scale
 
 
-FLOOR = 1e-4  # weights below it look the same on the logarithmic scale
+def apply_scale(weights: Array, allowed: Array, scale: str) -> Array:
+    """Weights on a scale of `SCALES`; unchanged for "weight" and for "norm", which `value_norms` computes.
 
-
-def scaled(weights: Array, allowed: Array, scale: str) -> Array:
-    """Weights as they are, as powers of ten, or as multiples of an even look at all that may be seen. [..., q, k]"""
+    Args:
+        weights: [..., query, key]; allowed: bool, broadcastable to it.
+        scale: "log" gives the decimal logarithm, "uniform" multiples of uniform attention to all allowed keys.
+    """
     if scale == "log":
-        return np.log10(np.maximum(weights, FLOOR))
+        return np.log10(np.maximum(weights, LOG_FLOOR))
     if scale == "uniform":
         return weights * allowed.sum(-1, keepdims=True)
     return weights
 
 
 def value_norms(weights: Array, value: Array, w_o: Array) -> Array:
-    """How long a vector each key really adds: the weight times the length of its value behind W_O.
+    """Norms of the vectors that each key adds to each query in one head (Kobayashi et al. 2020).
 
-    ‖α f(x)‖ with f(x) = (x W_V + b_V) W_O, of one head (Kobayashi et al. 2020).
+    ‖α f(x)‖ with f(x) = (x W_V + b_V) W_O: the weight times the norm of the value after W_O.
 
     Args:
-        weights: [query, key]; value: [key, head_dim]; w_o: the head's rows of W_O. [head_dim, d]
+        weights: [query, key]; value: [key, head_dim]; w_o: the head's rows of W_O. [head_dim, d_model]
 
     Returns:
         [query, key]
@@ -36,16 +39,19 @@ def value_norms(weights: Array, value: Array, w_o: Array) -> Array:
     return weights * np.linalg.norm(value @ w_o, axis=-1)
 
 
-def without_sink(weights: Array, keys: Tokens) -> tuple[Array, float]:
-    """Weights without the tokens that heads rest on (special ones and the first), each row made to sum to 1 again.
+def drop_sink_tokens(weights: Array, keys: Tokens) -> tuple[Array, float]:
+    """Weights without attention sinks (special tokens and the first token), each row normalized to sum to 1.
+
+    Args:
+        weights: [..., query, key]; keys: the key tokens.
 
     Returns:
-        [..., query, key] with 0 in the columns left out, and the mean share that was taken away. A row that looked
-        nowhere else is 0.
+        [..., query, key] with 0 in the sinks' columns, and the mean weight that was removed from a row. A row that
+        has no other weight is 0.
     """
     sink = np.array(keys.special, bool)
     sink[0] = True
-    kept = np.where(sink, 0, weights)
-    total = kept.sum(-1, keepdims=True)
+    remaining = np.where(sink, 0, weights)
+    total = remaining.sum(-1, keepdims=True)
     removed = float((weights.sum(-1, keepdims=True) - total).mean())
-    return np.divide(kept, total, out=np.zeros_like(kept), where=total > 0), removed
+    return np.divide(remaining, total, out=np.zeros_like(remaining), where=total > 0), removed

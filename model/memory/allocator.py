@@ -1,4 +1,4 @@
-"""The memory of a process that computes one run after another and keeps some of them."""
+"""Settings of the C library's memory allocator for a process that computes many passes in many threads."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import ctypes
 
 # Parameters of `mallopt`, from glibc's malloc.h.
 TRIM_THRESHOLD, MMAP_THRESHOLD, ARENA_MAX = -1, -3, -8
-FREE, LARGEST = 2**27, 2**25  # bytes: free at the heap's end at most, and the largest piece taken from the heap
+TRIM_BYTES, MMAP_BYTES = 2**27, 2**25  # free memory kept at the heap's end; size from which memory is mapped instead
 
 
-def settle() -> None:
-    """Let freed memory stay with the process, in one heap for all its threads; called before there are many.
+def retain_freed_memory() -> None:
+    """Make glibc keep freed memory in the process, in one arena for all threads. Call it before threads are started.
 
-    As it comes, glibc gives what a pass has freed back to the system, and the next one waits for it to be cleared
-    again; and each thread frees memory that only some others can use. Other C libraries stay as they are.
+    By default glibc returns the memory that a pass has freed to the system, and the next pass waits for new pages to be
+    cleared; and memory freed in one thread's arena is not available to others. Has no effect on other C libraries.
+    Source: `man 3 mallopt`.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    for parameter, value in ((TRIM_THRESHOLD, FREE), (MMAP_THRESHOLD, LARGEST), (ARENA_MAX, 1)):
+    for parameter, value in ((TRIM_THRESHOLD, TRIM_BYTES), (MMAP_THRESHOLD, MMAP_BYTES), (ARENA_MAX, 1)):
         mallopt(parameter, value)

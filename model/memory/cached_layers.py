@@ -1,4 +1,4 @@
-"""What was computed and may be asked for again, up to a number of bytes; the least recently used leaves first."""
+"""Attention layers whose maps are kept in a `ResultCache`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,25 @@ from model.maps.layer_maps import LayerMaps
 from model.maps.pooling import is_small
 from model.memory.result_cache import ResultCache
 from model.trace.attention import Attention
-from model.trace.recorded_layer import LayerOverview, RecordedLayer, Words
+from model.trace.recorded_layer import LayerOverview, RecordedLayer, WordPieces
 from model.trace.trace import Trace
 
-_serials = itertools.count(time.time_ns())  # a server that reloads changed code keeps what it had computed
+# Starts at the time, so that keys stay unique where a server that reloads changed code keeps its cache.
+_serials = itertools.count(time.time_ns())
 
 
 @dataclass(frozen=True, eq=False)
 class CachedLayer(LayerMaps):
-    """One layer of a trace whose weights are computed once, as long as there is room to keep them.
+    """A layer of a trace whose attention weights are computed once, as long as the cache has room for them.
 
-    Of a large layer only what is drawn is computed and kept.
+    Of a large layer, only the pooled maps and the strongest weights that are drawn are computed and cached.
+
+    Attributes:
+        layer: computes what is not cached; cache: holds the results; serial: identifies the layer in the cache's keys.
     """
 
     layer: RecordedLayer
-    kept: ResultCache
+    cache: ResultCache
     serial: Hashable = field(default_factory=_serials.__next__)
 
     @property
@@ -35,16 +39,16 @@ class CachedLayer(LayerMaps):
         return self.layer.scale
 
     @property
-    def at_once(self) -> int:
-        return self.layer.at_once
+    def parallel_layers(self) -> int:
+        return self.layer.parallel_layers
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         return self.layer.shape
 
     @property
-    def memory(self) -> dict[int, int]:
-        return self.layer.memory
+    def bytes_by_address(self) -> dict[int, int]:
+        return self.layer.bytes_by_address
 
     def array(self, name: str) -> Array:
         return self.layer.array(name)
@@ -53,13 +57,13 @@ class CachedLayer(LayerMaps):
         return self.layer.scores(masked)
 
     def weights(self) -> Array:
-        return self.kept.get(self.serial, self.layer.weights, lambda weights: weights.nbytes)
+        return self.cache.get(self.serial, self.layer.weights, lambda weights: weights.nbytes)
 
-    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
+    def pooled(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
         if is_small(self.shape):
-            return super().drawn(head, queries, keys, shape)
-        key = (self.serial, "drawn", head, tuple(queries), tuple(keys), shape)
-        return self.kept.get(key, lambda: self.layer.drawn(head, queries, keys, shape), lambda maps: maps.nbytes)
+            return super().pooled(head, queries, keys, shape)
+        key = (self.serial, "pooled", head, tuple(queries), tuple(keys), shape)
+        return self.cache.get(key, lambda: self.layer.pooled(head, queries, keys, shape), lambda maps: maps.nbytes)
 
     def strongest(
         self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
@@ -67,39 +71,39 @@ class CachedLayer(LayerMaps):
         if is_small(self.shape):
             return super().strongest(head, queries, keys, count)
         key = (self.serial, "strongest", head, tuple(queries), tuple(keys), count)
-        return self.kept.get(
+        return self.cache.get(
             key,
             lambda: self.layer.strongest(head, queries, keys, count),
             lambda found: sum(one.nbytes for one in found),
         )
 
     def overview(self, side: int) -> LayerOverview:
-        return self.layer.overview(side)  # who looks at all heads of all layers does so once
+        return self.layer.overview(side)  # not cached: the picture drawn from it is
 
-    def part(self, heads: range, queries: Sequence[int]) -> RecordedLayer:
-        return super().part(heads, queries) if is_small(self.shape) else self.layer.part(heads, queries)
+    def select(self, heads: range, queries: Sequence[int]) -> RecordedLayer:
+        return super().select(heads, queries) if is_small(self.shape) else self.layer.select(heads, queries)
 
-    def between(self, queries: Words, keys: Words) -> CachedLayer:
-        return CachedLayer(self.layer.between(queries, keys), self.kept, (self.serial, queries, keys))
+    def merged_into_words(self, queries: WordPieces, keys: WordPieces) -> CachedLayer:
+        return CachedLayer(self.layer.merged_into_words(queries, keys), self.cache, (self.serial, queries, keys))
 
-    def together(self, what: str, layers: Sequence[Any], *where: int) -> Array:
-        return self.layer.together(what, [layer.layer for layer in layers], *where)
+    def across_layers(self, measure: str, layers: Sequence[Any], *arguments: int) -> Array:
+        return self.layer.across_layers(measure, [layer.layer for layer in layers], *arguments)
 
 
-def with_cached_layers(trace: Trace, kept: ResultCache) -> Trace:
-    """The same trace with `CachedLayer` layers."""
+def with_cached_layers(trace: Trace, cache: ResultCache) -> Trace:
+    """The same trace with every layer wrapped in a `CachedLayer`."""
     attentions = {
-        kind: replace(one, layers=tuple(CachedLayer(layer, kept) for layer in one.layers))
+        kind: replace(one, layers=tuple(CachedLayer(layer, cache) for layer in one.layers))
         for kind, one in trace.attentions.items()
     }
 
     def find(layer: RecordedLayer) -> Any:
-        return trace.find(layer.layer if isinstance(layer, CachedLayer) else layer)
+        return trace.find_layer(layer.layer if isinstance(layer, CachedLayer) else layer)
 
-    return replace(trace, attentions=attentions, find=find)
+    return replace(trace, attentions=attentions, find_layer=find)
 
 
 def without_cache(attention: Attention) -> Attention:
-    """The same attention, none of whose maps is kept: for who looks at all of them once."""
+    """The same attention without caching: for computations that read every map once."""
     layers = (layer.layer if isinstance(layer, CachedLayer) else layer for layer in attention.layers)
     return replace(attention, layers=tuple(layers))

@@ -1,4 +1,4 @@
-"""Bringing a model's files here: from the hub at a pinned revision, or out of a pinned wheel."""
+"""Whether a model fits into memory: the bytes it needs, the bytes that are free, and the refusal."""
 
 from __future__ import annotations
 
@@ -12,26 +12,35 @@ from model.errors import ModelError
 
 
 def needed_memory(folder: Path) -> int:
-    """Bytes that a model takes in float32, from the sizes and number formats of its weight files."""
+    """Bytes of a model's parameters in float32.
+
+    Counted from the shapes in the headers of its safetensors files; else the size of its pickled weights.
+
+    Args:
+        folder: with the model's files.
+    """
     total = 0
     for file in folder.glob("*.safetensors"):
-        with file.open("rb") as head:
-            header = json.loads(head.read(int.from_bytes(head.read(8), "little")))
+        with file.open("rb") as weights:
+            header = json.loads(weights.read(int.from_bytes(weights.read(8), "little")))
         shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
         total += sum(4 * math.prod(shape) for shape in shapes)
     return total or sum(file.stat().st_size for file in folder.glob("*.bin"))
 
 
 def format_bytes(size: float) -> str:
-    """Bytes as people write them."""
+    """A number of bytes as text for people: "30 MB", "1.5 GB"."""
     return f"{max(size / 1e6, 1):.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
 
 
 def check_memory_fits(name: str, folder: Path) -> None:
-    """Refuse a model that cannot fit, before anything of it is loaded.
+    """Raise an error where a model does not fit into the free memory, before anything of it is loaded.
+
+    Args:
+        name: for the message; folder: with the model's files.
 
     Raises:
-        ModelError: it needs more memory than is free.
+        ModelError: it needs more than 90 % of the free memory ("memory").
     """
     needed, free = needed_memory(folder), psutil.virtual_memory().available
     if needed > 0.9 * free:

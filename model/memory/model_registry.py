@@ -1,4 +1,4 @@
-"""The opened models, shared by everybody who asks; the least recently used leaves when memory runs short."""
+"""The registry of opened models, shared by all threads; evicts the least recently used when memory runs short."""
 
 from __future__ import annotations
 
@@ -21,115 +21,120 @@ Key = tuple[str, str]  # name and device
 
 
 class ModelRegistry:
-    """Keeps models open as long as there is room; safe to use from many threads.
+    """Opened models by name and device. Safe to use from many threads.
 
     Args:
         load: opens a model by name and device.
-        check: raises a ModelError where a model of this name does not fit into the memory that is free now.
-        spill: lets go of what else can be computed again, when no model is left that could leave.
+        check: raises a ModelError where a model of this name does not fit into the free memory.
+        evict_results: frees cached results; called when no idle model is left to evict.
     """
 
     def __init__(
-        self, load: Callable[[str, str], Lens], check: Callable[[str], None], spill: Callable[[], None]
+        self, load: Callable[[str, str], Lens], check: Callable[[str], None], evict_results: Callable[[], None]
     ) -> None:
-        self._load, self._check, self._spill = load, check, spill
-        self._models: OrderedDict[Key, Lens] = OrderedDict()  # the least recently used first
-        self._running: Counter[Key] = Counter()
-        self._lock = threading.Lock()  # held for moments
-        self._opening = threading.Lock()  # held while one model is opened: who asks for an open one need not wait
+        self._load, self._check, self._evict_results = load, check, evict_results
+        self._models: OrderedDict[Key, Lens] = OrderedDict()  # least recently used first
+        self._pins: Counter[Key] = Counter()  # passes that run on a model
+        self._lock = threading.Lock()  # never held while a model is opened
+        self._opening = threading.Lock()  # held while a model is opened; models that are open can be had meanwhile
 
     def get(self, name: str, device: str) -> Lens:
-        """A model, opened if it is not here.
+        """A model, opened first if it is not open.
 
         Raises:
-            ModelError: it cannot be opened, or does not fit even when all idle models have left.
+            ModelError: it cannot be opened, or does not fit even after all idle models and results are evicted.
         """
         key = (name, device)
-        found = self._find(key)
-        if found is not None:
-            return found
+        lens = self._find(key)
+        if lens is not None:
+            return lens
         with self._opening:
-            found = self._find(key)
-            if found is None:
+            lens = self._find(key)
+            if lens is None:
                 self._make_room(name)
-                if not self._models:  # what importing made is most of all there is
+                if not self._models:  # imported modules are most of the objects at this point, and stay
                     gc.freeze()
-                found = self._load(name, device)
-                # A model is hundreds of thousands of objects that stay: the collector need not look through them again.
+                lens = self._load(name, device)
+                # A model is hundreds of thousands of long-lived objects: exclude them from later garbage collections.
                 gc.collect()
                 gc.freeze()
                 with self._lock:
-                    self._models[key] = found
-            return found
+                    self._models[key] = lens
+            return lens
 
     @contextmanager
-    def using(self, name: str, device: str) -> Iterator[Lens]:
-        """A model for a pass; it does not leave before the block ends."""
+    def pinned(self, name: str, device: str) -> Iterator[Lens]:
+        """A model for a pass, opened first if it is not open; it is not evicted before the block ends."""
         key = (name, device)
         with self._lock:
-            self._running[key] += 1
+            self._pins[key] += 1
         try:
             yield self.get(name, device)
         finally:
             with self._lock:
-                self._running[key] -= 1
+                self._pins[key] -= 1
 
-    def names(self) -> list[Key]:
-        """What is open, the least recently used first."""
+    def open_keys(self) -> list[Key]:
+        """Name and device of every open model, least recently used first."""
         with self._lock:
             return list(self._models)
 
     def _find(self, key: Key) -> Lens | None:
+        """An open model, marked as the most recently used."""
         with self._lock:
             if key in self._models:
                 self._models.move_to_end(key)
             return self._models.get(key)
 
     def _make_room(self, name: str) -> None:
-        spilled = False
+        """Evict idle models, then results, until the memory check passes; raises its last error if it never does."""
+        results_evicted = False
         while True:
             try:
                 return self._check(name)
             except ModelError:
-                if not self._drop():
-                    if spilled:
+                if not self._evict_model():
+                    if results_evicted:
                         raise
-                    self._spill()
-                    spilled = True
-            release()
+                    self._evict_results()
+                    results_evicted = True
+            free_memory()
 
-    def _drop(self) -> bool:
-        """Let go of the idle model that was used least recently; False where there is none."""
+    def _evict_model(self) -> bool:
+        """Evict the least recently used idle model; False where there is none."""
         with self._lock:
-            idle = next((key for key in self._models if not self._running[key]), None)
+            idle = next((key for key in self._models if not self._pins[key]), None)
             return idle is not None and self._models.pop(idle) is not None
 
 
-def release() -> None:
-    """Give back the memory of what nobody holds any more."""
-    gc.unfreeze()  # a model that left can hold itself in circles
+def free_memory() -> None:
+    """Collect unreachable objects, evicted models included, and empty the CUDA allocator's cache."""
+    gc.unfreeze()  # an evicted model can be in reference cycles, which only a collection of all objects frees
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def without_model(trace: Trace, reopen: Callable[[], Lens]) -> Trace:
-    """The same trace without a hold on its model, so that keeping the trace does not keep the model.
+def detach_from_model(trace: Trace, reopen: Callable[[], Lens]) -> Trace:
+    """The same trace with weak references to its model, so that a cached trace does not keep the model in memory.
 
     Args:
-        reopen: brings the model back where it is asked for again after it has left.
+        reopen: opens the model again where the trace needs it after it was evicted.
     """
-    return replace(trace, check=_loose(trace.check, reopen), find=_loose(trace.find, reopen))
+    return replace(
+        trace, run_check=_weakly_bound(trace.run_check, reopen), find_layer=_weakly_bound(trace.find_layer, reopen)
+    )
 
 
-def _loose(bound: Callable[..., Any], reopen: Callable[[], Lens]) -> Callable[..., Any]:
-    assert isinstance(bound, partial)  # of a method of the model
+def _weakly_bound(bound: Callable[..., Any], reopen: Callable[[], Lens]) -> Callable[..., Any]:
+    """A partial method of a model with a weak reference to the model instead."""
+    assert isinstance(bound, partial)  # of a method of the model, as traces hold them
     method: Any = bound.func
     owner, name = weakref.ref(method.__self__), method.__name__
     args, keywords = bound.args, bound.keywords
 
-    def again(*more: Any) -> Any:
+    def call(*more: Any) -> Any:
         return getattr(owner() or reopen(), name)(*args, *more, **keywords)
 
-    return again
+    return call

@@ -1,4 +1,4 @@
-"""What was computed and may be asked for again, up to a number of bytes; the least recently used leaves first."""
+"""A thread-safe LRU cache of computed results, bounded by their size in bytes."""
 
 from __future__ import annotations
 
@@ -8,64 +8,69 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 
 class ResultCache:
-    """Results by key, bounded by the memory they take together; safe to use from many threads.
+    """Results by key; the least recently used ones are evicted. Safe to use from many threads.
 
     Args:
-        budget: in bytes; a result larger than that is handed out and not kept.
+        budget: the total size in bytes; a result larger than that is returned and not cached.
     """
 
     def __init__(self, budget: int) -> None:
         self.budget = budget
-        self._results: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()  # the least recently used first
-        self._awaited: dict[Hashable, Future[Any]] = {}
+        self._results: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()  # least recently used first
+        self._pending: dict[Hashable, Future[Any]] = {}
         self._bytes = 0
-        self._lock = threading.Lock()  # held for moments, never while something is computed
+        self._lock = threading.Lock()  # never held while a result is computed
 
     @property
     def bytes(self) -> int:
-        """What is kept now."""
+        """The total size of the cached results."""
         return self._bytes
 
-    def get(self, key: Hashable, make: Callable[[], T], size: Callable[[T], int]) -> T:
-        """A result; made where it is not here, once even where many ask for it at the same time.
+    def get(self, key: Hashable, compute: Callable[[], Result], size_of: Callable[[Result], int]) -> Result:
+        """The cached result of a key, computed first where there is none; by one thread, while others wait for it.
 
-        Whatever `make` raises reaches everybody who waited for it, and is not kept.
+        Args:
+            compute: makes the result; size_of: its size in bytes.
+
+        Raises:
+            BaseException: what `compute` raised, in every thread that waited for it; it is not cached.
         """
         with self._lock:
             if key in self._results:
                 self._results.move_to_end(key)
-                return cast(T, self._results[key][0])
-            mine = key not in self._awaited
-            awaited = self._awaited.setdefault(key, Future())
-        if not mine:
-            return cast(T, awaited.result())
+                return cast(Result, self._results[key][0])
+            is_first = key not in self._pending
+            pending = self._pending.setdefault(key, Future())
+        if not is_first:
+            return cast(Result, pending.result())
         try:
-            made = make()
+            result = compute()
         except BaseException as error:
             with self._lock:
-                del self._awaited[key]
-            awaited.set_exception(error)
+                del self._pending[key]
+            pending.set_exception(error)
             raise
         with self._lock:
-            del self._awaited[key]
-            self._keep(key, made, size(made))
-        awaited.set_result(made)
-        return made
+            del self._pending[key]
+            self._store(key, result, size_of(result))
+        pending.set_result(result)
+        return result
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Evict all results."""
         with self._lock:
             self._results.clear()
             self._bytes = 0
 
-    def _keep(self, key: Hashable, made: object, size: int) -> None:
+    def _store(self, key: Hashable, result: object, size: int) -> None:
+        """Add a result, and evict the least recently used ones until all fit into the budget."""
         if size > self.budget:
             return
-        self._results[key] = (made, size)
+        self._results[key] = (result, size)
         self._bytes += size
         while self._bytes > self.budget:
             _, (_, freed) = self._results.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Positional encodings, and which of them a model uses (NumPy only)."""
+"""How a model encodes token positions (NumPy only)."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class PositionScheme:
-    """How a model is told where its tokens stand.
+    """The positional encoding of a model.
 
     Attributes:
-        kind: "sinusoidal", "learned", "rotary", "bias" (T5's relative bias, ALiBi), or "unseen".
-        table: what is added to each token's vector. [position, d_model]
-        frequencies: radians that each pair of a rotary query or key turns per position. [pair]
-        bias: what is added to the scores, by how far the key lies behind (-) or ahead (+). [head, distance]
-        distances: the distances of `bias`. [distance]
+        kind: "sinusoidal", "learned", "rotary", "bias" (T5's relative bias, ALiBi), or "unseen" where it is not known.
+        table: encoding that is added to the embedding of the token at each position. [position, d_model]
+        frequencies: rotary angle of each pair of query or key dimensions, in radians per position. [pair]
+        bias: added to the scores, by distance from query to key: negative behind, positive ahead. [head, distance]
+        distances: the distances of `bias`, in tokens. [distance]
     """
 
     kind: str

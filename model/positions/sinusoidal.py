@@ -1,4 +1,4 @@
-"""Positional encodings, and which of them a model uses (NumPy only)."""
+"""Sinusoidal positional encodings (Vaswani et al. 2017, §3.5; NumPy only)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def sinusoidal(length: int, d_model: int, base: float = 10_000.0) -> np.ndarray:
-    """Sine in the even dimensions, cosine in the odd ones, of the position at falling frequencies.
+    """The sinusoidal encoding of the first `length` positions: sine in even dimensions, cosine in odd ones.
 
-    PE(pos, 2i) = sin(pos / base^(2i/d_model)), PE(pos, 2i+1) = cos(pos / base^(2i/d_model)); Vaswani et al. 2017, §3.5.
+    PE(pos, 2i) = sin(pos / base^(2i/d_model)), PE(pos, 2i+1) = cos(pos / base^(2i/d_model)).
 
     Returns:
         float64 [position, d_model]
@@ -28,14 +28,17 @@ def sinusoidal(length: int, d_model: int, base: float = 10_000.0) -> np.ndarray:
 
 
 def frequencies(d_model: int, base: float = 10_000.0) -> np.ndarray:
-    """Radians per position of each sine-cosine pair. float64 [d_model / 2]"""
+    """The angular frequency of each sine-cosine pair, in radians per position. float64 [d_model / 2]"""
     return base ** (-np.arange(0, d_model, 2) / d_model)
 
 
 def rotation(offset: int, d_model: int, base: float = 10_000.0) -> np.ndarray:
-    """The matrix that moves every position by `offset`: PE(pos + offset) = rotation(offset) @ PE(pos), for every pos.
+    """The matrix that shifts an encoding by `offset` positions: PE(pos + offset) = rotation(offset) @ PE(pos).
 
-    Each sine-cosine pair turns by its own angle, which does not depend on pos. float64 [d_model, d_model]
+    It is the same for every pos: each sine-cosine pair turns by offset times its frequency. Vaswani et al. 2017, §3.5.
+
+    Returns:
+        float64 [d_model, d_model]
     """
     matrix = np.zeros((d_model, d_model))
     for pair, angle in enumerate(offset * frequencies(d_model, base)):

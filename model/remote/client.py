@@ -1,4 +1,4 @@
-"""A model that runs on a server: what every opened model can do, with only what is drawn sent over the wire."""
+"""`RemoteModel`: the interface of `Lens` for a model on a server; only the arrays that are drawn are transferred."""
 
 from __future__ import annotations
 
@@ -16,15 +16,24 @@ import numpy as np
 from model.arrays.lazy import LazyMapping, LazyRows
 from model.arrays.types import Array
 from model.errors import InputError, ModelError
-from model.generation.decoding import Decoded, Decoding, Node
+from model.generation.decoding import BeamNode, Decoding, DecodingResult
 from model.positions.scheme import PositionScheme
-from model.remote.messages import FAILED, FINE, OTHER_VERSION, SEND_FILES, VERSION, WRONG, pack, unpack
-from model.remote.remote_layer import Ask, RemoteLayer
-from model.remote.transport import Unreachable, door
+from model.remote.messages import (
+    PROTOCOL_VERSION,
+    STATUS_FILES_REQUIRED,
+    STATUS_INVALID_INPUT,
+    STATUS_MODEL_ERROR,
+    STATUS_OK,
+    STATUS_VERSION_MISMATCH,
+    pack,
+    unpack,
+)
+from model.remote.remote_layer import RemoteLayer, Request, Response
+from model.remote.transport import Unreachable, transport_for
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.edits import Edits
-from model.trace.layer_inputs import Layer, LayerInputs, NoLayer
+from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
@@ -32,82 +41,96 @@ from model.trace.trace import Target, Trace
 if TYPE_CHECKING:
     from PIL import Image
 
-TRIES = 6  # a replica that dies takes its requests with it; the next one computes them anew
-Answer = tuple[dict[str, Any], dict[str, Array]]
-Files = Mapping[str, bytes]  # pictures by their checksum
+ATTEMPTS = 6  # requests on a replica that dies are lost; another replica can compute them again
+Files = Mapping[str, bytes]  # SHA-256 -> content of a picture
 
 
 class RemoteModel:
-    """A model behind an address; public names as `model.trace.lens.Lens`.
+    """A model on a server, with the interface of `model.trace.lens.Lens`.
 
     Args:
         address: "http://host:8000" of `python -m model.remote.server`, or "ray://host:10001" of the cluster it runs on.
-        name: of the model, as the server knows it.
+        name: of the model: a catalog id, a hub name or a folder on the server.
 
     Raises:
-        ModelError: the server cannot be reached, is of another version, or cannot open the model.
+        ModelError: the server cannot be reached ("backend_gone"), speaks another protocol version ("backend_version"),
+            or cannot open the model (the server's reason).
     """
 
     def __init__(self, address: str, name: str) -> None:
         self._address, self._name = address, name
-        self._door = door(address)
-        facts, _ = self._ask("facts")
-        if facts.get("wire") != VERSION:
-            message = f"{address} speaks version {facts.get('wire', 1)} of Headlight's messages, this app {VERSION}."
+        self._transport = transport_for(address)
+        properties, _ = self._request("facts")
+        if properties.get("wire") != PROTOCOL_VERSION:
+            version = properties.get("wire", 1)
+            message = f"{address} speaks version {version} of Headlight's messages, this app {PROTOCOL_VERSION}."
             raise ModelError("backend_version", message)
-        self.device: str = f"{facts['device']} @ {address}"
-        self.max_tokens: int = facts["max_tokens"]
-        self.takes: str = facts["takes"]
-        self.is_pair: bool = facts["is_pair"]
-        self.writes: bool = facts["writes"]
-        self.heads: Mapping[str, tuple[int, int]] = {kind: (n, h) for kind, (n, h) in facts["heads"].items()}
-        self.can_move_positions: bool = facts["can_move_positions"]
-        self.dtype: str = facts["dtype"]
-        self.revision: str = facts["revision"]  # as `model.catalog.revisions` has them where the model runs
-        self.commit: str = facts["commit"]
+        self.device: str = f"{properties['device']} @ {address}"
+        self.max_tokens: int = properties["max_tokens"]
+        self.takes: str = properties["takes"]
+        self.is_encoder_decoder: bool = properties["is_encoder_decoder"]
+        self.writes: bool = properties["writes"]
+        self.heads: Mapping[str, tuple[int, int]] = {kind: (n, h) for kind, (n, h) in properties["heads"].items()}
+        self.can_move_positions: bool = properties["can_move_positions"]
+        self.dtype: str = properties["dtype"]
+        self.revision: str = properties["revision"]  # `model.catalog.revisions`, worked out on the server
+        self.commit: str = properties["commit"]
 
-    def _ask(self, want: str, /, files: Files | None = None, at: Place | None = None, **more: Any) -> Answer:
-        """What the server says.
+    def _request(
+        self, want: str, /, files: Files | None = None, affinity: ReplicaAffinity | None = None, **parameters: Any
+    ) -> Response:
+        """The server's response to one request.
 
         Args:
-            files: sent only to a replica that asks for them; at: the replica that has the run, kept up to date.
+            want: what is requested; parameters: of the request.
+            files: sent only to a replica that does not have them.
+            affinity: the replica that has the run; updated where another one responds.
+
+        Raises:
+            InputError: the server rejects the input. ModelError: the server or the model fails.
         """
-        asked = {"wire": VERSION, "model": self._name, "want": want} | more
-        at = at or Place()
-        status, content = self._sent(pack(asked), at)
-        if status == SEND_FILES:
-            arrays = {name: np.frombuffer(content, np.uint8) for name, content in (files or {}).items()}
-            status, content = self._sent(pack(asked, arrays), at)
+        request = {"wire": PROTOCOL_VERSION, "model": self._name, "want": want} | parameters
+        affinity = affinity or ReplicaAffinity()
+        status, content = self._send_with_retries(pack(request), affinity)
+        if status == STATUS_FILES_REQUIRED:
+            pictures = {name: np.frombuffer(picture, np.uint8) for name, picture in (files or {}).items()}
+            status, content = self._send_with_retries(pack(request, pictures), affinity)
         try:
-            meta, found = unpack(content)
+            meta, arrays = unpack(content)
         except ValueError as error:
             raise ModelError(
                 "backend_version", f"{self._address} does not answer as a server of Headlight's: {error}"
             ) from error
-        if status == WRONG:
+        if status == STATUS_INVALID_INPUT:
             raise InputError(meta["reason"], meta["message"], **meta["values"])
-        if status in (FAILED, OTHER_VERSION):
+        if status in (STATUS_MODEL_ERROR, STATUS_VERSION_MISMATCH):
             raise ModelError(meta["reason"], meta["message"])
-        return meta, found
+        return meta, arrays
 
-    def _sent(self, body: bytes, at: Place) -> tuple[int, bytes]:
-        """Ask, and ask again where there is no answer.
+    def _send_with_retries(self, body: bytes, affinity: ReplicaAffinity) -> tuple[int, bytes]:
+        """Status and body of the response; a request without one is sent again, after a growing pause.
 
         Raises:
-            ModelError: there was none in the end.
+            ModelError: there was no response to any attempt ("backend_gone").
         """
-        for last in range(TRIES):
+        for attempt in range(ATTEMPTS):
             try:
-                status, content, at.replica = self._door.send(body, at.replica)
-                if status in (FINE, WRONG, FAILED, OTHER_VERSION, SEND_FILES):
+                status, content, affinity.replica = self._transport.send(body, affinity.replica)
+                if status in (
+                    STATUS_OK,
+                    STATUS_INVALID_INPUT,
+                    STATUS_MODEL_ERROR,
+                    STATUS_VERSION_MISMATCH,
+                    STATUS_FILES_REQUIRED,
+                ):
                     return status, content
-                trouble = f"The server {self._address} answers {status}."
+                failure = f"The server {self._address} answers {status}."
             except Unreachable as error:
-                trouble = str(error)
-                at.replica = ""  # it may be dead: any other can compute what it had
-            if last < TRIES - 1:
-                time.sleep(0.2 * 2**last)
-        raise ModelError("backend_gone", trouble)
+                failure = str(error)
+                affinity.replica = ""  # it may be dead; any replica can compute the run again
+            if attempt < ATTEMPTS - 1:
+                time.sleep(0.2 * 2**attempt)
+        raise ModelError("backend_gone", failure)
 
     def trace(self, text: Any, target: Target = None, edits: Edits | None = None) -> Trace:
         return self.trace_batch([text], [target], edits)[0]
@@ -115,31 +138,36 @@ class RemoteModel:
     def trace_batch(
         self, texts: Sequence[Any], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        names, files = self._named(texts)
+        names, files = self._names_and_files(texts)
         run = {"texts": names, "targets": list(targets), "edits": (edits or Edits()).text()}
-        place = Place()
+        affinity = ReplicaAffinity()
         return tuple(
-            self._trace(partial(self._ask, files=files, at=place, row=row, **run), text, edits or Edits())
+            self._trace(partial(self._request, files=files, affinity=affinity, row=row, **run), text, edits or Edits())
             for row, text in enumerate(texts)
         )
 
-    def _named(self, texts: Sequence[Any]) -> tuple[list[str], dict[str, bytes]]:
-        """Texts as they are; pictures by their checksum, and what is in them."""
+    def _names_and_files(self, texts: Sequence[Any]) -> tuple[list[str], dict[str, bytes]]:
+        """The inputs as they stand in a request, texts unchanged and pictures by checksum; and the pictures' files."""
         if self.takes == "text":
             return list(texts), {}
-        contents = [_content(picture) for picture in texts]
+        contents = [_picture_bytes(picture) for picture in texts]
         names = [hashlib.sha256(content).hexdigest() for content in contents]
         return names, dict(zip(names, contents, strict=True))
 
-    def _trace(self, ask: Ask, text: Any, edits: Edits) -> Trace:
-        seen, shown = ask("trace")
+    def _trace(self, request: Request, text: Any, edits: Edits) -> Trace:
+        """A trace whose metadata is fetched here, and whose arrays are fetched when they are read."""
+        metadata, picture_arrays = request("trace")
 
         def arrays(want: str) -> Mapping[str, Array]:
-            return LazyMapping(seen[want], lambda stack: ask(want, stack=stack)[1][""])
+            return LazyMapping(metadata[want], lambda stack: request(want, stack=stack)[1][""])
 
-        logits = LazyRows(lambda start, stop: ask("logits", rows=[start, stop])[1][""], seen["logits"] or ())
+        if metadata["picture"] is None:
+            input_text = metadata["text"]
+        else:
+            input_text = str(text) if isinstance(text, (str, Path)) else ""  # only the app knows the picture's path
+        logits = LazyRows(lambda start, stop: request("logits", rows=[start, stop])[1][""], metadata["logits"] or ())
         return Trace(
-            text=seen["text"] if seen["picture"] is None else str(text) if isinstance(text, (str, Path)) else "",
+            text=input_text,
             attentions={
                 kind: Attention(
                     kind,
@@ -148,51 +176,57 @@ class RemoteModel:
                     one["num_heads"],
                     one["head_dim"],
                     tuple(
-                        RemoteLayer(partial(ask, kind=kind, layer=layer), tuple(shape), scale)
+                        RemoteLayer(partial(request, kind=kind, layer=layer), tuple(shape), scale)
                         for layer, (shape, scale) in enumerate(one["layers"])
                     ),
                 )
-                for kind, one in seen["attentions"].items()
+                for kind, one in metadata["attentions"].items()
             },
             hidden_states=arrays("states"),
             neurons=arrays("neurons"),
-            tokens={stack: Tokens(**_tuples(tokens)) for stack, tokens in seen["tokens"].items()},
-            ids={stack: tuple(ids) for stack, ids in seen["ids"].items()},
-            given=seen["given"],
-            predicted=None if seen["predicted"] is None else tuple(seen["predicted"]),
-            logits=None if seen["logits"] is None else logits,  # type: ignore[arg-type]
-            output=seen["output"],
-            notes=tuple((note, detail) for note, detail in seen["notes"]),
+            tokens={stack: Tokens(**_tuples(tokens)) for stack, tokens in metadata["tokens"].items()},
+            ids={stack: tuple(ids) for stack, ids in metadata["ids"].items()},
+            prompt_length=metadata["prompt_length"],
+            predicted=None if metadata["predicted"] is None else tuple(metadata["predicted"]),
+            logits=None if metadata["logits"] is None else logits,  # type: ignore[arg-type]
+            output=metadata["output"],
+            notes=tuple((note, detail) for note, detail in metadata["notes"]),
             device=self.device,
             edits=edits,
-            check=partial(self._verify, ask),
-            find=partial(self._find, ask),
-            picture=None if seen["picture"] is None else Picture(shown["pixels"], **seen["picture"]),
+            run_check=partial(self._verify, request),
+            find_layer=partial(self._find_layer, request),
+            picture=None if metadata["picture"] is None else Picture(picture_arrays["pixels"], **metadata["picture"]),
         )
 
-    def _verify(self, ask: Ask) -> Check:
-        return Check(**ask("check")[0])
+    def _verify(self, request: Request) -> Check:
+        return Check(**request("check")[0])
 
-    def _find(self, ask: Ask, recorded: RecordedLayer) -> Layer | NoLayer:
+    def _find_layer(self, request: Request, recorded: RecordedLayer) -> MultiHeadLayer | NotMultiHead:
         assert isinstance(recorded, RemoteLayer)
-        meta, arrays = recorded.ask("layer")
+        meta, arrays = recorded.request("layer")
         if "reason" in meta:
-            return NoLayer(meta["reason"], arrays.get("w_o"))
+            return NotMultiHead(meta["reason"], arrays.get("w_o"))
         output = arrays.pop("output")
-        return Layer(LayerInputs(**arrays, num_heads=meta["num_heads"]), output, meta["names"])
+        return MultiHeadLayer(LayerInputs(**arrays, num_heads=meta["num_heads"]), output, meta["names"])
 
-    def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> Decoded:
-        meta, _ = self._ask("decode", **self._text(text), how=dataclasses.asdict(how), edits=(edits or Edits()).text())
-        return Decoded(tuple(meta["ids"]), meta["ended"], tuple(Node(**node) for node in meta["tree"]))
+    def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> DecodingResult:
+        meta, _ = self._request(
+            "decode", **self._input_fields(text), how=dataclasses.asdict(how), edits=(edits or Edits()).text()
+        )
+        return DecodingResult(tuple(meta["ids"]), meta["ended"], tuple(BeamNode(**node) for node in meta["tree"]))
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        return tuple(self._ask("labels", ids=list(ids))[0]["labels"])
+        return tuple(self._request("labels", ids=list(ids))[0]["labels"])
 
-    def guess(self, text: Any, place: int, edits: Edits | None = None) -> Array | None:
-        return self._ask("guess", **self._text(text), place=place, edits=(edits or Edits()).text())[1].get("logits")
+    def guess(self, text: Any, position: int, edits: Edits | None = None) -> Array | None:
+        return self._request("guess", **self._input_fields(text), position=position, edits=(edits or Edits()).text())[
+            1
+        ].get("logits")
 
-    def layer_words(self, text: Any, target: Target = None, edits: Edits | None = None) -> tuple[Array, Array] | None:
-        _, found = self._ask("words", **self._text(text), target=target, edits=(edits or Edits()).text())
+    def logit_lens(self, text: Any, target: Target = None, edits: Edits | None = None) -> tuple[Array, Array] | None:
+        _, found = self._request(
+            "logit_lens", **self._input_fields(text), target=target, edits=(edits or Edits()).text()
+        )
         return (found["ids"], found["chances"]) if found else None
 
     def head_effects(
@@ -202,31 +236,34 @@ class RemoteModel:
         edits: Edits | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> tuple[dict[str, Array], bool]:
-        meta, found = self._ask("effects", **self._text(text), target=target, edits=(edits or Edits()).text())
+        meta, found = self._request(
+            "effects", **self._input_fields(text), target=target, edits=(edits or Edits()).text()
+        )
         progress(1.0)
         return found, meta["words"]
 
-    def _text(self, text: Any) -> dict[str, Any]:
-        names, files = self._named([text])
+    def _input_fields(self, text: Any) -> dict[str, Any]:
+        """The arguments of `_request` that name one input."""
+        names, files = self._names_and_files([text])
         return {"text": names[0], "files": files}
 
     def positions(self) -> PositionScheme:
-        meta, arrays = self._ask("positions")
+        meta, arrays = self._request("positions")
         return PositionScheme(meta["kind"], **arrays)
 
 
 @dataclasses.dataclass
-class Place:
-    """Which replica has a run; "" where none is known to."""
+class ReplicaAffinity:
+    """The replica that has computed a run, to which further requests for it go; "" where none is known."""
 
     replica: str = ""
 
 
-def _content(picture: str | Path | bytes | Image.Image) -> bytes:
-    """A picture as the bytes of a file.
+def _picture_bytes(picture: str | Path | bytes | Image.Image) -> bytes:
+    """A picture as the content of a file.
 
     Raises:
-        InputError: there is none.
+        InputError: the file does not exist or cannot be read ("picture_missing").
     """
     if isinstance(picture, bytes):
         return picture
@@ -241,4 +278,5 @@ def _content(picture: str | Path | bytes | Image.Image) -> bytes:
 
 
 def _tuples(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass out of JSON, where tuples are lists."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}

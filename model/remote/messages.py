@@ -1,4 +1,4 @@
-"""What goes between the app and a server: a little JSON and arrays, as one npz; nothing in it can be executed."""
+"""The wire format between app and server: JSON metadata and NumPy arrays in one npz file, read without pickle."""
 
 from __future__ import annotations
 
@@ -12,13 +12,21 @@ import numpy as np
 
 from model.arrays.types import Array
 
-VERSION = 4  # of what requests and answers hold; both sides must have the same
-# The status of an answer. What was typed is wrong; the model fails; send the pictures too.
-FINE, WRONG, FAILED, OTHER_VERSION, SEND_FILES = 200, 422, 424, 426, 428
+PROTOCOL_VERSION = 5  # raised when the fields of messages change; app and server must have the same
+# HTTP status codes of responses.
+STATUS_OK = 200
+STATUS_INVALID_INPUT = 422  # `InputError`
+STATUS_MODEL_ERROR = 424  # `ModelError`
+STATUS_VERSION_MISMATCH = 426
+STATUS_FILES_REQUIRED = 428  # send the request again with its pictures
 
 
 def pack(meta: Mapping[str, Any], arrays: Mapping[str, Array] | None = None) -> bytes:
-    """JSON and named arrays as bytes."""
+    """A message as bytes.
+
+    Args:
+        meta: what JSON can hold; arrays: by name.
+    """
     file = io.BytesIO()
     named: dict[str, Any] = {f"a.{name}": array for name, array in (arrays or {}).items()}
     named["json"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
@@ -27,10 +35,10 @@ def pack(meta: Mapping[str, Any], arrays: Mapping[str, Array] | None = None) -> 
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, Array]]:
-    """What `pack` wrote; arrays are read-only.
+    """Metadata and read-only arrays of a message that `pack` wrote.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the bytes are no such message.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:

@@ -1,4 +1,4 @@
-"""Parts of a run that lies on a server: each is fetched when it is looked at."""
+"""An attention layer of a run on a server; its arrays are fetched when they are read."""
 
 from __future__ import annotations
 
@@ -10,40 +10,46 @@ from typing import Any
 from model.arrays.types import Array
 from model.maps.layer_maps import LayerMaps
 from model.maps.pooling import is_small
-from model.trace.recorded_layer import LayerOverview, RecordedLayer, Words
+from model.trace.recorded_layer import LayerOverview, RecordedLayer, WordPieces
 
-Ask = Callable[..., tuple[dict[str, Any], dict[str, Array]]]
+Response = tuple[dict[str, Any], dict[str, Array]]  # metadata and named arrays
+Request = Callable[..., Response]  # of the kind of data and its parameters
 
 
 @dataclass(frozen=True, eq=False)
 class RemoteLayer(LayerMaps):
-    """One layer whose arrays are fetched when they are looked at; as `model.attention.recorded_call.RecordedCall`.
+    """A layer with the interface of `RecordedLayer` whose arrays are fetched when they are read.
 
-    Of a large layer only what is drawn is fetched.
+    Of a large layer, only the pooled maps and the strongest weights that are drawn are fetched.
+
+    Attributes:
+        request: sends a request for this layer; shape: heads, queries, keys and head_dim; scale: of the scores.
     """
 
-    ask: Ask
+    request: Request
     shape: tuple[int, int, int, int]
     scale: float
 
     @cached_property
-    def _kept(self) -> dict[str, Array]:
+    def _arrays(self) -> dict[str, Array]:
+        """Arrays that were fetched, by request."""
         return {}
 
-    def _fetch(self, want: str, **more: Any) -> Array:
-        key = f"{want}{more}"
-        if key not in self._kept:
-            self._kept[key] = self.ask(want, **more)[1][""]
-        return self._kept[key]
+    def _fetch(self, want: str, **parameters: Any) -> Array:
+        """An array from the server, kept for the life of this layer."""
+        key = f"{want}{parameters}"
+        if key not in self._arrays:
+            self._arrays[key] = self.request(want, **parameters)[1][""]
+        return self._arrays[key]
 
     def weights(self) -> Array:
         return self._fetch("weights")
 
-    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
+    def pooled(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
         if is_small(self.shape):
-            return super().drawn(head, queries, keys, shape)
+            return super().pooled(head, queries, keys, shape)
         where = {"head": head, "queries": [*queries], "keys": [*keys]}
-        return self.ask("drawn", **where, shape=[*shape])[1][""]
+        return self.request("pooled", **where, shape=[*shape])[1][""]
 
     def strongest(
         self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
@@ -51,11 +57,13 @@ class RemoteLayer(LayerMaps):
         if is_small(self.shape):
             return super().strongest(head, queries, keys, count)
         where = {"head": head, "queries": [*queries], "keys": [*keys]}
-        found = self.ask("strongest", **where, count=count)[1]
+        found = self.request("strongest", **where, count=count)[1]
         return found["rows"], found["columns"], found["weights"]
 
     def overview(self, side: int) -> LayerOverview:
-        return super().overview(side) if is_small(self.shape) else LayerOverview(**self.ask("overview", side=side)[1])
+        return (
+            super().overview(side) if is_small(self.shape) else LayerOverview(**self.request("overview", side=side)[1])
+        )
 
     def scores(self, masked: bool = True) -> Array:
         return self._fetch("scores", masked=masked)
@@ -63,15 +71,15 @@ class RemoteLayer(LayerMaps):
     def array(self, name: str) -> Array:
         return self._fetch(name)
 
-    def part(self, heads: range, queries: Sequence[int]) -> RecordedLayer:
+    def select(self, heads: range, queries: Sequence[int]) -> RecordedLayer:
         if is_small(self.shape):
-            return super().part(heads, queries)
-        ask = partial(self.ask, part={"heads": [heads.start, heads.stop], "queries": [*queries]})
-        return RemoteLayer(ask, (len(heads), len(queries), *self.shape[2:]), self.scale)
+            return super().select(heads, queries)
+        request = partial(self.request, selection={"heads": [heads.start, heads.stop], "queries": [*queries]})
+        return RemoteLayer(request, (len(heads), len(queries), *self.shape[2:]), self.scale)
 
-    def between(self, queries: Words, keys: Words) -> RemoteLayer:
-        ask = partial(self.ask, words=[queries, keys])
-        return RemoteLayer(ask, (self.shape[0], len(queries), len(keys), 0), float("nan"))
+    def merged_into_words(self, queries: WordPieces, keys: WordPieces) -> RemoteLayer:
+        request = partial(self.request, words=[queries, keys])
+        return RemoteLayer(request, (self.shape[0], len(queries), len(keys), 0), float("nan"))
 
-    def together(self, what: str, layers: Sequence[RecordedLayer], *where: int) -> Array:
-        return self.ask("together", what=what, where=where)[1][""]
+    def across_layers(self, measure: str, layers: Sequence[RecordedLayer], *arguments: int) -> Array:
+        return self.request("across_layers", measure=measure, arguments=arguments)[1][""]

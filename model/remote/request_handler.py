@@ -1,6 +1,6 @@
-"""What a server answers: each request names a model and what is wanted of it, and is whole in itself.
+"""The server's request handler. Requests are self-contained: each names a model, its input and the data requested.
 
-No replica has to remember anything: one that has not seen a run computes it, and keeps it as long as there is room.
+No replica depends on earlier requests: one that has not computed a run computes it, and caches it as long as it fits.
 """
 
 from __future__ import annotations
@@ -14,175 +14,188 @@ from typing import Any
 
 import numpy as np
 
-from model.arrays.lazy import shapes
+from model.arrays.lazy import array_shapes
 from model.arrays.types import Array
-from model.catalog.opening import check_fits, load_here
+from model.catalog.opening import check_model_fits, load_in_process
 from model.catalog.revisions import commit, revision
 from model.errors import InputError, ModelError
 from model.generation.decoding import Decoding
 from model.memory.cached_layers import with_cached_layers
-from model.memory.model_registry import ModelRegistry, without_model
+from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
-from model.remote.messages import FAILED, FINE, OTHER_VERSION, SEND_FILES, VERSION, WRONG, pack, unpack
+from model.remote.messages import (
+    PROTOCOL_VERSION,
+    STATUS_FILES_REQUIRED,
+    STATUS_INVALID_INPUT,
+    STATUS_MODEL_ERROR,
+    STATUS_OK,
+    STATUS_VERSION_MISMATCH,
+    pack,
+    unpack,
+)
 from model.trace.edits import Edits
-from model.trace.layer_inputs import Layer
+from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.lens import Lens
 from model.trace.trace import Trace
 
-BUDGET = 1_000_000_000  # bytes of runs and answers that a replica keeps
-Answer = tuple[dict[str, Any], dict[str, Array]]
+CACHE_BYTES = 1_000_000_000  # of runs and responses, per replica
+Response = tuple[dict[str, Any], dict[str, Array]]  # metadata and named arrays
 
 
 class RequestHandler:
-    """Opens models, runs them, and answers; safe to use from many threads.
+    """Opens models, runs them, and responds to requests. Safe to use from many threads.
 
-    Equal requests are computed once, also while the first of them is still being computed.
+    Equal requests are computed once, also when they arrive at the same time.
 
     Args:
-        device: where models run, as `model.load` takes it.
+        device: that models run on, as `model.load` takes it.
 
     Raises:
         ValueError: no such device or number format.
     """
 
     def __init__(self, device: str = "auto") -> None:
-        from model.attention.devices import (  # with PyTorch, which who sends requests can do without
-            find_device,
-            find_dtype,
-            split,
-        )
+        # Imported here: it needs PyTorch, which an app without models of its own does not have.
+        from model.attention.devices import find_device, find_dtype, split_device_choice
 
-        name, dtype = split(device, "float32")
-        find_device(name), find_dtype(dtype)  # a wrong one is said now, not to the first who asks
+        name, dtype = split_device_choice(device, "float32")
+        find_device(name), find_dtype(dtype)  # raise at the start, not at the first request
         self.device = device
-        self._kept = ResultCache(BUDGET)
-        self._shelf = ModelRegistry(load_here, check_fits, spill=self._kept.clear)
+        self._cache = ResultCache(CACHE_BYTES)
+        self._registry = ModelRegistry(load_in_process, check_model_fits, evict_results=self._cache.clear)
 
-    def answer(self, request: bytes) -> tuple[int, bytes]:
-        """An HTTP status of `model.remote.messages` and what `model.remote.messages.pack` made."""
+    def handle(self, body: bytes) -> tuple[int, bytes]:
+        """HTTP status and packed message of the response, as `model.remote.messages` defines them."""
         try:
-            asked, files = unpack(request)
-            if asked.get("wire") != VERSION:
-                theirs = asked.get("wire", 1)
-                message = f"The app speaks version {theirs} of Headlight's messages, the server {VERSION}."
-                return OTHER_VERSION, pack({"reason": "backend_version", "message": message})
-            key = ("answer", json.dumps(asked, sort_keys=True))  # files are named in it by their checksum
-            return FINE, self._kept.get(key, lambda: pack(*self._answer(asked, files)), len)
-        except FileWantedError:
-            return SEND_FILES, pack({})
+            request, files = unpack(body)
+            if request.get("wire") != PROTOCOL_VERSION:
+                version = request.get("wire", 1)
+                message = f"The app speaks version {version} of Headlight's messages, the server {PROTOCOL_VERSION}."
+                return STATUS_VERSION_MISMATCH, pack({"reason": "backend_version", "message": message})
+            key = ("response", json.dumps(request, sort_keys=True))  # pictures are named in it by their checksum
+            return STATUS_OK, self._cache.get(key, lambda: pack(*self._respond(request, files)), len)
+        except MissingFileError:
+            return STATUS_FILES_REQUIRED, pack({})
         except InputError as error:
-            return WRONG, pack({"reason": error.reason, "message": str(error), "values": error.values})
+            return STATUS_INVALID_INPUT, pack({"reason": error.reason, "message": str(error), "values": error.values})
         except ModelError as error:
-            return FAILED, pack({"reason": error.reason, "message": str(error)})
+            return STATUS_MODEL_ERROR, pack({"reason": error.reason, "message": str(error)})
 
-    def _answer(self, asked: dict[str, Any], files: Mapping[str, Array]) -> Answer:
-        with self._shelf.using(asked["model"], self.device) as lens:
-            if asked["want"] == "facts":
-                version = {"revision": revision(asked["model"]), "commit": commit(asked["model"])}
-                return _facts(lens) | version, {}
-            edits = Edits.parse(asked.get("edits", ""))
-            text = _given(lens, asked["text"], files) if "text" in asked else None
-            target = _target(asked.get("target"))
-            if asked["want"] == "decode":
-                written = lens.decode(text, Decoding(**asked["how"]), edits)
-                return dataclasses.asdict(written), {}
-            if asked["want"] == "labels":
-                return {"labels": lens.labels(asked["ids"])}, {}
-            if asked["want"] == "guess":
-                logits = lens.guess(text, asked["place"], edits)
+    def _respond(self, request: dict[str, Any], files: Mapping[str, Array]) -> Response:
+        """The response to a request of this protocol version."""
+        with self._registry.pinned(request["model"], self.device) as lens:
+            if request["want"] == "facts":
+                version = {"revision": revision(request["model"]), "commit": commit(request["model"])}
+                return _model_properties(lens) | version, {}
+            edits = Edits.parse(request.get("edits", ""))
+            text = _model_input(lens, request["text"], files) if "text" in request else None
+            target = _target(request.get("target"))
+            if request["want"] == "decode":
+                decoded = lens.decode(text, Decoding(**request["how"]), edits)
+                return dataclasses.asdict(decoded), {}
+            if request["want"] == "labels":
+                return {"labels": lens.labels(request["ids"])}, {}
+            if request["want"] == "guess":
+                logits = lens.guess(text, request["position"], edits)
                 return {}, {} if logits is None else {"logits": logits}
-            if asked["want"] == "words":
-                words = lens.layer_words(text, target, edits)
+            if request["want"] == "logit_lens":
+                words = lens.logit_lens(text, target, edits)
                 return {}, {} if words is None else {"ids": words[0], "chances": words[1]}
-            if asked["want"] == "effects":
+            if request["want"] == "effects":
                 effects, are_words = lens.head_effects(text, target, edits)
                 return {"words": are_words}, effects
-            if asked["want"] == "positions":
+            if request["want"] == "positions":
                 scheme = vars(lens.positions())
                 return {"kind": scheme["kind"]}, {
                     name: one for name, one in scheme.items() if isinstance(one, np.ndarray)
                 }
-            return _part(self._run(lens, asked, files)[asked.get("row", 0)], asked)
+            return _trace_response(self._run(lens, request, files)[request.get("row", 0)], request)
 
-    def _run(self, lens: Lens, asked: dict[str, Any], files: Mapping[str, Array]) -> tuple[Trace, ...]:
-        """The traces of a batch."""
-        name, edits = asked["model"], Edits.parse(asked["edits"])
+    def _run(self, lens: Lens, request: dict[str, Any], files: Mapping[str, Array]) -> tuple[Trace, ...]:
+        """The traces of a batch, from the cache or computed."""
+        name, edits = request["model"], Edits.parse(request["edits"])
 
-        def make() -> tuple[Trace, ...]:
-            texts = [_given(lens, text, files) for text in asked["texts"]]
-            traces = lens.trace_batch(texts, [_target(target) for target in asked["targets"]], edits)
-            reopen = partial(self._shelf.get, name, self.device)
-            return tuple(with_cached_layers(without_model(trace, reopen), self._kept) for trace in traces)
+        def compute() -> tuple[Trace, ...]:
+            texts = [_model_input(lens, text, files) for text in request["texts"]]
+            traces = lens.trace_batch(texts, [_target(target) for target in request["targets"]], edits)
+            reopen = partial(self._registry.get, name, self.device)
+            return tuple(with_cached_layers(detach_from_model(trace, reopen), self._cache) for trace in traces)
 
-        key = ("run", name, json.dumps([asked["texts"], asked["targets"]]), edits.text())
-        return self._kept.get(key, make, lambda traces: sum(trace.nbytes for trace in traces))
-
-
-class FileWantedError(Exception):
-    """A request names a picture by its checksum that did not come with it."""
+        key = ("run", name, json.dumps([request["texts"], request["targets"]]), edits.text())
+        return self._cache.get(key, compute, lambda traces: sum(trace.nbytes for trace in traces))
 
 
-def _given(lens: Lens, text: str, files: Mapping[str, Array]) -> str | bytes:
-    """What a model is to read: a text, or the picture of this checksum.
+class MissingFileError(Exception):
+    """A request names a picture by its checksum, but the picture was not sent with it."""
+
+
+def _model_input(lens: Lens, text: str, files: Mapping[str, Array]) -> str | bytes:
+    """The input of a model: the text itself, or the content of the picture with this checksum.
 
     Raises:
-        FileWantedError: there is none. InputError: it has another checksum.
+        MissingFileError: the picture was not sent. InputError: its content has another checksum ("picture_broken").
     """
     if lens.takes == "text":
         return text
     if text not in files:
-        raise FileWantedError(text)
+        raise MissingFileError(text)
     content = files[text].tobytes()
     if hashlib.sha256(content).hexdigest() != text:
         raise InputError("picture_broken", f"The picture came without its checksum {text!r}.")
     return content
 
 
-def _part(trace: Trace, asked: dict[str, Any]) -> Answer:
-    """The slice of a run that was asked for."""
-    want = asked["want"]
+def _trace_response(trace: Trace, request: dict[str, Any]) -> Response:
+    """The requested data of a trace."""
+    want = request["want"]
     if want == "trace":
-        return _outline(trace), {} if trace.picture is None else {"pixels": trace.picture.pixels}
+        return _trace_metadata(trace), {} if trace.picture is None else {"pixels": trace.picture.pixels}
     if want == "check":
         return dataclasses.asdict(trace.verify()), {}
     if want == "states":
-        return {}, {"": trace.hidden_states[asked["stack"]]}
+        return {}, {"": trace.hidden_states[request["stack"]]}
     if want == "neurons":
-        return {}, {"": trace.neurons[asked["stack"]]}
+        return {}, {"": trace.neurons[request["stack"]]}
     if want == "logits":
         assert trace.logits is not None
-        return {}, {"": trace.logits[slice(*asked["rows"])]}
-    layers = trace.attentions[asked["kind"]].layers
-    if "words" in asked:
-        queries, keys = (tuple(map(tuple, words)) for words in asked["words"])
-        layers = tuple(one.between(queries, keys) for one in layers)
-    layer = layers[asked["layer"]]
-    if "part" in asked:
-        layer = layer.part(range(*asked["part"]["heads"]), asked["part"]["queries"])
-    if want == "together":
-        return {}, {"": layer.together(asked["what"], layers, *asked["where"])}
+        return {}, {"": trace.logits[slice(*request["rows"])]}
     if want == "layer":
-        found = trace.multi_head(asked["kind"], asked["layer"])
-        if not isinstance(found, Layer):
+        found = trace.multi_head(request["kind"], request["layer"])
+        if not isinstance(found, MultiHeadLayer):
             return {"reason": found.reason}, {} if found.w_o is None else {"w_o": found.w_o}
         arrays = {name: one for name, one in vars(found.inputs).items() if isinstance(one, np.ndarray)}
         return {"names": dict(found.names), "num_heads": found.inputs.num_heads}, arrays | {"output": found.output}
+    return _layer_response(trace, request)
+
+
+def _layer_response(trace: Trace, request: dict[str, Any]) -> Response:
+    """The requested maps or arrays of one attention layer."""
+    want = request["want"]
+    layers = trace.attentions[request["kind"]].layers
+    if "words" in request:
+        queries, keys = (tuple(map(tuple, words)) for words in request["words"])
+        layers = tuple(one.merged_into_words(queries, keys) for one in layers)
+    layer = layers[request["layer"]]
+    if "selection" in request:
+        layer = layer.select(range(*request["selection"]["heads"]), request["selection"]["queries"])
+    if want == "across_layers":
+        return {}, {"": layer.across_layers(request["measure"], layers, *request["arguments"])}
     if want == "weights":
         return {}, {"": layer.weights()}
-    if want == "drawn":
-        return {}, {"": layer.drawn(asked["head"], asked["queries"], asked["keys"], tuple(asked["shape"]))}
+    if want == "pooled":
+        return {}, {"": layer.pooled(request["head"], request["queries"], request["keys"], tuple(request["shape"]))}
     if want == "strongest":
-        rows, columns, weights = layer.strongest(asked["head"], asked["queries"], asked["keys"], asked["count"])
+        rows, columns, weights = layer.strongest(request["head"], request["queries"], request["keys"], request["count"])
         return {}, {"rows": rows, "columns": columns, "weights": weights}
     if want == "overview":
-        return {}, dict(vars(layer.overview(asked["side"])))
+        return {}, dict(vars(layer.overview(request["side"])))
     if want == "scores":
-        return {}, {"": layer.scores(asked["masked"])}
+        return {}, {"": layer.scores(request["masked"])}
     return {}, {"": layer.array(want)}
 
 
-def _outline(trace: Trace) -> dict[str, Any]:
-    """All of a trace that is not large."""
+def _trace_metadata(trace: Trace) -> dict[str, Any]:
+    """Everything of a trace except its arrays."""
     return {
         "text": trace.text,
         "attentions": {
@@ -196,10 +209,10 @@ def _outline(trace: Trace) -> dict[str, Any]:
             for kind, one in trace.attentions.items()
         },
         "tokens": {stack: dataclasses.asdict(tokens) for stack, tokens in trace.tokens.items()},
-        "states": shapes(trace.hidden_states),
-        "neurons": shapes(trace.neurons),
+        "states": array_shapes(trace.hidden_states),
+        "neurons": array_shapes(trace.neurons),
         "ids": trace.ids,
-        "given": trace.given,
+        "prompt_length": trace.prompt_length,
         "predicted": None if trace.predicted is None else list(trace.predicted),
         "logits": None if trace.logits is None else list(trace.logits.shape),
         "output": trace.output,
@@ -211,13 +224,14 @@ def _outline(trace: Trace) -> dict[str, Any]:
     }
 
 
-def _facts(lens: Lens) -> dict[str, Any]:
+def _model_properties(lens: Lens) -> dict[str, Any]:
+    """The properties of a model that the app needs before it runs."""
     return {
-        "wire": VERSION,
+        "wire": PROTOCOL_VERSION,
         "device": lens.device,
         "max_tokens": lens.max_tokens,
         "takes": lens.takes,
-        "is_pair": lens.is_pair,
+        "is_encoder_decoder": lens.is_encoder_decoder,
         "writes": lens.writes,
         "heads": dict(lens.heads),
         "can_move_positions": lens.can_move_positions,
@@ -226,4 +240,5 @@ def _facts(lens: Lens) -> dict[str, Any]:
 
 
 def _target(target: Any) -> Any:
+    """A forced output; token ids are a list in JSON and a tuple in the model's interface."""
     return tuple(target) if isinstance(target, list) else target

@@ -1,15 +1,15 @@
-"""Models on Ray Serve, for where one machine is outgrown.
+"""The server: models on Ray Serve, in one or more replicas on one or more machines.
 
     pip install -r requirements-ray.txt
     python -m model.remote.server --replicas 2                                on the machine that computes
-    HEADLIGHT_BACKEND=http://127.0.0.1:8000 streamlit run app.py      on the one that draws
+    HEADLIGHT_BACKEND=http://127.0.0.1:8000 streamlit run app.py              on the one that draws
 
-On a cluster (`ray start --head` on one machine, `ray start --address=HEAD:6379` on the others) the same command puts
-the models there, and the app can also reach them as a client of the cluster: HEADLIGHT_BACKEND=ray://HEAD:10001.
+On a cluster (`ray start --head` on one machine, `ray start --address=HEAD:6379` on the others) the same command
+deploys the models there, and the app can also be a client of the cluster: HEADLIGHT_BACKEND=ray://HEAD:10001.
 
-A request goes to the shorter queue of two replicas picked by chance, so a slow one gets less to do; what belongs to a
-run that was computed goes to the replica that has it. Requests are whole in themselves: what a replica that died had
-computed, another computes again. Equal requests are computed once by a replica.
+A request goes to the shorter queue of two randomly chosen replicas, so a slow replica gets fewer; a request for a run
+that was computed goes to the replica that has it. Requests are self-contained: a run that a dead replica had computed
+is computed again by another. A replica computes equal requests once.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from typing import Any
 
 from model.memory import allocator
 from model.remote.request_handler import RequestHandler
-from model.remote.transport import APP, Reply
+from model.remote.transport import SERVE_APP, Reply
 
-ONGOING = 8  # requests that a replica works on at once; the others wait for whichever replica is free first
-# A cluster's other machines need no copy of the code: it is sent to them.
-ENVIRONMENT = {
+MAX_ONGOING_REQUESTS = 8  # per replica; further requests wait for the replica that is free first
+# Ray copies the code to the other machines of a cluster.
+RUNTIME_ENV = {
     "working_dir": str(Path(__file__).parents[2]),
     "excludes": ["/tests", "/viz", "/static", "/.git", "/.ci", "/.venv", "/runs"],
-    "env_vars": {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"},  # a busy machine needs more than the usual 5
+    "env_vars": {"RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60"},  # the default of 5 is too short on a busy machine
 }
 
 
@@ -41,13 +41,15 @@ def application(
     replicas: int = 1,
     gpus: float = 0.0,
     threads: int | None = None,
-    answers: Callable[[], RequestHandler] = RequestHandler,
+    make_handler: Callable[[], RequestHandler] = RequestHandler,
 ) -> Any:
-    """The Ray Serve application.
+    """The Ray Serve application, bound and ready for `serve.run`.
 
     Args:
-        replicas: how many processes; gpus, threads: of each.
-        answers: makes what a replica answers with.
+        replicas: number of processes.
+        gpus: GPUs of each replica, also a fraction.
+        threads: CPU threads of each replica; None for Ray's default, which is one.
+        make_handler: makes the handler of a replica's requests.
     """
     from ray import serve
     from starlette.requests import Request
@@ -56,43 +58,43 @@ def application(
     @serve.deployment(
         name="headlight",
         num_replicas=replicas,
-        max_ongoing_requests=ONGOING,
+        max_ongoing_requests=MAX_ONGOING_REQUESTS,
         health_check_period_s=2,
         health_check_timeout_s=10,
         ray_actor_options={"num_cpus": 0, "num_gpus": gpus},
     )
     class Headlight:
         async def __init__(self) -> None:  # type: ignore[misc, unused-ignore]
-            allocator.settle()
+            allocator.retain_freed_memory()
             if threads:
                 import torch
 
                 torch.set_num_threads(threads)
-            self.answers = answers()
-            self.threads = ThreadPoolExecutor(ONGOING)
+            self.handler = make_handler()
+            self.executor = ThreadPoolExecutor(MAX_ONGOING_REQUESTS)
             self.name: str = serve.get_replica_context().replica_id.unique_id
-            await self.known_as(self.name)
+            await self.register_replica(self.name)
 
         @serve.multiplexed(max_num_models_per_replica=1)  # type: ignore[untyped-decorator, unused-ignore]
-        async def known_as(self, name: str) -> str:
-            """Tells Ray Serve this replica's name, so that what belongs to a run comes to the replica that has it."""
+        async def register_replica(self, name: str) -> str:
+            """Registers this replica as a "model" of its own name, so that Ray Serve can route requests to it."""
             return name
 
         async def ask(self, body: bytes) -> Reply:
-            """For clients of the cluster."""
-            status, reply = await asyncio.get_running_loop().run_in_executor(self.threads, self.answers.answer, body)
+            """Respond to a Ray client; the method's name is `SERVE_METHOD`."""
+            status, reply = await asyncio.get_running_loop().run_in_executor(self.executor, self.handler.handle, body)
             return status, reply, self.name
 
         async def __call__(self, request: Request) -> Response:
-            """For HTTP."""
+            """Respond to an HTTP request."""
             status, reply, name = await self.ask(await request.body())
             return Response(reply, status, media_type="application/octet-stream", headers={"replica": name})
 
     return Headlight.bind()  # type: ignore[attr-defined, unused-ignore]
 
 
-def share(replicas: int, gpus: int) -> float:
-    """How many GPUs each replica gets where so many are there: one at most, and as many replicas on one as needed."""
+def gpus_per_replica(replicas: int, gpus: int) -> float:
+    """The GPUs of each replica on a cluster with so many: one at most, or an equal fraction of a shared one."""
     return 1 / math.ceil(replicas / gpus) if gpus else 0.0
 
 
@@ -108,10 +110,12 @@ def main() -> None:
     import ray
     from ray import serve
 
-    ray.init(namespace="serve", runtime_env=ENVIRONMENT)
-    gpus = share(args.replicas, int(ray.cluster_resources().get("GPU", 0))) if args.gpus is None else args.gpus
+    ray.init(namespace="serve", runtime_env=RUNTIME_ENV)
+    gpus = (
+        gpus_per_replica(args.replicas, int(ray.cluster_resources().get("GPU", 0))) if args.gpus is None else args.gpus
+    )
     serve.start(proxy_location="EveryNode", http_options={"host": args.host, "port": args.port})
-    serve.run(application(args.replicas, gpus, args.threads, partial(RequestHandler, args.device)), name=APP)
+    serve.run(application(args.replicas, gpus, args.threads, partial(RequestHandler, args.device)), name=SERVE_APP)
     print(f"HEADLIGHT_BACKEND=http://{args.host}:{args.port} streamlit run app.py", flush=True)
     while True:
         time.sleep(60)

@@ -1,4 +1,4 @@
-"""How the app reaches the server that runs the models: over HTTP, or as a client of a Ray cluster."""
+"""Transports to the server that runs the models: HTTP, or a Ray client; and the server's address."""
 
 from __future__ import annotations
 
@@ -11,75 +11,79 @@ from urllib.parse import urlsplit
 
 from model.errors import ModelError
 
-APP, METHOD = "headlight", "ask"  # the application on the cluster, and what it is asked by
-STICKY = "serve_multiplexed_model_id"  # the header by which Ray Serve finds the replica that has a run
-WAIT = 60.0  # seconds for an answer
-Reply = tuple[int, bytes, str]  # status, body, and the replica that answered
+SERVE_APP, SERVE_METHOD = "headlight", "ask"  # names of the Ray Serve application and of its method for Ray clients
+AFFINITY_HEADER = "serve_multiplexed_model_id"  # by this HTTP header Ray Serve routes a request to a replica
+TIMEOUT_SECONDS = 60.0  # for one response
+Reply = tuple[int, bytes, str]  # status, body, and the replica that responded
 
 
-class Unreachable(Exception):  # noqa: N818  (it is no end: whoever asked may ask again)
-    """A request that got no answer; another replica may answer it."""
+class Unreachable(Exception):  # noqa: N818  (not an error yet: the caller sends the request again)
+    """A request got no response; another replica may respond to it."""
 
 
 class Transport(Protocol):
-    """A way to the server; safe to use from many threads."""
+    """Sends requests to a server. Safe to use from many threads."""
 
-    def send(self, body: bytes, at: str = "") -> Reply:
-        """What the server answers.
+    def send(self, body: bytes, replica: str = "") -> Reply:
+        """The server's response.
 
         Args:
-            at: the replica that should answer, as long as it lives; any one where it is "".
+            body: a packed message; replica: the preferred replica, "" for any.
 
         Raises:
-            Unreachable: there was no answer this time. ModelError: there will be none.
+            Unreachable: there was no response; another attempt may succeed.
+            ModelError: no attempt can succeed ("backend_missing", "backend_version").
         """
         ...
 
 
 class HttpTransport:
-    """A server behind "http://host:port"."""
+    """A server at "http://host:port"."""
 
     def __init__(self, address: str) -> None:
         import requests
 
         self._address, self._session = address, requests.Session()
 
-    def send(self, body: bytes, at: str = "") -> Reply:
+    def send(self, body: bytes, replica: str = "") -> Reply:
         import requests
 
+        headers = {AFFINITY_HEADER: replica} if replica else {}
         try:
-            reply = self._session.post(self._address, data=body, timeout=WAIT, headers={STICKY: at} if at else {})
+            reply = self._session.post(self._address, data=body, timeout=TIMEOUT_SECONDS, headers=headers)
         except requests.RequestException as error:
             raise Unreachable(f"The server {self._address} cannot be reached: {error}") from error
         return reply.status_code, reply.content, reply.headers.get("replica", "")
 
 
 class RayTransport:
-    """A Ray cluster behind "ray://host:port". A process is a client of one cluster at a time."""
+    """A Ray cluster at "ray://host:port". A process can be the client of only one cluster at a time."""
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._handle: Any = None
         self._lock = threading.Lock()
 
-    def send(self, body: bytes, at: str = "") -> Reply:
-        handle = self._connected()
+    def send(self, body: bytes, replica: str = "") -> Reply:
+        handle = self._get_handle()
+        method = handle.options(method_name=SERVE_METHOD, multiplexed_model_id=replica)
         try:
-            answer = handle.options(method_name=METHOD, multiplexed_model_id=at).remote(body).result(timeout_s=WAIT)
-        except Exception as error:  # a dead replica, a dead cluster, a broken connection: each with a class of its own
-            self._check_on(handle)
+            reply = method.remote(body).result(timeout_s=TIMEOUT_SECONDS)
+        except Exception as error:  # dead replicas, dead clusters and broken connections have no common exception
+            self._drop_lost_handle(handle)
             raise Unreachable(f"The Ray cluster {self._address} did not answer: {error!r:.300}") from error
-        return tuple(answer)
+        return tuple(reply)
 
-    def _connected(self) -> Any:
-        """The application's handle; connects first where there is none."""
+    def _get_handle(self) -> Any:
+        """The handle of the Ray Serve application; connects first where there is none."""
         with self._lock:
             if self._handle is None:
                 self._handle = self._connect()
             return self._handle
 
     def _connect(self) -> Any:
-        # Through a client, asking a replica how busy it is takes longer than the usual 0.1 s.
+        """Connect to the cluster; the handle of the application."""
+        # Through a client, a replica reports its queue length later than within the default of 0.1 s.
         os.environ.setdefault("RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S", "1")
         try:
             import ray
@@ -89,20 +93,20 @@ class RayTransport:
             raise ModelError(
                 "backend_missing", f"{self._address} needs Ray: pip install -r requirements-ray.txt ({error})"
             ) from error
-        place = urlsplit(self._address)
+        url = urlsplit(self._address)
         try:
-            # Ray Client itself would wait half a minute for a cluster that is not there.
-            socket.create_connection((place.hostname or "", place.port or 10001), timeout=5).close()
-            ray.shutdown()  # a client whose cluster was lost stays connected to nothing
-            ray.init(self._address, namespace=APP, log_to_driver=False)
+            # Ray Client itself waits half a minute for a cluster that does not exist.
+            socket.create_connection((url.hostname or "", url.port or 10001), timeout=5).close()
+            ray.shutdown()  # else a client stays connected to a cluster that was lost
+            ray.init(self._address, namespace=SERVE_APP, log_to_driver=False)
         except (OSError, ValueError) as error:
             raise Unreachable(f"The Ray cluster {self._address} cannot be reached: {error}") from error
         except RuntimeError as error:
-            if "Version mismatch" in str(error):  # Ray's own words name both versions
+            if "Version mismatch" in str(error):  # Ray's message names both versions
                 raise ModelError("backend_version", f"{self._address}: {error}") from error
             raise Unreachable(f"The Ray cluster {self._address} takes no client: {error}") from error
         try:
-            return serve.get_app_handle(APP)
+            return serve.get_app_handle(SERVE_APP)
         except RayServeException as error:
             raise ModelError(
                 "backend_missing",
@@ -110,8 +114,8 @@ class RayTransport:
                 f"start `python -m model.remote.server` there. ({error})",
             ) from error
 
-    def _check_on(self, handle: Any) -> None:
-        """After a request that failed: connect anew next time, unless only a replica died."""
+    def _drop_lost_handle(self, handle: Any) -> None:
+        """Forget the handle after a failed request where the connection is lost, so that the next request connects."""
         from ray.util import client
 
         with self._lock:
@@ -120,16 +124,16 @@ class RayTransport:
 
 
 @cache
-def door(address: str) -> Transport:
-    """The way to a server, one for all its models.
+def transport_for(address: str) -> Transport:
+    """The transport to a server; the same one for all its models.
 
     Raises:
-        ModelError: it is no address of a server.
+        ModelError: the address is none of "http://", "https://" or "ray://" with a host ("backend_missing").
     """
-    place = urlsplit(address)
-    if place.scheme == "ray" and place.hostname:
+    url = urlsplit(address)
+    if url.scheme == "ray" and url.hostname:
         return RayTransport(address)
-    if place.scheme in ("http", "https") and place.hostname:
+    if url.scheme in ("http", "https") and url.hostname:
         return HttpTransport(address)
     raise ModelError(
         "backend_missing",
@@ -137,6 +141,6 @@ def door(address: str) -> Transport:
     )
 
 
-def backend() -> str | None:
+def backend_address() -> str | None:
     """The address of the server that runs the models, $HEADLIGHT_BACKEND; None where they run in this process."""
     return os.environ.get("HEADLIGHT_BACKEND") or None

@@ -1,4 +1,4 @@
-"""Frozen results of one forward pass, and the protocols that other rooms rely on (NumPy only)."""
+"""Frozen results of one forward pass, and the protocols of a model and of a recorded layer (NumPy only)."""
 
 from model.trace.attention import Attention
 from model.trace.check import Check

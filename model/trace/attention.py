@@ -1,4 +1,4 @@
-"""Frozen results of one forward pass. NumPy only: whoever holds a trace needs no deep-learning library.
+"""All attention maps of one kind that a forward pass computed (NumPy only).
 
 One axis order everywhere: [layer, head, query, key]. Layers and heads count from 0.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.arrays.buffers import reuse, reused
+from model.arrays.buffers import reuse_buffers, reuse_buffers_in_thread
 from model.arrays.types import Array
 from model.trace.recorded_layer import LayerOverview, RecordedLayer
 from model.trace.tokens import Tokens
@@ -19,11 +19,13 @@ from model.trace.tokens import Tokens
 
 @dataclass(frozen=True, eq=False)
 class Attention:
-    """All heads of all layers of one kind of attention, with the tokens that ask and the tokens that are asked.
+    """The attention of all heads of all layers of one kind, with its query tokens and key tokens.
 
     Attributes:
         kind: "encoder", "decoder" or "cross".
-        queries, keys: the tokens of the two sides; in cross-attention decoder tokens ask and encoder tokens are asked.
+        queries, keys: the tokens of the two sides; in cross-attention those of the decoder and of the encoder.
+        head_dim: width of a query or key of one head; 0 where the family shows its weights only.
+        layers: the recorded layers, from the input up.
     """
 
     kind: str
@@ -44,26 +46,29 @@ class Attention:
 
     @property
     def query_tokens(self) -> tuple[str, ...]:
+        """The labels of the query tokens. [query]"""
         return self.queries.texts
 
     @property
     def key_tokens(self) -> tuple[str, ...]:
+        """The labels of the key tokens. [key]"""
         return self.keys.texts
 
     @property
     def num_layers(self) -> int:
+        """The number of layers that have attention of this kind."""
         return len(self.layers)
 
     @property
     def has_vectors(self) -> bool:
-        """False where a model family shows its weights only: then there is no query, key, value and no score."""
+        """False where a model family shows its weights only, without query, key, value and scores."""
         return self.head_dim > 0
 
     def weights(self, layer: int) -> Array:
         """Attention weights; rows sum to 1. float32 [head, query, key]"""
         return self._layer(layer).weights()
 
-    def drawn(
+    def pooled(
         self,
         layer: int,
         head: int | None,
@@ -71,43 +76,55 @@ class Attention:
         keys: Sequence[int],
         shape: tuple[int, int] | None = None,
     ) -> Array:
-        """Weights between some tokens; NaN where the mask forbids.
+        """Weights between some tokens, max-pooled to a shape; NaN where the mask forbids.
 
         Args:
             head: None for all.
-            shape: pools neighbours into so many rows and columns, each cell the strongest of its group.
+            queries, keys: positions in rising order.
+            shape: (rows, columns) to pool neighbouring cells into; None for no pooling.
 
         Returns:
             float32 [row, column], or [head, row, column] for all heads.
         """
-        maps = self._layer(layer).drawn(head, queries, keys, shape or (len(queries), len(keys)))
+        maps = self._layer(layer).pooled(head, queries, keys, shape or (len(queries), len(keys)))
         return maps if head is None else maps[0]
 
     def row(self, layer: int, query: int) -> Array:
-        """What one query looks at; 0 where the mask forbids. float32 [head, key]"""
-        return np.nan_to_num(self.drawn(layer, None, [query], range(len(self.keys)))[:, 0], nan=0.0)
+        """The weights of one query in every head; 0 where the mask forbids. float32 [head, key]"""
+        return np.nan_to_num(self.pooled(layer, None, [query], range(len(self.keys)))[:, 0], nan=0.0)
 
     def strongest(
         self, layer: int, head: int, queries: Sequence[int], keys: Sequence[int], count: int
     ) -> tuple[Array, Array, Array]:
-        """The largest weights between some tokens: places in `queries` and in `keys`, row by row, and the weights."""
+        """The `count` largest weights between some tokens, in row-major order.
+
+        Returns:
+            Indices into `queries`, indices into `keys`, and the weights.
+        """
         return self._layer(layer).strongest(head, queries, keys, count)
 
-    def part(self, layer: int, heads: range, queries: Sequence[int]) -> RecordedLayer:
-        """Some queries of some heads, as a layer of its own: what is asked of it is worked out for them alone."""
-        return self._layer(layer).part(heads, queries)
+    def select(self, layer: int, heads: range, queries: Sequence[int]) -> RecordedLayer:
+        """One layer restricted to some heads and queries; its maps are computed for those alone."""
+        return self._layer(layer).select(heads, queries)
 
-    def together(self, what: str, *where: int) -> Array:
-        """A measure over all layers, by a name of `model.maps.all_layers_torch`; computed where the layers are."""
-        return self.layers[0].together(what, self.layers, *where)
+    def across_layers(self, measure: str, *arguments: int) -> Array:
+        """A measure over all layers, computed on the device or server that holds them.
+
+        Args:
+            measure: name of a function in `model.maps.across_layers_torch.MEASURES`; arguments: its arguments.
+        """
+        return self.layers[0].across_layers(measure, self.layers, *arguments)
 
     def overviews(self, side: int) -> list[LayerOverview]:
-        """All heads of each layer at a glance, pooled to maps of at most side · side; large layers side by side."""
-        threads = self.layers[0].at_once
+        """Maps pooled to at most side · side, entropy and strongest cell of every head, layer by layer.
+
+        Large layers are computed in parallel threads.
+        """
+        threads = self.layers[0].parallel_layers
         if threads == 1:
-            with reused():
+            with reuse_buffers():
                 return [layer.overview(side) for layer in self.layers]
-        with ThreadPoolExecutor(threads, initializer=reuse) as pool:
+        with ThreadPoolExecutor(threads, initializer=reuse_buffers_in_thread) as pool:
             return list(pool.map(lambda layer: layer.overview(side), self.layers))
 
     def scores(self, layer: int, *, masked: bool = True) -> Array:
@@ -115,23 +132,23 @@ class Attention:
         return self._layer(layer).scores(masked)
 
     def query(self, layer: int) -> Array:
-        """float32 [head, query, head_dim]"""
+        """The queries of every head. float32 [head, query, head_dim]"""
         return self._layer(layer).array("query")
 
     def key(self, layer: int) -> Array:
-        """float32 [head, key, head_dim]"""
+        """The keys of every head. float32 [head, key, head_dim]"""
         return self._layer(layer).array("key")
 
     def value(self, layer: int) -> Array:
-        """float32 [head, key, head_dim]"""
+        """The values of every head. float32 [head, key, head_dim]"""
         return self._layer(layer).array("value")
 
     def mask(self, layer: int) -> Array:
-        """True where a query may look. bool [query, key]"""
+        """The mask: True where a query may look. bool [query, key]"""
         return self._layer(layer).array("allowed")
 
     def bias(self, layer: int) -> Array:
-        """What was added to the scaled scores; 0 in families that add nothing. float32 [head, query, key]"""
+        """The bias added to the scaled scores; 0 in families without one. float32 [head, query, key]"""
         return self._layer(layer).array("bias")
 
     def scale(self, layer: int) -> float:
@@ -139,6 +156,7 @@ class Attention:
         return self._layer(layer).scale
 
     def _layer(self, layer: int) -> RecordedLayer:
+        """One recorded layer; raises IndexError where the model has no such layer."""
         if not 0 <= layer < self.num_layers:
             raise IndexError(f"{self.kind} attention has layers 0 to {self.num_layers - 1}; got {layer}")
         return self.layers[layer]

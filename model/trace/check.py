@@ -1,7 +1,4 @@
-"""Frozen results of one forward pass. NumPy only: whoever holds a trace needs no deep-learning library.
-
-One axis order everywhere: [layer, head, query, key]. Layers and heads count from 0.
-"""
+"""The result of verifying a trace against an independent run."""
 
 from __future__ import annotations
 
@@ -10,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """How far a trace is from an independent run of the same model, and how far it may be.
+    """Errors of a trace against an independent run of the same model, and their tolerances.
 
     Attributes:
-        max_weight_error, max_logit_error: largest absolute difference to the stock implementation.
+        max_weight_error, max_logit_error: largest absolute difference from the stock implementation.
         max_row_sum_error: largest |sum of a row of weights - 1|.
         leaked_mass: largest attention weight on a masked position; exactly 0 or the check fails.
-        tolerance, logit_tolerance: what the errors of weights and of logits may be in the model's number format.
+        tolerance, logit_tolerance: largest errors of weights and of logits that the model's number format explains.
         how: one line on what the trace was compared with.
     """
 
@@ -30,7 +27,7 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """True where every error is finite and within the tolerance, and nothing leaks through the mask."""
+        """True where every error is finite and within its tolerance, and no weight is on a masked position."""
         errors = (self.max_weight_error, self.max_row_sum_error)
-        fine = all(error <= self.tolerance for error in errors)  # NaN compares False
-        return fine and self.max_logit_error <= self.logit_tolerance and self.leaked_mass == 0.0
+        within = all(error <= self.tolerance for error in errors)  # NaN compares False
+        return within and self.max_logit_error <= self.logit_tolerance and self.leaked_mass == 0.0

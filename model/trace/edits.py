@@ -1,4 +1,4 @@
-"""What a user may change before a pass."""
+"""Changes to a forward pass that a user asks for, and their short text form."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ Head = tuple[str, int | None, int | None]  # kind, layer, head; None stands for 
 Cell = tuple[str, int | None, int] | tuple[str, int | None, int, int]  # kind, query or None for all, key[, layer]
 
 KINDS = ("encoder", "decoder", "cross")
-PLACES = ("own", "off", "shuffled")
-# How many parts name a place of each edit; of the last one's, the numbers may not be None.
-WIDTHS = {"heads": (3,), "blocked": (3, 4), "masks": (2,), "temperature": (1,), "uniform": (3,), "patched": (3,)}
-_SHAPE = re.compile(r"full|causal|(?:window|block)[1-9]\d{0,3}")
+POSITION_MODES = ("own", "off", "shuffled")
+# How many parts a place of each kind of edit has, the attention kind included.
+PLACE_LENGTHS = {"heads": (3,), "blocked": (3, 4), "masks": (2,), "temperature": (1,), "uniform": (3,), "patched": (3,)}
+_MASK_SHAPE = re.compile(r"full|causal|(?:window|block)[1-9]\d{0,3}")
 
 
 @dataclass(frozen=True)
 class Edits:
     """Changes to a forward pass; `Edits()` changes nothing and gives bit-equal results. Hashable, equal by value.
 
-    Where a kind, layer and head are named, None stands for all of them, and what names more wins.
+    In a place (kind, layer, head) None stands for all; of several places that apply, the most specific one counts.
 
     Attributes:
         heads: (kind, layer, head) -> factor on the head's output before W_O; 0 silences it, 1 changes nothing.
-        blocked: (kind, query, key) or (kind, query, key, layer) that may not be used; query None is every query.
+        blocked: (kind, query, key) or (kind, query, key, layer): cells that are masked; query None is every query.
         masks: (kind, layer) -> "full" (only padding is forbidden), "causal", "window5" (up to 5 tokens away, within
             the model's own mask) or "block4" (only within runs of 4 tokens, within the model's own mask).
-        temperature: kind -> the scores are divided by it before the softmax.
-        uniform: (kind, layer, head) that look at everything they may see alike.
-        patched: (kind, layer, head) -> (text, target) whose pattern the head gets instead of its own.
-        positions: "own"; "off", every token is told that it stands at place 0; or "shuffled", in blocks of 8.
+        temperature: kind -> divisor of the scores before the softmax.
+        uniform: (kind, layer, head) whose weights are equal on all keys that the mask allows.
+        patched: (kind, layer, head) -> (text, target): the head gets its weights of that text instead of its own.
+        positions: "own"; "off", every token gets position 0; or "shuffled", positions are permuted in blocks of 8.
 
     Raises:
-        ValueError: with what is wrong and its value.
+        ValueError: a place, a mask or a number is none of these; the message names it.
     """
 
     heads: Mapping[Head, float] = field(default_factory=dict)
@@ -49,156 +49,161 @@ class Edits:
     positions: str = "own"
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            value: Any = getattr(self, one.name)
-            if one.name in WIDTHS:
+        for field_ in fields(self):
+            value: Any = getattr(self, field_.name)
+            if field_.name in PLACE_LENGTHS:
                 if isinstance(value, Mapping):
-                    value = MappingProxyType({_place(one.name, where): v for where, v in value.items()})
+                    value = MappingProxyType({_checked_place(field_.name, place): v for place, v in value.items()})
                 else:
-                    value = frozenset(_place(one.name, where) for where in value)
-                object.__setattr__(self, one.name, value)
+                    value = frozenset(_checked_place(field_.name, place) for place in value)
+                object.__setattr__(self, field_.name, value)
         for name, low, high in (("heads", -1e6, 1e6), ("temperature", 1e-6, 1e6)):
-            # Adding 0 turns -0.0 into 0.0: equal edits are to be written alike.
-            numbers = {where: float(value) + 0.0 for where, value in getattr(self, name).items()}
-            for where, number in numbers.items():
+            # Adding 0 turns -0.0 into 0.0, so that equal edits have equal texts.
+            numbers = {place: float(value) + 0.0 for place, value in getattr(self, name).items()}
+            for place, number in numbers.items():
                 if not low <= number <= high:
-                    raise ValueError(f"{name} at {where} is {number}, expected a number from {low:g} to {high:g}")
+                    raise ValueError(f"{name} at {place} is {number}, expected a number from {low:g} to {high:g}")
             object.__setattr__(self, name, MappingProxyType(numbers))
         for place, shape in self.masks.items():
-            if not _SHAPE.fullmatch(shape):
+            if not _MASK_SHAPE.fullmatch(shape):
                 raise ValueError(f"The mask of {place} is {shape!r}, expected full, causal, window5 or block4")
-        if self.positions not in PLACES:
-            raise ValueError(f"positions is {self.positions!r}, expected one of {PLACES}")
+        if self.positions not in POSITION_MODES:
+            raise ValueError(f"positions is {self.positions!r}, expected one of {POSITION_MODES}")
 
     def __hash__(self) -> int:
         return hash(self.text())
 
     def __bool__(self) -> bool:
-        """False where nothing is changed."""
+        """False for edits that change nothing."""
         return self != UNCHANGED
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Edits.parse, (self.text(),)
 
     def items(self) -> Iterator[tuple[str, tuple[Any, ...], Any]]:
-        """Each change alone: the field's name, what it names, and the value it sets (None in a set)."""
-        for one in fields(self):
-            value = getattr(self, one.name)
+        """Each single change: name of the field, place, and value; the value is None in fields that are sets."""
+        for field_ in fields(self):
+            value = getattr(self, field_.name)
             if isinstance(value, str):
-                if value != one.default:
-                    yield one.name, (), value
+                if value != field_.default:
+                    yield field_.name, (), value
                 continue
             for key in sorted(value, key=repr):
-                yield (
-                    one.name,
-                    key if isinstance(key, tuple) else (key,),
-                    None if isinstance(value, frozenset) else value[key],
-                )
+                place = key if isinstance(key, tuple) else (key,)
+                yield field_.name, place, None if isinstance(value, frozenset) else value[key]
 
-    def without(self, name: str, where: tuple[Any, ...]) -> Edits:
-        """The same edits less one that `items` gave."""
+    def without(self, name: str, place: tuple[Any, ...]) -> Edits:
+        """The same edits without one that `items` yields."""
         value: Any = getattr(self, name)
-        key = where[0] if name == "temperature" else where
+        key = place[0] if name == "temperature" else place
         if isinstance(value, str):
-            left: Any = "own"
+            remaining: Any = "own"
         elif isinstance(value, frozenset):
-            left = value - {key}
+            remaining = value - {key}
         else:
-            left = {k: v for k, v in value.items() if k != key}
-        changed: dict[str, Any] = {name: left}
+            remaining = {k: v for k, v in value.items() if k != key}
+        changed: dict[str, Any] = {name: remaining}
         return replace(self, **changed)
 
-    def fitting(self, heads: Mapping[str, tuple[int, int]]) -> Edits:
-        """The same edits less what a model does not have. heads: kind -> (layers, heads)"""
-        kept = self
-        for name, where, _ in self.items():
-            if not fits(name, where, heads):
-                kept = kept.without(name, where)
-        return kept
+    def supported_by(self, heads: Mapping[str, tuple[int, int]]) -> Edits:
+        """The same edits without those that name what a model does not have.
 
-    def cells(self, kind: str, layer: int) -> list[tuple[int | None, int]]:
-        """The (query, key) that `blocked` names in one layer; a query of None is every query."""
-        return [(query, key) for at, query, key, *only in self.blocked if at == kind and only in ([], [layer])]
+        Args:
+            heads: the model's attention kinds -> (layers, heads).
+        """
+        supported = self
+        for name, place, _ in self.items():
+            if not is_supported(name, place, heads):
+                supported = supported.without(name, place)
+        return supported
+
+    def blocked_cells(self, kind: str, layer: int) -> list[tuple[int | None, int]]:
+        """The cells (query, key) that `blocked` masks in one layer; a query of None is every query."""
+        return [
+            (query, key) for cell_kind, query, key, *only in self.blocked if cell_kind == kind and only in ([], [layer])
+        ]
 
     def text(self) -> str:
-        """A short text that `parse` reads again, for links: `heads:cross.2.5=0.0;blocked:encoder.*.3`."""
-        written = []
-        for name, where, value in self.items():
-            place = ".".join("*" if part is None else str(part) for part in where)
+        """The edits as a short text for links, which `parse` reads: `heads:cross.2.5=0.0;blocked:encoder.*.3`."""
+        parts = []
+        for name, place, value in self.items():
+            path = ".".join("*" if number is None else str(number) for number in place)
             if isinstance(value, tuple):
-                value = "|".join("" if part is None else "'" + quote(part, safe="") for part in value)
-            written.append(f"{name}{':' if where else ''}{place}{'' if value is None else f'={value}'}")
-        return ";".join(written)
+                value = "|".join("" if text is None else "'" + quote(text, safe="") for text in value)
+            parts.append(f"{name}{':' if place else ''}{path}{'' if value is None else f'={value}'}")
+        return ";".join(parts)
 
     @classmethod
     def parse(cls, text: str) -> Edits:
-        """Read what `text` wrote.
+        """The edits whose short text, as `text` returns it, is given.
 
         Raises:
-            ValueError: with the part that cannot be read.
+            ValueError: a part of the text is no edit; the message names it.
         """
-        found: dict[str, Any] = {one.name: {} for one in fields(cls)} | {"blocked": set(), "uniform": set()}
-        found["positions"] = "own"
+        parsed: dict[str, Any] = {field_.name: {} for field_ in fields(cls)} | {"blocked": set(), "uniform": set()}
+        parsed["positions"] = "own"
         for part in filter(None, text.split(";")):
-            head, _, value = part.partition("=")
-            name, _, place = head.partition(":")
+            left, _, value = part.partition("=")
+            name, _, path = left.partition(":")
             try:
-                where = tuple(p if p.isalpha() else None if p == "*" else int(p) for p in place.split(".") if p)
+                place = tuple(p if p.isalpha() else None if p == "*" else int(p) for p in path.split(".") if p)
                 if name != "positions":
-                    _place(name, where)
-                elif where:
-                    raise ValueError(place)
+                    _checked_place(name, place)
+                elif place:
+                    raise ValueError(path)
                 if name in ("blocked", "uniform"):
-                    found[name].add(where)
+                    parsed[name].add(place)
                 elif name == "positions":
-                    found[name] = value
+                    parsed[name] = value
                 elif name == "temperature":
-                    found[name][where[0]] = float(value)
+                    parsed[name][place[0]] = float(value)
                 elif name == "patched":
                     first, second = (unquote(t[1:]) if t else None for t in value.split("|"))
-                    found[name][where] = (first or "", second)
+                    parsed[name][place] = (first or "", second)
                 else:
-                    found[name][where] = float(value) if name == "heads" else value
+                    parsed[name][place] = float(value) if name == "heads" else value
             except (ValueError, KeyError) as error:
                 raise ValueError(f"{part!r} is no edit that Headlight knows") from error
-        return cls(**found)
+        return cls(**parsed)
 
 
-def _place(name: str, where: Any) -> Any:
-    """What an edit names, checked, with plain numbers.
-
-    Raises:
-        ValueError: with what it names.
-    """
-    kind, *numbers = (where,) if isinstance(where, str) else where
-    fine = kind in KINDS and 1 + len(numbers) in WIDTHS[name]
+def _checked_place(name: str, place: Any) -> Any:
+    """A place that an edit names, with plain ints; raises ValueError where that field has no such place."""
+    kind, *numbers = (place,) if isinstance(place, str) else place
+    fine = kind in KINDS and 1 + len(numbers) in PLACE_LENGTHS[name]
     fine &= all(n is None or (isinstance(n, Integral) and int(n) >= 0) for n in numbers)
     if not fine or (name == "blocked" and numbers[1] is None):
-        raise ValueError(f"{name} names {where}: expected one of {KINDS} and {WIDTHS[name][-1] - 1} numbers from 0 on")
+        raise ValueError(
+            f"{name} names {place}: expected one of {KINDS} and {PLACE_LENGTHS[name][-1] - 1} numbers from 0 on"
+        )
     plain = [None if n is None else int(n) for n in numbers]
     if name == "blocked" and plain[2:] == [None]:
         plain = plain[:2]
     return kind if name == "temperature" else (kind, *plain)
 
 
-def named(mapping: Mapping[Any, Any], *where: Any) -> Any:
-    """The value that a mapping holds for a place, most exact first, where None stands for all; None if it has none."""
-    kind, *rest = where
-    for known in range(len(rest), -1, -1):
-        key = (kind, *rest[:known], *[None] * (len(rest) - known))
+def most_specific(mapping: Mapping[Any, Any], kind: str, *numbers: Any) -> Any:
+    """The value of the most specific key that covers a place, where None in a key stands for all; None if none does."""
+    for known in range(len(numbers), -1, -1):
+        key = (kind, *numbers[:known], *[None] * (len(numbers) - known))
         if key in mapping:
             return mapping[key]
     return None
 
 
-def fits(name: str, where: tuple[Any, ...], heads: Mapping[str, tuple[int, int]]) -> bool:
-    """Whether a model has what one of an edit's `items` names. heads: kind -> (layers, heads)"""
-    if not where:
+def is_supported(name: str, place: tuple[Any, ...], heads: Mapping[str, tuple[int, int]]) -> bool:
+    """True where a model has the kind, layer and head that an edit names.
+
+    Args:
+        name, place: as `Edits.items` yields them.
+        heads: the model's attention kinds -> (layers, heads).
+    """
+    if not place:
         return True
-    if where[0] not in heads:
+    if place[0] not in heads:
         return False
-    layer, head = (*where[3:], None, None)[:2] if name == "blocked" else (*where[1:], None, None)[:2]
-    layers, count = heads[where[0]]
+    layer, head = (*place[3:], None, None)[:2] if name == "blocked" else (*place[1:], None, None)[:2]
+    layers, count = heads[place[0]]
     return (layer is None or layer < layers) and (head is None or head < count)
 
 

@@ -1,4 +1,4 @@
-"""What one attention layer computes with, ready to be handed to another library. NumPy only."""
+"""Inputs and outputs of one attention layer, ready to be computed by another library (NumPy only)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model.arrays.types import Array
 
 @dataclass(frozen=True, eq=False)
 class FormulaInputs:
-    """What the formula takes: softmax(q kᵀ · scale + bias) v where the mask allows it.
+    """Inputs of the attention formula softmax(q kᵀ · scale + bias) v, with masked cells left out.
 
     Attributes:
         query: [head, query, head_dim]; key, value: [head, key, head_dim].
@@ -27,16 +27,17 @@ class FormulaInputs:
 
 @dataclass(frozen=True, eq=False)
 class LayerInputs:
-    """What a whole multi-head layer takes; its scale is 1 / √head_dim.
+    """Inputs and parameters of a whole multi-head attention layer with scale 1 / √head_dim.
 
     Attributes:
-        asking: [query, d]; asked: [key, d]; the same tokens in self-attention.
+        query_input: hidden states that the queries are projected from. [query, d]
+        key_input: hidden states that keys and values are projected from; in self-attention the same. [key, d]
         w: W_Q, W_K, W_V and W_O, used as x W + b, [4, d, d]; b: [4, d].
         mask: bool [query, key], True where a query may look.
     """
 
-    asking: Array
-    asked: Array
+    query_input: Array
+    key_input: Array
     w: Array
     b: Array
     num_heads: int
@@ -44,11 +45,11 @@ class LayerInputs:
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """A multi-head layer as it was found in a model.
+class MultiHeadLayer:
+    """A model's attention layer that is the plain multi-head layer of Vaswani et al. 2017.
 
     Attributes:
-        output: what the model's own layer gave, [query, d].
+        output: what the model's own layer returned, [query, d].
         names: "q", "k", "v", "o" -> the name of that matrix's module.
     """
 
@@ -58,18 +59,18 @@ class Layer:
 
     @property
     def w_o(self) -> Array:
-        """[head · head_dim, d]"""
+        """The output projection. [head · head_dim, d]"""
         return self.inputs.w[3]
 
 
 @dataclass(frozen=True, eq=False)
-class NoLayer:
-    """Why a model's layer is not the plain multi-head layer of the 2017 paper.
+class NotMultiHead:
+    """Why a model's attention layer is not the plain multi-head layer of Vaswani et al. 2017.
 
     Attributes:
-        reason: "bias" is added to its scores; "between": something happens between a matrix and the formula;
-            "shape": its heads do not share out the model's dimensions; "unseen": the family shows its weights only.
-        w_o: W_O all the same, where it could be found. [head · head_dim, d]
+        reason: "bias": a bias is added to its scores; "between": another operation stands between a projection and the
+            formula; "shape": its heads do not divide d_model evenly; "unseen": the family shows its weights only.
+        w_o: the output projection, where it was found all the same. [head · head_dim, d]
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""What every opened model can do, whatever its family."""
+"""The protocol of an opened model: what every model offers, whatever its family (NumPy only)."""
 
 from __future__ import annotations
 
@@ -10,44 +10,62 @@ from model.positions.scheme import PositionScheme
 from model.trace.edits import Edits
 from model.trace.trace import Target, Trace
 
-if TYPE_CHECKING:  # who only names the type need not wait for PyTorch
-    from model.generation.decoding import Decoded, Decoding
+if TYPE_CHECKING:  # naming the types must not import PyTorch
+    from model.generation.decoding import Decoding, DecodingResult
 
 
 class Lens(Protocol):
-    """What every opened model can do, whatever its family.
+    """An opened model that is ready to trace.
 
     Attributes:
         dtype: the number format it computes in, such as "float32".
         takes: "text" or "image": what `trace` reads, a text or a picture (its path or its bytes).
-        is_pair: True for an encoder-decoder model, whose output can be forced.
-        writes: whether it chooses a next token.
-        heads: attention kind -> (layers, heads); empty where the family lets nothing be changed.
-        can_move_positions: whether the edits of positions work in this model.
+        device: where it runs, as PyTorch names it.
+        max_tokens: the longest input, in tokens.
+        is_encoder_decoder: True where it has an encoder and a decoder, whose output can be forced.
+        writes: True where it predicts a next token.
+        heads: attention kind -> (layers, heads); empty where the family supports no edits.
+        can_move_positions: True where it supports `Edits.positions`.
     """
 
     dtype: str
     takes: str
     device: str
     max_tokens: int
-    is_pair: bool
+    is_encoder_decoder: bool
     writes: bool
     heads: Mapping[str, tuple[int, int]]
     can_move_positions: bool
 
-    def trace(self, text: Any, target: Target = None, edits: Edits | None = None) -> Trace: ...
+    def trace(self, text: Any, target: Target = None, edits: Edits | None = None) -> Trace:
+        """The trace of one forward pass.
+
+        Args:
+            target: output to force, as text or ids; None lets the model write its own.
+        """
+        ...
 
     def trace_batch(
         self, texts: Sequence[Any], targets: Sequence[Target], edits: Edits | None = None
-    ) -> tuple[Trace, ...]: ...
+    ) -> tuple[Trace, ...]:
+        """The traces of several texts with their targets, computed in one forward pass."""
+        ...
 
-    def positions(self) -> PositionScheme: ...
+    def positions(self) -> PositionScheme:
+        """How the model encodes positions."""
+        ...
 
-    def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> Decoded: ...
+    def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> DecodingResult:
+        """The continuation or translation that a decoding method writes."""
+        ...
 
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]: ...
+    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """The label of each token id, each on its own."""
+        ...
 
-    def guess(self, text: Any, place: int, edits: Edits | None = None) -> Array | None: ...
+    def guess(self, text: Any, position: int, edits: Edits | None = None) -> Array | None:
+        """Logits of the token at a position while it is masked; None where the model was not trained for it. [vocab]"""
+        ...
 
     def head_effects(
         self,
@@ -55,8 +73,14 @@ class Lens(Protocol):
         target: Target = None,
         edits: Edits | None = None,
         progress: Callable[[float], None] = ...,
-    ) -> tuple[dict[str, Array], bool]: ...
+    ) -> tuple[dict[str, Array], bool]:
+        """How much silencing each head changes the output, by kind [layer, head]; True where the output is words.
 
-    def layer_words(
-        self, text: Any, target: Target = None, edits: Edits | None = None
-    ) -> tuple[Array, Array] | None: ...
+        Args:
+            progress: called with the fraction done, 0 to 1.
+        """
+        ...
+
+    def logit_lens(self, text: Any, target: Target = None, edits: Edits | None = None) -> tuple[Array, Array] | None:
+        """The likeliest tokens after each layer, and their probabilities (logit lens); None where it has none."""
+        ...

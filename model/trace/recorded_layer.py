@@ -1,4 +1,4 @@
-"""What is drawn of a layer's maps: of large ones nothing else leaves the place where they are computed (NumPy only)."""
+"""The protocol of one recorded attention layer, and the overview of its heads (NumPy only)."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from model.arrays.types import Array
 
 @dataclass(frozen=True, eq=False)
 class LayerOverview:
-    """All heads of a layer at a glance.
+    """Small pictures and key figures of all heads of a layer.
 
     Attributes:
-        maps: the strongest weight of each group of cells; NaN where nothing may be looked at. [head, row, column]
-        entropy: in bits, mean over the queries. [head]
-        place: of the strongest weight, query · keys + key. int [head]
+        maps: max-pooled weights; NaN where the mask forbids the whole group. [head, row, column]
+        entropy: Shannon entropy in bits, mean over the queries. [head]
+        strongest_cell: flat index of the largest weight, query · keys + key. int [head]
         strongest: that weight. [head]
     """
 
     maps: Array
     entropy: Array
-    place: Array
+    strongest_cell: Array
     strongest: Array
 
 
-Words = tuple[tuple[int, ...], ...]  # the places of each word's pieces
+WordPieces = tuple[tuple[int, ...], ...]  # for each word, the positions of its pieces
 
 
 class RecordedLayer(Protocol):
-    """What one attention layer recorded, its maps computed on demand.
+    """One attention layer of a forward pass, whose maps are computed on demand.
 
-    `model.attention.recorded_call.RecordedCall` is one.
+    Of a large layer only what is asked for leaves the device or server that it is on. `model.maps.layer_maps.LayerMaps`
+    documents the methods below `weights`; `model.attention.recorded_call.RecordedCall` is the layer of a local model.
     """
 
     @property
@@ -51,15 +52,15 @@ class RecordedLayer(Protocol):
 
     def weights(self) -> Array: ...
 
-    # As `model.maps.layer_maps.LayerMaps` says.
+    @property
+    def bytes_by_address(self) -> dict[int, int]: ...
 
     @property
-    def memory(self) -> dict[int, int]: ...
+    def parallel_layers(self) -> int: ...
 
-    @property
-    def at_once(self) -> int: ...
-
-    def drawn(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array: ...
+    def pooled(
+        self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]
+    ) -> Array: ...
 
     def strongest(
         self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
@@ -67,8 +68,8 @@ class RecordedLayer(Protocol):
 
     def overview(self, side: int) -> LayerOverview: ...
 
-    def part(self, heads: range, queries: Sequence[int]) -> RecordedLayer: ...
+    def select(self, heads: range, queries: Sequence[int]) -> RecordedLayer: ...
 
-    def between(self, queries: Words, keys: Words) -> RecordedLayer: ...
+    def merged_into_words(self, queries: WordPieces, keys: WordPieces) -> RecordedLayer: ...
 
-    def together(self, what: str, layers: Sequence[RecordedLayer], *where: int) -> Array: ...
+    def across_layers(self, measure: str, layers: Sequence[RecordedLayer], *arguments: int) -> Array: ...

@@ -1,4 +1,4 @@
-"""What a model read, as people read it: the tokens of a text, the patches of a picture (NumPy only)."""
+"""The tokens of a text and the patches of a picture, as a model reads them and as people do (NumPy only)."""
 
 from __future__ import annotations
 
@@ -13,49 +13,54 @@ from model.arrays.types import Array
 
 @dataclass(frozen=True)
 class Tokens:
-    """The tokens of one side of an attention, as people read them.
+    """The tokens of one side of an attention, with readable labels.
 
     Attributes:
         texts: the label of each token; may repeat.
-        special: True for tokens that nobody typed, such as "</s>".
-        inside: True for pieces that go on inside a word; their label begins with "·". Empty where there are none.
+        special: True for tokens that were not typed, such as "</s>".
+        inside_word: True for pieces that continue a word; their label begins with "·". Empty where there are none.
         raw: each token as its tokenizer writes it, such as "Ġcat" or "##ing". Empty where that is not known.
-        adds: what each token adds to the word it is in; "" for the later parts of one character. Empty where that is
-            the label without its "·".
+        word_parts: the text that each token contributes to its word; "" for the later tokens of one character. Empty
+            where that is the label without its "·".
     """
 
     texts: tuple[str, ...]
     special: tuple[bool, ...]
-    # Made by a factory, so that the class has none: `__getattr__` below is asked for what is missing everywhere only.
-    inside: tuple[bool, ...] = field(default_factory=tuple)
+    # A factory leaves no class attribute: `__getattr__` below is called only for what neither object nor class has.
+    inside_word: tuple[bool, ...] = field(default_factory=tuple)
     raw: tuple[str, ...] = field(default_factory=tuple)
-    adds: tuple[str, ...] = field(default_factory=tuple)
+    word_parts: tuple[str, ...] = field(default_factory=tuple)
 
     def __post_init__(self) -> None:
-        others = {len(self.inside), len(self.raw), len(self.adds)} - {0, len(self.texts)}
+        others = {len(self.inside_word), len(self.raw), len(self.word_parts)} - {0, len(self.texts)}
         if len(self.texts) != len(self.special) or others:
             raise ValueError(
-                f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones, {len(self.inside)} "
-                f"for pieces inside words, {len(self.raw)} raw pieces and {len(self.adds)} parts of words"
+                f"{len(self.texts)} tokens, but {len(self.special)} marks for special ones, {len(self.inside_word)} "
+                f"for pieces inside words, {len(self.raw)} raw pieces and {len(self.word_parts)} parts of words"
             )
 
     @classmethod
-    def later(cls, count: int, name: Callable[[], Tokens]) -> Tokens:
-        """So many tokens, which `name` names when somebody looks at them; a forward pass need not wait for that."""
+    def lazy(cls, count: int, make: Callable[[], Tokens]) -> Tokens:
+        """Tokens whose fields are computed on first access, so that a forward pass does not wait for labels.
+
+        Args:
+            count: number of tokens.
+            make: returns the tokens; a ValueError is raised on access where they are not `count` many.
+        """
         tokens = object.__new__(cls)
-        vars(tokens).update(_count=count, _name=name)
+        vars(tokens).update(_count=count, _make=make)
         return tokens
 
-    if not TYPE_CHECKING:  # or every attribute would seem to be there
+    if not TYPE_CHECKING:  # else a type checker would accept every attribute
 
         def __getattr__(self, attribute):
-            name = vars(self).get("_name") if attribute in self.__dataclass_fields__ else None
-            if name is not None:  # two who look at the same time find the same
-                named = name()
-                if len(named) != len(self):
-                    raise ValueError(f"{len(self)} tokens were announced, and {len(named)} named")
-                vars(self).update({one: getattr(named, one) for one in self.__dataclass_fields__})
-                vars(self).pop("_name", None)
+            make = vars(self).get("_make") if attribute in self.__dataclass_fields__ else None
+            if make is not None:  # two threads may both make them; the results are equal
+                made = make()
+                if len(made) != len(self):
+                    raise ValueError(f"{len(self)} tokens were announced, and {len(made)} named")
+                vars(self).update({name: getattr(made, name) for name in self.__dataclass_fields__})
+                vars(self).pop("_make", None)
             if attribute not in vars(self):
                 raise AttributeError(f"tokens have no attribute {attribute!r}")
             return vars(self)[attribute]
@@ -63,38 +68,39 @@ class Tokens:
     def __len__(self) -> int:
         return int(vars(self)["_count"]) if "_count" in vars(self) else len(self.texts)
 
-    def name(self, place: int) -> str:
-        """The token at a place; one that stands there more than once with its place, as in "is (4)"."""
-        text = self.texts[place]
-        return f"{text} ({place})" if self._counts[text] > 1 else text
+    def name(self, position: int) -> str:
+        """The label of the token at a position; a label that occurs more than once gets the position: "is (4)"."""
+        text = self.texts[position]
+        return f"{text} ({position})" if self._counts[text] > 1 else text
 
     @cached_property
     def _counts(self) -> Counter[str]:
+        """How often each label occurs."""
         return Counter(self.texts)
 
     def padded(self, length: int) -> Tokens:
-        """The same tokens with "<pad>" behind them, up to a length."""
-        more = length - len(self)
-        if not more:
+        """The same tokens followed by "<pad>", up to a length."""
+        missing = length - len(self)
+        if not missing:
             return self
-        pads = ("<pad>",) * more
+        pads = ("<pad>",) * missing
         return Tokens(
             self.texts + pads,
-            self.special + (True,) * more,
-            self.inside and self.inside + (False,) * more,
+            self.special + (True,) * missing,
+            self.inside_word and self.inside_word + (False,) * missing,
             self.raw and self.raw + pads,
-            self.adds and self.adds + pads,
+            self.word_parts and self.word_parts + pads,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as a model saw it: cut to its size, in patches from left to right and top to bottom.
+    """A picture as a vision model sees it: cropped to its input size, in patches in row-major order.
 
     Attributes:
         pixels: uint8 [height, width, 3]
-        rows, columns: how many patches it is cut into.
-        first: place of the first patch among the tokens; what stands before it belongs to no place.
+        rows, columns: number of patches down and across.
+        first: position of the first patch among the tokens; the tokens before it stand for no patch.
     """
 
     pixels: Array

@@ -1,4 +1,4 @@
-"""Frozen results of one forward pass. NumPy only: whoever holds a trace needs no deep-learning library.
+"""Everything that one forward pass computed (NumPy only).
 
 One axis order everywhere: [layer, head, query, key]. Layers and heads count from 0.
 """
@@ -11,17 +11,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from model.arrays.lazy import shapes
+from model.arrays.lazy import array_shapes
 from model.arrays.types import Array
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.edits import Edits
-from model.trace.layer_inputs import Layer, NoLayer
+from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Picture, Tokens
 
-_serials = itertools.count(time.time_ns())  # a server that reloads changed code keeps what it had computed
-
+_serials = itertools.count(time.time_ns())  # unique also where a server reloads changed code and keeps its cache
 
 Target = str | Sequence[int] | None  # an output to force, as text or as ids; None is the model's own
 
@@ -31,23 +30,23 @@ class Trace:
     """Everything one forward pass computed.
 
     Attributes:
-        text: what the model was given, as typed; the path of a picture.
+        text: the input as typed, or the path of a picture.
         attentions: by kind, only those the model has.
         hidden_states: "encoder" | "decoder" -> float32 [layer + 1, token, d_model]; row 0 is the embedding.
         neurons: "encoder" | "decoder" -> float32 [layer, token, d_ff], feed-forward activations after ReLU.
         tokens: "encoder" | "decoder" -> the tokens of that stack; decoder tokens are those fed in.
         ids: the same tokens as numbers of the vocabulary, without padding.
-        given: how many of the decoder's tokens were given to it, not written by it or forced as its output.
-        predicted: the token the model found likeliest after each decoder token, or None.
+        prompt_length: number of decoder tokens before the output, which is generated or forced; 0 without a decoder.
+        predicted: label of the likeliest next token after each decoder token, or None.
         logits: float32 [token, vocab], [1, class] for a picture, or None.
-        output: the translation or continuation, what a picture shows, or None.
-        notes: (id, detail) of what the reader should know about how the text was read; the sentences are in assets.
+        output: the translation, the continuation, the label of a picture, or None.
+        notes: (id, detail) of remarks on how the text was tokenized; their sentences are in `assets/i18n`.
         device: where it ran, as PyTorch names it.
-        edits: what was changed in this pass.
-        check: makes the comparison that `verify` returns.
-        find: finds what `multi_head` returns.
-        picture: what a vision model saw, or None.
-        serial: a number that no other trace has; what is kept of a trace names it so, without holding on to it.
+        edits: the changes made to this pass.
+        run_check: computes what `verify` returns.
+        find_layer: computes what `multi_head` returns.
+        picture: the preprocessed picture of a vision model, or None.
+        serial: a number that no other trace has; caches use it as a key, so that they hold no reference to the trace.
     """
 
     text: str
@@ -56,20 +55,20 @@ class Trace:
     neurons: Mapping[str, Array]
     tokens: Mapping[str, Tokens]
     ids: Mapping[str, tuple[int, ...]]
-    given: int
+    prompt_length: int
     predicted: Sequence[str] | None
     logits: Array | None
     output: str | None
     notes: tuple[tuple[str, str], ...]
     device: str
     edits: Edits
-    check: Callable[[], Check]
-    find: Callable[[RecordedLayer], Layer | NoLayer]
+    run_check: Callable[[], Check]
+    find_layer: Callable[[RecordedLayer], MultiHeadLayer | NotMultiHead]
     picture: Picture | None = None
     serial: int = field(default_factory=_serials.__next__, init=False)
 
     def __post_init__(self) -> None:
-        for stack, shape in shapes(self.hidden_states).items():
+        for stack, shape in array_shapes(self.hidden_states).items():
             if len(shape) != 3 or shape[1] != len(self.tokens[stack]):
                 raise ValueError(
                     f"{stack} hidden states have shape {shape}, "
@@ -78,23 +77,26 @@ class Trace:
 
     @property
     def nbytes(self) -> int:
-        """About how much memory it takes. Grows with tokens; with their square only in a mask, a byte a cell."""
-        arrays = [*shapes(self.hidden_states).values(), *shapes(self.neurons).values()]
+        """Approximate size in bytes: linear in the tokens, but for masks of one byte a cell."""
+        arrays = [*array_shapes(self.hidden_states).values(), *array_shapes(self.neurons).values()]
         arrays += [] if self.logits is None else [self.logits.shape]
         recorded: dict[int, int] = {}
-        for found in self.attentions.values():
-            for layer in found.layers:
-                recorded |= layer.memory
+        for attention in self.attentions.values():
+            for layer in attention.layers:
+                recorded |= layer.bytes_by_address
         return 4 * sum(map(math.prod, arrays)) + sum(recorded.values())
 
     def verify(self) -> Check:
-        """Compare this trace with the stock implementation, run afresh with the same weights."""
-        # Not a cached_property: its one lock for all traces would let every check wait for every other.
-        kept: dict[str, Check] = self.__dict__
-        if "_check" not in kept:
-            kept["_check"] = self.check()
-        return kept["_check"]
+        """Errors against the stock implementation, which runs once more with the same weights; cached."""
+        # Not a cached_property: before Python 3.12 its one lock for all traces makes every check wait for the others.
+        cache: dict[str, Check] = self.__dict__
+        if "_check" not in cache:
+            cache["_check"] = self.run_check()
+        return cache["_check"]
 
-    def multi_head(self, kind: str, layer: int) -> Layer | NoLayer:
-        """The matrices around one layer's attention and what they were given; runs the model once more."""
-        return self.find(self.attentions[kind].layers[layer])
+    def multi_head(self, kind: str, layer: int) -> MultiHeadLayer | NotMultiHead:
+        """The inputs and projection matrices of one attention layer, or why it is no plain multi-head layer.
+
+        Runs the model once more.
+        """
+        return self.find_layer(self.attentions[kind].layers[layer])

@@ -1,9 +1,9 @@
-"""Score the bundled translator on held-out sentences, and find out what its heads do.
+"""Scores of the bundled translator on held-out sentences, and what its heads do there.
 
     python -m model.translator.scoring PAIRS.tsv
 
-PAIRS.tsv is the file the model was trained on: the same seeded split gives the sentences it has never seen. Prints a
-report and writes it to `scores.json` beside the weights.
+PAIRS.tsv is the file that the model was trained on: the same seeded split gives the sentences it was not trained on.
+Prints a report and writes it to `scores.json` beside the weights.
 """
 
 from __future__ import annotations
@@ -32,16 +32,24 @@ def references(pairs: Sequence[Pair]) -> dict[str, list[str]]:
     return dict(grouped)
 
 
-def bleu_chrf(outputs: Sequence[str], wanted: Sequence[Sequence[str]]) -> tuple[float, float]:
-    """Corpus sacreBLEU and chrF2 against a varying number of references."""
-    most = max(map(len, wanted))
+def bleu_chrf(outputs: Sequence[str], expected: Sequence[Sequence[str]]) -> tuple[float, float]:
+    """Corpus BLEU and chrF2 (sacreBLEU; Post 2018), both from 0 to 100.
+
+    Args:
+        expected: for each output its references, one or more.
+    """
+    most = max(map(len, expected))
     # sacreBLEU takes None where a sentence has fewer references than others, though its types do not say so.
-    streams: Any = [[refs[i] if i < len(refs) else None for refs in wanted] for i in range(most)]
+    streams: Any = [[refs[i] if i < len(refs) else None for refs in expected] for i in range(most)]
     return sacrebleu.corpus_bleu(outputs, streams).score, sacrebleu.corpus_chrf(outputs, streams).score
 
 
 def translate_all(lens: Translator, texts: Sequence[str], batch: int = 64) -> list[str]:
-    """Greedy translations, batched by length."""
+    """Greedy translations of texts, in their order, computed in batches of similar length.
+
+    Args:
+        batch: texts in a batch.
+    """
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     outputs = [""] * len(texts)
     for start in range(0, len(order), batch):
@@ -52,9 +60,14 @@ def translate_all(lens: Translator, texts: Sequence[str], batch: int = 64) -> li
 
 
 class Aligner:
-    """Word alignment from the statistics of the pairs alone: IBM Model 1 (Brown et al. 1993) in both directions.
+    """Word alignment by IBM Model 1 (Brown et al. 1993) in both directions.
 
-    It knows nothing of any attention, so it can judge the cross-attention heads.
+    It uses only the statistics of the pairs and no attention, so it is an independent reference for attention heads.
+
+    Args:
+        sources, targets: ids of the two sides of each pair.
+        size: of the vocabulary.
+        rounds: of expectation maximization.
     """
 
     def __init__(self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], size: int, rounds: int = 5):
@@ -62,13 +75,15 @@ class Aligner:
         self.forward = self._learn(sources, targets, rounds)
         self.backward = self._learn(targets, sources, rounds)
 
-    def _learn(self, given: Sequence[Sequence[int]], made: Sequence[Sequence[int]], rounds: int) -> dict[int, float]:
-        """Probability of each made token, given a token of the other side; the key is given * size + made."""
-        given = [[0, *row] for row in given]  # 0 stands for "no word at all"
+    def _learn(
+        self, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]], rounds: int
+    ) -> dict[int, float]:
+        """Probability of a target token given a source token; the key is source · size + target."""
+        sources = [[0, *row] for row in sources]  # 0 stands for "no word at all"
         codes = np.concatenate(
-            [np.add.outer(m, np.multiply(g, self.size)).ravel() for g, m in zip(given, made, strict=True)]
+            [np.add.outer(t, np.multiply(s, self.size)).ravel() for s, t in zip(sources, targets, strict=True)]
         )
-        group_sizes = np.concatenate([np.full(len(m), len(g)) for g, m in zip(given, made, strict=True)])
+        group_sizes = np.concatenate([np.full(len(t), len(s)) for s, t in zip(sources, targets, strict=True)])
         starts = np.concatenate([[0], np.cumsum(group_sizes)[:-1]])
         kinds, cell = np.unique(codes, return_inverse=True)
         probability = np.ones(len(kinds))
@@ -81,15 +96,15 @@ class Aligner:
         return dict(zip(kinds.tolist(), probability.tolist(), strict=True))
 
     def links(self, source: Sequence[int], target: Sequence[int]) -> list[tuple[int, int]]:
-        """(target position, source position) pairs on which both directions agree."""
+        """(target position, source position) pairs that both directions align, sorted."""
 
-        def best(table: dict[int, float], given: Sequence[int], made: Sequence[int]) -> set[tuple[int, int]]:
-            found = set()
-            for j, m in enumerate(made):
-                chances = [table.get(g * self.size + m, 0.0) for g in [0, *given]]
-                if (i := int(np.argmax(chances))) > 0:
-                    found.add((j, i - 1))
-            return found
+        def best(table: dict[int, float], source: Sequence[int], target: Sequence[int]) -> set[tuple[int, int]]:
+            pairs = set()
+            for j, t in enumerate(target):
+                probabilities = [table.get(s * self.size + t, 0.0) for s in [0, *source]]
+                if (i := int(np.argmax(probabilities))) > 0:
+                    pairs.add((j, i - 1))
+            return pairs
 
         return sorted(best(self.forward, source, target) & {(j, i) for i, j in best(self.backward, target, source)})
 
@@ -97,12 +112,16 @@ class Aligner:
 def heads_report(
     lens: Translator, train: Sequence[Pair], held_out: Sequence[Pair]
 ) -> dict[str, list[dict[str, object]]]:
-    """What each head does, over held-out pairs with the reference forced.
+    """Roles and alignment scores of all heads, over held-out pairs with the reference forced.
+
+    Args:
+        train: the pairs that the statistical aligner learns from.
 
     Returns:
-        "roles": for each self-attention head the mean weight on the previous, same and next token;
-        "alignment": for each cross head how often its strongest source token is the statistical aligner's choice, for
-        the row of the token fed in and for the row that predicts the token, strongest first.
+        "roles": for each self-attention head the mean weight on the previous, same and next token.
+        "alignment": for each cross-attention head the share of aligned tokens whose strongest source token is the
+        statistical aligner's choice, in the row of the token itself ("fed_in") and in the row that predicts it
+        ("predicted"); highest first.
     """
     tokenizer = lens.tokenizer
 
@@ -133,8 +152,8 @@ def heads_report(
     ]
     cross_rows: list[dict[str, object]] = [
         {"layer": layer, "head": head, "fed_in": round(float(fed), 3), "predicted": round(float(predicted), 3)}
-        for layer, found in hits.items()
-        for head, (fed, predicted) in enumerate(np.mean(found, axis=0).T)
+        for layer, layer_hits in hits.items()
+        for head, (fed, predicted) in enumerate(np.mean(layer_hits, axis=0).T)
     ]
     cross_rows.sort(key=lambda row: -max(float(str(row["fed_in"])), float(str(row["predicted"]))))
     return {"roles": role_rows, "alignment": cross_rows}
@@ -151,10 +170,10 @@ def main() -> None:
     args = parser.parse_args()
     lens = Translator.open(args.folder)
     parts = split(read_pairs(args.pairs))
-    wanted = references(parts["test"])
-    outputs = translate_all(lens, list(wanted))
-    bleu, chrf = bleu_chrf(outputs, list(wanted.values()))
-    report: dict[str, object] = {"sentences": len(wanted), "bleu": round(bleu, 2), "chrf": round(chrf, 2)}
+    expected = references(parts["test"])
+    outputs = translate_all(lens, list(expected))
+    bleu, chrf = bleu_chrf(outputs, list(expected.values()))
+    report: dict[str, object] = {"sentences": len(expected), "bleu": round(bleu, 2), "chrf": round(chrf, 2)}
     if args.sample:
         sample = references(read_pairs(args.sample))
         report["sample_bleu"] = round(bleu_chrf(translate_all(lens, list(sample)), list(sample.values()))[0], 2)

@@ -1,7 +1,7 @@
 """The transformer of "Attention Is All You Need" (Vaswani et al. 2017), to be read beside the paper.
 
 Post-norm residuals, ReLU feed-forward, one embedding shared by source, target and output (§3.4).
-Shapes: b sentences in the batch, s source tokens, t target tokens, d = d_model.
+Shapes: b sentences in the batch, s source tokens, t target tokens, d = d_model. Section numbers are the paper's.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from model.attention.edit_plan import placed
+from model.attention.edit_plan import move_positions
 from model.attention.formula import attention
-from model.attention.record import keep_activation
+from model.attention.record import record_neurons
 from model.positions.sinusoidal import sinusoidal
 
-_one_at_a_time = threading.Lock()
+_initialization_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of the model; `config.json` beside the weights."""
+    """Sizes of the model and ids of its special tokens; stored as `config.json` beside the weights.
+
+    Raises:
+        ValueError: d_model is odd or not divisible by num_heads.
+    """
 
     vocab_size: int
     d_model: int = 256
@@ -48,20 +52,20 @@ class Config:
 
 
 @dataclass
-class Past:
-    """Keys and values of what was decoded so far, so that each step computes only its own token's.
+class KeyValueCache:
+    """Keys and values of the tokens decoded so far, so that a step computes only those of its new token.
 
     Attributes:
-        kept: (kind, layer) -> keys and values, [b, head, key, head_dim] each.
-        length: how many target tokens they stand for.
+        entries: (kind, layer) -> keys and values, [b, head, key, head_dim] each.
+        length: number of target tokens that are cached.
     """
 
-    kept: dict[tuple[str, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
+    entries: dict[tuple[str, int], tuple[Tensor, Tensor]] = field(default_factory=dict)
     length: int = 0
 
 
 class MultiHeadAttention(nn.Module):
-    """Several attentions side by side, concatenated and projected by W_O (§3.2.2)."""
+    """Several attention heads in parallel, concatenated and projected by W_O (§3.2.2)."""
 
     def __init__(self, config: Config, kind: str, layer: int) -> None:
         super().__init__()
@@ -71,24 +75,32 @@ class MultiHeadAttention(nn.Module):
         self.w_v = nn.Linear(config.d_model, config.d_model)
         self.w_o = nn.Linear(config.d_model, config.d_model)
 
-    def forward(self, asking: Tensor, asked: Tensor, mask: Tensor | None, past: Past | None = None) -> Tensor:
-        """asking: [b, query, d]; asked: [b, key, d]; mask: bool [b or 1, 1, query or 1, key]. Returns [b, query, d]."""
+    def forward(
+        self, query_input: Tensor, key_input: Tensor, mask: Tensor | None, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        """Outputs of the attention layer. [b, query, d]
+
+        Args:
+            query_input: [b, query, d]; key_input: [b, key, d], the same tensor in self-attention.
+            mask: bool [b or 1, 1, query or 1, key], True where a query may look; None allows everything.
+            cache: keys and values of earlier tokens; is extended by those of `key_input`.
+        """
 
         def heads(x: Tensor) -> Tensor:  # [b, token, d] -> [b, head, token, head_dim]
             return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
-        q = heads(self.w_q(asking))
-        before = None if past is None else past.kept.get((self.kind, self.layer))
+        q = heads(self.w_q(query_input))
+        before = None if cache is None else cache.entries.get((self.kind, self.layer))
         if before is not None and self.kind == "cross":
             k, v = before  # the source does not change while the target grows
         else:
-            k, v = heads(self.w_k(asked)), heads(self.w_v(asked))
+            k, v = heads(self.w_k(key_input)), heads(self.w_v(key_input))
             if before is not None:
                 k, v = torch.cat([before[0], k], dim=2), torch.cat([before[1], v], dim=2)
-        if past is not None:
-            past.kept[self.kind, self.layer] = (k, v)
-        mixed = attention(q, k, v, mask, kind=self.kind, layer=self.layer)
-        return self.w_o(mixed.transpose(1, 2).flatten(-2))
+        if cache is not None:
+            cache.entries[self.kind, self.layer] = (k, v)
+        output = attention(q, k, v, mask, kind=self.kind, layer=self.layer)
+        return self.w_o(output.transpose(1, 2).flatten(-2))
 
 
 class FeedForward(nn.Module):
@@ -102,7 +114,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         neurons = self.w_1(x).relu()  # [b, token, d_ff]
-        keep_activation(self.kind, self.layer, neurons)
+        record_neurons(self.kind, self.layer, neurons)
         return self.w_2(neurons)
 
 
@@ -133,15 +145,15 @@ class DecoderLayer(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(
-        self, y: Tensor, memory: Tensor, causal: Tensor, source_mask: Tensor | None, past: Past | None = None
+        self, y: Tensor, memory: Tensor, causal: Tensor, source_mask: Tensor | None, cache: KeyValueCache | None = None
     ) -> Tensor:
-        y = self.norm_1(y + self.dropout(self.self_attention(y, y, causal, past)))
-        y = self.norm_2(y + self.dropout(self.cross_attention(y, memory, source_mask, past)))
+        y = self.norm_1(y + self.dropout(self.self_attention(y, y, causal, cache)))
+        y = self.norm_2(y + self.dropout(self.cross_attention(y, memory, source_mask, cache)))
         return self.norm_3(y + self.dropout(self.feed_forward(y)))
 
 
 class Transformer(nn.Module):
-    """Encoder-decoder transformer: source ids and target ids in, a score for every possible next token out."""
+    """Encoder-decoder transformer: from source and target ids to the logits of each next token."""
 
     positions: Tensor
 
@@ -163,54 +175,75 @@ class Transformer(nn.Module):
         nn.init.normal_(self.embedding.weight, std=config.d_model**-0.5)
 
     def embed(self, ids: Tensor, start: int = 0) -> Tensor:
-        """Token embedding · √d_model + positional encoding from `start` on (§3.4, §3.5). [b, token] -> [b, token, d]"""
-        positions = placed(self.positions[start : start + ids.shape[1]])
+        """Token embedding · √d_model + positional encoding (§3.4, §3.5). [b, token] -> [b, token, d]
+
+        Args:
+            start: position of the first token.
+        """
+        positions = move_positions(self.positions[start : start + ids.shape[1]])
         return self.embedding(ids) * math.sqrt(self.config.d_model) + positions
 
     def encode(self, source: Tensor) -> tuple[list[Tensor], Tensor]:
-        """source: [b, s]. Returns hidden states (embedding first, [b, s, d] each) and the padding mask [b, 1, 1, s]."""
+        """Hidden states of the encoder, embedding first, [b, s, d] each, and the padding mask, bool [b, 1, 1, s].
+
+        Args:
+            source: int64 [b, s], padded with `config.pad`.
+        """
         mask = (source != self.config.pad)[:, None, None, :]
         hidden = [self.dropout(self.embed(source))]
         for layer in self.encoder:
             hidden.append(layer(hidden[-1], mask))
         return hidden, mask
 
-    def decode(self, target: Tensor, memory: Tensor, source_mask: Tensor, past: Past | None = None) -> list[Tensor]:
-        """target: [b, t]; memory: [b, s, d]. Returns the hidden states, embedding first, [b, t, d] each.
+    def decode(
+        self, target: Tensor, memory: Tensor, source_mask: Tensor, cache: KeyValueCache | None = None
+    ) -> list[Tensor]:
+        """Hidden states of the decoder, embedding first, [b, t, d] each.
 
-        With a `past`, only the tokens behind it are computed, and it grows by them.
+        Args:
+            target: int64 [b, t]; memory: the encoder's last hidden states, [b, s, d].
+            source_mask: bool [b, 1, 1, s]
+            cache: keys and values of the first target tokens. Only later tokens are computed and returned, and the
+                cache is extended by them.
         """
-        seen = 0 if past is None else past.length
+        cached = 0 if cache is None else cache.length
         # Padding stands at the end of a target, so the causal mask alone keeps every real token from seeing it.
-        shape = (target.shape[1] - seen, target.shape[1])
-        causal = torch.ones(shape, dtype=torch.bool, device=target.device).tril(diagonal=seen)
-        hidden = [self.dropout(self.embed(target[:, seen:], seen))]
+        shape = (target.shape[1] - cached, target.shape[1])
+        causal = torch.ones(shape, dtype=torch.bool, device=target.device).tril(diagonal=cached)
+        hidden = [self.dropout(self.embed(target[:, cached:], cached))]
         for layer in self.decoder:
-            hidden.append(layer(hidden[-1], memory, causal[None, None], source_mask, past))
-        if past is not None:
-            past.length = target.shape[1]
+            hidden.append(layer(hidden[-1], memory, causal[None, None], source_mask, cache))
+        if cache is not None:
+            cache.length = target.shape[1]
         return hidden
 
     def project(self, hidden: Tensor) -> Tensor:
-        """Scores over the vocabulary, by the transposed embedding. [b, t, d] -> [b, t, vocab]"""
+        """Logits over the vocabulary, by the transposed embedding (§3.4). [b, t, d] -> [b, t, vocab]"""
         return hidden @ self.embedding.weight.T
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
-        """source: [b, s]; target: [b, t], starting with bos. Returns logits [b, t, vocab]."""
+        """Logits of the token after each target token. [b, t, vocab]
+
+        Args:
+            source: int64 [b, s]; target: int64 [b, t], starting with bos.
+        """
         encoder_hidden, mask = self.encode(source)
         return self.project(self.decode(target, encoder_hidden[-1], mask)[-1])
 
 
 @contextmanager
-def unfilled() -> Iterator[None]:
-    """Modules made in this block are not filled, which takes longest: what a file holds replaces their numbers."""
+def skip_initialization() -> Iterator[None]:
+    """Modules made in this block skip the initialization of their weights, the slowest part of making them.
+
+    For models whose weights are loaded from a file afterwards.
+    """
     names = ("kaiming_uniform_", "uniform_", "normal_", "xavier_uniform_")
-    with _one_at_a_time:
-        right = {name: getattr(nn.init, name) for name in names}
+    with _initialization_lock:
+        original = {name: getattr(nn.init, name) for name in names}
         try:
             for name in names:
                 setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
             yield
         finally:
-            for name, function in right.items():
+            for name, function in original.items():
                 setattr(nn.init, name, function)

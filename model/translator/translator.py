@@ -1,4 +1,4 @@
-"""The bundled English-French model: load, trace, decode."""
+"""The from-scratch translator as an opened model: loading, tracing, generation and probes."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
-from model.arrays.lazy import Words
-from model.arrays.torch_to_numpy import stacked, table
+from model.arrays.lazy import LazySequence
+from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
 from model.attention.devices import dtype_name, find_device
-from model.attention.edit_plan import EditPlan, current, editing, plan_edits
-from model.attention.projections import find_layer
+from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
+from model.attention.projections import find_projections
 from model.attention.record import Record, record
 from model.errors import check_ids, check_length
-from model.generation.decoding import Decoded, Decoding
+from model.generation.decoding import Decoding, DecodingResult
 from model.generation.search import decode
-from model.measures.logit_lens import layer_words
+from model.measures.logit_lens import logit_lens
 from model.measures.silencing import head_effects
 from model.positions.scheme import PositionScheme
 from model.positions.sinusoidal import sinusoidal
-from model.tokenization.labels import readable
+from model.tokenization.labels import label_pieces
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.edits import UNCHANGED, Edits, Head
-from model.trace.layer_inputs import Layer, NoLayer
+from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Tokens
 from model.trace.trace import Target, Trace
+from model.translator.generation import decode_greedily
 from model.translator.labels import label_tokens, predicted_label
-from model.translator.text_preparation import calmed, prepared
-from model.translator.transformer import Config, Past, Transformer, unfilled
-from model.verification.translator_reference import check
-
-LONG = 60  # next to no training sentence has more tokens
+from model.translator.text_preparation import prepare_text, text_notes
+from model.translator.transformer import Config, Transformer, skip_initialization
+from model.verification.translator_reference import verify
 
 
 class Translator:
-    """A from-scratch transformer with its tokenizer.
+    """A from-scratch transformer with its tokenizer; a `model.trace.lens.Lens`.
 
     Attributes:
         module: the `torch.nn.Module` that runs.
-        max_tokens: how many tokens a text may have, the end mark included.
-        device: where it runs, as PyTorch names it.
+        max_tokens: longest text in tokens, the end mark included.
+        device: name of the PyTorch device that it runs on.
+        heads: attention kind -> (layers, heads).
     """
 
     takes = "text"
-    head_effects, layer_words = head_effects, layer_words
-    is_pair = True
+    head_effects, logit_lens = head_effects, logit_lens
+    is_encoder_decoder = True
     writes = True
     can_move_positions = True
 
@@ -74,19 +74,27 @@ class Translator:
 
     @classmethod
     def open(cls, folder: Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> Translator:
-        """Read what `model.translator.training.save` wrote."""
-        with unfilled():
+        """A translator from a folder that `model.translator.training.save` wrote.
+
+        Args:
+            device: a PyTorch device, or "auto" for the fastest.
+
+        Raises:
+            ValueError: this machine has no such device.
+            OSError: a file of the folder is missing.
+        """
+        with skip_initialization():
             module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
         half = load_file(folder / "model.safetensors")
         module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
         return cls(module.to(dtype), Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
 
     def positions(self) -> PositionScheme:
-        """The positional encoding this model adds to its embeddings."""
+        """The positional encoding that the model adds to its embeddings."""
         return PositionScheme("sinusoidal", table=sinusoidal(self.max_tokens, self.config.d_model))
 
     def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
-        """Run the model on a text and keep what every layer computed.
+        """The trace of one pass: attention, hidden states, neurons and logits of every layer.
 
         Args:
             text: the English sentence.
@@ -94,138 +102,126 @@ class Translator:
             edits: changes to the pass; None and `Edits()` change nothing.
 
         Raises:
-            InputError: a text is blank or too long.
+            InputError: a text is blank or too long, or an edit cannot be applied.
         """
         return self.trace_batch([text], [target], edits)[0]
 
     def trace_batch(
         self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        """Run several sentences as one padded batch; the shorter ones' traces show their "<pad>" tokens.
+        """Traces of several sentences, run as one padded batch; those of shorter ones include "<pad>" tokens.
 
-        With edits each runs alone: they name places, which padding must not move.
+        With edits each sentence runs alone: edits name positions, which padding must not move.
+
+        Args:
+            targets: one for each text, as in `trace`.
         """
         if edits and len(texts) > 1:
             return tuple(self.trace(text, target, edits) for text, target in zip(texts, targets, strict=True))
         config = self.config
         plan = plan_edits(self, edits)
-        encoded = [self._encode(prepared(text), "text") for text in texts]
+        encoded = [self._encode(prepare_text(text), "text") for text in texts]
         rows = self._targets(encoded, targets, plan)
         source = self._pad([[*line.ids, config.eos] for line in encoded])
         target = self._pad([[config.bos, *ids] for ids in rows])
-        with torch.inference_mode(), editing(plan), record() as kept:
+        with torch.inference_mode(), apply_edits(plan), record() as recorded:
             encoder_hidden, mask = self.module.encode(source)
             decoder_hidden = self.module.decode(target, encoder_hidden[-1], mask)
             logits = self.module.project(decoder_hidden[-1])
 
         neurons = {
-            stack: [kept.activations[stack, layer] for layer in range(depth)]
+            stack: [recorded.activations[stack, layer] for layer in range(depth)]
             for stack, depth in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers))
         }
         tokens = [
             {"encoder": label_tokens(self.tokenizer, config, s), "decoder": label_tokens(self.tokenizer, config, t)}
             for s, t in zip(source.unbind(), target.unbind(), strict=True)
         ]
-        answers = [table(one) for one in logits.unbind()]
+        token_logits = [rows_to_numpy(one) for one in logits.unbind()]
         return tuple(
             Trace(
                 text=text,
-                attentions=self._attentions(kept, row, tokens[row]["encoder"], tokens[row]["decoder"]),
-                hidden_states=stacked({"encoder": encoder_hidden, "decoder": decoder_hidden}, row),
-                neurons=stacked(neurons, row),
+                attentions=self._attentions(recorded, row, tokens[row]["encoder"], tokens[row]["decoder"]),
+                hidden_states=stack_layers({"encoder": encoder_hidden, "decoder": decoder_hidden}, row),
+                neurons=stack_layers(neurons, row),
                 tokens=tokens[row],
                 ids={"encoder": (*encoded[row].ids, config.eos), "decoder": (config.bos, *rows[row])},
-                given=1,
-                predicted=Words(len(answers[row]), partial(predicted_label, self.tokenizer, config, answers[row])),
-                logits=answers[row],
+                prompt_length=1,
+                predicted=LazySequence(
+                    len(token_logits[row]), partial(predicted_label, self.tokenizer, config, token_logits[row])
+                ),
+                logits=token_logits[row],
                 output=self.tokenizer.decode(rows[row]),
-                notes=self._notes(text, encoded[row]),
+                notes=text_notes(text, encoded[row], config.unk),
                 device=self.device,
                 edits=edits or UNCHANGED,
-                check=partial(self._verify, source, target, kept, logits, row, plan),
-                find=partial(self._find, source, target, row, plan),
+                run_check=partial(self._verify, source, target, recorded, logits, row, plan),
+                find_layer=partial(self._find_projections, source, target, row, plan),
             )
             for row, text in enumerate(texts)
         )
 
-    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> Decoded:
-        """Translate in a chosen way."""
-        config, plan = self.config, plan_edits(self, edits)
-        source = self._pad([[*self._encode(prepared(text), "text").ids, config.eos]])
+    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> DecodingResult:
+        """A translation with a chosen decoding method.
 
-        def scores(prefixes: Sequence[Sequence[int]]) -> Tensor:
+        Args:
+            how: method, its parameters, and the longest output.
+
+        Raises:
+            InputError: the text is blank or too long, or an edit cannot be applied.
+        """
+        config, plan = self.config, plan_edits(self, edits)
+        source = self._pad([[*self._encode(prepare_text(text), "text").ids, config.eos]])
+
+        def next_token_logits(prefixes: Sequence[Sequence[int]]) -> Tensor:
             fed = torch.tensor(prefixes, device=self.device)
-            with editing(plan):
+            with apply_edits(plan):
                 logits: Tensor = self.module(source.expand(len(fed), -1), fed)[:, -1]
             return logits
 
-        longest = min(how.longest, self.max_tokens - 1)
-        return decode(
-            scores, [config.bos], [config.eos], [config.pad, config.bos, config.unk], replace(how, longest=longest)
-        )
+        how = replace(how, max_new_tokens=min(how.max_new_tokens, self.max_tokens - 1))
+        return decode(next_token_logits, [config.bos], [config.eos], [config.pad, config.bos, config.unk], how)
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """Tokens as people read them, each alone."""
-        return tuple(readable([str(self.tokenizer.id_to_token(i))], [False]).texts[0] for i in ids)
+        """Readable label of each id on its own."""
+        return tuple(label_pieces([str(self.tokenizer.id_to_token(i))], [False]).texts[0] for i in ids)
 
-    def guess(self, text: str, place: int, edits: Edits | None = None) -> None:
-        """This model never learned to guess hidden tokens."""
+    def guess(self, text: str, position: int, edits: Edits | None = None) -> None:
+        """None: the model was not trained to predict masked tokens."""
 
     def outputs(
         self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
     ) -> tuple[Tensor, bool]:
-        """The logits of one text: once, or once for each head in `silenced`, with that one silent.
+        """Logits of one text, from one pass or from one pass for each silenced head.
+
+        Args:
+            silenced: heads to silence, one a pass; empty for one pass without.
 
         Returns:
-            [run, token, vocab], and True, as in `model.huggingface.text_model`.
+            [pass, token, vocab], and True, as the numbers are logits.
         """
         plan = plan_edits(self, edits)
         source, fed = self._inputs(text, target, plan)
         runs = max(len(silenced), 1)
         plan = replace(plan or EditPlan(Edits()), silenced=silenced) if silenced else plan
-        with torch.inference_mode(), editing(plan):
+        with torch.inference_mode(), apply_edits(plan):
             return self.module(source.expand(runs, -1), fed.expand(runs, -1)), True
 
     def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None:
-        """The logit lens: what each decoder layer would say if it were the last. [layer + 1, token, vocab]"""
+        """Logits from each decoder layer's states (logit lens, nostalgebraist 2020). [layer + 1, token, vocab]"""
         plan = plan_edits(self, edits)
         source, fed = self._inputs(text, target, plan)
-        with torch.inference_mode(), editing(plan):
+        with torch.inference_mode(), apply_edits(plan):
             hidden, mask = self.module.encode(source)
             return self.module.project(torch.cat(self.module.decode(fed, hidden[-1], mask)))
 
-    @torch.inference_mode()
-    def greedy(self, source: Tensor) -> list[list[int]]:
-        """The likeliest token at each step, until eos; never more than twice the source plus ten.
-
-        Args:
-            source: int64 [batch, s], padded.
-
-        Returns:
-            A list of ids a sentence, without bos and eos.
-        """
-        config = self.config
-        hidden, mask = self.module.encode(source)
-        target = torch.full((source.shape[0], 1), config.bos, device=source.device)
-        ended = torch.zeros(source.shape[0], dtype=torch.bool, device=source.device)
-        past = None if current() else Past()  # edits name places in the whole text, so the whole text is run again
-        for _ in range(min(2 * source.shape[1] + 10, config.max_tokens - 1)):
-            decoded = self.module.decode(target, hidden[-1], mask, past)[-1]
-            logits = self.module.project(decoded[:, -1])  # [batch, vocab]
-            logits[:, [config.pad, config.bos, config.unk]] = -torch.inf
-            step = logits.argmax(-1).masked_fill(ended, config.pad)
-            ended |= step == config.eos
-            if ended.all():
-                break
-            target = torch.cat([target, step[:, None]], dim=1)
-        return [[i for i in row if i not in (config.pad, config.eos)] for row in target[:, 1:].tolist()]
-
     def translate(self, texts: Sequence[str]) -> list[str]:
-        """Greedy translations of several texts, as one batch."""
-        source = self._pad([[*self._encode(prepared(text), "text").ids, self.config.eos] for text in texts])
-        return [self.tokenizer.decode(ids) for ids in self.greedy(source)]
+        """Greedy translations of several texts, computed as one batch."""
+        source = self._pad([[*self._encode(prepare_text(text), "text").ids, self.config.eos] for text in texts])
+        return [self.tokenizer.decode(ids) for ids in decode_greedily(self.module, source)]
 
     def _encode(self, text: str, which: str) -> Encoding:
+        """A text's tokens, without marks. which: "text" or "target", for the error of a text that is too long."""
         encoding = self.tokenizer.encode(text)
         check_length(which, len(encoding.ids), self.max_tokens - 1)
         return encoding
@@ -233,28 +229,31 @@ class Translator:
     def _targets(
         self, encoded: Sequence[Encoding], targets: Sequence[Target], plan: EditPlan | None
     ) -> list[list[int]]:
-        """Ids of the outputs, without marks: those that are forced, the model's own for the others."""
+        """Ids of the outputs without marks: forced ones, and the model's own where a target is None."""
         rows = [None if t is None else self._encode(t, "target").ids if isinstance(t, str) else [*t] for t in targets]
         for ids in filter(None, rows):
             check_length("target", len(ids), self.max_tokens - 1)
             check_ids(ids, self.config.vocab_size)
         if None in rows:
-            with editing(plan):
-                free = self.greedy(self._pad([[*line.ids, self.config.eos] for line in encoded]))
-            rows = [own if ids is None else ids for ids, own in zip(rows, free, strict=True)]
+            with apply_edits(plan):
+                generated = decode_greedily(self.module, self._pad([[*line.ids, self.config.eos] for line in encoded]))
+            rows = [own if ids is None else ids for ids, own in zip(rows, generated, strict=True)]
         return [ids for ids in rows if ids is not None]
 
     def _inputs(self, text: str, target: Target, plan: EditPlan | None) -> tuple[Tensor, Tensor]:
-        encoded = self._encode(prepared(text), "text")
-        forced = self._targets([encoded], [target], plan)[0]
-        return self._pad([[*encoded.ids, self.config.eos]]), self._pad([[self.config.bos, *forced]])
+        """Source and target ids of one text, as the module takes them. int64 [1, token] each"""
+        encoded = self._encode(prepare_text(text), "text")
+        output = self._targets([encoded], [target], plan)[0]
+        return self._pad([[*encoded.ids, self.config.eos]]), self._pad([[self.config.bos, *output]])
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        """Ids padded at the end. int64 [row, token]"""
         longest = max(map(len, rows))
         padded = [[*row, *[self.config.pad] * (longest - len(row))] for row in rows]
         return torch.tensor(padded, device=self.device)
 
-    def _attentions(self, kept: Record, row: int, source: Tokens, target: Tokens) -> dict[str, Attention]:
+    def _attentions(self, recorded: Record, row: int, source: Tokens, target: Tokens) -> dict[str, Attention]:
+        """Kind -> attention of one sentence of a batch."""
         config = self.config
         kinds = (
             ("encoder", source, source, config.encoder_layers),
@@ -268,27 +267,18 @@ class Translator:
                 keys,
                 config.num_heads,
                 config.d_model // config.num_heads,
-                tuple(kept.call(kind, layer, row) for layer in range(depth)),
+                tuple(recorded.call(kind, layer, row) for layer in range(depth)),
             )
             for kind, queries, keys, depth in kinds
         }
 
     def _verify(self, *args: Any) -> Check:
-        return check(self.module, *args)
+        """The verdict of `model.verification.translator_reference` on one sentence."""
+        return verify(self.module, *args)
 
-    def _find(
+    def _find_projections(
         self, source: Tensor, target: Tensor, row: int, plan: EditPlan | None, recorded: RecordedLayer
-    ) -> Layer | NoLayer:
-        with editing(plan):
-            return find_layer(self.module, lambda module: module(source, target), row, recorded)
-
-    def _notes(self, text: str, encoding: Encoding) -> tuple[tuple[str, str], ...]:
-        calm = calmed(text)
-        notes = [("calmed", calm)] if calm != text else []
-        spans = zip(encoding.ids, encoding.offsets, strict=True) if self.config.unk in encoding.ids else ()
-        unknown = [prepared(text)[slice(*span)] for i, span in spans if i == self.config.unk]
-        if len(encoding.ids) > LONG:
-            notes.append(("long", str(len(encoding.ids) + 1)))  # with </s>, as the page counts them
-        if unknown:
-            notes.append(("unknown", " ".join(dict.fromkeys(unknown))))
-        return tuple(notes)
+    ) -> MultiHeadLayer | NotMultiHead:
+        """The multi-head layer around a recorded call, from one more pass."""
+        with apply_edits(plan):
+            return find_projections(self.module, lambda module: module(source, target), row, recorded)

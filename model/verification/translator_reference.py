@@ -1,6 +1,6 @@
-"""Independent runs to check a trace against: for the translator PyTorch's own `nn.Transformer`, with the same weights.
+"""Verification of a translator's trace against PyTorch's own `nn.Transformer` with the same weights.
 
-Nothing of `model.attention.record`'s arithmetic is used here, so agreement means something.
+The reference shares no arithmetic with `model.attention`, so its agreement is independent evidence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.utils.hooks import RemovableHandle
 from model.attention.edit_plan import EditPlan
 from model.attention.record import Record
 from model.trace.check import Check
-from model.verification.tolerances import limits
+from model.verification.tolerances import error_limits
 
 
 class Sizes(Protocol):
@@ -55,27 +55,29 @@ class EncoderDecoder(Protocol):
     positions: Any
 
 
-_one_run = threading.Lock()  # all share the empty transformer that is filled for a run
+_reference_lock = threading.Lock()  # all threads share the empty module that a run fills with hooks
 
 
-def stock_numbers(ours: EncoderDecoder) -> dict[str, Tensor]:
-    """Our weights, in float32, by the names that `nn.Transformer` has for them; what it has as we do is not copied."""
+def reference_weights(ours: EncoderDecoder) -> dict[str, Tensor]:
+    """A from-scratch model's weights in float32, by their names in `nn.Transformer`; unchanged ones are not copied."""
     weights: dict[str, Tensor] = {}
     for number, layer in enumerate(ours.encoder):
         name = f"encoder.layers.{number}"
-        weights |= _attention(layer.self_attention, f"{name}.self_attn") | _feed_forward(layer, name, norms=2)
+        weights |= _attention_weights(layer.self_attention, f"{name}.self_attn")
+        weights |= _feed_forward_weights(layer, name, norms=2)
     for number, layer in enumerate(ours.decoder):
         name = f"decoder.layers.{number}"
-        weights |= _attention(layer.self_attention, f"{name}.self_attn") | _feed_forward(layer, name, norms=3)
-        weights |= _attention(layer.cross_attention, f"{name}.multihead_attn")
+        weights |= _attention_weights(layer.self_attention, f"{name}.self_attn")
+        weights |= _feed_forward_weights(layer, name, norms=3)
+        weights |= _attention_weights(layer.cross_attention, f"{name}.multihead_attn")
     return weights
 
 
 @cache
-def _empty(config: Sizes) -> nn.Transformer:
-    """An `nn.Transformer` without numbers, made once: making one with its own takes longer than its run."""
+def _empty_reference(config: Sizes) -> nn.Transformer:
+    """An `nn.Transformer` on the meta device, made once: initializing its weights takes longer than a run."""
     with torch.device("meta"):
-        stock = nn.Transformer(
+        reference = nn.Transformer(
             config.d_model,
             config.num_heads,
             config.encoder_layers,
@@ -85,149 +87,189 @@ def _empty(config: Sizes) -> nn.Transformer:
             batch_first=True,
         )
     # nn.Transformer ends each stack with one more layer norm; the paper does not.
-    stock.encoder.norm = stock.decoder.norm = None
+    reference.encoder.norm = reference.decoder.norm = None
     # Training mode with dropout 0: in eval mode nn.TransformerEncoder takes a fused path that skips hooks.
-    return stock.train()
+    return reference.train()
 
 
-def _attention(ours: Any, name: str) -> dict[str, Tensor]:
+def _attention_weights(ours: Any, name: str) -> dict[str, Tensor]:
+    """One attention's weights by their names in `nn.MultiheadAttention`."""
     parts = (ours.w_q, ours.w_k, ours.w_v)
-    joined = {
+    in_projection = {
         f"{name}.in_proj_weight": torch.cat([part.weight.data for part in parts]).float(),
         f"{name}.in_proj_bias": torch.cat([part.bias.data for part in parts]).float(),
     }
-    return joined | _named(ours.w_o, f"{name}.out_proj")
+    return in_projection | _module_weights(ours.w_o, f"{name}.out_proj")
 
 
-def _feed_forward(ours: Any, name: str, norms: int) -> dict[str, Tensor]:
-    found = _named(ours.feed_forward.w_1, f"{name}.linear1") | _named(ours.feed_forward.w_2, f"{name}.linear2")
+def _feed_forward_weights(ours: Any, name: str, norms: int) -> dict[str, Tensor]:
+    """Weights of a layer's feed-forward part and of its `norms` layer norms, by their names in `nn.Transformer`."""
+    weights = _module_weights(ours.feed_forward.w_1, f"{name}.linear1")
+    weights |= _module_weights(ours.feed_forward.w_2, f"{name}.linear2")
     for number in range(1, norms + 1):
-        found |= _named(getattr(ours, f"norm_{number}"), f"{name}.norm{number}")
-    return found
+        weights |= _module_weights(getattr(ours, f"norm_{number}"), f"{name}.norm{number}")
+    return weights
 
 
-def _named(module: nn.Module, name: str) -> dict[str, Tensor]:
+def _module_weights(module: nn.Module, name: str) -> dict[str, Tensor]:
+    """A module's weights in float32, their names prefixed with `name`."""
     return {f"{name}.{part}": tensor.float() for part, tensor in module.state_dict().items()}
 
 
-def _edit(
-    weights: dict[str, Tensor], name: str, heads: int, plan: EditPlan, kind: str, layer: int, own: Tensor
+def _apply_edits(
+    weights: dict[str, Tensor], name: str, heads: int, plan: EditPlan, kind: str, layer: int, own_mask: Tensor
 ) -> Tensor:
-    """Bring edits into a stock layer: through its projections, and a mask that holds the logarithm of what is forced.
+    """Apply edits to a reference layer, through its projections and an additive mask with the log of forced weights.
 
     Args:
-        weights: as `stock_numbers` has them; name: of the layer among them.
-        own: bool [batch, 1, query, key], the mask without edits.
+        weights: from `reference_weights`; changed in place.
+        name: of the layer's attention in `weights`.
+        own_mask: bool [batch, 1, query, key], the mask without edits.
 
     Returns:
-        A mask to add to the scores, [batch * head, query, key].
+        A mask to add to the scores. [batch · head, query, key]
     """
     weight, bias, output = (f"{name}.{part}" for part in ("in_proj_weight", "in_proj_bias", "out_proj.weight"))
     dim = weights[output].shape[1] // heads
-    allowed = plan.allowed(kind, layer, own)
-    added = torch.zeros(allowed.shape, device=own.device).masked_fill(~allowed, -math.inf).repeat(1, heads, 1, 1)
-    weights[weight][: heads * dim] *= plan.sharpness(kind)
-    weights[bias][: heads * dim] *= plan.sharpness(kind)
-    for head, given in plan.forced(kind, layer, heads, allowed, own.shape[-1]).items():
+    allowed = plan.edited_mask(kind, layer, own_mask)
+    mask = torch.zeros(allowed.shape, device=own_mask.device).masked_fill(~allowed, -math.inf).repeat(1, heads, 1, 1)
+    weights[weight][: heads * dim] *= plan.score_factor(kind)
+    weights[bias][: heads * dim] *= plan.score_factor(kind)
+    for head, forced in plan.forced_weights(kind, layer, heads, allowed, own_mask.shape[-1]).items():
         rows = slice(head * dim, (head + 1) * dim)
-        weights[weight][rows] = 0  # no query, so the scores are 0 and the mask alone decides
+        weights[weight][rows] = 0  # without a query the scores are 0, and the mask alone sets the weights
         weights[bias][rows] = 0
-        added[:, head] = given.log()
-    factors = plan.factors(kind, layer, heads)
+        mask[:, head] = forced.log()
+    factors = plan.head_factors(kind, layer, heads)
     if factors is not None:
-        wide = torch.tensor(factors[0], device=own.device).repeat_interleave(dim)
-        weights[output] = weights[output] * wide  # not in place: it is our model's, too
-    return added.flatten(0, 1)
+        column_factors = torch.tensor(factors[0], device=own_mask.device).repeat_interleave(dim)
+        weights[output] = weights[output] * column_factors  # a new tensor: this one belongs to the traced model
+    return mask.flatten(0, 1)
 
 
 @torch.no_grad()
-def stock_run(
+def run_reference(
     ours: EncoderDecoder, source: Tensor, target: Tensor, plan: EditPlan | None = None
 ) -> tuple[Tensor, dict[tuple[str, int], Tensor]]:
-    """Logits and every head's weights, from `nn.Transformer`.
+    """Logits and every head's weights, computed by `nn.Transformer`.
 
     Args:
         source: int64 [batch, s]; target: int64 [batch, t].
-        plan: edits; the stock run reaches the same by other means, through its own weights and masks.
+        plan: edits; the reference applies them through its own weights and masks.
 
     Returns:
         logits [batch, t, vocab]; (kind, layer) -> weights [batch, head, query, key].
     """
-    stock, numbers = _empty(ours.config), stock_numbers(ours)
-    weights: dict[tuple[str, int], Tensor] = {}
+    reference, numbers = _empty_reference(ours.config), reference_weights(ours)
+    attention_weights: dict[tuple[str, int], Tensor] = {}
+    masks = _own_masks(ours.config.pad, source, target)
+    edited_masks: dict[tuple[str, int], Tensor] = {}
+    modules = _attention_modules(ours.config)
+    if plan is not None:
+        for (kind, layer), name in modules.items():
+            edited_masks[kind, layer] = _apply_edits(
+                numbers, name, ours.config.num_heads, plan, kind, layer, masks[kind]
+            )
     padding = source == ours.config.pad
-    later = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).triu(1)
-    real = ~padding[:, None, None, :]  # [batch, 1, 1, key]
-    own = {
+    # Without padding there is no padding mask: the first one makes PyTorch import sympy, which takes a second.
+    padding_mask = padding if plan is None and bool(padding.any()) else None
+    with _reference_lock, ExitStack() as hooks:
+        for call, name in modules.items():
+            for hook in _hook_attention(reference.get_submodule(name), call, edited_masks.get(call), attention_weights):
+                hooks.callback(hook.remove)
+        hidden: Tensor = functional_call(
+            reference,
+            numbers,  # fails where one is missing
+            (_embed(ours, source, plan), _embed(ours, target, plan)),
+            {
+                "tgt_mask": ~masks["decoder"][0, 0],
+                "src_key_padding_mask": padding_mask,
+                "memory_key_padding_mask": padding_mask,
+            },
+            strict=True,
+        )
+    return nn.functional.linear(hidden, ours.embedding.weight.float()), attention_weights
+
+
+def _own_masks(pad: int, source: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Kind -> the mask without edits, True where a query may look. bool [batch, 1, query, key]"""
+    real = (source != pad)[:, None, None, :]  # [batch, 1, 1, key]
+    causal = torch.ones(target.shape[1], target.shape[1], dtype=torch.bool, device=target.device).tril()
+    return {
         "encoder": real.expand(-1, 1, source.shape[1], -1),
-        "decoder": ~later.expand(len(target), 1, -1, -1),
+        "decoder": causal.expand(len(target), 1, -1, -1),
         "cross": real.expand(-1, 1, target.shape[1], -1),
     }
 
-    def watch(name: str, kind: str, layer: int) -> list[RemovableHandle]:
-        heads = ours.config.num_heads
-        changed = {} if plan is None else {"attn_mask": _edit(numbers, name, heads, plan, kind, layer, own[kind])}
 
-        def ask(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-            alone = {"key_padding_mask": None, "is_causal": False} if changed else {}  # the edited mask holds all
-            return args, kwargs | {"need_weights": True, "average_attn_weights": False} | alone | changed
-
-        def keep(_: nn.Module, __: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-            weights[kind, layer] = output[1]
-
-        module = stock.get_submodule(name)
-        return [module.register_forward_pre_hook(ask, with_kwargs=True), module.register_forward_hook(keep)]
-
-    embeddings = ours.embedding.weight.float()
-
-    def embed(ids: Tensor) -> Tensor:
-        scaled = nn.functional.embedding(ids, embeddings) * math.sqrt(ours.config.d_model)
-        places = None if plan is None else plan.places(ids.shape[1])
-        return scaled + ours.positions.float()[torch.arange(ids.shape[1]) if places is None else places]
-
-    # Without padding PyTorch need not look at it, which the first time takes a second: it imports sympy for that.
-    unseen = padding if plan is None and bool(padding.any()) else None
-    with _one_run, ExitStack() as after:
-        for kind, name in (
-            ("encoder", "encoder.layers.{}.self_attn"),
-            ("decoder", "decoder.layers.{}.self_attn"),
-            ("cross", "decoder.layers.{}.multihead_attn"),
-        ):
-            for layer in range(ours.config.encoder_layers if kind == "encoder" else ours.config.decoder_layers):
-                for hook in watch(name.format(layer), kind, layer):
-                    after.callback(hook.remove)
-        hidden: Tensor = functional_call(
-            stock,
-            numbers,  # fails where one is missing
-            (embed(source), embed(target)),
-            {"tgt_mask": later, "src_key_padding_mask": unseen, "memory_key_padding_mask": unseen},
-            strict=True,
-        )
-    return nn.functional.linear(hidden, embeddings), weights
+def _attention_modules(config: Sizes) -> dict[tuple[str, int], str]:
+    """(kind, layer) -> the name of that attention's module in `nn.Transformer`."""
+    names = {"encoder": "encoder.layers.{}.self_attn", "decoder": "decoder.layers.{}.self_attn"}
+    names["cross"] = "decoder.layers.{}.multihead_attn"
+    depths = {"encoder": config.encoder_layers, "decoder": config.decoder_layers, "cross": config.decoder_layers}
+    return {(kind, layer): name.format(layer) for kind, name in names.items() for layer in range(depths[kind])}
 
 
-def check(
-    ours: EncoderDecoder, source: Tensor, target: Tensor, kept: Record, logits: Tensor, row: int, plan: EditPlan | None
+def _hook_attention(
+    module: nn.Module, call: tuple[str, int], edited_mask: Tensor | None, weights: dict[tuple[str, int], Tensor]
+) -> list[RemovableHandle]:
+    """Hooks that make an attention module return every head's weights, store them, and put an edited mask in."""
+    options: dict[str, Any] = {"need_weights": True, "average_attn_weights": False}
+    if edited_mask is not None:  # it holds padding and causality, too
+        options |= {"key_padding_mask": None, "is_causal": False, "attn_mask": edited_mask}
+
+    def set_options(
+        _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return args, kwargs | options
+
+    def store_weights(_: nn.Module, __: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+        weights[call] = output[1]
+
+    return [
+        module.register_forward_pre_hook(set_options, with_kwargs=True),
+        module.register_forward_hook(store_weights),
+    ]
+
+
+def _embed(ours: EncoderDecoder, ids: Tensor, plan: EditPlan | None) -> Tensor:
+    """Scaled embeddings with positions. [batch, token] -> float32 [batch, token, d_model]"""
+    scaled = nn.functional.embedding(ids, ours.embedding.weight.float()) * math.sqrt(ours.config.d_model)
+    order = None if plan is None else plan.position_order(ids.shape[1])
+    return scaled + ours.positions.float()[torch.arange(ids.shape[1]) if order is None else order]
+
+
+def verify(
+    ours: EncoderDecoder,
+    source: Tensor,
+    target: Tensor,
+    record: Record,
+    logits: Tensor,
+    row: int,
+    plan: EditPlan | None,
 ) -> Check:
-    """Compare one sentence of a batch with the stock run.
+    """Largest differences between one sentence of a traced batch and the reference run of it.
 
     Args:
-        kept: what the attention calls of our run left behind; logits: what it answered. [batch, t, vocab]
+        source: int64 [batch, s]; target: int64 [batch, t].
+        record: the attention calls of the traced pass; logits: its logits. [batch, t, vocab]
+        row: index of the sentence in the batch.
+        plan: the edits of the traced pass.
     """
-    stock_logits, stock_weights = stock_run(ours, source, target, plan)
+    expected_logits, expected_weights = run_reference(ours, source, target, plan)
     weight_error, sum_error, leaked = [], [], []
-    for (kind, layer), expected in stock_weights.items():
-        call = kept.call(kind, layer, row)
+    for (kind, layer), expected in expected_weights.items():
+        call = record.call(kind, layer, row)
         weights = call.weights_tensor()
         weight_error.append((weights - expected[row]).abs().max().item())
         sum_error.append((weights.sum(-1) - 1).abs().max().item())
         leaked.append(weights.masked_fill(call.allowed, 0).max().item())
-    weight_limit, logit_limit = limits(logits.dtype, stock_logits)
+    weight_limit, logit_limit = error_limits(logits.dtype, expected_logits)
     return Check(
         max_weight_error=float(np.max(weight_error)),
         max_row_sum_error=float(np.max(sum_error)),
         leaked_mass=float(np.max(leaked)),
-        max_logit_error=(logits[row] - stock_logits[row]).abs().max().item(),
+        max_logit_error=(logits[row] - expected_logits[row]).abs().max().item(),
         tolerance=weight_limit,
         logit_tolerance=logit_limit,
         how="torch.nn.Transformer with the same weights, run on the same tokens",

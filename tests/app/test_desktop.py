@@ -1,4 +1,4 @@
-"""The app in its own window: for this computer alone, ended with the window, and clear where there is no window."""
+"""`desktop.py`: the server listens on loopback only, ends with the window, and errors without a window are messages."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ import pytest
 
 import desktop
 
-# Looks at the window as soon as it has drawn a page, and closes it, as a person would.
-LOOK = """
+# Run beside the window: prints the page's title once it is drawn, then closes the window.
+READ_TITLE = """
 import threading, time
-def look():
+def read_title():
     import webview
     while not webview.windows:
         time.sleep(0.1)
@@ -36,7 +36,7 @@ def look():
         time.sleep(0.5)
     print("TITLE", title, flush=True)
     window.destroy()
-threading.Thread(target=look, daemon=True).start()
+threading.Thread(target=read_title, daemon=True).start()
 """
 
 
@@ -54,7 +54,7 @@ def test_the_window_shows_the_app_and_the_server_ends_with_it() -> None:
         assert urlsplit(address).hostname == "127.0.0.1"
         assert answers(address)
         seen.append(address)
-        # Every address of this computer that others can reach: nobody answers there.
+        # No connection is accepted on this computer's addresses that others can reach.
         for family, *_, place in socket.getaddrinfo(
             socket.gethostname(), urlsplit(address).port, type=socket.SOCK_STREAM
         ):
@@ -109,10 +109,10 @@ def test_without_a_window_system_it_says_so_and_prints_the_address(end: signal.S
     if not sys.platform.startswith("linux"):
         pytest.skip("other systems always have a window system")
     bare = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    # A shell makes what it runs in the background deaf to SIGINT, and these tests may be run so.
-    listening = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    # Background processes of a shell ignore SIGINT, and the tests may be one.
+    handle_sigint = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     command = [sys.executable, "app.py"]
-    process = subprocess.Popen(command, env=bare, stdout=subprocess.PIPE, text=True, preexec_fn=listening)
+    process = subprocess.Popen(command, env=bare, stdout=subprocess.PIPE, text=True, preexec_fn=handle_sigint)
     assert process.stdout
     try:
         assert process.stdout.readline().strip() == "There is no window system here."
@@ -126,7 +126,7 @@ def test_without_a_window_system_it_says_so_and_prints_the_address(end: signal.S
         if not answers(address[0]):
             break
         time.sleep(0.2)
-    assert not answers(address[0])  # even where nobody could tell the server
+    assert not answers(address[0])  # also after SIGKILL, which the launcher cannot handle
 
 
 def test_what_a_window_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,9 +149,9 @@ def test_a_window_library_that_crashes_is_said(monkeypatch: pytest.MonkeyPatch) 
     reason="needs requirements-desktop.txt and a virtual display (Debian: apt-get install xvfb libxcb-cursor0)",
 )
 def test_a_real_window_on_a_virtual_display() -> None:
-    script = f"import desktop; desktop.WINDOW = {LOOK!r} + desktop.WINDOW; raise SystemExit(desktop.main())"
+    script = f"import desktop; desktop.WINDOW = {READ_TITLE!r} + desktop.WINDOW; raise SystemExit(desktop.main())"
     command = ["xvfb-run", "--auto-servernum", sys.executable, "-c", script]
-    # Qt's browser needs no sandbox of its own in here: it is run by root, and shows this app only.
+    # Qt's browser refuses to run as root with its sandbox; it shows this app only.
     done = subprocess.run(
         command, env=os.environ | {"QTWEBENGINE_DISABLE_SANDBOX": "1"}, capture_output=True, text=True, timeout=180
     )

@@ -1,4 +1,4 @@
-"""What a page sends: figures that Plotly finds valid, and a piece that speaks for itself when it is drawn alone."""
+"""Figures sent to the browser are what Plotly's validated construction would send."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGES = ("heads", "inside", "compare", "masks", "positions", "layers", "output",
 
 @pytest.mark.parametrize("page", PAGES)
 def test_plotly_finds_every_figure_valid(page: str) -> None:
-    """Most are made without asking it, which would take longer than to draw them."""
+    """Most are built without validation, which would take longer than drawing them."""
     app = AppTest.from_file(str(APP), default_timeout=120)
     app.run()
     app.switch_page(f"viz/pages/{page}.py").run()
@@ -25,7 +25,7 @@ def test_plotly_finds_every_figure_valid(page: str) -> None:
     assert charts
     for chart in charts:
         spec = json.loads(chart.proto.spec)
-        asked = json.loads(plotly.io.to_json(go.Figure(spec["data"], spec["layout"])))
-        if not spec["layout"].get("annotations", True):  # the same as none, which is how Plotly writes it
+        validated = json.loads(plotly.io.to_json(go.Figure(spec["data"], spec["layout"])))
+        if not spec["layout"].get("annotations", True):  # Plotly writes an empty list as no key
             del spec["layout"]["annotations"]
-        assert asked == spec, f"{page}: {spec['layout']['title']['text']}"
+        assert validated == spec, f"{page}: {spec['layout']['title']['text']}"

@@ -1,1 +1,1 @@
-"""Measures how fast Headlight is, by hand: `python -m tests.bench`. See README.md beside this file."""
+"""Benchmarks, run by hand: `python -m tests.bench`. See README.md in this folder."""

@@ -1,4 +1,4 @@
-"""How fast Headlight is, as ratios taken in one run.
+"""Benchmarks of Headlight, as ratios measured in one run.
 
     python -m tests.bench computing paging --models en-fr minilm
     python -m tests.bench views --models minilm --times 9
@@ -24,16 +24,16 @@ from typing import Any
 
 from model.memory import allocator
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # both as the app does, before torch is imported
-allocator.settle()
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the app does, before torch is imported
+allocator.retain_freed_memory()
 
 PARTS = ("computing", "paging", "views", "browsing", "typing", "cold", "crowd", "sizing", "peers", "memory")
 PEERS = [16, 64, 128, 256, 512]
 
 
 def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """The rows of one table, each as soon as it is measured."""
-    make: dict[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
+    """The rows of one table, each yielded as soon as it is measured."""
+    measures: dict[str, Callable[[Any], Iterator[dict[str, Any]]]] = {
         "computing": lambda module: module.measure(args.models, args.seconds, args.device),
         "paging": lambda module: module.measure(args.models, args.times, args.device),
         "views": lambda module: module.measure(args.models, args.lengths or [64, 512], args.times, args.device),
@@ -47,11 +47,11 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     }
     # Only what is measured is imported: a machine with a GPU need not have a browser.
     where = "browsing" if part in ("typing", "cold") else part
-    return make[part](import_module(f"tests.bench.{where}"))
+    return measures[part](import_module(f"tests.bench.{where}"))
 
 
-def shown(value: object) -> str:
-    """A cell of a table: bytes with their unit, seconds and ratios with three digits."""
+def format_cell(value: object) -> str:
+    """A table cell: whole numbers with separators, seconds and ratios with three digits."""
     if isinstance(value, float):
         return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
@@ -73,15 +73,15 @@ def main() -> None:
     parser.add_argument("--head-every", type=float, default=1, help="seconds between the heads a student looks at")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))
     args = parser.parse_args()
-    found: dict[str, list[dict[str, Any]]] = json.loads(args.out.read_text()) if args.out.exists() else {}
+    tables: dict[str, list[dict[str, Any]]] = json.loads(args.out.read_text()) if args.out.exists() else {}
     for part in args.parts:
-        found[part] = []
+        tables[part] = []
         for row in rows(part, args):
-            if not found[part]:
+            if not tables[part]:
                 print(f"\n### {part}\n\n| {' | '.join(row)} |\n|{' --- |' * len(row)}")
-            print(f"| {' | '.join(map(shown, row.values()))} |", flush=True)
-            found[part].append(row)
-            args.out.write_text(json.dumps(found, indent=1))
+            print(f"| {' | '.join(map(format_cell, row.values()))} |", flush=True)
+            tables[part].append(row)
+            args.out.write_text(json.dumps(tables, indent=1))
 
 
 if __name__ == "__main__":

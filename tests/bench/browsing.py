@@ -1,4 +1,4 @@
-"""What a person waits for, in Chromium: from a click, a text or a command to what is drawn."""
+"""Waiting times in Chromium: from a click, a new text or a start of the app to what is drawn."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from playwright.sync_api import Browser, Page
 
 import model
 from tests.bench.computing import LENGTHS
-from tests.bench.texts import length, text_of
-from tests.bench.views import beyond_forward, forced
+from tests.bench.texts import text_of_length, token_count
+from tests.bench.views import beyond_forward, forced_output
 from tests.serving import chromium, running, serve, settle
 
 # Presses a button and waits, frame by frame, until the map shows that head, which our page does by itself, and until
@@ -73,7 +73,8 @@ SEEN = """([selector, text]) => [...document.querySelectorAll(selector)].some(
   one => one.getBoundingClientRect().width && one.textContent.includes(text))"""
 
 
-def opened(browser: Browser, address: str, **query: str) -> Page:
+def open_page(browser: Browser, address: str, **query: str) -> Page:
+    """A page of an app, after its first heat map is drawn."""
     page = browser.new_page(viewport={"width": 1280, "height": 1400})
     page.goto(f"{address}/?{urlencode(query)}")
     page.locator(DRAWN).first.wait_for(timeout=120_000)
@@ -89,10 +90,10 @@ def measure(names: list[str], times: int, lengths: list[int] | None) -> Iterator
             for wished in lengths or LENGTHS[name]:
                 if wished > 512:
                     continue
-                text = text_of(lens, wished)
-                tokens = length(lens, text)
-                page = opened(browser, ours, model=name, text=text)
-                bar = opened(browser, floor, size=str(tokens))
+                text = text_of_length(lens, wished)
+                tokens = token_count(lens, text)
+                page = open_page(browser, ours, model=name, text=text)
+                bar = open_page(browser, floor, size=str(tokens))
                 waits: dict[Page, list[list[float]]] = {page: [], bar: []}
                 layers = []
                 for turn in range(times):
@@ -120,8 +121,10 @@ def typing(names: list[str], lengths: list[int], times: int) -> Iterator[dict[st
             lens: Any = model.load(name, "cpu")
             pages = {}
             for wished in lengths:
-                text = text_of(lens, wished, first=times)
-                pages[wished] = opened(browser, ours, model=name, device="cpu", text=text, **forced(lens, text))
+                text = text_of_length(lens, wished, first=times)
+                pages[wished] = open_page(
+                    browser, ours, model=name, device="cpu", text=text, **forced_output(lens, text)
+                )
 
             def typed(wished: int, text: str, pages: dict[int, Page] = pages) -> float:
                 page = pages[wished]

@@ -1,4 +1,4 @@
-"""A browser's side of Streamlit's protocol without a browser: cheap enough to have thirty of them."""
+"""A client of Streamlit's websocket protocol without a browser, cheap enough to run thirty of them."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.sync.client import connect
 
-PATIENCE = 120.0  # seconds that a run of the page may take
+TIMEOUT = 120.0  # seconds for one run of the page's script
 
 
 @dataclass
-class Answer:
-    """What one run of the page sent.
+class ScriptRun:
+    """The messages of one run of the page's script.
 
     Attributes:
-        seconds: from the request to the end of the run; drawn: to the last figure; mapped: to the large map.
-        bytes: all messages together, as they crossed the wire.
-        figures: key of the widget -> Plotly figure as JSON; those that the client had already are there too.
+        seconds: from the request to the end of the run.
+        drawn: seconds from the request to the last figure; mapped: to the large heat map.
+        bytes: total size of the messages on the wire.
+        figures: key of the widget -> Plotly figure as JSON, also those that were in the client's cache.
         texts: all Markdown; errors: all exceptions.
     """
 
@@ -50,83 +51,89 @@ class Client:
         self._pages: dict[str, str] = {}
         self._states: dict[str, WidgetState] = {}
         self._ids: dict[str, str] = {}  # key of a widget -> its id
-        self._pieces: dict[str, str] = {}  # id of a widget -> the piece of the page that runs when it changes
-        self._kept: dict[str, ForwardMsg] = {}  # large messages, which the server does not send twice
+        self._fragments: dict[str, str] = {}  # id of a widget -> the fragment that runs when it changes
+        self._cached_messages: dict[str, ForwardMsg] = {}  # large ones, which the server does not send twice
 
     def close(self) -> None:
         self._socket.close()
 
-    def visit(self, page: str | None = None) -> Answer:
+    def visit(self, page: str | None = None) -> ScriptRun:
         """Open a page, the app's first one where none is named."""
         self._page = "" if page is None else self._pages[page]
         return self._run()
 
-    def choose(self, key: str, option: object) -> Answer:
+    def choose(self, key: str, option: object) -> ScriptRun:
         """Press one of a row of buttons."""
         state = self._state(key)
         state.string_array_value.data[:] = [str(option)]
-        return self._run(self._pieces[state.id])
+        return self._run(self._fragments[state.id])
 
-    def write(self, key: str, text: str) -> Answer:
+    def write(self, key: str, text: str) -> ScriptRun:
         """Fill a text box."""
         state = self._state(key)
         state.string_value = text
-        return self._run(self._pieces[state.id])
+        return self._run(self._fragments[state.id])
 
     def _state(self, key: str) -> WidgetState:
+        """A new state of a widget, which replaces the one before."""
         state = WidgetState(id=self._ids[key])
         self._states[state.id] = state
         return state
 
-    def _run(self, piece: str = "") -> Answer:
-        message = BackMsg()
-        asked = message.rerun_script
-        asked.query_string, asked.page_script_hash, asked.fragment_id = self._query, self._page, piece
-        asked.widget_states.widgets.extend(self._states.values())
-        asked.cached_message_hashes.extend(self._kept)
+    def _run(self, fragment: str = "") -> ScriptRun:
+        """Request a run of the page or of one fragment, and read its messages to the end."""
+        back_message = BackMsg()
+        request = back_message.rerun_script
+        request.query_string, request.page_script_hash, request.fragment_id = self._query, self._page, fragment
+        request.widget_states.widgets.extend(self._states.values())
+        request.cached_message_hashes.extend(self._cached_messages)
         start = time.perf_counter()
-        self._socket.send(message.SerializeToString())
-        answer = Answer()
+        self._socket.send(back_message.SerializeToString())
+        run = ScriptRun()
         while True:
-            raw = self._socket.recv(timeout=PATIENCE)
+            raw = self._socket.recv(timeout=TIMEOUT)
             assert isinstance(raw, bytes)
-            answer.bytes += len(raw)
-            said = ForwardMsg.FromString(raw)
-            if said.WhichOneof("type") == "ref_hash":
-                said = self._kept[said.ref_hash]
-            elif said.metadata.cacheable:
-                self._kept[said.hash] = said
-            before = set(answer.figures)
-            self._read(said, answer)
-            if came := set(answer.figures) - before:
-                answer.drawn = time.perf_counter() - start
-                answer.mapped = answer.drawn if "heatmap" in came else answer.mapped
-            if said.WhichOneof("type") == "script_finished" and said.script_finished != said.FINISHED_EARLY_FOR_RERUN:
-                answer.seconds = time.perf_counter() - start
-                return answer
+            run.bytes += len(raw)
+            message = ForwardMsg.FromString(raw)
+            if message.WhichOneof("type") == "ref_hash":
+                message = self._cached_messages[message.ref_hash]
+            elif message.metadata.cacheable:
+                self._cached_messages[message.hash] = message
+            before = set(run.figures)
+            self._read(message, run)
+            if came := set(run.figures) - before:
+                run.drawn = time.perf_counter() - start
+                run.mapped = run.drawn if "heatmap" in came else run.mapped
+            if (
+                message.WhichOneof("type") == "script_finished"
+                and message.script_finished != message.FINISHED_EARLY_FOR_RERUN
+            ):
+                run.seconds = time.perf_counter() - start
+                return run
 
-    def _read(self, said: ForwardMsg, answer: Answer) -> None:
-        what = said.WhichOneof("type")
-        if what == "navigation":
-            self._pages = {page.url_pathname: page.page_script_hash for page in said.navigation.app_pages}
-            self._page = said.navigation.page_script_hash
-        elif what == "delta" and said.delta.WhichOneof("type") == "new_element":
-            element = said.delta.new_element
+    def _read(self, message: ForwardMsg, run: ScriptRun) -> None:
+        """Add one message to the run, and note its pages and widgets."""
+        message_type = message.WhichOneof("type")
+        if message_type == "navigation":
+            self._pages = {page.url_pathname: page.page_script_hash for page in message.navigation.app_pages}
+            self._page = message.navigation.page_script_hash
+        elif message_type == "delta" and message.delta.WhichOneof("type") == "new_element":
+            element = message.delta.new_element
             kind = element.WhichOneof("type")
             widget = getattr(element, kind)
             key = getattr(widget, "id", "").rpartition("-")[2]
             if key:
-                self._ids[key], self._pieces[widget.id] = widget.id, said.delta.fragment_id
+                self._ids[key], self._fragments[widget.id] = widget.id, message.delta.fragment_id
             if kind == "plotly_chart":
-                answer.figures[key] = widget.spec
+                run.figures[key] = widget.spec
             elif kind == "markdown":
-                answer.texts.append(widget.body)
+                run.texts.append(widget.body)
             elif kind == "exception":
-                answer.errors.append(widget.message)
+                run.errors.append(widget.message)
 
 
-def cells(figure: str) -> np.ndarray:
-    """The numbers of a figure's heat map, as the browser gets them."""
+def heatmap_values(figure: str) -> np.ndarray:
+    """The values of a figure's heat map as sent to the browser. [row, column]"""
     sent: Any = next(part["z"] for part in json.loads(figure)["data"] if part["type"] == "heatmap")
     if not isinstance(sent, dict):
         return np.array(sent)

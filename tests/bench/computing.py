@@ -1,4 +1,4 @@
-"""What tracing costs on top of the bare model, what a trace takes, and what its maps cost."""
+"""Cost of tracing relative to a bare forward pass, memory of a trace, and cost of its maps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 import model
-from tests.bench.texts import length, text_of
-from viz.figures.heads import thumbnails
+from tests.bench.texts import text_of_length, token_count
+from viz.figures.heads import head_thumbnails
 from viz.figures.theme import LIGHT
 
 LENGTHS = {
@@ -21,8 +21,8 @@ LENGTHS = {
 }
 
 
-def fastest(*tasks: Callable[[], object], seconds: float = 4.0) -> list[float]:
-    """The shortest time of each task, in turns, so that a busy machine is busy for all of them."""
+def shortest_times(*tasks: Callable[[], object], seconds: float = 4.0) -> list[float]:
+    """The shortest time of each task in seconds; tasks run in turns, so load on the machine affects all of them."""
     best = [float("inf")] * len(tasks)
     end = time.perf_counter() + seconds
     rounds = 0
@@ -37,26 +37,26 @@ def fastest(*tasks: Callable[[], object], seconds: float = 4.0) -> list[float]:
     return best
 
 
-def bare(name: str, lens: Any, text: str) -> tuple[Callable[[], object], Any]:
-    """A forward pass through PyTorch's fused attention without recording, and what to force in the trace."""
+def bare_forward(name: str, lens: Any, text: str) -> tuple[Callable[[], object], Any]:
+    """A forward pass through PyTorch's fused attention without recording, and the target to force in the trace."""
     if name == "en-fr":
         source = lens._pad([[*lens._encode(text, "text").ids, lens.config.eos]])
         target = source[0, :-1].tolist()
         fed = lens._pad([[lens.config.bos, *target]])
         return lambda: lens.module(source, fed), target
-    module = stock(name, lens.writes, lens.device, lens.dtype)
+    module = library_model(name, lens.writes, lens.device, lens.dtype)
     inputs = lens.tokenizer(text, return_tensors="pt").to(lens.device)
     return lambda: module(**inputs, use_cache=False), "" if lens.writes else None
 
 
 @cache
-def stock(name: str, writes: bool, device: str, dtype: str) -> Any:
-    """A model as its library opens it."""
+def library_model(name: str, writes: bool, device: str, dtype: str) -> Any:
+    """A model as transformers opens it."""
     from transformers import AutoModel, AutoModelForCausalLM
 
-    from model.catalog.fetching import find
+    from model.catalog.fetching import find_or_fetch
 
-    folder = find(name, lambda share, what: None)
+    folder = find_or_fetch(name, lambda share, what: None)
     number: Any = getattr(torch, dtype)
     opener = AutoModelForCausalLM if writes else AutoModel
     return opener.from_pretrained(folder, attn_implementation="sdpa", dtype=number).to(device).eval()
@@ -67,15 +67,15 @@ def measure(names: list[str], seconds: float, device: str) -> Iterator[dict[str,
     """A row for each model and length; times in seconds, memory in bytes.
 
     Args:
-        device: one of `model.catalog.opening.places`.
+        device: one of `model.catalog.opening.device_choices`.
     """
     for name in names:
         lens: Any = model.load(name, device)
         before = (0, 0)
         for wished in LENGTHS[name]:
-            text = text_of(lens, wished)
-            run, target = bare(name, lens, text)
-            forward, tracing = fastest(run, partial(lens.trace, text, target), seconds=seconds)
+            text = text_of_length(lens, wished)
+            run, target = bare_forward(name, lens, text)
+            forward, tracing = shortest_times(run, partial(lens.trace, text, target), seconds=seconds)
             trace = lens.trace(text, target)
             kind = "cross" if "cross" in trace.attentions else next(iter(trace.attentions))
             attention = trace.attentions[kind]
@@ -87,9 +87,9 @@ def measure(names: list[str], seconds: float, device: str) -> Iterator[dict[str,
             def plain(q: Any = q, k: Any = k, allowed: Any = allowed, scale: float = scale) -> Any:
                 return (q @ k.mT * scale).masked_fill(~allowed, -torch.inf).softmax(-1).cpu().numpy()
 
-            layer, product = fastest(lambda one=attention: one.weights(0), plain, seconds=seconds / 4)
-            (picture,) = fastest(lambda one=attention: thumbnails(one, LIGHT), seconds=seconds / 8)
-            tokens = length(lens, text)
+            layer, product = shortest_times(lambda one=attention: one.weights(0), plain, seconds=seconds / 4)
+            (picture,) = shortest_times(lambda one=attention: head_thumbnails(one, LIGHT), seconds=seconds / 8)
+            tokens = token_count(lens, text)
             yield {
                 "model": name,
                 "device": device,

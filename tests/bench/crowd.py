@@ -1,4 +1,4 @@
-"""A class: many sessions at once, each typing sentences of its own and switching heads, with a pause of a second."""
+"""A load test: many sessions at once, each typing sentences of its own and switching heads, with pauses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 import model
-from tests.bench.client import Client, cells
+from tests.bench.client import Client, heatmap_values
 from tests.serving import running
 
 PAUSE, CLICKS = 1.0, 9  # seconds between clicks, and heads to look at before the next sentence
@@ -19,19 +19,21 @@ NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine
 
 
 def sentence(who: int, turn: int) -> str:
-    """A sentence that nobody else types."""
+    """A sentence that is unique to a student and a turn."""
     return f"We have {NUMBERS[who % 10]} red cars and {NUMBERS[who // 10]} dogs, and I am {turn + 1} years old."
 
 
 class Student(threading.Thread):
-    """One of the class.
+    """One session of the load test.
 
     Args:
-        late: seconds before the first click.
+        who: number of the student; until: time at which the session ends; types: whether it types sentences.
+        late: seconds before the first action.
 
     Attributes:
-        clicks: seconds of each change of head until its map is there; errors: what went wrong, wrong numbers too.
-        seen: sentence and head -> the numbers that came.
+        clicks: seconds from each change of head to its heat map.
+        errors: exceptions of the app and of this thread.
+        seen: sentence and head -> values of the heat map. [query, key]
     """
 
     def __init__(self, address: str, who: int, until: float, types: bool, late: float) -> None:
@@ -63,21 +65,21 @@ class Student(threading.Thread):
                 self.clicks.append(answer.mapped)
                 self.errors += answer.errors
                 if self.types and click == CLICKS - 1:
-                    self.seen[typed, head] = cells(answer.figures["heatmap"])
+                    self.seen[typed, head] = heatmap_values(answer.figures["heatmap"])
             turn += 1
         client.close()
 
 
 def cross_talk(students: list[Student]) -> int:
-    """How many maps held other numbers than this sentence's."""
+    """Number of heat maps whose values are not those of the student's own sentence."""
     lens = model.load("en-fr", "cpu")
-    wrong = 0
+    mismatches = 0
     for student in students:
-        for (typed, head), found in student.seen.items():
+        for (typed, head), values in student.seen.items():
             attention = lens.trace(typed).attentions["cross"]
             expected = np.where(attention.mask(0), attention.weights(0)[head], np.nan)
-            wrong += found.shape != expected.shape or not np.allclose(found, expected, atol=1e-5, equal_nan=True)
-    return wrong
+            mismatches += values.shape != expected.shape or not np.allclose(values, expected, atol=1e-5, equal_nan=True)
+    return mismatches
 
 
 def measure(crowds: list[int], minutes: float, together: bool) -> Iterator[dict[str, Any]]:

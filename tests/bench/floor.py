@@ -1,4 +1,4 @@
-"""The least there can be: one heat map and a row of buttons. What Headlight is measured against."""
+"""The baseline app for click times: one heat map, a row of buttons and a text box."""
 
 import numpy as np
 import plotly.graph_objects as go

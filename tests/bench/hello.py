@@ -1,4 +1,4 @@
-"""What any app costs that computes with PyTorch: the bar for a cold start."""
+"""The baseline app for cold starts: it imports PyTorch and shows one line."""
 
 import streamlit as st
 

@@ -1,4 +1,4 @@
-"""What a process takes in memory to open a model, trace a long text, draw a map and check it: a fresh one each time."""
+"""Peak memory of a fresh process that opens a model, traces a long text, draws a heat map and verifies the trace."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def measure(names: list[str], lengths: list[int]) -> Iterator[dict[str, Any]]:
     for name in names:
         for tokens in lengths:
             command = [sys.executable, "-m", "tests.bench.memory", name, str(tokens)]
-            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            yield from (json.loads(line) for line in told.splitlines() if line.startswith("{"))
+            printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            yield from (json.loads(line) for line in printed.splitlines() if line.startswith("{"))
 
 
-def steps(name: str, tokens: int) -> None:
-    """Print a row for each step of this process."""
+def run_steps(name: str, tokens: int) -> None:
+    """Run all steps in this process, and print a row for each."""
     made: dict[str, Any] = {}
 
     def opened() -> None:
         import model
-        from tests.bench.texts import text_of
+        from tests.bench.texts import text_of_length
 
         made["lens"] = model.load(name, "cpu")
-        made["text"] = text_of(made["lens"], tokens)
+        made["text"] = text_of_length(made["lens"], tokens)
 
     def traced() -> None:
         made["trace"] = made["lens"].trace(made["text"])
@@ -49,8 +49,8 @@ def steps(name: str, tokens: int) -> None:
         made["check"] = made["trace"].verify()
 
     largest = 0
-    for step, work in zip(STEPS, (opened, traced, drawn, checked), strict=True):
-        seconds, peak = sampled(work)
+    for step, task in zip(STEPS, (opened, traced, drawn, checked), strict=True):
+        seconds, peak = measure_task(task)
         largest = max(largest, peak)
         trace = made.get("trace")
         row = {
@@ -66,8 +66,8 @@ def steps(name: str, tokens: int) -> None:
         print(json.dumps(row), flush=True)
 
 
-def sampled(work: Callable[[], None]) -> tuple[float, int]:
-    """Seconds that a piece of work takes, and the largest resident memory seen meanwhile, a hundred looks a second."""
+def measure_task(task: Callable[[], None]) -> tuple[float, int]:
+    """Seconds that a task takes, and its peak resident memory in bytes, sampled a hundred times a second."""
     process, done, peak = psutil.Process(), threading.Event(), [0]
 
     def watch() -> None:
@@ -78,7 +78,7 @@ def sampled(work: Callable[[], None]) -> tuple[float, int]:
     thread.start()
     start = time.perf_counter()
     try:
-        work()
+        task()
     finally:
         seconds = time.perf_counter() - start
         done.set()
@@ -87,4 +87,4 @@ def sampled(work: Callable[[], None]) -> tuple[float, int]:
 
 
 if __name__ == "__main__":
-    steps(sys.argv[1], int(sys.argv[2]))
+    run_steps(sys.argv[1], int(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Time on the server and bytes over the websocket: first view, another head, another layer, another page."""
+"""Server time and websocket bytes of the first view and of a change of head, layer and page."""
 
 from __future__ import annotations
 
@@ -7,57 +7,57 @@ from statistics import median
 from typing import Any
 
 import model
-from tests.bench.client import Answer, Client, cells
+from tests.bench.client import Client, ScriptRun, heatmap_values
 from tests.bench.computing import LENGTHS
-from tests.bench.texts import length, text_of
+from tests.bench.texts import text_of_length, token_count
 from tests.serving import serve
 
 
-def sound(answer: Answer) -> Answer:
-    """The answer itself.
+def without_errors(run: ScriptRun) -> ScriptRun:
+    """The run itself, if it had no exceptions.
 
     Raises:
         RuntimeError: the page raised an exception.
     """
-    if answer.errors:
-        raise RuntimeError("; ".join(answer.errors))
-    return answer
+    if run.errors:
+        raise RuntimeError("; ".join(run.errors))
+    return run
 
 
 def measure(names: list[str], times: int, device: str) -> Iterator[dict[str, Any]]:
     """A row for each model and length; times in seconds, medians of so many clicks.
 
     Args:
-        device: one of `model.catalog.opening.places`.
+        device: one of `model.catalog.opening.device_choices`.
     """
     with serve() as ours, serve("tests/bench/floor.py") as floor:
         for name in names:
             lens: Any = model.load(name, device)
             warm = Client(ours, model=name, device=device, text="A first sentence.")
-            sound(warm.visit())
+            without_errors(warm.visit())
             warm.close()
             for wished in LENGTHS[name]:
                 if wished > 512:
                     continue
-                text = text_of(lens, wished)
+                text = text_of_length(lens, wished)
                 client, least = (
                     Client(ours, model=name, device=device, text=text),
-                    Client(floor, size=str(length(lens, text))),
+                    Client(floor, size=str(token_count(lens, text))),
                 )
-                first = sound(client.visit())
-                sound(least.visit())
+                first = without_errors(client.visit())
+                without_errors(least.visit())
                 heads, layers, bar = [], [], []
                 for turn in range(times):
-                    heads.append(sound(client.choose("head", 1 + turn % 2)))
-                    bar.append(sound(least.choose("head", 1 + turn % 2)))
-                    layers.append(sound(client.choose("layer", 1 + turn % 2)))
-                page = sound(client.visit("layers"))
-                drawn = cells(first.figures["heatmap"]).size
+                    heads.append(without_errors(client.choose("head", 1 + turn % 2)))
+                    bar.append(without_errors(least.choose("head", 1 + turn % 2)))
+                    layers.append(without_errors(client.choose("layer", 1 + turn % 2)))
+                page = without_errors(client.visit("layers"))
+                drawn = heatmap_values(first.figures["heatmap"]).size
                 client.close(), least.close()
                 yield {
                     "model": name,
                     "device": device,
-                    "tokens": length(lens, text),
+                    "tokens": token_count(lens, text),
                     "first view": first.drawn,
                     "with its check": first.seconds,
                     "its bytes": first.bytes,

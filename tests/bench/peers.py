@@ -1,4 +1,4 @@
-"""The same click in other libraries: the bytes of a page, its first picture, and another head or layer.
+"""Other libraries' pages compared with ours: bytes, time to the first picture, and time to another head or layer.
 
 Each library writes its page for the same attention weights, and Chromium opens it from this machine. What it loads from
 the network comes from a folder, by the last part of its address: see README.md beside this file.
@@ -25,13 +25,13 @@ from playwright.sync_api import Browser, Error, Page, Route, TimeoutError
 
 import model
 from tests.bench.client import Client
-from tests.bench.paging import sound
-from tests.bench.rivals import OURS, RIVALS, TILE, View, wrapped
-from tests.bench.texts import length, text_of
+from tests.bench.library_pages import LIBRARY_VIEWS, OWN_VIEWS, TILE, View, html_page
+from tests.bench.paging import without_errors
+from tests.bench.texts import text_of_length, token_count
 from tests.serving import chromium, serve, settle
 
-PATIENCE = 120.0  # seconds that a picture may take
-MEMORY = 6_000_000_000  # bytes that one of the browser's processes may take
+TIMEOUT = 120.0  # seconds for one picture
+MEMORY_LIMIT = 6_000_000_000  # bytes for one of the browser's processes
 OPENS_AT = {"layer": "0", "head": "0"}
 
 # Looks at the page before each frame; a picture counts once the browser has worked out the frame that shows it.
@@ -62,39 +62,41 @@ ARM = """() => {
 }"""
 
 
-class UnseenError(Exception):
-    """A page that does not show what it was asked for; says why."""
+class UnchangedPageError(Exception):
+    """A page does not show the head or layer that was requested; the message says why."""
 
 
 def measure(scripts: Path | None, times: int, lengths: list[int]) -> Iterator[dict[str, Any]]:
     """A row for each length and page; times in seconds, memory in bytes."""
     lens: Any = model.load("minilm", "cpu")
-    with serve() as ours, tempfile.TemporaryDirectory() as folder, served(Path(folder)) as theirs:
+    with serve() as ours, tempfile.TemporaryDirectory() as folder, serve_folder(Path(folder)) as library_address:
         warm = Client(ours, model="minilm", text="A first sentence.")
-        sound(warm.visit())
+        without_errors(warm.visit())
         warm.close()
         for wished in lengths:
-            text = text_of(lens, wished)
-            tokens = length(lens, text)
+            text = text_of_length(lens, wished)
+            tokens = token_count(lens, text)
             attention = lens.trace(text).attentions["encoder"]
             weights = np.stack([attention.weights(layer) for layer in range(attention.num_layers)])
             start = time.perf_counter()
             client = Client(ours, model="minilm", text=text)
-            sound(client.visit())
+            without_errors(client.visit())
             client.close()
             ran = time.perf_counter() - start
-            for name, view in (RIVALS | OURS).items():
+            for name, view in (LIBRARY_VIEWS | OWN_VIEWS).items():
                 row: dict[str, Any] = {"tokens": tokens, "page": name}
                 with chromium() as browser:
                     if view.make is None:
                         query = {"model": "minilm", "text": text} | OPENS_AT
-                        row |= {"made": ran} | seen(browser, f"{ours}/?{urlencode(query)}", view, times, None)
+                        row |= {"made": ran} | page_row(browser, f"{ours}/?{urlencode(query)}", view, times, None)
                     else:
-                        row |= rival(browser, theirs, Path(folder), view, weights, attention.key_tokens, scripts, times)
+                        row |= library_row(
+                            browser, library_address, Path(folder), view, weights, attention.key_tokens, scripts, times
+                        )
                 yield row
 
 
-def rival(
+def library_row(
     browser: Browser,
     address: str,
     folder: Path,
@@ -104,52 +106,54 @@ def rival(
     scripts: Path | None,
     times: int,
 ) -> dict[str, Any]:
-    """What one library's page takes, or why it could not be had."""
+    """The measurements of one library's page, or the reason why there is none."""
     row: dict[str, Any] = dict.fromkeys(("made", *COLUMNS), "–")
     if importlib.util.find_spec(view.package) is None:
         return row | {"why not": f"{view.package} is not installed: pip install -r requirements-bench.txt"}
     assert view.make is not None
     start = time.perf_counter()
     try:
-        page = wrapped(view.make(weights, list(tokens)))
-    except Exception as error:  # whatever a library cannot do is what is to be told
+        page = html_page(view.make(weights, list(tokens)))
+    except Exception as error:  # any failure of a library is reported in its row
         return row | {"why not": f"wrote no page: {error!r}"}
     row["made"] = time.perf_counter() - start
     (folder / "page.html").write_text(page, encoding="utf-8")
-    return row | seen(browser, f"{address}/page.html", view, times, scripts, weights.shape[1])
+    return row | page_row(browser, f"{address}/page.html", view, times, scripts, weights.shape[1])
 
 
 COLUMNS = ("page bytes", "scripts bytes", "first picture", "another head", "another layer", "browser memory", "why not")
 
 
-def seen(
+def page_row(
     browser: Browser, address: str, view: View, times: int, scripts: Path | None, heads: int = 12
 ) -> dict[str, Any]:
-    """Open a page, and ask it for other heads and layers."""
+    """The measurements of a page: it is opened, then other heads and layers are requested."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS, "–") | {"why not": ""}
     page = browser.new_page(viewport={"width": 1280, "height": 1400})
-    page.set_default_timeout(PATIENCE * 1000)
+    page.set_default_timeout(TIMEOUT * 1000)
     missing: list[str] = []
     if view.make is not None:
-        page.route(lambda url: not url.startswith(address.rpartition("/")[0]), partial(local, scripts, missing))
+        page.route(
+            lambda url: not url.startswith(address.rpartition("/")[0]), partial(fulfil_from_folder, scripts, missing)
+        )
     page.add_init_script(WATCH.replace("SIGN", view.sign))
-    bytes_of = counted(page)
-    with watching(row) as alive:
+    bytes_of = byte_counter(page)
+    with memory_watch(row) as alive:
         try:
             page.goto(address, wait_until="commit")
-            row["first picture"] = drawn(page)
+            row["first picture"] = wait_until_drawn(page)
             row |= bytes_of()
             if view.make is None:
                 settle(page)
                 page.locator(view.shown).scroll_into_view_if_needed()
             for what, act in (("another head", view.head), ("another layer", view.layer)):
                 if act is not None:
-                    row[what] = median(asked(page, act, what, turn, heads) for turn in range(times + times % 2))
-        except (Error, UnseenError) as error:
+                    row[what] = median(change_time(page, act, what, turn, heads) for turn in range(times + times % 2))
+        except (Error, UnchangedPageError) as error:
             told = (
-                f"no picture within {PATIENCE:.0f} s" if isinstance(error, TimeoutError) else str(error).splitlines()[0]
+                f"no picture within {TIMEOUT:.0f} s" if isinstance(error, TimeoutError) else str(error).splitlines()[0]
             )
-            row["why not"] = f"its renderer took more than {MEMORY / 1e9:.0f} GB" if alive["ended"] else told
+            row["why not"] = f"its renderer took more than {MEMORY_LIMIT / 1e9:.0f} GB" if alive["ended"] else told
     if missing:
         row["why not"] = f"missing in the folder of scripts: {', '.join(missing)}"
     if not alive["ended"] and not row["why not"]:
@@ -157,27 +161,27 @@ def seen(
     return row
 
 
-def asked(page: Page, act: str, what: str, turn: int, heads: int) -> float:
-    """Seconds from asking for another head or layer to its picture.
+def change_time(page: Page, act: str, what: str, turn: int, heads: int) -> float:
+    """Seconds from the request of another head or layer to its picture.
 
     Raises:
-        UnseenError: the picture on screen stayed as it was.
+        UnchangedPageError: a screenshot shows no change.
     """
     number = 1 + turn % 2
     before = page.screenshot()
     if act == TILE:
         layer, head = (0, number) if what == "another head" else (number, 0)
-        tile(page, layer, head, heads)
+        click_tile(page, layer, head, heads)
     else:
         page.evaluate(ASK.replace("ACT", act).replace("HEADS", str(heads)), number)
-    seconds = drawn(page)
+    seconds = wait_until_drawn(page)
     page.wait_for_timeout(100)
     if page.screenshot() == before:
-        raise UnseenError(f"{what}: the picture stayed the same")
+        raise UnchangedPageError(f"{what}: the picture stayed the same")
     return seconds
 
 
-def tile(page: Page, layer: int, head: int, heads: int) -> None:
+def click_tile(page: Page, layer: int, head: int, heads: int) -> None:
     """Click on a head in the picture of all heads."""
     settle(page)
     area = page.locator(".st-key-mosaic .nsewdrag").first
@@ -193,14 +197,14 @@ def tile(page: Page, layer: int, head: int, heads: int) -> None:
     page.mouse.up()
 
 
-def drawn(page: Page) -> float:
-    """Seconds until what is waited for was there."""
+def wait_until_drawn(page: Page) -> float:
+    """Seconds until the awaited picture was drawn, measured in the page."""
     page.wait_for_function("window.watched && watched.seconds !== null", polling=50)
     return page.evaluate("watched.seconds")
 
 
-def local(scripts: Path | None, missing: list[str], route: Route) -> None:
-    """Answer for the network from a folder."""
+def fulfil_from_folder(scripts: Path | None, missing: list[str], route: Route) -> None:
+    """Respond to a network request with the file of its name from a folder; note the name where there is none."""
     name = route.request.url.rpartition("/")[2]
     if not name or name == "favicon.ico":
         route.abort()
@@ -211,8 +215,8 @@ def local(scripts: Path | None, missing: list[str], route: Route) -> None:
         route.abort()
 
 
-def counted(page: Page) -> Any:
-    """A function that says what a page took so far: the page itself or its messages, and the files around it."""
+def byte_counter(page: Page) -> Any:
+    """A function that returns the bytes received so far: of the page or its messages, and of its scripts."""
     wire = page.context.new_cdp_session(page)
     wire.send("Network.enable")
     kinds: dict[str, str] = {}
@@ -237,8 +241,8 @@ def counted(page: Page) -> Any:
 
 
 @contextmanager
-def watching(row: dict[str, Any]) -> Iterator[dict[str, bool]]:
-    """Note the memory of the largest of our browser's processes, and end it where it would take the machine's."""
+def memory_watch(row: dict[str, Any]) -> Iterator[dict[str, bool]]:
+    """Note the memory of the browser's largest process, and end a process that takes more than `MEMORY_LIMIT`."""
     state, done = {"ended": False}, threading.Event()
     row["browser memory"] = 0
 
@@ -250,7 +254,7 @@ def watching(row: dict[str, Any]) -> Iterator[dict[str, bool]]:
                         continue
                     taken = process.memory_info().rss
                     row["browser memory"] = max(row["browser memory"], taken)
-                    if taken > MEMORY:
+                    if taken > MEMORY_LIMIT:
                         state["ended"] = True
                         process.kill()
                 except psutil.Error:
@@ -266,8 +270,8 @@ def watching(row: dict[str, Any]) -> Iterator[dict[str, bool]]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[str]:
-    """A folder on a free port of this machine; yields its address."""
+def serve_folder(folder: Path) -> Iterator[str]:
+    """Serve a folder on a free port of this machine; yields its address."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:

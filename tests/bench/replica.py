@@ -1,4 +1,4 @@
-"""Answers over HTTP as a replica does, without Ray: `python -m tests.bench.replica` prints its address."""
+"""An HTTP server that responds as a replica does, without Ray: `python -m tests.bench.replica` prints its address."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from model.remote.request_handler import RequestHandler
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request, one answer."""
+    """Passes each request to a `RequestHandler`."""
 
     protocol_version = "HTTP/1.1"
-    answers = RequestHandler("cpu")
+    handler = RequestHandler("cpu")
 
     def do_POST(self) -> None:
-        status, reply = self.answers.answer(self.rfile.read(int(self.headers["Content-Length"])))
+        status, reply = self.handler.handle(self.rfile.read(int(self.headers["Content-Length"])))
         self.send_response(status)
         self.send_header("Content-Length", str(len(reply)))
         self.end_headers()

@@ -1,4 +1,4 @@
-"""Sentences of a wished length."""
+"""Texts with a given number of tokens."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ WORDS = (
 # fmt: on
 
 
-def text_of(lens: Any, tokens: int, first: int = 0) -> str:
-    """The longest text of our words, from one of them on, that a model reads as no more than so many tokens."""
+def text_of_length(lens: Any, tokens: int, first: int = 0) -> str:
+    """The longest text of `WORDS` with at most so many tokens; `first` is the index of its first word."""
     fewest, most = 1, tokens
     while fewest < most:
         middle = (fewest + most + 1) // 2
-        if length(lens, words(middle, first)) <= tokens:
+        if token_count(lens, word_sequence(middle, first)) <= tokens:
             fewest = middle
         else:
             most = middle - 1
-    return words(fewest, first)
+    return word_sequence(fewest, first)
 
 
-def words(count: int, first: int = 0) -> str:
-    """So many words, from one of them on."""
+def word_sequence(count: int, first: int = 0) -> str:
+    """A text of so many `WORDS`, repeated as needed; `first` is the index of the first one."""
     return " ".join(WORDS[(first + i) % len(WORDS)] for i in range(count))
 
 
-def length(lens: Any, text: str) -> int:
-    """Tokens of a text, marks included."""
-    found = lens.tokenizer.encode(text)
-    return len(found.ids) + 1 if hasattr(found, "ids") else len(found)
+def token_count(lens: Any, text: str) -> int:
+    """Number of tokens of a text, special tokens included."""
+    encoded = lens.tokenizer.encode(text)
+    return len(encoded.ids) + 1 if hasattr(encoded, "ids") else len(encoded)

@@ -1,4 +1,4 @@
-"""The first view of a long text beside that of a short one, beyond what the model itself takes for them."""
+"""Time to the first view of long and short texts, beyond the model's own forward pass."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 
 import model
 from tests.bench.client import Client
-from tests.bench.computing import bare
-from tests.bench.paging import sound
-from tests.bench.texts import WORDS, length, text_of
+from tests.bench.computing import bare_forward
+from tests.bench.paging import without_errors
+from tests.bench.texts import WORDS, text_of_length, token_count
 from tests.serving import serve
 
 
@@ -22,18 +22,18 @@ def measure(names: list[str], lengths: list[int], times: int, device: str) -> It
     """A row for each model and length; times in seconds, as in `beyond_forward`.
 
     Args:
-        device: one of `model.catalog.opening.places`.
+        device: one of `model.catalog.opening.device_choices`.
     """
     with serve() as ours:
         for name in names:
             lens: Any = model.load(name, device)
             warm = Client(ours, model=name, device=device, text="A first sentence.")
-            sound(warm.visit())
+            without_errors(warm.visit())
             warm.close()
 
             def view(wished: int, text: str, name: str = name, lens: Any = lens) -> float:
-                client = Client(ours, model=name, device=device, text=text, **forced(lens, text))
-                drawn = sound(client.visit()).drawn
+                client = Client(ours, model=name, device=device, text=text, **forced_output(lens, text))
+                drawn = without_errors(client.visit()).drawn
                 client.close()
                 return drawn
 
@@ -60,11 +60,11 @@ def beyond_forward(
         raise ValueError(f"{times} texts that nobody has read are asked for, at most {len(WORDS) - 1} can be had")
     forward: dict[int, list[float]] = {wished: [] for wished in lengths}
     waited: dict[int, list[float]] = {wished: [] for wished in lengths}
-    awake, _ = bare(name, lens, "A first sentence.")
+    awake, _ = bare_forward(name, lens, "A first sentence.")
     for turn in range(times):
         for wished in lengths:
-            text = text_of(lens, wished, first=turn)
-            run, _ = bare(name, lens, text)
+            text = text_of_length(lens, wished, first=turn)
+            run, _ = bare_forward(name, lens, text)
             awake()
             start = time.perf_counter()
             run()
@@ -73,7 +73,7 @@ def beyond_forward(
     beyond = {wished: median(waited[wished]) - median(forward[wished]) for wished in lengths}
     for wished in lengths:
         yield {
-            "tokens": length(lens, text_of(lens, wished)),
+            "tokens": token_count(lens, text_of_length(lens, wished)),
             "forward": median(forward[wished]),
             what: median(waited[wished]),
             "beyond": beyond[wished],
@@ -81,6 +81,6 @@ def beyond_forward(
         }
 
 
-def forced(lens: Any, text: str) -> dict[str, str]:
-    """In an address: an encoder-decoder's output. To write one takes as many passes as it has tokens."""
-    return {"whose": "forced", "target": text} if lens.is_pair else {}
+def forced_output(lens: Any, text: str) -> dict[str, str]:
+    """Link parameters that force an encoder-decoder's output: generating it takes a pass for each token."""
+    return {"whose": "forced", "target": text} if lens.is_encoder_decoder else {}

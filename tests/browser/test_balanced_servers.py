@@ -1,4 +1,4 @@
-"""Two servers of the app behind nginx: one ends, and the page goes on at the other as it was."""
+"""Two servers behind nginx: when one is killed, the page reconnects to the other with its state."""
 
 from __future__ import annotations
 
@@ -31,19 +31,23 @@ pytestmark = [
 
 @dataclass(frozen=True)
 class Balanced:
-    """The address that browsers use, and port -> process of the servers behind it."""
+    """nginx in front of two servers.
+
+    Attributes:
+        address: of nginx; servers: port -> process.
+    """
 
     address: str
     servers: dict[int, psutil.Process]
 
-    def serving(self) -> list[int]:
-        """The ports of the servers that hold a websocket."""
-        held = []
+    def connected_ports(self) -> list[int]:
+        """Ports of the servers with an open connection."""
+        ports = []
         for port, process in self.servers.items():
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                 ends = [c for c in process.net_connections("tcp") if c.laddr and c.laddr.port == port and c.raddr]
-                held += [port for c in ends if c.status == psutil.CONN_ESTABLISHED]
-        return held
+                ports += [port for c in ends if c.status == psutil.CONN_ESTABLISHED]
+        return ports
 
 
 @pytest.fixture
@@ -85,8 +89,8 @@ CHANGED = Edits(heads={("encoder", 0, 0): 0.0})
 TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
-def drawn(page: Page) -> dict[str, str | None]:
-    """What the page shows: the maps as they were drawn, with their titles, and what is chosen."""
+def page_state(page: Page) -> dict[str, str | None]:
+    """The figures on the page with their titles, and the chosen options."""
     settle(page)
     return {
         "maps": page.locator(".st-key-heatmap .heatmaplayer image").first.get_attribute("href"),
@@ -120,26 +124,26 @@ def test_one_server_is_killed_and_the_page_goes_on_at_the_other(balanced: Balanc
         for key, name in (("kind", "encoder"), ("layer", "2"), ("head", "6"), ("row_encoder", "sea")):
             page.locator(f".st-key-{key}").get_by_role("radio", name=name).click()
             settle(page)
-        before, link = drawn(page), page.url
+        before, link = page_state(page), page.url
         assert before["text"] == "She sees the sea."
         assert "6" in str(before["head"])
         assert "edits=" in link
-        (at,) = set(balanced.serving())
+        (at,) = set(balanced.connected_ports())
         balanced.servers[at].kill()
         killed = time.monotonic()
         (other,) = set(balanced.servers) - {at}
-        while balanced.serving() != [other]:
+        while balanced.connected_ports() != [other]:
             assert time.monotonic() - killed < 60, "the browser did not connect to the other server"
             page.wait_for_timeout(100)
         connected = time.monotonic() - killed
         page.locator("[data-testid=stConnectionStatus]").wait_for(state="detached", timeout=60_000)
-        after = drawn(page)
+        after = page_state(page)
         print(f"connected after {connected:.1f} s, drawn after {time.monotonic() - killed:.1f} s")
         assert after == before
         assert page.url == link
         assert page.locator("[data-testid=stAlert]").count() == 0
-        # It is a live page, not a picture left over: the other server answers what is clicked next.
+        # The page is live, not left over: the other server answers the next click.
         page.locator(".st-key-head").get_by_role("radio", name="3").click()
         settle(page)
         expect(page.locator(".st-key-heatmap .gtitle")).not_to_have_text(str(before["title"]))
-        assert drawn(page)["maps"] != before["maps"]
+        assert page_state(page)["maps"] != before["maps"]

@@ -1,4 +1,4 @@
-"""The running app in Chromium: type, watch the maps change, click a thumbnail, find no error anywhere."""
+"""The running app in Chromium: typing, clicking, links, downloads, lessons, keys, accessibility; no console errors."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_typing_a_sentence_changes_the_maps(page: Page) -> None:
     before = picture(page, "heatmap")
     type_sentence(page, "She sees the sea and the sun.")
     expect(page.locator("[data-testid=stMain]")).to_contain_text("She sees the sea and the sun.")
-    settle(page)  # a busy machine had not begun when it was first asked
+    settle(page)  # on a busy machine the run may not have started at the first check
     assert picture(page, "heatmap") != before
     labels = page.locator(".st-key-heatmap .xtick text").all_text_contents()
     assert labels.count("the") == 2  # a repeated token keeps its own column
@@ -164,7 +164,7 @@ def test_a_second_click_on_the_same_thumbnail_opens_it_again(page: Page) -> None
 def test_another_head_shows_in_the_large_map_before_the_server_is_asked(page: Page) -> None:
     sent: list[object] = []
     page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
-    page.set_viewport_size({"width": 1280, "height": 2200})  # nothing scrolls away from under the pointer
+    page.set_viewport_size({"width": 1280, "height": 2200})  # the page does not scroll under the pointer
     page.goto(page.url.split("?")[0])
     title = page.locator(".st-key-heatmap .gtitle")
     title.wait_for(timeout=60_000)
@@ -174,8 +174,8 @@ def test_another_head_shows_in_the_large_map_before_the_server_is_asked(page: Pa
     expect(title).to_have_text("Cross attention, layer 0, head 3")
     buttons.nth(5).hover()
     expect(title).to_have_text("Cross attention, layer 0, head 5")
-    ours = pixels(picture)
-    assert ours != server
+    browser_pixels = pixels(picture)
+    assert browser_pixels != server
     page.mouse.move(5, 5)
     expect(title).to_have_text("Cross attention, layer 0, head 3")
     assert pixels(picture) == server
@@ -184,22 +184,22 @@ def test_another_head_shows_in_the_large_map_before_the_server_is_asked(page: Pa
     page.mouse.move(5, 5)
     settle(page)
     expect(page.locator("h2").first).to_have_text("Layer 0, head 5")
-    assert farthest(ours, pixels(picture)) <= 3
+    assert max_colour_distance(browser_pixels, pixels(picture)) <= 3
     # Another layer is taken from the picture of all heads.
     layer = page.locator(".st-key-layer [role=radio]").nth(2)
     layer.hover()
     expect(title).to_have_text("Cross attention, layer 2, head 5")
-    ours = pixels(picture)
+    browser_pixels = pixels(picture)
     layer.click()
     page.mouse.move(5, 5)
     settle(page)
     expect(page.locator("h2").first).to_have_text("Layer 2, head 5")
-    assert farthest(ours, pixels(picture)) <= 3
+    assert max_colour_distance(browser_pixels, pixels(picture)) <= 3
 
 
-def farthest(ours: list[list[int]], server: list[list[int]]) -> int:
-    """How far the colours in the middle of any cell are apart."""
-    return max(abs(a - b) for one, two in zip(ours, server, strict=True) for a, b in zip(one, two, strict=True))
+def max_colour_distance(one: list[list[int]], other: list[list[int]]) -> int:
+    """The largest difference of a colour channel in the middle of any cell."""
+    return max(abs(a - b) for cells in zip(one, other, strict=True) for a, b in zip(*cells, strict=True))
 
 
 def pixels(picture: Locator) -> list[list[int]]:
@@ -237,7 +237,7 @@ FADING = """() => new Promise(resolve => {
 
 def test_nothing_begins_to_fade_while_an_answer_is_near(page: Page) -> None:
     assert page.evaluate(FADING) == 0
-    expect(page.locator("body")).not_to_have_attribute("data-answering", "")  # an answer that is not near may fade it
+    expect(page.locator("body")).not_to_have_attribute("data-answering", "")  # slow answers may fade it
 
 
 def test_hover_says_it_in_words(page: Page) -> None:
@@ -284,8 +284,8 @@ def test_a_shared_link_opens_the_same_picture_on_another_computer(page: Page) ->
         assert other.locator("[data-testid=stAlert]").count() == 0
         for chart in ("heatmap", "lines"):
             drawn = [one.locator(f".st-key-{chart} .plot-container").first for one in (page, other)]
-            mine, theirs = (one.evaluate("e => e.innerText + e.querySelectorAll('image').length") for one in drawn)
-            assert mine == theirs
+            first, second = (one.evaluate("e => e.innerText + e.querySelectorAll('image').length") for one in drawn)
+            assert first == second
         pictures = [one.locator(".st-key-heatmap .heatmaplayer image").get_attribute("href") for one in (page, other)]
         assert pictures[0] == pictures[1]
         chosen = other.locator(".st-key-row_encoder").get_by_role("radio", checked=True)
@@ -372,7 +372,7 @@ COLOURS = """[getComputedStyle(document.querySelector('[data-testid=stApp]')).ba
   ...[...document.querySelectorAll('.gtitle')].map(title => title.style.fill)]"""
 
 
-# What is about to be replaced or still to come is drawn faint, and colours change in steps.
+# Elements to be replaced or still to come are drawn faint, and colours change by transitions.
 STILL = """() => !document.querySelector(
     '[data-stale=true], [data-testid=stSkeleton], [data-test-script-state=running]')
   && [...document.querySelectorAll('.stPlotlyChart')].every(one => one.querySelector('.main-svg'))
@@ -380,24 +380,24 @@ STILL = """() => !document.querySelector(
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds on the page as it is, by all of its rules."""
+    """Violations of all rules of axe-core on the current page."""
     page.wait_for_function(STILL, timeout=90_000)
     page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
-    # The app looks after what is new in a page 50 ms later (`audience.announce`): a code block may just have come.
+    # The app makes new elements reachable by key after 50 ms (`audience.announce`).
     page.evaluate("new Promise(then => setTimeout(then, 100))")
     found = page.evaluate("axe.run({resultTypes: ['violations']}).then(result => result.violations)")
     return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
 
 
 RIGHT_TO_LEFT = quote("السيارة الحمراء توقفت.")
-LOOKED_AT = [*PAGES, "?projector=1&language=fr", "?lesson=04-one-head&lesson_step=4", f"?text={RIGHT_TO_LEFT}"]
+PATHS = [*PAGES, "?projector=1&language=fr", "?lesson=04-one-head&lesson_step=4", f"?text={RIGHT_TO_LEFT}"]
 
 
 def test_no_page_has_what_axe_calls_a_violation(address: str, browser: Browser) -> None:
-    """Each page is opened once, and then made dark as it stands: opening it takes longer than looking through it."""
+    """Each page is opened once and checked in both themes: opening it takes longer than checking it."""
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         page = context.new_page()
-        for path in LOOKED_AT:
+        for path in PATHS:
             page.emulate_media(color_scheme="light")
             page.goto(f"{address}/{'' if path == 'heads' else path}")
             page.locator("h1, .st-key-lesson h2").first.wait_for(timeout=60_000)
@@ -405,7 +405,7 @@ def test_no_page_has_what_axe_calls_a_violation(address: str, browser: Browser) 
             assert not violations(page), (path, "light")
             light = page.evaluate(COLOURS)
             page.emulate_media(color_scheme="dark")
-            # The server has drawn its figures anew, too.
+            # The server has also redrawn its figures.
             page.wait_for_function(
                 f"light => ({COLOURS}).every((one, i) => one !== light[i])", arg=light, timeout=30_000
             )
@@ -446,7 +446,7 @@ def test_a_screen_reader_hears_the_sentence_and_finds_the_table(page: Page) -> N
     page.keyboard.press("Enter")
     settle(page)
     expect(page.locator("[data-testid=stPopoverBody] [data-testid=stDataFrame]")).to_be_visible()
-    page.keyboard.press("Tab")  # straight into the menu, though it stands at the end of the page
+    page.keyboard.press("Tab")  # focus moves into the menu, although it stands at the end of the document
     expect(page.get_by_role("button", name="Picture (PNG)")).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.locator(".st-key-save_heatmap button")).to_be_focused()

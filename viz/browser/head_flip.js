@@ -1,14 +1,14 @@
-// Shows another head or layer in the large map the moment a pointer or the keyboard reaches its button: no trip to the
-// server. What the server then draws has the same cells, and replaces it.
-// What `viz.sections.head_flip.message` made comes as globalThis.headlightHeads: length of the header (uint32), the header (JSON), then,
-// deflated, 256 colours (RGBA) and a byte a cell [head, row, column] of one layer, 255 where masked. The other layers are
-// taken from the picture of all heads, which is on the page.
+// Preview of another head or layer in the heat map while a pointer or the keyboard is on its button, without a request to
+// the server. After a click the server's image, which has the same cells, replaces the preview.
+// globalThis.headlightHeads has the bytes of `viz.sections.head_flip`: length of the header (uint32), header (JSON), then,
+// deflated, 256 colours (RGBA) and a byte a cell [head, row, column] of one layer, 255 where masked. Maps of other layers
+// are cut out of the mosaic of all heads on the page.
 const MAP = ".st-key-heatmap"
 const BUTTON = ".st-key-head [role=radio], .st-key-layer [role=radio]"
-let here = null // the newest data; the listeners below are there once for all of them
-let tiles = null // the picture of all heads: {href, pen}
-let answered = null // the timer that ends `answering`
-let painted = null // what lies over the server's picture: {at, href, under: {at, href, title}}; at: {layer, head}
+let here = null // the newest data; the listeners are added once
+let tiles = null // the mosaic of all heads: {href, pen}
+let answered = null // timer that ends `answering`
+let painted = null // the preview and the server's image that it replaces: {at, href, under: {at, href, title}}; at: {layer, head}
 
 const found = selector => document.querySelector(selector)
 const parts = () => [found(`${MAP} .hm image`), found(`${MAP} .gtitle`)]
@@ -49,7 +49,7 @@ function dotted(width, height, shade) {
   return pen.canvas
 }
 
-// The map as a small picture, a pixel a cell; null where the browser does not have it.
+// Canvas with the map of a head, a pixel a cell; null where the browser does not have it.
 function cells({ layer, head }) {
   const { rows, columns, colours, thumb, step } = here
   if (layer === here.layer)
@@ -57,12 +57,12 @@ function cells({ layer, head }) {
   if (!here.whole || !tiles) return null
   const [left, top] = [head, layer].map(place => place * step + (step - thumb) / 2)
   const tile = new Uint32Array(tiles.pen.getImageData(left, top, thumb, thumb).data.buffer)
-  const [width, height] = [columns, rows].map(length => Math.min(length, thumb)) // longer ones were pooled to its size
+  const [width, height] = [columns, rows].map(length => Math.min(length, thumb)) // longer sides were pooled to its size
   const middle = (i, length) => Math.floor(((i + 0.5) * thumb) / length)
   return dotted(width, height, (row, column) => tile[middle(row, height) * thumb + middle(column, width)])
 }
 
-// Once the server's own picture is there, nothing lies over it.
+// A new image from the server ends the preview.
 const replaced = new MutationObserver(() => {
   const image = parts()[0]
   if (painted && image && image.getAttribute("href") !== painted.href) uncovered()
@@ -87,7 +87,7 @@ function show(at) {
   painted = { at, href: small.toDataURL(), under }
   put(image, painted.href, title, here.title.replace("{layer}", at.layer).replace("{head}", at.head))
   const map = found(MAP)
-  map.setAttribute("data-painted", "") // the style sheet: no hover text, whose numbers are still another head's
+  map.setAttribute("data-painted", "") // style.css then hides the hover text, which has the numbers of another head
   replaced.observe(map, { subtree: true, childList: true, attributes: true, attributeFilter: ["href"] })
 }
 
@@ -96,8 +96,8 @@ function put(image, href, title, text) {
   title.textContent = text
 }
 
-// The server answers in a tenth of a second. Streamlit would have what is to be replaced begin to fade at once, each
-// element for itself, which took 15 of a click's 140 milliseconds.
+// Suspend Streamlit's fading of stale elements for 400 ms: the server answers in 100 ms, and the animation takes 15 of a
+// click's 140 ms.
 function answering() {
   clearTimeout(answered)
   document.body.setAttribute("data-answering", "")
@@ -105,7 +105,7 @@ function answering() {
 }
 
 function listen() {
-  document.addEventListener("pointerover", lookAtTiles, true) // they may be drawn later than the data comes
+  document.addEventListener("pointerover", lookAtTiles, true) // the mosaic may be drawn after the data has arrived
   const reached = event => event.target.closest?.(BUTTON)
   const asked = button => button && chosen() && {
     ...chosen(),
@@ -118,7 +118,7 @@ function listen() {
     document.addEventListener(name, event => {
       if (reached(event) && painted && !event.relatedTarget?.closest?.(BUTTON)) show(chosen())
     }, true)
-  // The arrow keys of the projector mode, whose buttons the server answers.
+  // Arrow keys of the projector mode; the server handles them too.
   document.addEventListener("keydown", event => {
     const [row, step] = {
       ArrowRight: ["head", 1], ArrowLeft: ["head", -1], ArrowDown: ["layer", 1], ArrowUp: ["layer", -1],
@@ -138,7 +138,7 @@ async function take() {
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
   const body = await inflated(bytes.subarray(4 + length))
-  if (data !== globalThis.headlightHeads) return // a newer one came meanwhile
+  if (data !== globalThis.headlightHeads) return // newer data has arrived meanwhile
   here = { ...header, colours: new Uint32Array(body.buffer, 0, 256), cells: body.subarray(4 * 256) }
   lookAtTiles()
 }

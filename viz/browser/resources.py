@@ -1,4 +1,4 @@
-"""Where the JavaScript and the styles lie that run in the page."""
+"""Folder of the JavaScript and style sheets that run in the browser."""
 
 from pathlib import Path
 

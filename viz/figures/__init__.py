@@ -1,1 +1,1 @@
-"""Pure functions: a Trace, an Attention or an array in, a Plotly figure out."""
+"""Plotly figures as pure functions of a trace, an attention or an array: no state, no display, no data loading."""

@@ -1,4 +1,4 @@
-"""What a change does: probabilities before and after, divergence by position, and which heads matter."""
+"""Figures of what edits change: next-token probabilities, divergence by position, and the effect of each head."""
 
 from __future__ import annotations
 
@@ -7,18 +7,28 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from viz.figures.grid import grid, ticks, token_bars
-from viz.figures.theme import Palette, escape, frame
+from viz.figures.grid import axis_ticks, grid, token_bars
+from viz.figures.theme import Palette, base_figure, escape
 from viz.language.messages import say
 
 Head = tuple[str, int, int]
 
 
-def ranked_heads(effects: Mapping[str, np.ndarray], unit: str, palette: Palette, most: int = 20) -> go.Figure:
-    """The heads whose silence moves the answer most, strongest first. effects: kind -> [layer, head]"""
-    heads = ranking(effects)[:most]
+def head_effect_bars(effects: Mapping[str, np.ndarray], unit: str, palette: Palette, most: int = 20) -> go.Figure:
+    """Bar chart of the heads whose silencing changes the prediction most, largest effect first; bars are clickable.
+
+    Args:
+        effects: of each head, by kind of attention. kind -> [layer, head]
+        unit: title of the value axis.
+        palette: colours of the page.
+        most: bars drawn at most.
+
+    Returns:
+        A figure whose bars have [kind, layer, head] as customdata.
+    """
+    heads = heads_by_effect(effects)[:most]
     kinds = list(effects)
-    figure = frame(say("changes.ranked_title"), palette, height=60 + 22 * max(len(heads), 4) + 60)
+    figure = base_figure(say("changes.ranked_title"), palette, height=60 + 22 * max(len(heads), 4) + 60)
     for kind in kinds:
         places = [i for i, (k, *_) in enumerate(heads) if k == kind]
         figure.add_bar(
@@ -33,7 +43,12 @@ def ranked_heads(effects: Mapping[str, np.ndarray], unit: str, palette: Palette,
     labels = [say("changes.head_label", kind=say(f"kinds.{k}"), layer=layer, head=head) for k, layer, head in heads]
     figure.update_layout(
         xaxis={"title": unit, "rangemode": "tozero"},
-        yaxis={"range": [len(heads) - 0.5, -0.5], "showgrid": False, "zeroline": False, **ticks(labels, longest=40)},
+        yaxis={
+            "range": [len(heads) - 0.5, -0.5],
+            "showgrid": False,
+            "zeroline": False,
+            **axis_ticks(labels, longest=40),
+        },
         showlegend=len(kinds) > 1,
         bargap=0.25,
         legend={"y": -0.18},
@@ -41,14 +56,14 @@ def ranked_heads(effects: Mapping[str, np.ndarray], unit: str, palette: Palette,
     return figure
 
 
-def ranking(effects: Mapping[str, np.ndarray]) -> list[Head]:
-    """All heads, the one with the largest effect first."""
+def heads_by_effect(effects: Mapping[str, np.ndarray]) -> list[Head]:
+    """All heads as (kind, layer, head), largest effect first. effects: kind -> [layer, head]"""
     heads = [(k, layer, head) for k, values in effects.items() for layer, head in np.ndindex(values.shape)]
     return sorted(heads, key=lambda one: -effects[one[0]][one[1], one[2]])
 
 
-def effect_map(effects: np.ndarray, kind: str, unit: str, palette: Palette) -> go.Figure:
-    """The same for every head of a kind, layers down and heads across. [layer, head]"""
+def head_effect_heatmap(effects: np.ndarray, kind: str, unit: str, palette: Palette) -> go.Figure:
+    """Heat map of the effect of silencing each head of a kind, layers down, heads across. effects: [layer, head]"""
     return grid(
         effects,
         rows=[str(i) for i in range(effects.shape[0])],
@@ -63,8 +78,8 @@ def effect_map(effects: np.ndarray, kind: str, unit: str, palette: Palette) -> g
     )
 
 
-def divergence(bits: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
-    """How far each position's prediction moved, in bits. [token]"""
+def divergence_bars(bits: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
+    """Bar chart of the divergence of each position's prediction from the unedited run. bits: [token]"""
     return token_bars(
         bits,
         labels,
@@ -76,11 +91,18 @@ def divergence(bits: np.ndarray, labels: Sequence[str], palette: Palette) -> go.
     )
 
 
-def candidates(
+def candidate_bars(
     before: np.ndarray, after: np.ndarray | None, labels: Sequence[str], palette: Palette, title: str
 ) -> go.Figure:
-    """The likeliest next tokens, before and after a change (or alone). [candidate]"""
-    figure = frame(title, palette, height=110 + 34 * len(labels))
+    """Bar chart of the probabilities of the likeliest next tokens, before and after an edit.
+
+    Args:
+        before, after: probabilities, [candidate]; `after` is None where there is no edit.
+        labels: of the candidates.
+        palette: colours of the page.
+        title: of the figure.
+    """
+    figure = base_figure(title, palette, height=110 + 34 * len(labels))
     sides = (
         [("before", before, palette.second)]
         if after is None
@@ -99,7 +121,7 @@ def candidates(
         )
     figure.update_layout(
         xaxis={"title": say("changes.probability"), "tickformat": ".0%", "rangemode": "tozero"},
-        yaxis={"range": [len(labels) - 0.5, -0.5], "showgrid": False, "zeroline": False, **ticks(labels)},
+        yaxis={"range": [len(labels) - 0.5, -0.5], "showgrid": False, "zeroline": False, **axis_ticks(labels)},
         barmode="group",
         showlegend=after is not None,
     )

@@ -1,44 +1,40 @@
-"""An array as a heat map with tokens (or anything else) along its sides: what most pages draw."""
+"""Heat map of a matrix with labelled rows and columns, and bar chart of a value for each token."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from model.maps.pooling import farthest, starts
-from viz.figures.margins import halved, lies_flat, margins
-from viz.figures.theme import Palette, Scale, colour_bar, escape, frame, framing, made, shorten
+from model.maps.pooling import group_starts, reduce_groups
+from viz.figures.margins import fit_horizontally, margins, two_line_title
+from viz.figures.theme import Palette, Scale, base_figure, base_layout, colour_bar, escape, shorten, unvalidated_figure
 
-MOST_TICKS, FEW_TICKS = 40, 24  # up to so many labels all are written, else so many: each takes half a millisecond
-GAPS = 60  # up to so many rows or columns there is a line between the cells
-MOST_CELLS = 96 * 96  # what a page sends, and a screen can tell apart
-
-
-def ticks(labels: Sequence[str], longest: int = 14) -> dict[str, object]:
-    """Tick positions and texts of a numeric axis, thinned to what can be read.
-
-    Never a categorical axis: Plotly merges repeated tokens there, silently.
-    """
-    if numbered(labels):
-        step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(labels)) if len(labels) <= 8 * s)
-    else:
-        step = thinned(len(labels))
-    shown = list(range(0, len(labels), step))
-    return {"tickmode": "array", "tickvals": shown, "ticktext": [escape(shorten(labels[i], longest)) for i in shown]}
+MAX_TICKS, THINNED_TICKS = 40, 24  # more labels than the first are thinned to the second: each takes 0.5 ms to draw
+MAX_BORDERED = 60  # rows or columns; of more the cells have no borders
+MAX_CELLS = 96 * 96  # a page sends no more, and a screen shows no more apart
+BORDERLESS = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
+# The heat map hangs on hidden axes that have every label for the hover text. The visible axes, which show a thinned
+# selection because labels take time to draw, need a trace of their own.
+VISIBLE_AXES = {"type": "scatter", "x": [None], "y": [None], "showlegend": False, "hoverinfo": "skip"}
 
 
-def thinned(count: int) -> int:
-    """Every how many labels one is written."""
-    return 1 if count <= MOST_TICKS else -(-count // FEW_TICKS)
+@dataclass(frozen=True)
+class _Side:
+    """One side of a heat map: its axis title, its labels, and their longer names for the hover text."""
 
+    title: str
+    labels: Sequence[str]
+    names: Sequence[str]
 
-def numbered(labels: Sequence[str]) -> bool:
-    """Whether the labels just count, so that most of them can be left out."""
-    return all(label.isdecimal() for label in labels)
+    @property
+    def ends(self) -> list[float]:
+        """Coordinates of the outer edges of the first and last cell."""
+        return [-0.5, len(self.labels) - 0.5]
 
 
 def grid(
@@ -61,162 +57,152 @@ def grid(
     bar: bool = True,
     narrow: bool = False,
 ) -> go.Figure:
-    """A heat map, first row on top; NaN cells stay blank.
-
-    An array of more than `MOST_CELLS` is pooled: neighbouring cells are drawn as one that shows the strongest of them.
-    `layout.meta` says how many rows and columns are drawn as one, {"pooled": [rows, columns]}.
+    """Heat map of a matrix, first row on top; NaN cells are blank, and more than `MAX_CELLS` cells are max-pooled.
 
     Args:
-        array: [row, column], or already pooled to `small_shape`; travels as float32.
+        array: [row, column], or already pooled to `pooled_shape`; sent as float32.
         rows, columns: a label for each; may repeat.
-        hover: Plotly hover template; %{y} and %{x} are the full labels, %{z} the value.
+        hover: Plotly hover template; %{y} and %{x} are the names, %{z} the value.
         scale, limits: colours and the values at their ends; None for the sequential scale, 0 to the largest value.
         highlight: a row to draw a box around.
-        row_names, column_names: fuller labels for the hover text; the labels themselves where there are none.
-        bar: whether the colour bar is drawn; its unit names the numbers in the figure's table either way.
-        narrow: for a third of a page, which is too narrow for its column title in one line.
+        row_names, column_names: longer labels for the hover text; None for the labels themselves.
+        bar: whether to draw the colour bar; `unit` names the values in the figure's table either way.
+        narrow: for a third of a page: the column title takes two lines.
+
+    Returns:
+        A figure whose `layout.meta` has the cells of a pooled group, {"pooled": [rows, columns]}, where it is pooled.
 
     Raises:
         ValueError: the labels do not fit the array.
     """
-    whole = (len(rows), len(columns))
-    if array.shape not in (whole, small_shape(whole)):
+    shape = (len(rows), len(columns))
+    if array.shape not in (shape, pooled_shape(shape)):
         raise ValueError(f"array has shape {array.shape}, but there are {len(rows)} rows and {len(columns)} columns")
-    low, high = limits or (0.0, float(np.nanmax(array)))
-    row_names, column_names = row_names or rows, column_names or columns
-    # On a scale that is centred on zero the strongest is the farthest from zero.
-    groups = tuple(starts(old, new) for old, new in zip(whole, small_shape(whole), strict=True))
-    pooling = tuple(-(-old // max(len(group), 1)) for old, group in zip(whole, groups, strict=True))
-    if array.shape == whole:
-        array = pooled(array, signed=scale is palette.diverging)
-    (rows, row_names), (columns, column_names) = (
-        (labels, names) if len(group) == len(labels) else grouped(labels, names, group)
-        for labels, names, group in zip((rows, columns), (row_names, column_names), groups, strict=True)
-    )
-    if highlight is not None:
-        highlight = int(np.searchsorted(groups[0], highlight, side="right")) - 1
-    cell = min(26, max(560 / max(len(rows), 1), 2))
-    layout = framing(title, palette, height=int(max(cell * len(rows), 70)) + 190)
-    if pooling != (1, 1):
-        layout["meta"] = {"pooled": list(pooling)}
-    # The heat map hangs on hidden axes that know every label for the hover text; the visible ones, which cost time to
-    # lay out, show a thinned selection.
-    heatmap = {
+    limits = limits or (0.0, float(np.nanmax(array)))
+    if array.shape == shape:
+        array = max_pooled(array, signed=scale is palette.diverging)
+    row_starts, column_starts = _pooling_starts(shape)
+    down = _Side(row_title, *group_labels(rows, row_names or rows, row_starts))
+    across = _Side(column_title, *group_labels(columns, column_names or columns, column_starts))
+    row = None if highlight is None else int(np.searchsorted(row_starts, highlight, side="right")) - 1
+    trace = _heatmap_trace(array, scale or palette.sequential, limits, colour_bar(unit, tickformat), hover)
+    layout = base_layout(title, palette, height=_height(len(down.labels)))
+    layout |= _axes(layout, down, across, bar=bar, narrow=narrow) | _shapes(down, across, row, palette)
+    group = [
+        -(-length // max(len(starts), 1)) for length, starts in zip(shape, (row_starts, column_starts), strict=True)
+    ]
+    layout |= {"meta": {"pooled": group}} if group != [1, 1] else {}
+    return unvalidated_figure([trace if bar else trace | {"showscale": False}, VISIBLE_AXES], layout)
+
+
+def _height(rows: int) -> int:
+    """Pixels of a figure with so many rows, margins included."""
+    return int(max(min(26, max(560 / max(rows, 1), 2)) * rows, 70)) + 190
+
+
+def _heatmap_trace(
+    array: np.ndarray, scale: Scale, limits: tuple[float, float], bar: dict[str, object], hover: str
+) -> dict[str, Any]:
+    """Trace of the cells, on the hidden axes."""
+    return {
         "type": "heatmap",
         "z": np.asarray(array, dtype=np.float32),
         "xaxis": "x2",
         "yaxis": "y2",
-        "zmin": low,
-        "zmax": high,
-        "colorscale": [list(stop) for stop in scale or palette.sequential],
-        "colorbar": colour_bar(unit, tickformat),
-        **({} if bar else {"showscale": False}),
+        "zmin": limits[0],
+        "zmax": limits[1],
+        "colorscale": [list(stop) for stop in scale],
+        "colorbar": bar,
         "hoverongaps": False,
         "hovertemplate": hover + "<extra></extra>",
     }
-    # Of the visible axes.
-    holder = {"type": "scatter", "x": [None], "y": [None], "showlegend": False, "hoverinfo": "skip"}
-    small = {"size": 13 if len(columns) <= 20 else 11 if len(columns) <= 30 else 10}
-    angle = 0 if numbered(columns) or lies_flat(columns, small["size"]) else -60
-    angle = -90 if angle and len(columns) > 24 else angle
-    across = [-0.5, len(columns) - 0.5]
-    down = [len(rows) - 0.5, -0.5]
-    bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
-    hidden = {"showticklabels": False, "tickmode": "array", "automargin": False, **bare}
-    names = {
-        "x": [escape(label) for label in column_names],
-        "y": [escape(label) for label in row_names],
+
+
+def _axes(layout: dict[str, Any], down: _Side, across: _Side, *, bar: bool, narrow: bool) -> dict[str, Any]:
+    """Layout of the visible and the hidden axes, and the margins that their labels need."""
+    rows, columns = len(down.labels), len(across.labels)
+    row_size, column_size = 13 if rows <= 24 else 11, 13 if columns <= 20 else 11 if columns <= 30 else 10
+    flat = all_numeric(across.labels) or fit_horizontally(across.labels, column_size)
+    angle = 0 if flat else -90 if columns > 24 else -60
+    visible_x = {
+        "range": across.ends,
+        "title": {"text": two_line_title(across.title) if narrow else across.title},
+        "tickangle": angle,
+        "tickfont": {"size": column_size},
     }
-    tall = {"size": 13 if len(rows) <= 24 else 11}
-    around = margins(rows, columns, (tall["size"], small["size"]), angle, bar, lines=2 if narrow else 1)
-    layout |= {
-        "margin": around,
-        "xaxis": layout["xaxis"]
-        | {
-            "range": across,
-            "title": {"text": halved(column_title) if narrow else column_title},
-            "tickangle": angle,
-            "tickfont": small,
-            **ticks(columns),
-            **bare,
-        },
-        "yaxis": layout["yaxis"]
-        | {"range": down, "title": {"text": row_title}, "tickfont": tall, **ticks(rows), **bare},
-        "xaxis2": {
-            "overlaying": "x",
-            "matches": "x",
-            "range": across,
-            "tickvals": list(range(len(columns))),
-            "ticktext": names["x"],
-            **hidden,
-        },
-        "yaxis2": {
-            "overlaying": "y",
-            "matches": "y",
-            "range": down,
-            "tickvals": list(range(len(rows))),
-            "ticktext": names["y"],
-            **hidden,
-        },
+    visible_y = {"range": down.ends[::-1], "title": {"text": down.title}, "tickfont": {"size": row_size}}
+    lines = 2 if narrow else 1
+    return {
+        "margin": margins(down.labels, across.labels, (row_size, column_size), angle, bar, lines=lines),
+        "xaxis": layout["xaxis"] | visible_x | axis_ticks(across.labels) | BORDERLESS,
+        "yaxis": layout["yaxis"] | visible_y | axis_ticks(down.labels) | BORDERLESS,
+        "xaxis2": {"overlaying": "x", "matches": "x", "range": across.ends, **_hover_ticks(across.names)},
+        "yaxis2": {"overlaying": "y", "matches": "y", "range": down.ends[::-1], **_hover_ticks(down.names)},
     }
+
+
+def _hover_ticks(names: Sequence[str]) -> dict[str, object]:
+    """Settings of a hidden axis, whose ticks are only read by the hover text."""
+    ticks = {"tickmode": "array", "tickvals": list(range(len(names))), "ticktext": [escape(name) for name in names]}
+    return {"showticklabels": False, "automargin": False, **ticks, **BORDERLESS}
+
+
+def _shapes(down: _Side, across: _Side, highlight: int | None, palette: Palette) -> dict[str, Any]:
+    """Layout of the borders between cells and of the box around a row; none where there is neither."""
     shapes: list[dict[str, Any]] = []
-    if lines := between(len(rows), len(columns)):
-        shapes.append({"type": "path", "path": lines, "line": {"color": palette.page, "width": 1}})
+    if borders := cell_border_path(len(down.labels), len(across.labels)):
+        shapes.append({"type": "path", "path": borders, "line": {"color": palette.page, "width": 1}})
     if highlight is not None:
-        box = {"x0": -0.5, "x1": len(columns) - 0.5, "y0": highlight - 0.5, "y1": highlight + 0.5}
+        left, right = across.ends
+        box = {"x0": left, "x1": right, "y0": highlight - 0.5, "y1": highlight + 0.5}
         shapes.append({"type": "rect", "line": {"color": palette.second, "width": 2}, **box})
-    if shapes:  # an empty list is one that Plotly leaves out
-        layout["shapes"] = shapes
-    return made([heatmap, holder], layout)
+    return {"shapes": shapes} if shapes else {}  # Plotly drops an empty list
 
 
-def between(rows: int, columns: int) -> str:
-    """The lines between cells as a path; none between too many.
+def cell_border_path(rows: int, columns: int) -> str:
+    """SVG path of the borders between cells; empty across a side of more than `MAX_BORDERED`.
 
-    Not Plotly's own gaps: without them it makes a picture with a pixel a cell, and else one with each of the screen's.
+    Not Plotly's own gaps: with them it rasterizes every screen pixel of the map, without them one pixel a cell.
     """
-    down = [f"M{i - 0.5},-0.5V{rows - 0.5}" for i in range(1, columns)] if columns <= GAPS else []
-    across = [f"M-0.5,{i - 0.5}H{columns - 0.5}" for i in range(1, rows)] if rows <= GAPS else []
+    down = [f"M{i - 0.5},-0.5V{rows - 0.5}" for i in range(1, columns)] if columns <= MAX_BORDERED else []
+    across = [f"M-0.5,{i - 0.5}H{columns - 0.5}" for i in range(1, rows)] if rows <= MAX_BORDERED else []
     return "".join(down + across)
 
 
-def small_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """How many rows and columns are drawn of an array: all, or so many that `MOST_CELLS` is kept."""
+def pooled_shape(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns that are drawn of a matrix of this shape: all of them, or so many that `MAX_CELLS` holds."""
     rows, columns = shape
-    side = math.isqrt(MOST_CELLS)
-    fewer = min(rows, max(side, MOST_CELLS // max(columns, 1)))
-    return fewer, min(columns, max(side, MOST_CELLS // max(fewer, 1)))
+    side = math.isqrt(MAX_CELLS)
+    fewer = min(rows, max(side, MAX_CELLS // max(columns, 1)))
+    return fewer, min(columns, max(side, MAX_CELLS // max(fewer, 1)))
 
 
-def pooled(array: np.ndarray, *, signed: bool = False) -> np.ndarray:
-    """The strongest of each group of neighbouring cells; NaN only where a whole group is NaN.
+def _pooling_starts(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """First row of each group of rows, and first column of each group of columns, that are drawn as one."""
+    rows, columns = (group_starts(length, count) for length, count in zip(shape, pooled_shape(shape), strict=True))
+    return rows, columns
+
+
+def max_pooled(array: np.ndarray, *, signed: bool = False) -> np.ndarray:
+    """Maximum of each group of neighbouring cells; NaN only where a whole group is NaN.
 
     Args:
-        array: [row, column]; signed: the strongest is the one farthest from zero, not the largest.
+        array: [row, column]
+        signed: takes the value of the largest magnitude instead of the largest value.
 
     Returns:
-        As `small_shape` has it: [fewer rows, fewer columns].
+        Of the shape that `pooled_shape` gives. [fewer rows, fewer columns]
     """
-    down, across = (starts(old, new) for old, new in zip(array.shape, small_shape(array.shape), strict=True))
-    high = farthest(farthest(array, down, 0), across, 1)
+    down, across = _pooling_starts(array.shape)
+    high = reduce_groups(reduce_groups(array, down, 0), across, 1)
     if signed:
-        low = farthest(farthest(array, down, 0, np.fmin), across, 1, np.fmin)
+        low = reduce_groups(reduce_groups(array, down, 0, np.fmin), across, 1, np.fmin)
         high = np.where(-low > high, low, high)
     return high
 
 
-def grouped(labels: Sequence[str], names: Sequence[str], starts: np.ndarray) -> tuple[list[str], list[str]]:
-    """What groups are called: on the axis by their first label, in full by their first and last."""
-    ends = [*starts[1:], len(labels)]
-    full = [
-        names[start] if end - start == 1 else f"{shorten(names[start])} … {shorten(names[end - 1])}"
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    return [labels[start] for start in starts], full
-
-
 def signed_limits(array: np.ndarray) -> tuple[float, float]:
-    """Limits of a diverging scale, symmetric around zero."""
+    """Limits of a diverging scale: minus and plus the largest magnitude, or 1 where all values are 0 or NaN."""
     largest = float(np.nanmax(np.abs(array), initial=0.0)) or 1.0
     return -largest, largest
 
@@ -233,13 +219,18 @@ def token_bars(
     token_title: str | None = None,
     height: int = 320,
 ) -> go.Figure:
-    """One bar a token; NaN draws none.
+    """Bar chart of one value for each token; NaN draws no bar.
 
     Args:
-        values: [token]; labels: of the tokens; names: fuller ones for the hover text, which says them as %{text}.
-        axis: Plotly's settings of the value axis; token_title: of the other.
+        values: [token]
+        labels: of the tokens; names: longer ones for the hover text, as %{text}; None for the labels themselves.
+        palette: colours of the page.
+        title, hover: of the figure; Plotly hover template.
+        axis: Plotly settings of the value axis.
+        token_title: title of the token axis.
+        height: pixels.
     """
-    figure = frame(title, palette, height=height)
+    figure = base_figure(title, palette, height=height)
     figure.add_bar(
         x=np.arange(len(values)),
         y=values.astype(np.float32),
@@ -249,6 +240,46 @@ def token_bars(
         hovertemplate=hover + "<extra></extra>",
         showlegend=False,
     )
-    tokens = {"tickangle": -60, "showgrid": False, "zeroline": False, **ticks(labels)}
+    tokens = {"tickangle": -60, "showgrid": False, "zeroline": False, **axis_ticks(labels)}
     figure.update_layout(xaxis=tokens | ({"title": token_title} if token_title else {}), yaxis=axis)
     return figure
+
+
+def axis_ticks(labels: Sequence[str], longest: int = 14) -> dict[str, object]:
+    """Tick settings of a numeric axis with a label at each integer, thinned to what can be read.
+
+    Never a categorical axis: Plotly silently merges repeated tokens there.
+    """
+    if all_numeric(labels):
+        step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500, len(labels)) if len(labels) <= 8 * s)
+    else:
+        step = label_step(len(labels))
+    ticks = list(range(0, len(labels), step))
+    return {"tickmode": "array", "tickvals": ticks, "ticktext": [escape(shorten(labels[i], longest)) for i in ticks]}
+
+
+def label_step(count: int) -> int:
+    """Distance between labels that are written, out of `count`: 1 for all, 2 for every second."""
+    return 1 if count <= MAX_TICKS else -(-count // THINNED_TICKS)
+
+
+def all_numeric(labels: Sequence[str]) -> bool:
+    """Whether all labels are numbers, so that most can be left out."""
+    return all(label.isdecimal() for label in labels)
+
+
+def group_labels(
+    labels: Sequence[str], names: Sequence[str], starts: np.ndarray
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Label and hover name of each group of neighbours: its first label, and its first and last name.
+
+    starts: first index of each group.
+    """
+    if len(starts) == len(labels):
+        return labels, names
+    ends = [*starts[1:], len(labels)]
+    full = [
+        names[start] if end - start == 1 else f"{shorten(names[start])} … {shorten(names[end - 1])}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return [labels[start] for start in starts], full

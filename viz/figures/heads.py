@@ -1,4 +1,4 @@
-"""Heads: all of them as one picture, one of them as a map."""
+"""Heat map of one attention head, and the mosaic of all heads of all layers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ import numpy as np
 import plotly.graph_objects as go
 from PIL import Image
 
-from model.maps.pooling import farthest, starts
-from model.measures.head_roles import shown
+from model.maps.pooling import group_starts, reduce_groups
+from model.measures.head_roles import token_positions
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
-from viz.figures.grid import grid, small_shape
-from viz.figures.theme import Palette, escape, framing, made, paint, shades
+from viz.figures.grid import grid, pooled_shape
+from viz.figures.theme import Palette, base_layout, colour_indices, escape, rgba_colours, unvalidated_figure
 from viz.language.messages import say
 
-Window = tuple[range, range]  # of queries and of keys
-THUMB, GAP = 56, 8  # pixels of a thumbnail and between two
-MOSAIC_MARGIN = {"l": 56, "r": 8, "t": 44, "b": 58}  # pixels; a page lays the box of the chosen head over the figure
+Window = tuple[range, range]  # positions of queries, positions of keys
+THUMBNAIL_PIXELS, THUMBNAIL_GAP = 56, 8  # width of a thumbnail, and between two thumbnails
+MOSAIC_MARGIN = {
+    "l": 56,
+    "r": 8,
+    "t": 44,
+    "b": 58,
+}  # pixels; pages overlay the box of the selected head and need the same margins
 
 
 def head_heatmap(
@@ -33,20 +38,31 @@ def head_heatmap(
     row: int | None = None,
     window: Window | None = None,
 ) -> go.Figure:
-    """One head's weights: who asks from top to bottom, who is asked from left to right; masked cells stay blank.
+    """Heat map of one head's attention weights, query rows from top to bottom, key columns from left to right.
+
+    Masked cells are blank. More than `viz.figures.grid.MAX_CELLS` cells are max-pooled to a smaller map.
 
     Args:
+        attention: one kind of attention of a trace.
+        layer, head: which head, counted from 0.
+        palette: colours of the page.
         specials: False leaves out the rows and columns of special tokens.
         row: position of a query to draw a box around.
-        window: which queries and keys to draw; all where not said.
+        window: positions of the queries and keys to draw; None for all.
+
+    Returns:
+        Weights from 0 to 1; the query and key of each cell are in its hover text.
+
+    Raises:
+        IndexError: there is no such layer.
     """
-    queries, keys = within(attention, specials, window)
-    whole = (len(queries), len(keys))
-    drawn = small_shape(whole)
-    # A group of tokens goes by its first and last, without the pieces as the tokenizer writes them.
-    name = full_name if drawn == whole else Tokens.name
+    queries, keys = visible_positions(attention, specials, window)
+    full_shape = (len(queries), len(keys))
+    shape = pooled_shape(full_shape)
+    # A pooled group is labelled by its first and last token: the tokenizer's raw pieces would make that too long.
+    name = full_name if shape == full_shape else Tokens.name
     return grid(
-        attention.drawn(layer, head, queries, keys, drawn),
+        attention.pooled(layer, head, queries, keys, shape),
         rows=[attention.query_tokens[i] for i in queries],
         columns=[attention.key_tokens[i] for i in keys],
         row_names=[name(attention.queries, i) for i in queries],
@@ -63,44 +79,58 @@ def head_heatmap(
     )
 
 
-def within(attention: Attention, specials: bool, window: Window | None) -> tuple[list[int], list[int]]:
-    """The positions of the queries and keys that are drawn."""
-    queries, keys = shown(attention.queries, specials), shown(attention.keys, specials)
+def visible_positions(attention: Attention, specials: bool, window: Window | None) -> tuple[list[int], list[int]]:
+    """Positions of the queries and of the keys that a figure draws.
+
+    Args:
+        attention: one kind of attention of a trace.
+        specials: False leaves out special tokens.
+        window: positions to draw; None for all.
+    """
+    queries, keys = token_positions(attention.queries, specials), token_positions(attention.keys, specials)
     if window is None:
         return queries, keys
     return [i for i in queries if i in window[0]], [i for i in keys if i in window[1]]
 
 
-def full_name(tokens: Tokens, place: int) -> str:
-    """A token's name, and the piece as its tokenizer writes it where that differs."""
-    name = tokens.name(place)
-    raw = tokens.raw[place] if tokens.raw else tokens.texts[place]
-    return name if raw == tokens.texts[place] else say("heads.raw", name=name, raw=raw)
+def full_name(tokens: Tokens, position: int) -> str:
+    """Name of a token, followed by the tokenizer's raw piece where that differs from the displayed text."""
+    name = tokens.name(position)
+    raw = tokens.raw[position] if tokens.raw else tokens.texts[position]
+    return name if raw == tokens.texts[position] else say("heads.raw", name=name, raw=raw)
 
 
 @dataclass(frozen=True)
-class Thumbnails:
-    """All heads of all layers as one picture.
+class HeadThumbnails:
+    """Thumbnails of all heads of all layers in one image.
 
     Attributes:
-        source: the picture as a data URI; texts: what hovering over a head says, layer by layer.
+        source: the image as a PNG data URI: a row of thumbnails a layer, a column a head.
+        texts: hover text of each head, layer by layer.
     """
 
     source: str
     texts: tuple[str, ...]
 
 
-def thumbnails(attention: Attention, palette: Palette) -> Thumbnails:
-    """Every head's map, small, and its strongest weight and entropy in words; looks at every weight there is."""
-    step = THUMB + GAP
-    # A byte a pixel: the scale in 255 steps, and the last number for what is transparent.
+def head_thumbnails(attention: Attention, palette: Palette) -> HeadThumbnails:
+    """Thumbnails of all heads, max-pooled, with each head's largest weight and mean entropy as hover text.
+
+    Reads every weight of every layer.
+
+    Args:
+        attention: one kind of attention of a trace.
+        palette: its sequential scale colours the weights.
+    """
+    step = THUMBNAIL_PIXELS + THUMBNAIL_GAP
+    # One byte a pixel: an index into the 255 colours of the scale; index 255 is transparent.
     picture = np.full((attention.num_layers * step, attention.num_heads * step), 255, np.uint8)
     texts = []
-    for layer, seen in enumerate(attention.overviews(THUMB)):
-        for head, small in enumerate(shades(resize(seen.maps, THUMB))):
-            top, left = layer * step + GAP // 2, head * step + GAP // 2
-            picture[top : top + THUMB, left : left + THUMB] = small
-            query, key = divmod(int(seen.place[head]), len(attention.keys))
+    for layer, overview in enumerate(attention.overviews(THUMBNAIL_PIXELS)):
+        for head, thumbnail in enumerate(colour_indices(resize(overview.maps, THUMBNAIL_PIXELS))):
+            top, left = layer * step + THUMBNAIL_GAP // 2, head * step + THUMBNAIL_GAP // 2
+            picture[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = thumbnail
+            query, key = divmod(int(overview.strongest_cell[head]), len(attention.keys))
             texts.append(
                 say(
                     "heads.thumbnail",
@@ -108,42 +138,53 @@ def thumbnails(attention: Attention, palette: Palette) -> Thumbnails:
                     head=head,
                     query=escape(attention.queries.name(query)),
                     key=escape(attention.keys.name(key)),
-                    weight=f"{seen.strongest[head]:.0%}",
-                    entropy=f"{seen.entropy[head]:.1f}",
+                    weight=f"{overview.strongest[head]:.0%}",
+                    entropy=f"{overview.entropy[head]:.1f}",
                 )
             )
-    return Thumbnails(shaded_png(picture, palette), tuple(texts))
+    return HeadThumbnails(palette_png_uri(picture, palette), tuple(texts))
 
 
 def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, int] | None = None) -> go.Figure:
-    """All heads of all layers as one picture; a click on a thumbnail reports its customdata (layer, head).
+    """Mosaic of the thumbnails of all heads, layers down, heads across; a click reports [layer, head] as customdata.
 
     Args:
-        selected: a head to draw a box around. A page draws it over the figure, which then stays as it is.
+        attention: one kind of attention of a trace.
+        palette: colours of the page.
+        selected: (layer, head) to draw a box around. Pages overlay that box themselves, so that selecting a head
+            does not send the figure again.
     """
-    seen, layers, heads = thumbnails(attention, palette), attention.num_layers, attention.num_heads
+    thumbnails, layers, heads = head_thumbnails(attention, palette), attention.num_layers, attention.num_heads
     height = int(max(min(92, 1100 / layers) * layers, 160)) + MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"]
-    layout = framing(say("heads.mosaic_title", attention=say(f"kinds.{attention.kind}_attention")), palette, height)
-    picture = {"source": seen.source, "xref": "x", "yref": "y", "x": -0.5, "y": -0.5, "sizex": heads, "sizey": layers}
-    # Plotly reports no click on an image; invisible squares over the thumbnails do the reporting.
+    layout = base_layout(say("heads.mosaic_title", attention=say(f"kinds.{attention.kind}_attention")), palette, height)
+    picture = {
+        "source": thumbnails.source,
+        "xref": "x",
+        "yref": "y",
+        "x": -0.5,
+        "y": -0.5,
+        "sizex": heads,
+        "sizey": layers,
+    }
+    # Plotly reports no clicks on images: invisible square markers over the thumbnails report them.
     squares = {
         "type": "scatter",
         "x": [head for _ in range(layers) for head in range(heads)],
         "y": [layer for layer in range(layers) for _ in range(heads)],
         "customdata": [[layer, head] for layer in range(layers) for head in range(heads)],
-        "text": list(seen.texts),
+        "text": list(thumbnails.texts),
         "mode": "markers",
         "marker": {"symbol": "square", "size": 36, "color": "rgba(0,0,0,0)"},
         "hovertemplate": "%{text}<extra></extra>",
         "showlegend": False,
     }
-    bare = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickmode": "array", "automargin": False}
+    axis = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickmode": "array", "automargin": False}
     across = {"range": [-0.5, heads - 0.5], "title": {"text": say("heads.head_axis")}, "tickvals": list(range(heads))}
     down = {"range": [layers - 0.5, -0.5], "title": {"text": say("heads.layer_axis")}, "tickvals": list(range(layers))}
     layout |= {
         "images": [picture | {"sizing": "stretch", "layer": "below"}],
-        "xaxis": layout["xaxis"] | across | bare,
-        "yaxis": layout["yaxis"] | down | bare,
+        "xaxis": layout["xaxis"] | across | axis,
+        "yaxis": layout["yaxis"] | down | axis,
         "hoverdistance": 60,
         "margin": MOSAIC_MARGIN,
     }
@@ -151,33 +192,39 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
         layer, head = selected
         box = {"x0": head - 0.48, "x1": head + 0.48, "y0": layer - 0.48, "y1": layer + 0.48}
         layout["shapes"] = [{"type": "rect", "line": {"color": palette.second, "width": 3}, **box}]
-    return made([squares], layout)
+    return unvalidated_figure([squares], layout)
 
 
 def resize(values: np.ndarray, size: int) -> np.ndarray:
-    """Maps as `size` × `size` pixels: cells repeated where one is smaller, the largest kept where it is bigger.
+    """Maps of `size` × `size` pixels: shorter sides repeat cells, longer ones are max-pooled.
 
-    [..., row, column] -> [..., size, size]
+    Args:
+        values: [..., row, column]; NaN only where a whole group is NaN.
+        size: pixels of each side.
+
+    Returns:
+        [..., size, size]
     """
     for axis in (-2, -1):
-        groups = starts(values.shape[axis], size)
-        values = (farthest if values.shape[axis] > size else np.take)(values, groups, axis)
+        groups = group_starts(values.shape[axis], size)
+        values = (reduce_groups if values.shape[axis] > size else np.take)(values, groups, axis)
     return values
 
 
-def png(picture: np.ndarray) -> str:
-    """uint8 [height, width, 4] as a data URI."""
-    return _data_uri(Image.fromarray(picture, "RGBA"))
+def png_uri(pixels: np.ndarray) -> str:
+    """PNG data URI of RGBA pixels. uint8 [height, width, 4]"""
+    return _data_uri(Image.fromarray(pixels, "RGBA"))
 
 
-def shaded_png(picture: np.ndarray, palette: Palette) -> str:
-    """Numbers along the sequential scale, 0 to 254, 255 for transparent, as a data URI. uint8 [height, width]"""
-    image = Image.fromarray(picture, "P")
-    image.putpalette([*paint(np.linspace(0, 1, 255), palette.sequential)[:, :3].ravel().tolist(), 0, 0, 0])
+def palette_png_uri(indices: np.ndarray, palette: Palette) -> str:
+    """PNG data URI of indices into the sequential scale, 0 to 254; 255 is transparent. uint8 [height, width]"""
+    image = Image.fromarray(indices, "P")
+    image.putpalette([*rgba_colours(np.linspace(0, 1, 255), palette.sequential)[:, :3].ravel().tolist(), 0, 0, 0])
     return _data_uri(image, transparency=255)
 
 
 def _data_uri(image: Image.Image, **options: int) -> str:
+    """PNG data URI of an image."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=4, **options)  # a third of the usual time, a twentieth more bytes
+    image.save(buffer, "PNG", compress_level=4, **options)  # a third of the default's time for 5 % more bytes
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,4 +1,4 @@
-"""Layers: what becomes of each token on its way up the stack."""
+"""Figures of hidden states and feed-forward neurons, layer by layer."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.measures.hidden_states import cosine_to_first, paths
-from viz.figures.grid import grid, signed_limits, thinned
-from viz.figures.theme import Palette, escape, frame, shorten
+from model.measures.hidden_states import cosine_to_embedding, state_coordinates
+from viz.figures.grid import grid, label_step, signed_limits
+from viz.figures.theme import Palette, base_figure, escape, shorten
 from viz.language.messages import say
 
 
 def depth_names(count: int) -> list[str]:
-    """Names of the hidden states: the embedding, then a layer each."""
+    """Labels of `count` hidden states: the embedding, then the output of each layer."""
     return [say("layers.embedding"), *(say("layers.after", layer=layer) for layer in range(count - 1))]
 
 
-def activations(states: np.ndarray, depth: int, tokens: Sequence[str], palette: Palette) -> go.Figure:
-    """One layer's output, token by dimension. states: [layer + 1, token, d_model]"""
+def activation_heatmap(states: np.ndarray, depth: int, tokens: Sequence[str], palette: Palette) -> go.Figure:
+    """Heat map of one hidden state, tokens down, dimensions across, on a scale centred on zero.
+
+    Args:
+        states: hidden states; row 0 is the embedding. [layer + 1, token, d_model]
+        depth: which of them.
+        tokens: labels.
+        palette: colours of the page.
+    """
     return grid(
         states[depth],
         rows=tokens,
@@ -35,20 +42,20 @@ def activations(states: np.ndarray, depth: int, tokens: Sequence[str], palette: 
     )
 
 
-def norms(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> go.Figure:
-    """Length of each token's vector after each layer. [layer + 1, token, d_model]"""
+def norm_heatmap(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> go.Figure:
+    """Heat map of the L2 norm of each token's hidden state at each depth. states: [layer + 1, token, d_model]"""
     return _by_depth(np.linalg.norm(states, axis=-1), tokens, "norms", palette)
 
 
-def similarities(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> go.Figure:
-    """Cosine similarity of each token's vector with its own embedding, layer by layer."""
-    return _by_depth(cosine_to_first(states), tokens, "similarities", palette, limits=(-1, 1))
+def embedding_similarity_heatmap(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> go.Figure:
+    """Heat map of the cosine similarity of each token's hidden state with its embedding. [layer + 1, token, d_model]"""
+    return _by_depth(cosine_to_embedding(states), tokens, "similarities", palette, limits=(-1, 1))
 
 
 def _by_depth(
     values: np.ndarray, tokens: Sequence[str], name: str, palette: Palette, limits: tuple[float, float] | None = None
 ) -> go.Figure:
-    """values: [layer + 1, token]; drawn with a row a token."""
+    """Heat map of a value for each token (down) at each depth (across). values: [layer + 1, token]"""
     return grid(
         values.T,
         rows=tokens,
@@ -64,20 +71,29 @@ def _by_depth(
     )
 
 
-def token_paths(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> go.Figure:
-    """Each token's way from its embedding to the last layer, in the plane that keeps most of the variance."""
-    points, kept = paths(states)
-    figure = frame(say("layers.paths_title", kept=f"{kept:.0%}"), palette, height=520)
+def token_trajectories(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> go.Figure:
+    """Line chart of each token's hidden states from the embedding to the last layer, projected to two components.
+
+    Args:
+        states: hidden states; row 0 is the embedding. [layer + 1, token, d_model]
+        tokens: labels.
+        palette: colours of the page.
+
+    Returns:
+        A figure whose title says which share of the variance the two principal components keep.
+    """
+    points, explained = state_coordinates(states)
+    figure = base_figure(say("layers.paths_title", kept=f"{explained:.0%}"), palette, height=520)
     depths = depth_names(len(states))
-    named = range(0, len(tokens), thinned(len(tokens)))  # the others say their name on hover
+    labelled = range(0, len(tokens), label_step(len(tokens)))  # the others have their label in the hover text
     gap = [None]
-    for number, colour in enumerate(palette.lines[: len(tokens)]):  # one trace a colour: one a token would be slow
-        mine = range(number, len(tokens), len(palette.lines))
+    for number, colour in enumerate(palette.lines[: len(tokens)]):  # one trace a colour: one a token is slow to draw
+        same_colour = range(number, len(tokens), len(palette.lines))
         x, y, ends, labels, sizes = [], [], [], [], []
-        for token in mine:
+        for token in same_colour:
             x += [*points[:, token, 0].tolist(), *gap]
             y += [*points[:, token, 1].tolist(), *gap]
-            ends += [*[""] * (len(states) - 1), escape(shorten(tokens[token])) if token in named else "", ""]
+            ends += [*[""] * (len(states) - 1), escape(shorten(tokens[token])) if token in labelled else "", ""]
             labels += [*[f"{escape(tokens[token])}: {depth}" for depth in depths], ""]
             sizes += [*[5] * (len(states) - 1), 10, 0]
         figure.add_scatter(
@@ -96,26 +112,38 @@ def token_paths(states: np.ndarray, tokens: Sequence[str], palette: Palette) -> 
     return figure
 
 
-def neurons(fired: np.ndarray, layer: int, tokens: Sequence[str], palette: Palette) -> go.Figure:
-    """Feed-forward neurons after ReLU; those that are exactly zero stay blank. fired: [token, d_ff]"""
+def neuron_heatmap(activations: np.ndarray, layer: int, tokens: Sequence[str], palette: Palette) -> go.Figure:
+    """Heat map of one layer's feed-forward activations, tokens down, neurons across; inactive neurons are blank.
+
+    Args:
+        activations: after the activation function. [token, d_ff]
+        layer: which layer they are from.
+        tokens: labels.
+        palette: colours of the page.
+    """
     return grid(
-        np.where(fired > 0, fired, np.nan),
+        np.where(activations > 0, activations, np.nan),
         rows=tokens,
-        columns=[str(i) for i in range(fired.shape[1])],
+        columns=[str(i) for i in range(activations.shape[1])],
         title=say("layers.neurons_title", layer=layer),
         row_title=say("layers.token"),
         column_title=say("layers.neuron"),
         unit=say("layers.value"),
         hover=say("layers.neuron_hover"),
         palette=palette,
-        limits=(0.0, float(fired.max()) or 1.0),
+        limits=(0.0, float(activations.max()) or 1.0),
     )
 
 
-def sparsity(all_neurons: np.ndarray, palette: Palette) -> go.Figure:
-    """Share of neurons that fire, a box a layer over the tokens. [layer, token, d_ff]"""
-    figure = frame(say("layers.sparsity_title"), palette, height=320)
-    share = (all_neurons > 0).mean(axis=-1)  # [layer, token]
+def sparsity_bars(activations: np.ndarray, palette: Palette) -> go.Figure:
+    """Bar chart of the share of active neurons in each layer: mean over tokens, with minimum and maximum.
+
+    Args:
+        activations: of all feed-forward neurons. [layer, token, d_ff]
+        palette: colours of the page.
+    """
+    figure = base_figure(say("layers.sparsity_title"), palette, height=320)
+    share = (activations > 0).mean(axis=-1)  # [layer, token]
     figure.add_bar(
         x=[say("layers.layer", layer=layer) for layer in range(len(share))],
         y=share.mean(axis=-1).astype(np.float32),

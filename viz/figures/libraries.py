@@ -1,4 +1,4 @@
-"""One head's weights as a library computed them."""
+"""Heat map of one head's weights as PyTorch, Hugging Face or Keras computed them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,18 @@ from viz.figures.theme import Palette
 from viz.language.messages import say
 
 
-def library_map(weights: np.ndarray, attention: Attention, layer: int, title: str, palette: Palette) -> go.Figure:
-    """A head's weights on the scale that all libraries share, 0 to 1; masked cells stay blank. [query, key]"""
+def library_heatmap(weights: np.ndarray, attention: Attention, layer: int, title: str, palette: Palette) -> go.Figure:
+    """Heat map of one head's weights from a library, without a colour bar; masked cells are blank.
+
+    Args:
+        weights: of the library. [query, key]
+        attention, layer: whose tokens and mask the weights have.
+        title: of the figure.
+        palette: colours of the page.
+
+    Returns:
+        A heat map from 0 to 1, the scale that all libraries share.
+    """
     return grid(
         np.where(attention.mask(layer), weights, np.nan),
         rows=attention.query_tokens,
@@ -24,7 +34,7 @@ def library_map(weights: np.ndarray, attention: Attention, layer: int, title: st
         column_title=say(f"kinds.{attention.kind}_asked"),
         unit=say("heads.unit"),
         narrow=True,
-        bar=False,  # the same in all maps, and each needs its room
+        bar=False,  # the maps share one scale, and each needs the room
         hover=say("code.hover"),
         palette=palette,
         limits=(0, 1),

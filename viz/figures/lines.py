@@ -1,17 +1,20 @@
-"""One head as lines between who asks and who is asked."""
+"""Line diagram of one attention head: queries on the left, keys on the right, a line for each strong weight."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from model.trace.attention import Attention
-from viz.figures.grid import thinned
-from viz.figures.heads import Window, within
-from viz.figures.theme import Palette, escape, framing, made, shorten
+from viz.figures.grid import label_step
+from viz.figures.heads import Window, visible_positions
+from viz.figures.theme import Palette, base_layout, escape, shorten, unvalidated_figure
 from viz.language.messages import say
 
-LEAST, MOST_LINES = 0.02, 150  # weaker weights draw no line, and of more lines only the strongest are drawn
+MIN_WEIGHT, MAX_LINES = 0.02, 150  # weights below draw no line; of more lines only those of the largest weights
+WEIGHT_STEP = 0.14  # weights of one step share a trace
 
 
 def token_lines(
@@ -24,75 +27,115 @@ def token_lines(
     row: int | None = None,
     window: Window | None = None,
 ) -> go.Figure:
-    """The same head as lines: who asks on the left, who is asked on the right, the wider the stronger.
+    """Line diagram of one head's attention weights, from queries on the left to keys on the right.
 
-    Weights under 2 % draw no line, and never more than 150 are drawn. With a row chosen, its lines stand out.
+    Width and opacity grow with the weight. Weights under `MIN_WEIGHT` draw no line, and at most `MAX_LINES` are drawn.
+
+    Args:
+        attention: one kind of attention of a trace.
+        layer, head: which head, counted from 0.
+        palette: colours of the page.
+        specials: False leaves out special tokens.
+        row: position of a query whose lines are highlighted; all others are dimmed.
+        window: positions of the queries and keys to draw; None for all.
+
+    Raises:
+        IndexError: there is no such layer.
     """
-    queries, keys = within(attention, specials, window)
-    asking, asked, weights = attention.strongest(layer, head, queries, keys, MOST_LINES)
-    tall = max(len(queries), len(keys), 1)
-    layout = framing(
-        say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(tall * 26, 140), 900)) + 110
+    queries, keys = visible_positions(attention, specials, window)
+    query_indices, key_indices, weights = attention.strongest(layer, head, queries, keys, MAX_LINES)
+    span = max(len(queries), len(keys), 1)
+    query_heights, key_heights = _heights(len(queries), span), _heights(len(keys), span)
+    ends = np.stack([query_heights[query_indices], key_heights[key_indices]], 1)
+    highlighted = None if row is None else np.array([i == row for i in queries], bool)[query_indices]
+    traces = _line_traces(ends, weights, highlighted, palette)
+    traces += _label_traces(attention, (queries, keys), (query_heights, key_heights), span, row, palette)
+    layout = base_layout(
+        say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(span * 26, 140), 900)) + 110
     )
-
-    def spread(count: int) -> np.ndarray:
-        return (np.arange(count) + 0.5) * tall / max(count, 1)
-
-    left, right = spread(len(queries)), spread(len(keys))
-    is_row = np.array([i == row for i in queries], bool)[asking]
-    parts: list[dict[str, object]] = []
-    strengths = np.arange(LEAST, 1.0, 0.14)  # one trace a strength: a trace a line would be slow to draw
-    for low, high in zip(strengths, [*strengths[1:], np.inf], strict=True):
-        chosen = (weights >= low) & (weights < high)
-        for mine, colour in ((False, palette.accent), (True, palette.second)):
-            these = chosen & (is_row == mine)
-            q, k = asking[these], asked[these]
-            if not len(q):
-                continue
-            gap = np.full(len(q), np.nan)
-            dim = 0.25 if row is not None and not mine else 1.0
-            parts.append(
-                {
-                    "type": "scatter",
-                    "x": np.stack([np.zeros(len(q)), np.ones(len(q)), gap], 1).ravel().astype(np.float32),
-                    "y": np.stack([left[q], right[k], gap], 1).ravel().astype(np.float32),
-                    "mode": "lines",
-                    "line": {"color": colour, "width": 1 + 6 * float(low)},
-                    "opacity": dim * min(1.0, 0.15 + float(low)),
-                }
-            )
-    size = 13 if tall <= 24 else 11 if tall <= 40 else 8
-    # Names as points of a trace: as annotations, each is checked against all others, which takes seconds.
-    above = [(-0.06 * tall, say(f"heads.{who}_short"), side) for who, side in (("asks", "left"), ("asked", "right"))]
-    marked, others = [], []
-    for places, positions, tokens, side in (
-        (left, queries, attention.query_tokens, "left"),
-        (right, keys, attention.key_tokens, "right"),
-    ):
-        for place, position in list(zip(places, positions, strict=True))[:: thinned(len(positions))]:
-            name = escape(shorten(tokens[position], 12))
-            if side == "left" and position == row:
-                marked.append((place, f"<b>{name}</b>", side))
-            else:
-                others.append((place, name, side))
-    for named, pixels, colour in (
-        (above, 12, palette.forbidden),
-        (others, size, palette.text),
-        (marked, size, palette.second),
-    ):
-        parts.append(
-            {
-                "type": "scatter",
-                "x": [-0.02 if side == "left" else 1.02 for _, _, side in named],
-                "y": np.array([place for place, _, _ in named], np.float32),
-                "text": [text for _, text, _ in named],
-                "mode": "text",
-                "textposition": [f"middle {side}" for _, _, side in named],
-                "textfont": {"size": pixels, "color": colour},
-            }
-        )
     layout |= {
         "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
-        "yaxis": {"visible": False, "range": [tall + 0.3, -0.1 * tall], "fixedrange": True},
+        "yaxis": {"visible": False, "range": [span + 0.3, -0.1 * span], "fixedrange": True},
     }
-    return made([{**part, "hoverinfo": "skip", "showlegend": False} for part in parts], layout)
+    return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
+
+
+def _heights(count: int, span: int) -> np.ndarray:
+    """Vertical coordinates of `count` tokens spread evenly over 0 to `span`."""
+    return (np.arange(count) + 0.5) * span / max(count, 1)
+
+
+def _line_traces(
+    ends: np.ndarray, weights: np.ndarray, highlighted: np.ndarray | None, palette: Palette
+) -> list[dict[str, Any]]:
+    """Traces of the lines, one for each step of weight and highlight, because one for each line is slow to draw.
+
+    ends: heights of query and key, [line, 2]; weights: [line]; highlighted: bool [line], None where no row is selected.
+    """
+    is_highlighted = np.zeros(len(weights), bool) if highlighted is None else highlighted
+    traces = []
+    lows = np.arange(MIN_WEIGHT, 1.0, WEIGHT_STEP)
+    for low, high in zip(lows, [*lows[1:], np.inf], strict=True):
+        in_step = (weights >= low) & (weights < high)
+        for highlight, colour in ((False, palette.accent), (True, palette.second)):
+            lines = ends[in_step & (is_highlighted == highlight)]
+            if not len(lines):
+                continue
+            gap = np.full(len(lines), np.nan)  # ends a line within a trace
+            dimming = 0.25 if highlighted is not None and not highlight else 1.0
+            x = np.stack([np.zeros(len(lines)), np.ones(len(lines)), gap], 1)
+            traces.append(
+                {
+                    "type": "scatter",
+                    "x": x.ravel().astype(np.float32),
+                    "y": np.column_stack([lines, gap]).ravel().astype(np.float32),
+                    "mode": "lines",
+                    "line": {"color": colour, "width": 1 + 6 * float(low)},
+                    "opacity": dimming * min(1.0, 0.15 + float(low)),
+                }
+            )
+    return traces
+
+
+def _label_traces(
+    attention: Attention,
+    positions: tuple[list[int], list[int]],
+    heights: tuple[np.ndarray, np.ndarray],
+    span: int,
+    row: int | None,
+    palette: Palette,
+) -> list[dict[str, Any]]:
+    """Traces of the column titles, of the token labels, and of the label of the selected row.
+
+    positions, heights: of queries and of keys.
+    """
+    # Annotations would do, but Plotly compares each of them with all others, which takes seconds.
+    titles = [(-0.06 * span, say(f"heads.{name}_short"), side) for name, side in (("asks", "left"), ("asked", "right"))]
+    selected, others = [], []
+    for side, tokens, side_positions, side_heights in zip(
+        ("left", "right"), (attention.query_tokens, attention.key_tokens), positions, heights, strict=True
+    ):
+        step = label_step(len(side_positions))
+        for height, position in zip(side_heights[::step], side_positions[::step], strict=True):
+            text = escape(shorten(tokens[position], 12))
+            if side == "left" and position == row:
+                selected.append((height, f"<b>{text}</b>", side))
+            else:
+                others.append((height, text, side))
+    size = 13 if span <= 24 else 11 if span <= 40 else 8
+    return [
+        {
+            "type": "scatter",
+            "x": [-0.02 if side == "left" else 1.02 for _, _, side in labels],
+            "y": np.array([height for height, _, _ in labels], np.float32),
+            "text": [text for _, text, _ in labels],
+            "mode": "text",
+            "textposition": [f"middle {side}" for _, _, side in labels],
+            "textfont": {"size": font_size, "color": colour},
+        }
+        for labels, font_size, colour in (
+            (titles, 12, palette.forbidden),
+            (others, size, palette.text),
+            (selected, size, palette.second),
+        )
+    ]

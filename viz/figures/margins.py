@@ -1,4 +1,4 @@
-"""How much room the labels and titles of a map take."""
+"""Widths of labels and the margins that the labels and titles of a heat map need."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from collections.abc import Sequence
 
 from viz.figures.theme import shorten
 
-AXIS_TITLE, BAR = 40, 95  # pixels that an axis's title takes with its distance, and the colour bar
-LINE = 18  # and each further line of a title
-PHONE = 200  # pixels that a map's columns have on a phone
+AXIS_TITLE, BAR = 40, 95  # pixels of an axis title with its standoff, and of the colour bar
+LINE = 18  # pixels of each further line of a title
+PHONE = 200  # pixels of all columns of a map on a phone
 
 
 def width(label: str, size: float) -> float:
-    """About how many pixels wide a label is; sooner too many than too few."""
+    """Estimated width of a label in pixels, rather too large than too small; size: of its font."""
 
-    def share(letter: str) -> float:
-        if unicodedata.category(letter) in ("Mn", "Me", "Cf"):  # drawn over the letter before, or not at all
+    def relative_width(letter: str) -> float:
+        """Width in multiples of the font size."""
+        if unicodedata.category(letter) in ("Mn", "Me", "Cf"):  # combining and format characters take no room
             return 0.0
         if unicodedata.east_asian_width(letter) in "WF":
             return 1.4
         return 0.4 if letter in "fijlrtI.,:;!'|()[]-· " else 0.95 if letter.isupper() or letter in "mw%@…" else 0.62
 
-    return size * sum(map(share, label))
+    return size * sum(map(relative_width, label))
 
 
-def lies_flat(labels: Sequence[str], size: float) -> bool:
-    """Whether labels fit side by side even on a phone."""
+def fit_horizontally(labels: Sequence[str], size: float) -> bool:
+    """Whether horizontal labels fit side by side on a phone; size: of their font."""
     return len(labels) * (max((width(label, size) for label in labels), default=0.0) + 6) <= PHONE
 
 
-def halved(title: str) -> str:
-    """A title in two lines, parted where they come out most alike."""
+def two_line_title(title: str) -> str:
+    """A title broken at the space nearest to its middle; unchanged where it has none."""
     spaces = [place for place, letter in enumerate(title) if letter == " "]
     middle = min(spaces, key=lambda place: abs(2 * place - len(title)), default=len(title))
     return f"{title[:middle]}<br>{title[middle + 1 :]}" if spaces else title
@@ -41,12 +42,16 @@ def halved(title: str) -> str:
 def margins(
     rows: Sequence[str], columns: Sequence[str], sizes: tuple[float, float], angle: int, bar: bool, lines: int = 1
 ) -> dict[str, int]:
-    """Room for the labels of a map, its axis titles and its colour bar, if it has one, in pixels.
+    """Plotly margins with room for the labels of a heat map, its axis titles and its colour bar, in pixels.
 
-    Where it is too little Plotly finds that out and makes more, but has to draw the map a second time.
+    Too small a margin is enlarged by Plotly, which then draws the map a second time.
 
     Args:
-        sizes: of the letters of rows and of columns; angle: of the columns' labels; lines: of the columns' title.
+        rows, columns: labels.
+        sizes: font sizes of row and column labels.
+        angle: of the column labels, in degrees.
+        bar: whether there is a colour bar.
+        lines: of the column title.
     """
     down, across = (
         max((width(shorten(label), size) for label in labels), default=0.0)

@@ -1,4 +1,4 @@
-"""Masks: which query may look at which key, and what that does to the scores."""
+"""Heat maps of an attention mask and of the scores before and after it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from viz.figures.grid import grid, signed_limits
 from viz.figures.theme import Palette, escape
 from viz.language.messages import say
 
-PAINTED = 2500  # cells that can be clicked; more would be too small to hit, and slow
+MAX_CLICKABLE_CELLS = 2500  # of more cells each is too small to click, and drawing them is slow
 
 
-def mask_map(attention: Attention, layer: int, palette: Palette, title: str, *, paint: bool = False) -> go.Figure:
-    """The mask itself: coloured where a query may look, blank where it may not.
+def mask_heatmap(
+    attention: Attention, layer: int, palette: Palette, title: str, *, clickable: bool = False
+) -> go.Figure:
+    """Heat map of a layer's mask: coloured where a query may attend, blank and marked where it may not.
 
     Args:
-        paint: a click on a cell is reported, with its query and key as customdata.
+        attention: one kind of attention of a trace.
+        layer: which layer, counted from 0.
+        palette: colours of the page.
+        title: of the figure.
+        clickable: a click on a cell reports [query, key] as customdata, in masks of up to `MAX_CLICKABLE_CELLS`.
+
+    Raises:
+        IndexError: there is no such layer.
     """
     allowed = attention.mask(layer)
     figure = grid(
@@ -35,7 +44,7 @@ def mask_map(attention: Attention, layer: int, palette: Palette, title: str, *, 
         limits=(0, 1),
     )
     forbidden_q, forbidden_k = np.nonzero(~allowed)
-    if 0 < len(forbidden_q) <= 2000 and not figure.layout.meta:  # the places of a pooled map are others
+    if 0 < len(forbidden_q) <= 2000 and not figure.layout.meta:  # a pooled map has other coordinates
         figure.add_scatter(
             x=forbidden_k.astype(np.float32),
             y=forbidden_q.astype(np.float32),
@@ -46,13 +55,13 @@ def mask_map(attention: Attention, layer: int, palette: Palette, title: str, *, 
             hovertemplate=say("masks.forbidden_hover") + "<extra></extra>",
             showlegend=False,
         )
-    if paint and allowed.size <= PAINTED:
+    if clickable and allowed.size <= MAX_CLICKABLE_CELLS:
         q, k = np.indices(allowed.shape).reshape(2, -1)
-        # Plotly reports no click on a heat map; invisible squares over the cells do the reporting.
+        # Plotly reports no clicks on heat maps: invisible square markers over the cells report them.
         figure.add_scatter(
             x=k.astype(np.float32),
             y=q.astype(np.float32),
-            customdata=np.stack([q, k], axis=1).tolist(),  # an array would come back from a click as an object
+            customdata=np.stack([q, k], axis=1).tolist(),  # of an array, a click would report an object
             text=[
                 say("masks.allowed" if allowed[i, j] else "masks.forbidden", query=escape(a), key=escape(b))
                 for i, a in enumerate(attention.query_tokens)
@@ -66,8 +75,18 @@ def mask_map(attention: Attention, layer: int, palette: Palette, title: str, *, 
     return figure
 
 
-def score_map(attention: Attention, layer: int, head: int, palette: Palette, *, masked: bool) -> go.Figure:
-    """Scaled scores of one head before the softmax, with or without the mask; -inf is blank."""
+def score_heatmap(attention: Attention, layer: int, head: int, palette: Palette, *, masked: bool) -> go.Figure:
+    """Heat map of one head's scaled scores before the softmax, on a scale centred on zero.
+
+    Args:
+        attention: one kind of attention of a trace.
+        layer, head: which head, counted from 0.
+        palette: colours of the page.
+        masked: whether cells that the mask forbids are blank.
+
+    Raises:
+        IndexError: there is no such layer.
+    """
     raw = attention.scores(layer, masked=False)[head]
     scores = np.where(attention.mask(layer), raw, np.nan) if masked else raw
     return grid(

@@ -1,4 +1,4 @@
-"""Output step by step: what each head looked at, how likely each token was, the tree of a beam, the logit lens."""
+"""Figures of generation: one query's weights, token probabilities, the beam search tree, the logit lens."""
 
 from __future__ import annotations
 
@@ -7,29 +7,34 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.generation.decoding import Node
+from model.generation.decoding import BeamNode
 from model.trace.attention import Attention
-from viz.figures.grid import grid, ticks, token_bars
-from viz.figures.theme import Palette, colour_bar, escape, frame, shorten
+from viz.figures.grid import axis_ticks, grid, token_bars
+from viz.figures.theme import Palette, base_figure, colour_bar, escape, shorten
 from viz.language.messages import say
 
-WRITTEN = 14  # columns of the logit lens up to which each cell holds its token; more would be too narrow to read
+MAX_LABELLED_COLUMNS = 14  # of the logit lens; with more columns, cells are too narrow for their token
 
 
-def looks(attention: Attention, row: int, palette: Palette) -> go.Figure:
-    """What every head of every layer looked at from one query: a row a head, a column a key."""
+def query_heatmap(attention: Attention, row: int, palette: Palette) -> go.Figure:
+    """Heat map of one query's weights in all heads of all layers, a row a head, a column a key.
+
+    Args:
+        attention: one kind of attention of a trace.
+        row: position of the query.
+        palette: colours of the page.
+    """
     layers, heads = attention.num_layers, attention.num_heads
     values = np.concatenate([attention.row(layer, row) for layer in range(layers)])  # [layer · head, key]
     allowed = np.concatenate([np.repeat(attention.mask(layer)[row][None], heads, 0) for layer in range(layers)])
-    keep = allowed.any(axis=0)  # what nobody may look at from here has no column
-    places = np.flatnonzero(keep)
+    keys = np.flatnonzero(allowed.any(axis=0))  # keys that are masked in every head have no column
     names = [say("compare.tile", layer=layer, head=head) for layer in range(layers) for head in range(heads)]
     figure = grid(
-        np.where(allowed, values, np.nan)[:, keep],
+        np.where(allowed, values, np.nan)[:, keys],
         rows=[f"{layer}/{head}" for layer in range(layers) for head in range(heads)],
-        columns=[attention.keys.texts[i] for i in places],
+        columns=[attention.keys.texts[i] for i in keys],
         row_names=names,
-        column_names=[attention.keys.name(int(i)) for i in places],
+        column_names=[attention.keys.name(int(i)) for i in keys],
         title=say("output.looks_title", kind=say(f"kinds.{attention.kind}")),
         row_title=say("output.head"),
         column_title=say(f"kinds.{attention.kind}_asked"),
@@ -44,8 +49,8 @@ def looks(attention: Attention, row: int, palette: Palette) -> go.Figure:
     return figure
 
 
-def probabilities(values: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
-    """The probability that the model gave each token of the output. [token]"""
+def probability_bars(values: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
+    """Bar chart of the probability of each generated token. values: [token]"""
     return token_bars(
         values,
         labels,
@@ -56,38 +61,41 @@ def probabilities(values: np.ndarray, labels: Sequence[str], palette: Palette) -
     )
 
 
-def beam_tree(tree: Sequence[Node], labels: Sequence[str], chosen: Sequence[int], palette: Palette) -> go.Figure:
-    """What beam search kept, dropped and ended. Dropped tokens are drawn only where they are the best of their step.
+def beam_tree(tree: Sequence[BeamNode], labels: Sequence[str], best: Sequence[int], palette: Palette) -> go.Figure:
+    """Tree of the hypotheses that beam search kept and ended, with the best one highlighted.
 
     Args:
-        labels: of each node; chosen: the nodes of the text that won.
+        tree: nodes; dropped ones are not drawn.
+        labels: of each node.
+        best: indices of the nodes of the best hypothesis.
+        palette: colours of the page.
     """
-    kept = [i for i, node in enumerate(tree) if node.fate != "dropped"]
-    depths = max((tree[i].depth for i in kept), default=1)
-    by_depth = {d: [i for i in kept if tree[i].depth == d] for d in range(1, depths + 1)}
-    high = {i: place for column in by_depth.values() for place, i in enumerate(column)}
-    tall = max(map(len, by_depth.values()), default=1)
-    figure = frame(say("output.tree_title"), palette, height=int(min(150 + 46 * tall, 700)))
-    won = set(chosen)
-    for mine, colour, width in ((False, palette.faint, 1.5), (True, palette.accent, 3)):
+    drawn = [i for i, node in enumerate(tree) if node.fate != "dropped"]
+    depths = max((tree[i].depth for i in drawn), default=1)
+    by_depth = {d: [i for i in drawn if tree[i].depth == d] for d in range(1, depths + 1)}
+    row = {i: place for column in by_depth.values() for place, i in enumerate(column)}
+    height = max(map(len, by_depth.values()), default=1)
+    figure = base_figure(say("output.tree_title"), palette, height=int(min(150 + 46 * height, 700)))
+    in_best = set(best)
+    for is_best, colour, width in ((False, palette.faint, 1.5), (True, palette.accent, 3)):
         x, y = [], []
-        for i in kept:
-            if (i in won) == mine:
+        for i in drawn:
+            if (i in in_best) == is_best:
                 parent = tree[i].parent
                 x += [tree[i].depth - 1, tree[i].depth, None]
-                y += [high[parent] if parent >= 0 else 0, high[i], None]
+                y += [row[parent] if parent >= 0 else 0, row[i], None]
         figure.add_scatter(
             x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip", showlegend=False
         )
     for fate, symbol in (("kept", "circle"), ("ended", "square")):
-        named = False
-        for mine, colour in ((False, palette.second), (True, palette.accent)):
-            nodes = [i for i in kept if tree[i].fate == fate and (i in won) == mine]
+        in_legend = False
+        for is_best, colour in ((False, palette.second), (True, palette.accent)):
+            nodes = [i for i in drawn if tree[i].fate == fate and (i in in_best) == is_best]
             if not nodes:
                 continue
             figure.add_scatter(
                 x=[tree[i].depth for i in nodes],
-                y=[high[i] for i in nodes],
+                y=[row[i] for i in nodes],
                 mode="markers+text" if depths <= 16 else "markers",
                 text=[escape(shorten(labels[i], 9)) for i in nodes],
                 textposition="top center",
@@ -95,10 +103,10 @@ def beam_tree(tree: Sequence[Node], labels: Sequence[str], chosen: Sequence[int]
                 customdata=[[escape(labels[i]), tree[i].score] for i in nodes],
                 marker={"symbol": symbol, "size": 11, "color": colour},
                 name=say(f"output.{fate}_node"),
-                showlegend=not named,
+                showlegend=not in_legend,
                 hovertemplate=say("output.tree_hover") + "<extra></extra>",
             )
-            named = True
+            in_legend = True
     figure.update_layout(
         xaxis={
             "title": say("output.step"),
@@ -106,7 +114,7 @@ def beam_tree(tree: Sequence[Node], labels: Sequence[str], chosen: Sequence[int]
             "zeroline": False,
             "dtick": 1 if depths <= 20 else 5,
         },
-        yaxis={"visible": False, "range": [tall - 0.4, -0.8]},
+        yaxis={"visible": False, "range": [height - 0.4, -0.8]},
         showlegend=True,
     )
     return figure
@@ -115,21 +123,21 @@ def beam_tree(tree: Sequence[Node], labels: Sequence[str], chosen: Sequence[int]
 def logit_lens(
     probability: np.ndarray, best: Sequence[Sequence[str]], columns: Sequence[str], palette: Palette
 ) -> go.Figure:
-    """What each layer would say if it were the last: its likeliest token, the colour its probability.
+    """Logit lens: heat map of the likeliest next token at each depth and its probability, first layer at the bottom.
 
     Args:
         probability: of the likeliest token. [layer + 1, token]
         best: that token. [layer + 1][token]
-        columns: the tokens fed in.
+        columns: labels of the input tokens.
+        palette: colours of the page.
     """
     depth, count = probability.shape
     names = [say("layers.embedding"), *(say("layers.after", layer=i) for i in range(depth - 1))]
-    figure = frame(say("output.lens_title"), palette, height=150 + max(26, min(34, 900 // depth)) * depth)
-    # First layer at the bottom: one reads upwards, as the vectors travel.
+    figure = base_figure(say("output.lens_title"), palette, height=150 + max(26, min(34, 900 // depth)) * depth)
     figure.add_heatmap(
         z=probability.astype(np.float32),
         text=[[escape(shorten(token, 9)) for token in row] for row in best],
-        texttemplate="%{text}" if count <= WRITTEN and depth * count <= 450 else None,
+        texttemplate="%{text}" if count <= MAX_LABELLED_COLUMNS and depth * count <= 450 else None,
         customdata=[[escape(token) for token in row] for row in best],
         textfont={"size": 12},
         colorscale=[list(stop) for stop in palette.sequential],
@@ -146,8 +154,8 @@ def logit_lens(
             "tickangle": -60,
             "showgrid": False,
             "zeroline": False,
-            **ticks(columns),
+            **axis_ticks(columns),
         },
-        yaxis={"title": say("layers.depth"), "showgrid": False, "zeroline": False, **ticks(names)},
+        yaxis={"title": say("layers.depth"), "showgrid": False, "zeroline": False, **axis_ticks(names)},
     )
     return figure

@@ -1,4 +1,4 @@
-"""Attention laid over the picture that a vision model saw."""
+"""Overlay of attention weights on the input picture of a vision model."""
 
 from __future__ import annotations
 
@@ -6,33 +6,35 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.trace.tokens import Picture
-from viz.figures.heads import png
-from viz.figures.theme import Palette, colour_bar, escape, frame
+from viz.figures.heads import png_uri
+from viz.figures.theme import Palette, base_figure, colour_bar, escape
 from viz.language.messages import say
 
-TALL = 420  # pixels on screen
+PICTURE_HEIGHT = 420  # pixels on screen
 
 
-def patch_overlay(picture: Picture, weights: np.ndarray, asking: int, token: str, palette: Palette) -> go.Figure:
-    """One query's weights as a tint over the picture, which is grey so that colour means attention only.
+def patch_overlay(picture: Picture, weights: np.ndarray, query: int, token: str, palette: Palette) -> go.Figure:
+    """Picture in grey with one query's attention weights as a tint over its patches.
 
     Args:
+        picture: the input, and its patches.
         weights: of every token, those before the patches included. [token]
-        asking: place of the query among the tokens; a box is drawn where it is a patch.
+        query: position of the query; a box is drawn around it where it is a patch.
         token: the query's label.
+        palette: colours of the page.
 
     Raises:
-        ValueError: there is not one weight a token.
+        ValueError: the number of weights is not the number of tokens.
     """
     rows, columns = picture.rows, picture.columns
     if weights.shape != (picture.first + rows * columns,):
         raise ValueError(f"weights have shape {weights.shape}, but there are {picture.first} + {rows * columns} tokens")
     values = weights[picture.first :].reshape(rows, columns).astype(np.float32)
-    figure = frame(say("pictures.overlay_title", token=escape(token)), palette, height=TALL + 80)
+    figure = base_figure(say("pictures.overlay_title", token=escape(token)), palette, height=PICTURE_HEIGHT + 80)
     grey = (picture.pixels @ np.array([0.299, 0.587, 0.114]))[..., None].repeat(3, axis=-1)
     opaque = np.full((*grey.shape[:2], 1), 255)
     figure.add_layout_image(
-        source=png(np.concatenate([grey, opaque], axis=-1).round().astype(np.uint8)),
+        source=png_uri(np.concatenate([grey, opaque], axis=-1).round().astype(np.uint8)),
         xref="x",
         yref="y",
         x=-0.5,
@@ -52,8 +54,8 @@ def patch_overlay(picture: Picture, weights: np.ndarray, asking: int, token: str
         colorbar=colour_bar(say("heads.unit"), ".1%"),
         hovertemplate=say("pictures.hover") + "<extra></extra>",
     )
-    if asking >= picture.first:
-        row, column = divmod(asking - picture.first, columns)
+    if query >= picture.first:
+        row, column = divmod(query - picture.first, columns)
         figure.add_shape(
             type="rect",
             x0=column - 0.5,

@@ -1,4 +1,4 @@
-"""Positions: the waves, the whole table, similarity by distance, and why a shift is a rotation."""
+"""Figures of position encodings: sinusoids, heat maps, similarity by distance, rotations, wavelengths and biases."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ import plotly.graph_objects as go
 
 from model.measures.hidden_states import cosine_similarities
 from viz.figures.grid import grid, signed_limits
-from viz.figures.theme import Palette, frame
+from viz.figures.theme import Palette, base_figure
 from viz.language.messages import say
 
 
-def waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> go.Figure:
-    """The value of chosen dimensions over position. encoding: [position, d_model]"""
-    figure = frame(say("positions.waves_title"), palette, height=460)
+def encoding_waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> go.Figure:
+    """Line chart of some dimensions of a position encoding over position.
+
+    Args:
+        encoding: [position, d_model]; even dimensions are sines, odd ones cosines.
+        dimensions: which to draw, one curve each.
+        palette: colours of the page.
+    """
+    figure = base_figure(say("positions.waves_title"), palette, height=460)
     for number, dimension in enumerate(dimensions):
         figure.add_scatter(
             x=np.arange(len(encoding)),
@@ -36,8 +42,14 @@ def waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> 
     return figure
 
 
-def table(encoding: np.ndarray, palette: Palette, limits: tuple[float, float] | None = None) -> go.Figure:
-    """The whole encoding: a row a position, a column a dimension. [position, d_model]"""
+def encoding_heatmap(encoding: np.ndarray, palette: Palette, limits: tuple[float, float] | None = None) -> go.Figure:
+    """Heat map of a position encoding, positions down, dimensions across, on a scale centred on zero.
+
+    Args:
+        encoding: [position, d_model]
+        palette: colours of the page.
+        limits: values at the ends of the scale; None for ± the largest magnitude.
+    """
     positions, dimensions = encoding.shape
     return grid(
         encoding,
@@ -54,13 +66,13 @@ def table(encoding: np.ndarray, palette: Palette, limits: tuple[float, float] | 
     )
 
 
-def similarity_map(table: np.ndarray, palette: Palette) -> go.Figure:
-    """Cosine similarity of every two positions. table: [position, d_model]"""
-    places = [str(i) for i in range(len(table))]
+def similarity_heatmap(encoding: np.ndarray, palette: Palette) -> go.Figure:
+    """Heat map of the cosine similarities of all pairs of positions. encoding: [position, d_model]"""
+    positions = [str(i) for i in range(len(encoding))]
     return grid(
-        cosine_similarities(table),
-        rows=places,
-        columns=places,
+        cosine_similarities(encoding),
+        rows=positions,
+        columns=positions,
         title=say("positions.similarity_title"),
         row_title=say("positions.position"),
         column_title=say("positions.position"),
@@ -72,9 +84,9 @@ def similarity_map(table: np.ndarray, palette: Palette) -> go.Figure:
     )
 
 
-def wavelengths(frequencies: np.ndarray, palette: Palette) -> go.Figure:
-    """Positions until each rotary pair is back where it was. frequencies: radians per position, [pair]"""
-    figure = frame(say("positions.wavelengths_title"), palette, height=360)
+def wavelength_bars(frequencies: np.ndarray, palette: Palette) -> go.Figure:
+    """Bar chart of the wavelengths of rotary pairs, in positions. frequencies: radians per position, [pair]"""
+    figure = base_figure(say("positions.wavelengths_title"), palette, height=360)
     figure.add_bar(
         x=np.arange(len(frequencies)),
         y=(2 * np.pi / frequencies).astype(np.float32),
@@ -90,8 +102,14 @@ def wavelengths(frequencies: np.ndarray, palette: Palette) -> go.Figure:
 
 
 def bias_by_distance(bias: np.ndarray, distances: np.ndarray, palette: Palette) -> go.Figure:
-    """What each head adds to its scores, by how far the key lies behind or ahead. bias: [head, distance]"""
-    figure = frame(say("positions.bias_title"), palette, height=460)
+    """Line chart of each head's position bias over the distance from query to key.
+
+    Args:
+        bias: what each head adds to its scores. [head, distance]
+        distances: key position minus query position. [distance]
+        palette: colours of the page.
+    """
+    figure = base_figure(say("positions.bias_title"), palette, height=460)
     for head, line in enumerate(bias):
         figure.add_scatter(
             x=distances,
@@ -107,11 +125,18 @@ def bias_by_distance(bias: np.ndarray, distances: np.ndarray, palette: Palette) 
     return figure
 
 
-def similarity(encoding: np.ndarray, palette: Palette) -> go.Figure:
-    """Cosine similarity of every position with the others, by distance: one curve a position, all on one line."""
+def similarity_by_distance(encoding: np.ndarray, palette: Palette) -> go.Figure:
+    """Line chart of the cosine similarity of each position with all others over their distance, one curve a position.
+
+    Encodings whose similarity depends on the distance alone draw all curves on one line. At most 64 are drawn.
+
+    Args:
+        encoding: [position, d_model]
+        palette: colours of the page.
+    """
     cosine = cosine_similarities(encoding)
     count = len(encoding)
-    figure = frame(say("positions.similarity_title"), palette, height=400)
+    figure = base_figure(say("positions.similarity_title"), palette, height=400)
     for position in range(0, count, -(-count // 64)):
         figure.add_scatter(
             x=np.arange(count) - position,
@@ -127,10 +152,23 @@ def similarity(encoding: np.ndarray, palette: Palette) -> go.Figure:
     return figure
 
 
-def circle(encoding: np.ndarray, pair: int, start: int, offset: int, palette: Palette, title: str) -> go.Figure:
-    """One sine-cosine pair as a clock hand: going `offset` positions on turns it by the same angle from anywhere."""
-    points = encoding[:, [2 * pair + 1, 2 * pair]]  # cosine to the right, sine up
-    figure = frame(title, palette, height=420)
+def rotation_circle(
+    encoding: np.ndarray, pair: int, start: int, offset: int, palette: Palette, title: str
+) -> go.Figure:
+    """Scatter plot of one sine-cosine pair of a sinusoidal encoding on the unit circle, with two positions as hands.
+
+    A shift by `offset` positions turns the hand by the same angle wherever it starts.
+
+    Args:
+        encoding: [position, d_model]
+        pair: which two dimensions, 2 · pair (sine) and 2 · pair + 1 (cosine).
+        start: position of the first hand.
+        offset: positions from the first hand to the second.
+        palette: colours of the page.
+        title: of the figure.
+    """
+    points = encoding[:, [2 * pair + 1, 2 * pair]]  # x: cosine, y: sine
+    figure = base_figure(title, palette, height=420)
     figure.add_scatter(
         x=points[:, 0].astype(np.float32),
         y=points[:, 1].astype(np.float32),

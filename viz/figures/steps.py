@@ -1,4 +1,4 @@
-"""Inside a head: one small figure for each step of the formula."""
+"""Figures of one head's computation for one query: vectors, products, scores and weights."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.measures.head_steps import HeadSteps
-from viz.figures.grid import grid, signed_limits, ticks
-from viz.figures.theme import Palette, escape, frame
+from viz.figures.grid import axis_ticks, grid, signed_limits
+from viz.figures.theme import Palette, base_figure, escape
 from viz.language.messages import say
 
 
-def vectors(
+def vector_heatmap(
     array: np.ndarray, labels: Sequence[str], name: str, palette: Palette, *, highlight: int | None = None
 ) -> go.Figure:
-    """A row of numbers for each token: query, keys or values. [token, head_dim]"""
+    """Heat map of queries, keys or values, tokens down, dimensions across, on a scale centred on zero.
+
+    Args:
+        array: [token, head_dim]
+        labels: of the tokens.
+        name: of the texts in the section "inside" of the interface's words, such as "keys".
+        palette: colours of the page.
+        highlight: a row to draw a box around.
+    """
     return grid(
         array,
         rows=labels,
@@ -33,7 +41,7 @@ def vectors(
     )
 
 
-def bars(
+def key_bars(
     values: np.ndarray,
     labels: Sequence[str],
     name: str,
@@ -43,8 +51,18 @@ def bars(
     chosen: int | None = None,
     tickformat: str | None = None,
 ) -> go.Figure:
-    """One number for each key; a forbidden key shows "-∞" instead of a bar. [key]"""
-    figure = frame(say(f"inside.{name}_title"), palette, height=300)
+    """Bar chart of a value for each key; a masked key shows "-∞" instead of a bar.
+
+    Args:
+        values: [key]
+        labels: of the keys.
+        name: of the texts in the section "inside" of the interface's words, such as "scaled".
+        palette: colours of the page.
+        allowed: bool [key]; None where no key is masked.
+        chosen: index of a key whose bar has another colour.
+        tickformat: Plotly format of the values.
+    """
+    figure = base_figure(say(f"inside.{name}_title"), palette, height=300)
     allowed = np.ones(len(values), bool) if allowed is None else allowed
     figure.add_bar(
         x=np.arange(len(values)),
@@ -72,16 +90,22 @@ def bars(
             "range": [-0.6, len(values) - 0.4],
             "showgrid": False,
             "zeroline": False,
-            **ticks(labels),
+            **axis_ticks(labels),
         },
         yaxis={"title": say(f"inside.{name}_unit"), "tickformat": tickformat},
     )
     return figure
 
 
-def products(steps: HeadSteps, key: int, palette: Palette) -> go.Figure:
-    """q times k, dimension by dimension, for one key; the bars add up to q·k."""
-    figure = frame(say("inside.products_title", dot=f"{steps.dots[key]:.3f}"), palette, height=280)
+def product_bars(steps: HeadSteps, key: int, palette: Palette) -> go.Figure:
+    """Bar chart of the products of query and key in each dimension, which add up to their dot product.
+
+    Args:
+        steps: the computation of one head for one query.
+        key: index of the key.
+        palette: colours of the page.
+    """
+    figure = base_figure(say("inside.products_title", dot=f"{steps.dots[key]:.3f}"), palette, height=280)
     values = steps.products[key]
     figure.add_bar(
         x=np.arange(len(values)),

@@ -1,6 +1,6 @@
-"""Colours, fonts and the frame that every figure shares.
+"""Palettes, colour scales, fonts and the base layout that all figures share.
 
-The scales keep a steadily changing lightness, so they survive grey print, colour-blindness and a pale projector.
+The lightness of each scale changes monotonically, so it survives grey print, colour-blindness and pale projectors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from viz.language.messages import isolate
+from viz.language.messages import isolate_rtl
 
 FONT = "Hyperlegible, sans-serif"
 
@@ -25,9 +25,13 @@ class Palette:
     """The colours of one theme.
 
     Attributes:
-        sequential: for what is never negative; zero stands apart from the page, which shows through masked cells.
-        diverging: for what has a sign, centred on zero.
-        lines: for curves and groups, told apart by lightness too.
+        text, page: of letters, and of the background.
+        faint: grid lines and what is in the background.
+        accent, second: what a figure shows, and what is selected in it.
+        forbidden: what the mask forbids.
+        sequential: scale of values that are never negative; zero differs from the page, which shows in masked cells.
+        diverging: scale of signed values, centred on zero.
+        lines: of curves and groups, which differ in lightness too.
     """
 
     text: str
@@ -65,20 +69,20 @@ DARK = Palette(
 )
 
 
-def contrasted(palette: Palette) -> Palette:
-    """The same palette with letters and lines as far from the page as they get, for a pale projector."""
+def high_contrast(palette: Palette) -> Palette:
+    """A theme's palette with black and white for text and page, for a pale projector."""
     ends = ("#000000", "#ffffff")
     text, page = ends if palette is LIGHT else ends[::-1]
     return replace(palette, text=text, page=page, faint=palette.forbidden)
 
 
-def frame(title: str, palette: Palette, height: int) -> go.Figure:
-    """An empty figure with title, fonts, colours and margins set; the page shows through."""
-    return go.Figure(layout=framing(title, palette, height))
+def base_figure(title: str, palette: Palette, height: int) -> go.Figure:
+    """Empty figure with the base layout; height in pixels."""
+    return go.Figure(layout=base_layout(title, palette, height))
 
 
-# What all figures have in common, in place of Plotly's own template: seven kilobytes that each of them would carry.
-# Margins grow with the labels, so none runs over; looking for those that do takes a quarter of the time to draw.
+# Replaces Plotly's default template, 7 KB that every figure would carry. Margins grow with the labels, so overflow is
+# allowed: hiding labels that overflow takes a quarter of the time to draw.
 _AXIS = {"automargin": True, "ticklabeloverflow": "allow", "ticks": "", "title": {"standoff": 15}, "zerolinewidth": 2}
 TEMPLATE: dict[str, Any] = {
     "layout": {"hovermode": "closest", "hoverlabel": {"align": "left"}, "xaxis": _AXIS, "yaxis": _AXIS},
@@ -86,8 +90,11 @@ TEMPLATE: dict[str, Any] = {
 }
 
 
-def framing(title: str, palette: Palette, height: int) -> dict[str, Any]:
-    """The layout of `frame`, for figures that are made at once: Plotly takes longer over each later change."""
+def base_layout(title: str, palette: Palette, height: int) -> dict[str, Any]:
+    """Plotly layout with title, fonts, colours, margins and a transparent background; height in pixels.
+
+    For figures that are built in one step: Plotly takes longer over each later change.
+    """
     grid = {"gridcolor": palette.faint, "zerolinecolor": palette.faint, "linecolor": palette.faint, "automargin": True}
     return {
         "template": TEMPLATE,
@@ -106,66 +113,76 @@ def framing(title: str, palette: Palette, height: int) -> dict[str, Any]:
     }
 
 
-TYPES = ("f4", "f8", "i4", "u1")  # arrays of others are left to Plotly
+ENCODED_DTYPES = ("f4", "f8", "i4", "u1")  # arrays of other dtypes are left to Plotly
 
 
-class Ready(go.Figure):  # type: ignore[misc]  # Plotly has no types
-    """A figure that is sent as it was made.
+class UnvalidatedFigure(go.Figure):  # type: ignore[misc]  # Plotly has no types
+    """A figure that is serialized without copies and checks.
 
-    Plotly's own way copies all of it and asks of each array whether it could be a data frame: half the time of a click.
+    Plotly's own `to_dict` copies the figure and checks whether each array is a data frame: half the time of a click.
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """Data and layout, arrays as Plotly's typed ones; parts are shared with the figure."""
-        sent: dict[str, Any] = _typed({"data": self._data, "layout": self._layout})
-        return sent
+        """Data and layout with arrays in Plotly's base64 encoding; parts are shared with the figure."""
+        encoded: dict[str, Any] = _encoded({"data": self._data, "layout": self._layout})
+        return encoded
 
 
-def _typed(part: Any) -> Any:
-    """A part of a figure with its arrays as their bytes."""
+def _encoded(part: Any) -> Any:
+    """A part of a figure with its arrays in Plotly's base64 encoding."""
     if isinstance(part, dict):
-        return {name: _typed(inner) for name, inner in part.items()}
+        return {name: _encoded(inner) for name, inner in part.items()}
     if isinstance(part, (list, tuple)):
-        return [_typed(inner) if isinstance(inner, (dict, np.ndarray)) else inner for inner in part]
-    if not isinstance(part, np.ndarray) or part.dtype.str[1:] not in TYPES:
+        return [_encoded(inner) if isinstance(inner, (dict, np.ndarray)) else inner for inner in part]
+    if not isinstance(part, np.ndarray) or part.dtype.str[1:] not in ENCODED_DTYPES:
         return part
     bytes_of = base64.b64encode(np.ascontiguousarray(part).tobytes()).decode()
     shape = {"shape": ", ".join(map(str, part.shape))} if part.ndim > 1 else {}
     return {"dtype": part.dtype.str[1:], "bdata": bytes_of} | shape
 
 
-def made(data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any]) -> go.Figure:
-    """A figure made without asking Plotly whether each of its properties exists, which takes nine tenths of the time.
+def unvalidated_figure(data: Sequence[Mapping[str, Any]], layout: Mapping[str, Any]) -> go.Figure:
+    """Figure whose properties Plotly does not validate, which would take nine tenths of the time to build it.
 
-    A test asks for every figure of every page. Titles of axes must be written as {"text": ...}.
+    A test validates every figure of every page. Axis titles must be written as {"text": ...}.
+
+    Args:
+        data: traces.
+        layout: of the figure.
     """
-    return Ready(data, layout, _validate=False)
+    return UnvalidatedFigure(data, layout, _validate=False)
 
 
-def enlarged(figure: go.Figure, times: float) -> go.Figure:
-    """The same figure with larger letters and taller, for the last row of a classroom."""
+def enlarged_figure(figure: go.Figure, times: float) -> go.Figure:
+    """Copy of a figure with fonts `times` as large, and taller, for a projector."""
     large = go.Figure(figure)
-    large.layout = _grown(figure.layout.to_plotly_json(), times)
+    large.layout = _with_scaled_fonts(figure.layout.to_plotly_json(), times)
     for trace in large.data:
         drawn = trace.to_plotly_json()
-        trace.update(_grown({name: drawn[name] for name in ("textfont", "colorbar") if name in drawn}, times))
+        trace.update(
+            _with_scaled_fonts({name: drawn[name] for name in ("textfont", "colorbar") if name in drawn}, times)
+        )
     large.layout.height = round((figure.layout.height or 450) * (1 + times) / 2)
     return large
 
 
-def _grown(part: Any, times: float) -> Any:
+def _with_scaled_fonts(part: Any, times: float) -> Any:
+    """A part of a figure with all font sizes multiplied by `times`."""
     if isinstance(part, dict):
-        fonts = {name: {**font, "size": font["size"] * times} for name, font in part.items() if _sized(name, font)}
-        return {name: fonts.get(name) or _grown(inner, times) for name, inner in part.items()}
-    return [_grown(one, times) for one in part] if isinstance(part, (list, tuple)) else part
+        fonts = {
+            name: {**font, "size": font["size"] * times} for name, font in part.items() if _is_sized_font(name, font)
+        }
+        return {name: fonts.get(name) or _with_scaled_fonts(inner, times) for name, inner in part.items()}
+    return [_with_scaled_fonts(one, times) for one in part] if isinstance(part, (list, tuple)) else part
 
 
-def _sized(name: str, part: Any) -> bool:
+def _is_sized_font(name: str, part: Any) -> bool:
+    """Whether a property of a figure is a font that has a size."""
     return name.endswith("font") and "size" in part
 
 
 def colour_bar(title: str, tickformat: str | None = None) -> dict[str, object]:
-    """A slim colour bar with its unit."""
+    """Plotly settings of a slim colour bar; title: the unit; tickformat: Plotly format of the values."""
     return {
         "title": {"text": title, "side": "right", "font": {"size": 12}},
         "thickness": 10,
@@ -175,17 +192,17 @@ def colour_bar(title: str, tickformat: str | None = None) -> dict[str, object]:
 
 
 def escape(text: str) -> str:
-    """Text that Plotly shows as it is, instead of reading tags in it."""
-    return isolate(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    """Text with <, > and & escaped, which Plotly would read as tags, and right-to-left letters isolated."""
+    return isolate_rtl(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
 
 
 def shorten(text: str, longest: int = 14) -> str:
-    """Text cut to at most `longest` letters, with an ellipsis where it was cut."""
+    """Text of at most `longest` letters, an ellipsis in place of what is cut off."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def paint(values: np.ndarray, scale: Scale) -> np.ndarray:
-    """Colours of values between 0 and 1; NaN is transparent. [...] -> uint8 [..., 4]"""
+def rgba_colours(values: np.ndarray, scale: Scale) -> np.ndarray:
+    """RGBA colours of values between 0 and 1 on a scale; NaN is transparent. [...] -> uint8 [..., 4]"""
     stops = np.array([stop for stop, _ in scale])
     rgb = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for _, colour in scale])
     blank = np.isnan(values)
@@ -194,6 +211,6 @@ def paint(values: np.ndarray, scale: Scale) -> np.ndarray:
     return np.stack([*channels, np.where(blank, 0, 255)], axis=-1).round().astype(np.uint8)
 
 
-def shades(values: np.ndarray) -> np.ndarray:
-    """Values between 0 and 1 in 255 steps, a byte each; NaN is 255. [...] -> uint8 [...]"""
+def colour_indices(values: np.ndarray) -> np.ndarray:
+    """Values between 0 and 1 as indices from 0 to 254 into a colour table; NaN is 255. [...] -> uint8 [...]"""
     return np.nan_to_num(values.clip(0, 1) * 254, nan=255).round().astype(np.uint8)

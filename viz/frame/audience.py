@@ -7,20 +7,20 @@ import json
 import streamlit as st
 
 from viz.browser.resources import BROWSER
-from viz.frame import session
-from viz.language.messages import languages, nearest, say, speak, spoken
+from viz.frame import model_access, session
+from viz.language.messages import current_language, languages, say, set_language, supported_language
 
 
 def enter() -> None:
     """Take language and projector mode from the link, or from what was chosen since; before anything is said."""
     state, link = st.session_state, st.query_params
-    own = nearest(st.context.locale)
+    own = supported_language(st.context.locale)
     # Said again in each run: one that leaves for another page before the widget is drawn would lose it.
-    arrived = nearest(link["language"]) if link.get("language") in languages() else own
+    arrived = supported_language(link["language"]) if link.get("language") in languages() else own
     state.language = state.get("language", arrived)
     if "projector" not in state:
         state.projector = link.get("projector", "").lower() in ("1", "true")
-    speak(state.language)
+    set_language(state.language)
     state.said, state.whole = "", True
     # Written by hand: a bound parameter would hold the name that is shown instead of the code.
     if link.get("language", own) != state.language:
@@ -86,7 +86,7 @@ def announce(place: str = "page") -> None:
     Args:
         place: of the two that may stand on one page, the page itself and a piece that is drawn again alone.
     """
-    said = json.dumps({"language": spoken(), "text": st.session_state.said}).replace("<", "\\u003c")
+    said = json.dumps({"language": current_language(), "text": st.session_state.said}).replace("<", "\\u003c")
     _run(
         f"""(() => {{
           const said = {said};
@@ -147,7 +147,7 @@ def _hide() -> None:
 
 def _move(what: str, step: int) -> None:
     """One layer or head on, round in a circle; nothing where no model is open or no head was looked at yet."""
-    state, model = st.session_state, session.opened()
+    state, model = st.session_state, model_access.model_if_open()
     if model is None or state.get(what) is None or state.get("kind") not in model.heads:
         return
     state[what] = (state[what] + step) % model.heads[state.kind][what == "head"]

@@ -1,4 +1,4 @@
-"""The panel in the sidebar that changes the model, and the list of what is changed."""
+"""The panel that makes edits to the model, and the list of the edits made."""
 
 from __future__ import annotations
 
@@ -10,51 +10,60 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from model.trace.edits import Cell, Edits
-from viz.frame import session
-from viz.frame.option_row import named
+from viz.frame import model_access, session
+from viz.frame.option_row import option_label
 from viz.language import readings
 from viz.language.messages import say
 
 Values = dict[str, Any]
-SHOWN = "shown"  # in place of a number: the layer or head on screen, which may change without this panel
+ON_SCREEN = "shown"  # option instead of a number: the layer or head on screen when the edit is applied
 
 
 @dataclass(frozen=True)
-class Change:
-    """One sort of change: what it asks for, and the edits it makes of the answers."""
+class EditType:
+    """One type of edit.
 
-    asks: tuple[str, ...]
-    make: Callable[[Edits, Values], Edits]
+    Attributes:
+        fields: names of the values it needs, each with a widget.
+        add: edits and the widgets' values -> the edits with this one added.
+    """
+
+    fields: tuple[str, ...]
+    add: Callable[[Edits, Values], Edits]
 
 
-def _factor(edits: Edits, v: Values) -> Edits:
+def _add_factor(edits: Edits, v: Values) -> Edits:
+    """Edits with a head's output multiplied by a factor."""
     return replace(edits, heads={**edits.heads, (v["kind"], v["layer"], v["head"]): v["factor"]})
 
 
-def _all_but(edits: Edits, v: Values) -> Edits:
+def _add_all_but(edits: Edits, v: Values) -> Edits:
+    """Edits with all heads of a layer but one silenced."""
     kind, layer, head = v["kind"], v["layer"], v["head"]
     return replace(edits, heads={**edits.heads, (kind, layer, None): 0.0, (kind, layer, head): 1.0})
 
 
-def _patch(edits: Edits, v: Values) -> Edits:
+def _add_patch(edits: Edits, v: Values) -> Edits:
+    """Edits with a head's output replaced by that of another text (activation patching)."""
     where = (v["kind"], v["layer"], v["head"])
     return replace(edits, patched={**edits.patched, where: (v["other"] or " ", None)})
 
 
-def _unseen(edits: Edits, v: Values) -> Edits:
+def _add_blocked_key(edits: Edits, v: Values) -> Edits:
+    """Edits with one key masked for all queries."""
     cell: Cell = (v["kind"], None, v["token"])
     return replace(edits, blocked={*edits.blocked, cell if v["layer"] is None else (*cell, v["layer"])})
 
 
-CHANGES: Mapping[str, Change] = {
-    "factor": Change(("kind", "layer", "head", "factor"), _factor),
-    "all_but": Change(("kind", "layer", "head"), _all_but),
-    "uniform": Change(
+EDIT_TYPES: Mapping[str, EditType] = {
+    "factor": EditType(("kind", "layer", "head", "factor"), _add_factor),
+    "all_but": EditType(("kind", "layer", "head"), _add_all_but),
+    "uniform": EditType(
         ("kind", "layer", "head"),
         lambda edits, v: replace(edits, uniform={*edits.uniform, (v["kind"], v["layer"], v["head"])}),
     ),
-    "patch": Change(("kind", "layer", "head", "other"), _patch),
-    "shape": Change(
+    "patch": EditType(("kind", "layer", "head", "other"), _add_patch),
+    "shape": EditType(
         ("kind", "layer", "shape", "size"),
         lambda edits, v: replace(
             edits,
@@ -64,26 +73,26 @@ CHANGES: Mapping[str, Change] = {
             },
         ),
     ),
-    "unseen": Change(("kind", "layer", "token"), _unseen),
-    "temperature": Change(
+    "unseen": EditType(("kind", "layer", "token"), _add_blocked_key),
+    "temperature": EditType(
         ("kind", "temperature"),
         lambda edits, v: replace(edits, temperature={**edits.temperature, v["kind"]: v["temperature"]}),
     ),
-    "positions": Change(("places",), lambda edits, v: replace(edits, positions=v["places"])),
+    "positions": EditType(("places",), lambda edits, v: replace(edits, positions=v["places"])),
 }
 
 
-def panel(space: DeltaGenerator | None) -> None:
-    """Fill the sidebar's panel; nothing where there is no room for it, or no model is open."""
-    lens = session.opened()
-    if lens is None or space is None:
+def panel(place: DeltaGenerator | None) -> None:
+    """Draw the panel; nothing where it is closed (`place` is None) or no model is open."""
+    lens = model_access.model_if_open()
+    if lens is None or place is None:
         return
-    with space:
-        listed("panel")
+    with place:
+        edit_list("panel")
         if not lens.heads:
             st.caption(say("change.no_edits"))
             return
-        names = list(CHANGES)
+        names = list(EDIT_TYPES)
         name = st.selectbox(
             say("change.what"),
             names,
@@ -92,22 +101,26 @@ def panel(space: DeltaGenerator | None) -> None:
             help=say("change.help"),
         )
         values: Values = {}
-        for field in CHANGES[name].asks:
-            values[field] = _ask(field, lens.heads, values)
+        for field in EDIT_TYPES[name].fields:
+            values[field] = _field_widget(field, lens.heads, values)
         st.button(
             say("change.apply"), key="change_apply", on_click=_apply, args=(name, values, lens.heads), width="stretch"
         )
 
 
-def listed(place: str) -> None:
-    """The changes in words, each with a button that undoes it, and one that undoes them all."""
-    edits = session.edits()
+def edit_list(key: str) -> None:
+    """Draw the edits in words, each with an undo button, and a button that undoes them all.
+
+    Args:
+        key: suffix of the buttons' keys, for one list of several on a page.
+    """
+    edits = model_access.applied_edits()
     for number, (name, where, value) in enumerate(edits.items()):
         left, right = st.columns([6, 1], vertical_alignment="center")
-        left.markdown(f":orange[:material/edit:] {readings.change(name, where, value)}")
+        left.markdown(f":orange[:material/edit:] {readings.edit_reading(name, where, value)}")
         right.button(
             ":material/close:",
-            key=f"undo_{place}_{number}",
+            key=f"undo_{key}_{number}",
             help=say("change.undo"),
             on_click=session.set_edits,
             args=(edits.without(name, where),),
@@ -116,7 +129,7 @@ def listed(place: str) -> None:
     if edits:
         st.button(
             say("change.undo_all"),
-            key=f"undo_all_{place}",
+            key=f"undo_all_{key}",
             icon=":material/undo:",
             on_click=session.set_edits,
             args=(Edits(),),
@@ -124,38 +137,45 @@ def listed(place: str) -> None:
 
 
 def toggle_cell(key: str, kind: str) -> None:
-    """Forbid the cell that was clicked in a mask's picture, or allow it again."""
+    """Mask the cell that was clicked in a mask's figure, or unmask it; a callback.
+
+    Args:
+        key: of the figure; kind: of the attention.
+    """
     points = st.session_state[key].selection.points
     if points:
-        query, asked = (int(i) for i in points[0]["customdata"][:2])
-        edits, cell = session.edits(), (kind, query, asked)
+        query, masked_key = (int(i) for i in points[0]["customdata"][:2])
+        edits, cell = model_access.applied_edits(), (kind, query, masked_key)
         session.set_edits(replace(edits, blocked={*edits.blocked} ^ {cell}))
 
 
 def _apply(name: str, values: Values, heads: Mapping[str, tuple[int, int]]) -> None:
-    looked_at = {
+    """Add an edit of the type `name`, with the panel's values; a callback."""
+    on_screen = {
         field: min(st.session_state.get(field) or 0, count - 1)
         for field, count in zip(("layer", "head"), heads[values["kind"]] if "kind" in values else (), strict=False)
-        if values.get(field) == SHOWN
+        if values.get(field) == ON_SCREEN
     }
-    session.set_edits(CHANGES[name].make(session.edits(), values | looked_at))
+    session.set_edits(EDIT_TYPES[name].add(model_access.applied_edits(), values | on_screen))
 
 
-def _ask(field: str, heads: Mapping[str, tuple[int, int]], asked: Values) -> Any:
-    """The widget for one answer; where nothing else is chosen, kind, layer and head are those being looked at."""
+def _field_widget(field: str, heads: Mapping[str, tuple[int, int]], values: Values) -> Any:
+    """The value of one field's widget; kind, layer and head start at those on screen. values: of earlier fields"""
     state, label, key = st.session_state, say(f"change.{field}_label"), f"change_{field}"
     if field == "kind":
         kinds = list(heads)
         if state.get(key) not in kinds:
             state.pop(key, None)
         start = kinds.index(state.kind) if state.get("kind") in kinds else 0
-        return st.selectbox(label, kinds, start, key=key, format_func=named) if len(kinds) > 1 else kinds[0]
+        return st.selectbox(label, kinds, start, key=key, format_func=option_label) if len(kinds) > 1 else kinds[0]
     if field in ("layer", "head"):
-        count = heads[asked["kind"]][field == "head"]
-        options = [SHOWN, None, *range(count)]
+        count = heads[values["kind"]][field == "head"]
+        options = [ON_SCREEN, None, *range(count)]
         if state.get(key) not in options:
             state.pop(key, None)
-        return st.selectbox(label, options, key=key, format_func=lambda i: say("change.all") if i is None else named(i))
+        return st.selectbox(
+            label, options, key=key, format_func=lambda i: say("change.all") if i is None else option_label(i)
+        )
     if field == "factor":
         return st.slider(label, -2.0, 4.0, 0.0, 0.25, key=key, help=say("change.factor_help"))
     if field == "temperature":

@@ -1,4 +1,4 @@
-"""The first visit after a start: importing takes seconds, and the browser's part of the work begins beside it."""
+"""The first visit after a server start: while the server imports libraries, the browser already fetches its scripts."""
 
 from __future__ import annotations
 
@@ -11,34 +11,33 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model.memory import allocator
 
-USUAL = sys.getswitchinterval()
-_over = threading.Event()  # of the server's, not of a session's
+DEFAULT_SWITCH_INTERVAL = sys.getswitchinterval()
+_finished = threading.Event()  # once per server process, not per session
 
 
-def begin(room: DeltaGenerator) -> DeltaGenerator | None:
-    """Before anything else is imported: let the browser fetch what draws figures, by a figure that nobody sees.
+def begin(placeholder: DeltaGenerator) -> DeltaGenerator | None:
+    """A container for the page's title while libraries are imported; None on all later visits.
+
+    To be called before any other import of the app. An invisible figure makes the browser fetch Plotly meanwhile.
 
     Args:
-        room: an `st.empty`.
-
-    Returns:
-        Where the page may say what it is meanwhile; None on all later visits.
+        placeholder: an `st.empty`, to be emptied after `end`.
     """
-    if _over.is_set():
+    if _finished.is_set():
         return None
-    allocator.settle()
-    # What importing makes stays: looking through it as often as usual would take a fifth of a second. So does what is
-    # kept for a class: as often as usual would take 7 % of the server's time, and a fifth of a second at once.
+    allocator.retain_freed_memory()
+    # Imported modules and cached results live long: with default thresholds, the garbage collector would scan them for
+    # a fifth of a second during the import, and for 7 % of the server's time with a class of thirty.
     gc.set_threshold(20_000, 10, 10)
-    # The browser's files come in pieces, of which each would wait 5 ms for the import to step aside.
+    # The browser's files are sent in pieces; at the default interval each would wait 5 ms for the importing thread.
     sys.setswitchinterval(0.0005)
-    waiting = room.container()
+    waiting = placeholder.container()
     with waiting.container(key="script_expected"):
         st.plotly_chart([{"type": "scatter"}], theme=None, key="expected")
     return waiting
 
 
 def end() -> None:
-    """All is imported."""
-    sys.setswitchinterval(USUAL)
-    _over.set()
+    """Mark the imports as finished and restore the interpreter's thread switch interval."""
+    sys.setswitchinterval(DEFAULT_SWITCH_INTERVAL)
+    _finished.set()

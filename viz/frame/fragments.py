@@ -1,4 +1,4 @@
-"""Pieces of a page that are drawn again alone: a click inside costs neither the rest of the page nor the sidebar."""
+"""The decorator of page fragments: functions that Streamlit reruns without the rest of the page."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ from typing import ParamSpec
 import streamlit as st
 
 from viz.frame import audience, session
-from viz.language.messages import speak
+from viz.language.messages import set_language
 
 P = ParamSpec("P")
 
 
-def alone(piece: Callable[P, None]) -> Callable[P, None]:
-    """Make a function a piece of a page: while only its own widgets change, nothing else runs.
+def page_fragment(function: Callable[P, None]) -> Callable[P, None]:
+    """The function as a fragment: when only its own widgets change, Streamlit reruns nothing else.
 
-    Nothing outside may show what is chosen inside, or it would be out of date.
+    Nothing outside may depend on what is chosen inside: it would be out of date. Sets the language of the thread, ends
+    quietly on `Halt`, and tells screen readers what the function announced.
     """
 
     @st.fragment
-    @wraps(piece)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
-        speak(st.session_state.language)  # the app's frame, which says so otherwise, may not have run in this thread
+    @wraps(function)
+    def fragment(*args: P.args, **kwargs: P.kwargs) -> None:
+        set_language(
+            st.session_state.language
+        )  # set per thread, and `app.py`, which does it, may not have run in this one
         state = st.session_state
         before, state.said = state.said, ""
         with suppress(session.Halt):
-            piece(*args, **kwargs)
+            function(*args, **kwargs)
         if not state.said:
             state.said = before
         elif not state.whole:
-            audience.announce(piece.__name__)
+            audience.announce(function.__name__)
 
-    return drawn
+    return fragment

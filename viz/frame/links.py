@@ -1,7 +1,7 @@
-"""The link: what is looked at as parameters of the address, also where Streamlit's own binding does not reach.
+"""Widget values in the query parameters of the page's address, also where Streamlit's own binding cannot write them.
 
-A bound widget writes the words of its options into the link. Where those are labels (a token, a translated name), the
-widget is not bound but goes through `take` and `keep`, which write ids.
+A widget bound by Streamlit writes the labels of its options into the link. Where those are tokens or translated names,
+the widget is not bound but goes through `restore` and `store`, which read and write ids.
 """
 
 from __future__ import annotations
@@ -14,97 +14,104 @@ from urllib.parse import urlencode, urlsplit
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from viz.frame import session
-from viz.language.messages import plain, say
+from viz.frame import model_access, session
+from viz.language.messages import escape_markdown, say
 
-# Also in a shared link where they are as they start: they may start otherwise in another version.
-ALWAYS = ("model", "text", "kind", "layer", "head")
-SELF = {"revision", "lesson", "lesson_step", "language", "projector"}  # whose own sentences say what they could not do
-_ARRIVED, _KEPT, _OWN, _SAID = "link_arrived", "link_kept", "link_own", "link_said"
+# Part of a shared link even at their defaults, which may differ in another version.
+ALWAYS_SHARED = ("model", "text", "kind", "layer", "head")
+# Parameters whose own code reports what could not be restored.
+REPORTED_ELSEWHERE = {"revision", "lesson", "lesson_step", "language", "projector"}
+# Keys of the session's state.
+_INITIAL, _STORED, _MANAGED, _WARNINGS = "link_arrived", "link_kept", "link_own", "link_said"
 
 
-def begin() -> None:
-    """Remember the link that opened this session; at the beginning of each run."""
+def begin_run() -> None:
+    """Record the parameters of the link that opened this session; at the beginning of each run of the app."""
     state = st.session_state
-    if _ARRIVED not in state:
-        state[_ARRIVED] = {name: st.query_params.get_all(name) for name in st.query_params}
-    state[_KEPT] = set()
-    state.setdefault(_OWN, set())
+    if _INITIAL not in state:
+        state[_INITIAL] = {name: st.query_params.get_all(name) for name in st.query_params}
+    state[_STORED] = set()
+    state.setdefault(_MANAGED, set())
 
 
-def take(key: str, options: Sequence[Any], *, many: bool = False) -> None:
-    """Set a widget that is about to be drawn to what the link says, as long as nobody has touched it.
+def restore(key: str, options: Sequence[Any], *, many: bool = False) -> None:
+    """Set a widget to its value in the link, before it is drawn and unless the session already holds a value.
 
     Args:
-        options: what may be chosen; the link holds their `str`.
-        many: for a widget with a list of values.
+        options: the values allowed; the link holds their `str`.
+        many: the widget holds a list of values.
     """
     if key in st.session_state or key not in st.query_params:
         return
     known = {str(option): option for option in options}
-    found = [known[text] for text in st.query_params.get_all(key) if text in known]
-    if found:
-        st.session_state[key] = found if many else found[-1]
+    values = [known[text] for text in st.query_params.get_all(key) if text in known]
+    if values:
+        st.session_state[key] = values if many else values[-1]
 
 
-def keep(key: str, value: Any, default: Any) -> None:
-    """Write what a widget holds into the link; what it holds anyway is left out."""
+def store(key: str, value: Any, default: Any) -> None:
+    """Write a widget's value into the link, or remove it from there if it is the default."""
     texts = [str(one) for one in value] if isinstance(value, list) else [str(value)]
-    st.session_state[_KEPT].add(key)
-    st.session_state[_OWN].add(key)
+    st.session_state[_STORED].add(key)
+    st.session_state[_MANAGED].add(key)
     if value == default:
         st.query_params.pop(key, None)
     elif st.query_params.get_all(key) != texts:
         st.query_params[key] = texts
 
 
-def settle(room: DeltaGenerator) -> None:
-    """After a page was drawn to its end: forget what is not on it, and say what the link asked for in vain."""
+def finish(place: DeltaGenerator) -> None:
+    """After a page was drawn: remove parameters of widgets that are not on it, and warn of those not restored.
+
+    Args:
+        place: container for the warnings.
+    """
     state = st.session_state
-    if not state.drawn:  # nothing could be shown yet: what the link asks for still stands
+    if not state.drawn:  # no figure could be shown yet: the link's parameters stay pending
         return
-    unknown = {name for name in state[_ARRIVED] if name not in state}
-    for key in (state[_OWN] | unknown) - state[_KEPT] - SELF:
+    unknown = {name for name in state[_INITIAL] if name not in state}
+    for key in (state[_MANAGED] | unknown) - state[_STORED] - REPORTED_ELSEWHERE:
         st.query_params.pop(key, None)
-    found = short(session.version(session.chosen())[0])
-    keep("revision", found, "")
-    if state[_ARRIVED]:
-        state[_SAID] = _in_vain(state[_ARRIVED], found)
-        state[_ARRIVED] = {}
-    if state.get(_SAID):
-        with room:
-            for sentence in state[_SAID]:
+    current = short_revision(model_access.weights_version(session.chosen_model())[0])
+    store("revision", current, "")
+    if state[_INITIAL]:
+        state[_WARNINGS] = _restore_warnings(state[_INITIAL], current)
+        state[_INITIAL] = {}
+    if state.get(_WARNINGS):
+        with place:
+            for sentence in state[_WARNINGS]:
                 st.warning(sentence, icon=":material/link_off:")
-            st.button(say("share.understood"), key="link_understood", on_click=state.pop, args=(_SAID,))
+            st.button(say("share.understood"), key="link_understood", on_click=state.pop, args=(_WARNINGS,))
 
 
-def _in_vain(arrived: dict[str, list[str]], found: str) -> list[str]:
-    """Sentences on what of a link could not be followed. found: the revision that is here"""
+def _restore_warnings(initial: dict[str, list[str]], current: str) -> list[str]:
+    """Sentences on parameters of a link that were not restored. current: revision of the open model's weights"""
     sentences = []
     left_out = [
-        say("share.part", name=plain(name), value=plain(", ".join(texts)[:60]))
-        for name, texts in arrived.items()
-        if name not in SELF and not _taken(name, texts)
+        say("share.part", name=escape_markdown(name), value=escape_markdown(", ".join(texts)[:60]))
+        for name, texts in initial.items()
+        if name not in REPORTED_ELSEWHERE and not _is_restored(name, texts)
     ]
     if left_out:
         sentences.append(say("share.left_out", parts=", ".join(left_out)))
-    wanted = arrived.get("revision", [found])[-1]
-    if wanted != found:
-        sentences.append(say("share.other_revision", wanted=plain(wanted), found=plain(found)))
+    wanted = initial.get("revision", [current])[-1]
+    if wanted != current:
+        sentences.append(say("share.other_revision", wanted=escape_markdown(wanted), found=escape_markdown(current)))
     return sentences
 
 
-def _taken(name: str, texts: list[str]) -> bool:
-    """Whether a widget holds what the link asked for."""
+def _is_restored(name: str, texts: list[str]) -> bool:
+    """Whether a widget holds the values that the link asked for."""
     value = st.session_state.get(name)
     if value is None:
         return False
     values = value if isinstance(value, list) else [value]
     texts = texts if isinstance(value, list) else texts[-1:]
-    return len(values) == len(texts) and all(map(_same, values, texts))
+    return len(values) == len(texts) and all(map(_equals_text, values, texts))
 
 
-def _same(value: Any, text: str) -> bool:
+def _equals_text(value: Any, text: str) -> bool:
+    """Whether a widget's value is what a parameter's text denotes."""
     if isinstance(value, bool):
         return text.lower() == str(value).lower()
     if isinstance(value, (int, float)):
@@ -115,16 +122,16 @@ def _same(value: Any, text: str) -> bool:
     return str(value) == text
 
 
-def short(revision: str) -> str:
-    """A revision as a link holds it: enough letters to tell versions apart."""
+def short_revision(revision: str) -> str:
+    """The first 12 digits of a revision, with its kind, as a link holds it; "" where there is none."""
     kind, _, digits = revision.partition("-")
     return f"{kind}-{digits[:12]}" if digits else ""
 
 
-def address() -> str:
-    """The whole link to what is on screen."""
+def current_url() -> str:
+    """The link to what is on screen."""
     state = st.session_state
-    parameters: dict[str, Any] = {name: str(state[name]) for name in ALWAYS if name in state}
+    parameters: dict[str, Any] = {name: str(state[name]) for name in ALWAYS_SHARED if name in state}
     parameters |= {name: st.query_params.get_all(name) for name in st.query_params}
     url = st.context.url or ""
     return f"{url if urlsplit(url).path else url + '/'}?{urlencode(parameters, doseq=True)}"

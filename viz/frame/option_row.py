@@ -1,4 +1,4 @@
-"""A row of buttons with one of them on: its words are those of the page's language, the link holds the option's id."""
+"""A row of buttons of which one is selected; its labels are translated, the link holds the option's id."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from typing import TypeVar
 import streamlit as st
 
 from viz.frame import links
-from viz.language.messages import known, say
+from viz.language.messages import has_message, say
 
 T = TypeVar("T")
 
 
-def named(option: object) -> str:
-    """What an option is called: numbers are their own name."""
-    return say(f"option.{option}") if known(f"option.{option}") else str(option)
+def option_label(option: object) -> str:
+    """The label of an option in the page's language; a number is its own label."""
+    return say(f"option.{option}") if has_message(f"option.{option}") else str(option)
 
 
-def choice(
+def option_row(
     label: str,
     options: Sequence[T],
     default: T,
     key: str,
     *,
-    name: Callable[[T], str] = named,
+    name: Callable[[T], str] = option_label,
     help: str | None = None,
 ) -> T:
-    """The option that is on; it follows from page to page and into the link.
+    """The selected option of a row of buttons, kept from page to page and written to the link.
 
     Args:
-        default: where it is none of the options, the first one is on.
+        default: selected at first; the first option where it is none of them.
+        key: of the widget, and the parameter in the link.
+        name: the label of an option.
     """
     default = default if default in options else options[0]
     if st.session_state.get(key, default) not in options:
         st.session_state[key] = default
-    links.take(key, options)
+    links.restore(key, options)
     chosen = st.segmented_control(
         label,
         options,
@@ -48,5 +50,5 @@ def choice(
         persist_state="session",
     )
     chosen = default if chosen is None else chosen
-    links.keep(key, chosen, default)
+    links.store(key, chosen, default)
     return chosen

@@ -1,135 +1,227 @@
-"""What is computed once and kept, besides traces: decoding, the logit lens, heads silenced in turn."""
+"""Results of the chosen model, computed once and cached: traces, decoding, logit lens, head effects, library runs."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from model.generation.decoding import Decoded, Decoding
+from model.errors import InputError
+from model.generation.decoding import Decoding, DecodingResult
 from model.libraries import runner as libraries
 from model.libraries.script import formula_inputs
 from model.memory.cached_layers import without_cache
 from model.trace.attention import Attention
 from model.trace.edits import Edits
-from model.trace.layer_inputs import Layer, NoLayer
+from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Target, Trace
 from viz.figures.heads import head_mosaic
 from viz.figures.theme import Palette
-from viz.frame import server_state, session
-from viz.language.messages import say, spoken
+from viz.frame import model_access, server_state, session
+from viz.language.messages import current_language, say
 
-AT_ONCE = 4_000  # heads times tokens that are silenced without asking: about a second
-_one_library = threading.Lock()
+UNPROMPTED_WORK = 4_000  # heads × tokens up to which effects are computed without asking: about a second
+MAX_CACHED_EFFECTS = 100
+_library_lock = threading.Lock()  # one library at a time: two would share the cores
+
+
+def trace() -> Trace:
+    """The trace of the chosen model on the chosen input, with the chosen target and edits.
+
+    Raises:
+        Halt: there is none, and the page says why: no model, or an input that cannot be fed to it.
+    """
+    model_access.open_model()  # fetched and opened here, where its progress can be shown
+    text, target = model_access.model_input(), model_access.forced_target()
+    return traces((text,), (target,), edits=model_access.applied_edits(warn=True))[0]
+
+
+def traces(
+    texts: tuple[str | bytes, ...],
+    targets: tuple[Target, ...],
+    box: str = "text",
+    edits: Edits | None = None,
+    name: str | None = None,
+) -> tuple[Trace, ...]:
+    """The traces of a batch of inputs.
+
+    Args:
+        texts: texts, or pictures as paths or bytes.
+        targets: forced output of each input, None for the model's own.
+        box: prefix of the error messages, which names the widget an invalid text was typed into.
+        edits: changes applied during the pass; none by default.
+        name: id of the model; the chosen one by default.
+
+    Raises:
+        Halt: an input cannot be fed to the model, and the page says why.
+    """
+    name = name or session.chosen_model()
+    dtype = model_access.open_model(name).dtype
+    with input_errors_shown(box), st.spinner(say("sidebar.running"), show_time=True):
+        batch = server_state.cached_traces(name, st.session_state.device, texts, targets, edits or Edits())
+    # A handout lists the runs of its page.
+    st.session_state.ran += [(name, dtype, trace) for trace in batch]
+    return batch
+
+
+@contextmanager
+def input_errors_shown(box: str = "text") -> Iterator[None]:
+    """A context that turns an `InputError` into a warning on the page, and ends the page.
+
+    Args:
+        box: prefix of the error messages, which names the widget an invalid text was typed into.
+
+    Raises:
+        Halt: after the warning was shown.
+    """
+    try:
+        yield
+    except InputError as error:
+        reason = error.reason.replace("text_", f"{box}_") if error.reason.startswith("text_") else error.reason
+        kind = error.values.get("kind")
+        values = error.values | ({"attention": say(f"kinds.{kind}_attention")} if kind else {})
+        st.warning(say(f"errors.{reason}", **values), icon=":material/edit:")
+        raise session.Halt from error
 
 
 @st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
-def _decode(name: str, device: str, text: str, how: Decoding, edits: Edits) -> Decoded:
-    with server_state.passing(name, device) as model:
+def _decode(name: str, device: str, text: str, how: Decoding, edits: Edits) -> DecodingResult:
+    with server_state.running_model(name, device) as model:
         return model.decode(text, how, edits)
 
 
-def decode(text: str, how: Decoding) -> Decoded:
-    """What the chosen model writes, with the panel's changes; stops the page with a sentence where it cannot."""
-    session.lens()
-    with session.explained(), st.spinner(say("sidebar.running"), show_time=True):
-        return _decode(session.chosen(), st.session_state.device, text, how, session.edits())
+def decode(text: str, how: Decoding) -> DecodingResult:
+    """The tokens that the chosen model generates for a text, with the chosen edits, and a beam search's tree.
+
+    Raises:
+        Halt: the text cannot be fed to the model, and the page says why.
+    """
+    model_access.open_model()
+    with input_errors_shown(), st.spinner(say("sidebar.running"), show_time=True):
+        return _decode(session.chosen_model(), st.session_state.device, text, how, model_access.applied_edits())
 
 
 @st.cache_resource(show_spinner=False, max_entries=100, hash_funcs={Edits: Edits.text})
 def _logit_lens(
     name: str, device: str, text: str | bytes, target: Target, edits: Edits
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    with server_state.passing(name, device) as model:
-        return model.layer_words(text, target, edits)
+    with server_state.running_model(name, device) as model:
+        return model.logit_lens(text, target, edits)
 
 
 def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
-    """Each layer's likeliest token and its probability, [layer + 1, token] each; None without an output head."""
-    with session.explained(), st.spinner(say("sidebar.running"), show_time=True):
-        return _logit_lens(session.chosen(), st.session_state.device, text, target, session.edits())
+    """Ids and probabilities of the likeliest token by layer, [layer + 1, token] each; None without an output head.
+
+    Source: nostalgebraist, "interpreting GPT: the logit lens" (2020).
+    """
+    with input_errors_shown(), st.spinner(say("sidebar.running"), show_time=True):
+        return _logit_lens(session.chosen_model(), st.session_state.device, text, target, model_access.applied_edits())
 
 
 @st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
-def _guess(name: str, device: str, text: str | bytes, place: int, edits: Edits) -> np.ndarray | None:
-    with server_state.passing(name, device) as model:
+def _masked_token_logits(name: str, device: str, text: str | bytes, place: int, edits: Edits) -> np.ndarray | None:
+    with server_state.running_model(name, device) as model:
         return model.guess(text, place, edits)
 
 
-def guess(text: str | bytes, place: int) -> np.ndarray | None:
-    """What the chosen model finds likely where a token is hidden. [vocab]"""
-    with session.explained():
-        return _guess(session.chosen(), st.session_state.device, text, place, session.edits())
+def masked_token_logits(text: str | bytes, place: int) -> np.ndarray | None:
+    """Logits of a masked language model where the token at `place` is masked; None for other models. [vocab]"""
+    with input_errors_shown():
+        return _masked_token_logits(
+            session.chosen_model(), st.session_state.device, text, place, model_access.applied_edits()
+        )
 
 
 def mosaic(trace: Trace, attention: Attention, palette: Palette) -> go.Figure:
-    """The picture of all heads of a run, between pieces or between words; made once."""
-    key = ("mosaic", trace.serial, attention.kind, attention is trace.attentions[attention.kind], palette, spoken())
+    """The figure of all heads of a trace, cached.
+
+    Args:
+        attention: one kind of the trace's attention, between tokens or merged into words.
+    """
+    key = (
+        "mosaic",
+        trace.serial,
+        attention.kind,
+        attention is trace.attentions[attention.kind],
+        palette,
+        current_language(),
+    )
 
     def make() -> go.Figure:
         return head_mosaic(without_cache(attention), palette)
 
-    return server_state.kept().get(key, make, lambda figure: 2 * len(figure.layout.images[0].source))
+    return server_state.result_cache().get(key, make, lambda figure: 2 * len(figure.layout.images[0].source))
 
 
 @st.cache_resource(show_spinner=False)
-def _kept_effects() -> dict[tuple[object, ...], tuple[dict[str, np.ndarray], bool]]:
-    """What silencing each head did, by everything it depends on."""
+def _effects_cache() -> dict[tuple[object, ...], tuple[dict[str, np.ndarray], bool]]:
+    """Head effects by model, device, input, target and edits."""
     return {}
 
 
 def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.ndarray], bool] | None:
-    """How much each head matters for a run; where that takes long, once the button labelled `ask` was pressed.
+    """Effects of silencing each head, by attention kind [layer, head], and whether they are in bits; or None.
 
-    Shows progress and a button that ends it: any click reruns the page, which stops the work where it is.
+    None as long as the user has not started the computation. Shows progress and a cancel button: any click reruns the
+    page, which interrupts the computation.
+
+    Args:
+        trace: the run without any head silenced; target: the output it is compared on.
+        ask: label of the button that starts a computation longer than `UNPROMPTED_WORK`.
     """
-    key = (session.chosen(), st.session_state.device, session.given(), target, trace.edits)
-    kept = _kept_effects()
-    if key not in kept:
-        runs = sum(layers * heads for layers, heads in session.lens().heads.values())
+    key = (session.chosen_model(), st.session_state.device, model_access.model_input(), target, trace.edits)
+    cached = _effects_cache()
+    if key not in cached:
+        heads_total = sum(layers * heads for layers, heads in model_access.open_model().heads.values())
         tokens = max(len(side) for side in trace.tokens.values())
-        asks = runs * tokens > AT_ONCE or st.session_state.get("effects_ended") == key
-        if asks and not st.button(ask, key="effects", type="primary", icon=":material/science:"):
+        must_ask = heads_total * tokens > UNPROMPTED_WORK or st.session_state.get("effects_ended") == key
+        if must_ask and not st.button(ask, key="effects", type="primary", icon=":material/science:"):
             return None
-        room = st.empty()
-        with room.container():
+        progress = st.empty()
+        with progress.container():
             bar = st.progress(0.0, say("changes.running"))
             st.button(say("changes.cancel"), key="effects_cancel", on_click=_end_effects, args=(key,))
 
             def show(share: float) -> None:
                 bar.progress(share, say("changes.running"))
 
-            with server_state.passing(session.chosen(), st.session_state.device) as model:
-                kept[key] = model.head_effects(session.given(), target, trace.edits, show)
-        room.empty()
-        if len(kept) > 100:
-            kept.pop(next(iter(kept)))
-    return kept[key]
+            with server_state.running_model(session.chosen_model(), st.session_state.device) as model:
+                cached[key] = model.head_effects(model_access.model_input(), target, trace.edits, show)
+        progress.empty()
+        if len(cached) > MAX_CACHED_EFFECTS:
+            cached.pop(next(iter(cached)))
+    return cached[key]
 
 
 def _end_effects(key: tuple[object, ...]) -> None:
-    """What was ended is not begun again unasked."""
+    """Remember that the user cancelled this computation, so that it starts again only on request."""
     st.session_state.effects_ended = key
 
 
 @st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: attrgetter("serial")})
-def multi_head(trace: Trace, kind: str, layer: int) -> Layer | NoLayer:
-    """The matrices of one layer of a run, found once."""
-    with server_state.passing(session.chosen(), st.session_state.device):
+def multi_head(trace: Trace, kind: str, layer: int) -> MultiHeadLayer | NotMultiHead:
+    """Projection matrices and inputs of one attention layer, cached; the reason where there are none."""
+    with server_state.running_model(session.chosen_model(), st.session_state.device):
         return trace.multi_head(kind, layer)
 
 
 @st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: attrgetter("serial")})
-def library(trace: Trace, kind: str, layer: int, library: str, part: str) -> libraries.Run:
-    """What a library makes of one layer of a run: its "formula" alone or the whole "layer".
+def library_run(trace: Trace, kind: str, layer: int, library: str, part: str) -> libraries.LibraryRun:
+    """One attention layer of a trace recomputed by another library, cached.
+
+    Args:
+        library: one of `model.libraries.runner.PACKAGES`, or TensorFlow.
+        part: "formula" (softmax and weighted sum) or "layer" (with its projections).
 
     Raises:
-        LibraryError: the library is not installed or could not be run.
+        LibraryError: the library is not installed or its run failed.
     """
-    found = multi_head(trace, kind, layer)
-    whole = found.inputs if part == "layer" and isinstance(found, Layer) else None
-    with _one_library:
-        return libraries.run(library, part, vars(whole or formula_inputs(trace.attentions[kind], layer)))
+    projections = multi_head(trace, kind, layer)
+    inputs = projections.inputs if part == "layer" and isinstance(projections, MultiHeadLayer) else None
+    with _library_lock:
+        return libraries.run(library, part, vars(inputs or formula_inputs(trace.attentions[kind], layer)))

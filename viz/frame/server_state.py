@@ -1,4 +1,4 @@
-"""The session: what is cached, and what the sidebar chose."""
+"""State of the server that all sessions share: the result cache, the opened models, and locks around the processor."""
 
 from __future__ import annotations
 
@@ -10,64 +10,81 @@ from functools import partial
 import streamlit as st
 
 from model import load
-from model.catalog.opening import check_fits
+from model.catalog.opening import check_model_fits
 from model.memory.cached_layers import with_cached_layers
-from model.memory.model_registry import ModelRegistry, without_model
+from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
-from model.remote.transport import backend
+from model.remote.transport import backend_address
 from model.trace.edits import Edits
 from model.trace.lens import Lens
 from model.trace.trace import Target, Trace
 
-BUDGET = 650_000_000  # bytes of traces, maps and pictures that are kept; the allocator holds up to a quarter on top
+CACHE_BYTES = 650_000_000  # of cached traces, maps and pictures; the memory allocator holds up to a quarter on top
 
-
-# One pass at a time: two would share the cores and both end later.
-_one_pass = threading.Lock()
-
-
-_one_map = threading.Lock()
+_model_lock = threading.Lock()  # one forward pass at a time: two would share the cores and both end later
+_figure_lock = threading.Lock()
 
 
 @st.cache_resource(show_spinner=False)
-def kept() -> ResultCache:
-    """What was computed, shared by all sessions: equal sentences are computed once."""
-    return ResultCache(BUDGET)
+def result_cache() -> ResultCache:
+    """The cache of computed results, shared by all sessions: equal inputs are computed once."""
+    return ResultCache(CACHE_BYTES)
 
 
 @st.cache_resource(show_spinner=False)
-def shelf() -> ModelRegistry:
-    """The opened models, shared by all sessions."""
-    return ModelRegistry(load, (lambda name: None) if backend() else check_fits, spill=lambda: kept().clear())
+def model_registry() -> ModelRegistry:
+    """The registry of opened models, shared by all sessions."""
+    return ModelRegistry(
+        load,
+        (lambda name: None) if backend_address() else check_model_fits,
+        evict_results=lambda: result_cache().clear(),
+    )
 
 
 @contextmanager
-def passing(name: str, device: str) -> Iterator[Lens]:
-    """A model for one pass, alone on the machine's cores; it does not leave the shelf meanwhile.
+def running_model(name: str, device: str) -> Iterator[Lens]:
+    """A context with a model for one forward pass: no other pass runs meanwhile, and the registry keeps the model.
 
-    Behind an address many passes run at once: whoever is answered slowly keeps nobody else waiting.
+    With a remote backend (`model.remote`) passes are not serialized: the backend schedules them.
     """
-    with nullcontext() if backend() else _one_pass, shelf().using(name, device) as found:
-        yield found
+    with nullcontext() if backend_address() else _model_lock, model_registry().pinned(name, device) as model:
+        yield model
 
 
-def in_turn() -> AbstractContextManager[object]:
-    """For what a click waits for: of thirty at once each is answered after the one before, not all at the end."""
-    return nullcontext() if backend() else _one_map
+def one_at_a_time() -> AbstractContextManager[object]:
+    """A context that one session at a time enters, for work between a click and its figure.
+
+    Without it, thirty simultaneous clicks would all be answered at the end of the total time instead of one by one.
+    With a remote backend it does nothing.
+    """
+    return nullcontext() if backend_address() else _figure_lock
 
 
-def run(
+def cached_traces(
     name: str, device: str, texts: tuple[str | bytes, ...], targets: tuple[Target, ...], edits: Edits
 ) -> tuple[Trace, ...]:
-    """The traces of a batch of texts or pictures; computed once, whoever asks and however often."""
-    store = kept()
+    """The traces of a batch of texts or pictures, from the result cache or computed by one forward pass.
+
+    Args:
+        name: catalog id, hub id or folder of the model.
+        device: as `model.load` takes it.
+        texts: the inputs of the batch; a picture is a path or the bytes of its file.
+        targets: forced output of each input, None for the model's own.
+        edits: changes applied during the pass.
+
+    Raises:
+        InputError: a text or picture cannot be fed to the model.
+        ModelError: the model cannot be opened.
+    """
+    cache = result_cache()
 
     def make() -> tuple[Trace, ...]:
-        with passing(name, device) as opened:
-            traces = opened.trace_batch(texts, targets, edits)
+        with running_model(name, device) as model:
+            traces = model.trace_batch(texts, targets, edits)
         return tuple(
-            with_cached_layers(without_model(trace, partial(shelf().get, name, device)), store) for trace in traces
+            with_cached_layers(detach_from_model(trace, partial(model_registry().get, name, device)), cache)
+            for trace in traces
         )
 
     key = ("run", name, device, texts, targets, edits.text())
-    return store.get(key, make, lambda traces: sum(trace.nbytes for trace in traces))
+    return cache.get(key, make, lambda traces: sum(trace.nbytes for trace in traces))

@@ -11,10 +11,10 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG, Entry
-from model.catalog.opening import places
-from viz.frame import audience, links, session
-from viz.frame.option_row import choice
-from viz.language.messages import known, say
+from model.catalog.opening import device_choices
+from viz.frame import audience, links, model_access, session
+from viz.frame.option_row import option_row
+from viz.language.messages import has_message, say
 
 
 class Example(TypedDict):
@@ -52,20 +52,20 @@ def draw() -> DeltaGenerator | None:
             accept_new_options=True,
             bind="query-params",
         )
-        entry = CATALOG.get(session.chosen())
+        entry = CATALOG.get(session.chosen_model())
         if entry:
             facts = {
                 "name": entry.name,
                 "family": entry.family,
                 "licence": entry.licence,
-                "good_for": _good_for(session.chosen(), entry),
+                "good_for": _good_for(session.chosen_model(), entry),
                 "size": entry.size,
             }
             st.caption(say("sidebar.facts", **facts))
-        needed = session.memory(session.chosen())
+        needed = model_access.memory_needed(session.chosen_model())
         if needed:
             st.caption(say("sidebar.memory", needed=needed))
-        {"text": _pick_text, "image": _pick_picture}[session.takes()](entry)
+        {"text": _pick_text, "image": _pick_picture}[model_access.input_kind()](entry)
         state.setdefault("text", examples()[0]["text"])  # models of pictures show no box for it
         device = st.empty()
         audience.choose()
@@ -76,12 +76,12 @@ def draw() -> DeltaGenerator | None:
             room = st.container()
             st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
         # Last: it asks PyTorch, whose import takes seconds, and the browser draws all else meanwhile.
-        device.selectbox(say("sidebar.device"), ["auto", *places()], key="device", bind="query-params")
+        device.selectbox(say("sidebar.device"), ["auto", *device_choices()], key="device", bind="query-params")
     return room if panel.open or state.edits else None
 
 
 def _good_for(name: str, entry: Entry) -> str:
-    return say(f"good_for.{name}") if known(f"good_for.{name}") else entry.good_for
+    return say(f"good_for.{name}") if has_message(f"good_for.{name}") else entry.good_for
 
 
 def _pick_text(entry: Entry | None) -> None:
@@ -108,7 +108,7 @@ def _pick_text(entry: Entry | None) -> None:
 
 def _pick_picture(entry: Entry | None) -> None:
     state = st.session_state
-    links.take("picture", list(session.PICTURES))
+    links.restore("picture", list(session.PICTURES))
     state.picture = state.picture if state.get("picture") in session.PICTURES else next(iter(session.PICTURES))
     st.pills(
         say("sidebar.picture"),
@@ -118,14 +118,14 @@ def _pick_picture(entry: Entry | None) -> None:
         key="picture",
         persist_state="session",
     )
-    links.keep("picture", state.picture, next(iter(session.PICTURES)))
+    links.store("picture", state.picture, next(iter(session.PICTURES)))
     st.file_uploader(say("sidebar.upload"), key="upload", help=say("sidebar.upload_help"), max_upload_size=20)
     if state.get("upload") is None:
         st.image(session.PICTURES[state.picture], say(f"pictures.{state.picture}_why"))
 
 
 def _pick_target() -> None:
-    if choice(say("sidebar.translation"), [session.OWN, session.FORCED], session.OWN, "whose") == session.FORCED:
+    if option_row(say("sidebar.translation"), [session.OWN, session.FORCED], session.OWN, "whose") == session.FORCED:
         st.text_input(say("sidebar.target"), key="target", help=say("sidebar.target_help"), bind="query-params")
 
 

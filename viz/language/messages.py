@@ -1,4 +1,4 @@
-"""The words of the interface, from `assets/i18n/`; code holds only their ids."""
+"""Texts of the interface in the language of the session, from `assets/i18n/`, and escaping of text from users."""
 
 from __future__ import annotations
 
@@ -12,82 +12,89 @@ from model.assets import ASSETS
 
 CATALOGUES = ASSETS / "i18n"
 ENGLISH = "en"
-LONG = 300  # letters of a text that are repeated on a page
-# Of the run that is going on; figures and sentences are made without being told the language.
+MAX_LENGTH = 300  # letters of an input that a page repeats
+# A context variable, so that functions which build figures and sentences need no language parameter.
 _language: ContextVar[str] = ContextVar("language", default=ENGLISH)
 
 
 @cache
-def catalogue(language: str) -> dict[str, dict[str, str]]:
+def message_catalog(language: str) -> dict[str, dict[str, str]]:
     """All texts of a language, by section and name."""
     return tomllib.loads((CATALOGUES / f"{language}.toml").read_text(encoding="utf-8"))
 
 
 @cache
 def languages() -> dict[str, str]:
-    """The languages there are catalogues for, English first: code and own name."""
+    """Languages that have a message catalog, English first: code -> name in that language."""
     codes = sorted((path.stem for path in CATALOGUES.glob("*.toml")), key=lambda code: (code != ENGLISH, code))
-    return {code: catalogue(code)["language"]["name"] for code in codes}
+    return {code: message_catalog(code)["language"]["name"] for code in codes}
 
 
-def speak(language: str) -> None:
-    """Say everything in this language from now on, in this thread: to be set anew at every run of the app."""
+def set_language(language: str) -> None:
+    """Set the language of all texts in this thread; each run of the app sets it again.
+
+    A language without a message catalog becomes English.
+    """
     _language.set(language if language in languages() else ENGLISH)
 
 
-def spoken() -> str:
-    """The language that things are said in, for whatever keeps sentences or figures."""
+def current_language() -> str:
+    """Code of the language that `say` uses, for cache keys of figures and sentences."""
     return _language.get()
 
 
-def nearest(locale: str | None) -> str:
-    """The language to greet a browser with that prefers `locale`, such as "fr-CA"."""
+def supported_language(locale: str | None) -> str:
+    """Code of the language for a browser's locale, such as "fr-CA"; English where there is no message catalog."""
     code = (locale or ENGLISH).replace("_", "-").split("-")[0].lower()
     return code if code in languages() else ENGLISH
 
 
 def say(key: str, /, **values: object) -> str:
-    """The text of `section.name`, with `{placeholders}` filled in; in English where the language lacks it.
+    """Text of the interface in the current language: the `gettext` of this app.
+
+    Args:
+        key: "section.name" in the message catalog; English where the language lacks it.
+        values: of the `{placeholders}` in the text.
 
     Raises:
-        KeyError: the English catalogue has no such text.
+        KeyError: the English message catalog has no such text.
     """
     section, name = key.split(".")
-    text = catalogue(spoken()).get(section, {}).get(name) or catalogue(ENGLISH)[section][name]
+    text = message_catalog(current_language()).get(section, {}).get(name) or message_catalog(ENGLISH)[section][name]
     return text.strip().format(**values)
 
 
-def known(key: str) -> bool:
-    """Whether there is such a text."""
+def has_message(key: str) -> bool:
+    """Whether the English message catalog has a text; key: "section.name"."""
     section, name = key.split(".")
-    return name in catalogue(ENGLISH).get(section, {})
+    return name in message_catalog(ENGLISH).get(section, {})
 
 
-def isolate(text: str) -> str:
-    """Text with right-to-left letters fenced in, so that it does not turn the words around it."""
-    if max(text, default="") < "\u0590":  # the first of them
+def isolate_rtl(text: str) -> str:
+    """Text between Unicode isolates where it has right-to-left letters, which would reorder the words around it."""
+    if max(text, default="") < "\u0590":  # the first right-to-left letter
         return text
-    turned = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)
-    return f"\u2068{text}\u2069" if turned else text
+    is_rtl = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)
+    return f"\u2068{text}\u2069" if is_rtl else text
 
 
-def plain(text: str) -> str:
-    """Typed text made safe for Markdown: shown letter by letter, never interpreted."""
+def escape_markdown(text: str) -> str:
+    """Markdown that shows a user's text letter by letter; white space is collapsed, right-to-left text isolated."""
     text = re.sub(r"\s+", " ", text).strip()
-    # Invisible joiners keep arrows, dashes and links from being made of what was typed.
+    # Word joiners keep Markdown from turning the text into arrows, dashes and links.
     text = re.sub(r"(?<=[-<>])(?=[-<>])|(?<=:)(?=//)|(?<=www)(?=\.)|(?=@)", "\u2060", text)
-    return isolate(re.sub(r"([\\`*_{}\[\]()#+\-.!|<>$:~&=\"'/@^])", r"\\\1", text))
+    return isolate_rtl(re.sub(r"([\\`*_{}\[\]()#+\-.!|<>$:~&=\"'/@^])", r"\\\1", text))
 
 
-def brief(text: str) -> str:
-    """A long text as its first and last words; the whole of it stands in the box where it was typed."""
+def abbreviated(text: str) -> str:
+    """First and last words of a text of more than `MAX_LENGTH` letters, white space collapsed; else the whole text."""
     text = " ".join(text.split())
-    if len(text) <= LONG:
+    if len(text) <= MAX_LENGTH:
         return text
-    first, last = text[: LONG * 2 // 3], text[-LONG // 3 :]
+    first, last = text[: MAX_LENGTH * 2 // 3], text[-MAX_LENGTH // 3 :]
     return f"{first.rsplit(maxsplit=1)[0]} … {last.split(maxsplit=1)[-1]}"
 
 
-def unmarked(markdown: str) -> str:
-    """The words of a Markdown sentence, for a screen reader."""
+def strip_markdown(markdown: str) -> str:
+    """Words of a Markdown sentence without its markup, for a screen reader."""
     return re.sub(r"\*\*|\u2060|\\(?=[^\w\s])|:(?:material/\w+|gray|small|orange|green|red)[:\[]", "", markdown)

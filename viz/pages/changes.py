@@ -1,25 +1,25 @@
-"""What changes: the output before and after, and which heads matter for this sentence."""
+"""Changes: the output before and after edits, and the effect of silencing each head."""
 
 import streamlit as st
 
 from model.trace.edits import Edits
-from viz.frame import session
+from viz.frame import model_access, results, session
 from viz.language.messages import say
 from viz.sections import changes
 from viz.widgets import badge, headings
 
-headings.heading("changes")
-trace = session.trace()
-headings.sentence(trace)
+headings.page_heading("changes")
+trace = results.trace()
+headings.run_summary(trace)
 palette = session.palette()
 if trace.edits:
-    before = session.batch((session.given(),), (session.target(),), edits=Edits())[0]
-    changes.before_and_after(before, trace, palette)
+    before = results.traces((model_access.model_input(),), (model_access.forced_target(),), edits=Edits())[0]
+    changes.output_change(before, trace, palette)
 else:
     st.info(say("changes.none"), icon=":material/tune:")
 
-badge.badge(trace, "changes")
+badge.verification_badge(trace, "changes")
 
 st.header(say("changes.matter"), anchor=False)
 st.markdown(say("changes.matter_why"))
-changes.which_heads(trace, palette)
+changes.head_effects(trace, palette)

@@ -1,30 +1,30 @@
-"""Compare: two heads, sentences, models or edits side by side, and all heads of one model."""
+"""Compare: two heads, sentences, models or edits beside each other, all heads, and attention across layers."""
 
 import streamlit as st
 
-from viz.frame import session
+from viz.frame import results, session
 from viz.language.messages import say
-from viz.sections import compare_maps, rollout
+from viz.sections import compare_maps, compare_sides, rollout
 from viz.widgets import badge, headings, pickers
 
-headings.heading("compare")
-trace = session.trace()
-headings.sentence(trace)
+headings.page_heading("compare")
+trace = results.trace()
+headings.run_summary(trace)
 st.markdown(say("compare.a"))
-view = pickers.pick_head(trace)
-a = compare_maps.Side(trace, view.attention, view.layer, view.head, session.chosen())
-b = compare_maps.other_side(a)
+selected = pickers.pick_head(trace)
+a = compare_sides.Side(trace, selected.attention, selected.layer, selected.head, session.chosen_model())
+b = compare_sides.other_side(a)
 palette = session.palette()
 st.header(say("compare.two"), anchor=False)
-compare_maps.three_maps(a, b, palette)
+compare_maps.map_difference(a, b, palette)
 for side, one in (("a", a), ("b", b)):
-    badge.badge(one.trace, f"compare_{side}", one.name, exact=one is b)
+    badge.verification_badge(one.trace, f"compare_{side}", one.name, exact=one is b)
 
 st.header(say("compare.part"), anchor=False)
-rollout.parting(a, b, palette)
+rollout.hidden_state_distance(a, b, palette)
 
 st.header(say("compare.many"), anchor=False)
-compare_maps.many_heads(a, palette)
+compare_maps.all_heads(a, palette)
 
 st.header(say("compare.through"), anchor=False)
-rollout.through_layers(a, palette)
+rollout.rollout_and_flow(a, palette)

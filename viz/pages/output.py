@@ -1,24 +1,24 @@
-"""Output: how the next token is chosen, one step at a time; the logit lens; masked words."""
+"""Output: decoding step by step, or masked tokens; the logit lens."""
 
 import streamlit as st
 
-from viz.frame import session
+from viz.frame import model_access, results, session
 from viz.language.messages import say
 from viz.sections import output
 from viz.widgets import badge, headings
 
-headings.heading("output")
+headings.page_heading("output")
 palette = session.palette()
-if session.lens().writes:
-    how, forced = output.choose()
-    trace, decoded = output.written(how, forced)
-    output.whole(trace, decoded, palette)
+if model_access.open_model().writes:
+    decoding, forced = output.pick_decoding()
+    trace, decoded = output.generated_trace(decoding, forced)
+    output.output_summary(trace, decoded, palette)
     st.header(say("output.steps"), anchor=False)
-    output.step_by_step(trace, palette)
-    badge.badge(trace, "output", exact=True)
-    output.alignment(trace, palette)
+    output.decoding_step(trace, palette)
+    badge.verification_badge(trace, "output", exact=True)
+    output.cross_attention_alignment(trace, palette)
 else:
-    trace = session.trace()
-    headings.sentence(trace)
-    output.masked_word(trace, palette)
+    trace = results.trace()
+    headings.run_summary(trace)
+    output.masked_token(trace, palette)
 output.logit_lens(trace, palette)

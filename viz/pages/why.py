@@ -1,8 +1,8 @@
-"""Why attention: a text read word after word, and all at once, measured on this machine."""
+"""Why: attention against a recurrent network, measured on this machine."""
 
 from viz.frame import session
 from viz.sections import why
 from viz.widgets import headings
 
-headings.heading("why")
-why.measured(session.palette())
+headings.page_heading("why")
+why.recurrence_benchmark(session.palette())

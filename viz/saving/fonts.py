@@ -1,4 +1,4 @@
-"""Which font of this computer has which letter, so that no picture and no handout shows an empty box."""
+"""Choice of installed fonts by the letters they have, so that no image or handout shows an empty box."""
 
 from __future__ import annotations
 
@@ -11,72 +11,81 @@ from matplotlib import font_manager
 from matplotlib.font_manager import FontEntry
 from matplotlib.ft2font import FT2Font
 
-FIRST = "DejaVu Sans"  # comes with matplotlib; has Arabic and Hebrew, but no Chinese, Japanese, Korean or Devanagari
-# Asked before the others, because they are made for text.
-GOOD = (
+# Comes with matplotlib; has Arabic and Hebrew letters, but no Chinese, Japanese, Korean or Devanagari ones.
+DEFAULT_FAMILY = "DejaVu Sans"
+# Tried before other families, because they are made for text.
+PREFERRED_FAMILIES = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "Hiragino Sans", "Malgun Gothic", "WenQuanYi Micro Hei",
     "Arial Unicode MS", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Emoji",
 )  # fmt: skip
-# Fonts for formulas, where a letter may look like another one, and one that draws every letter as a box.
-NEVER = re.compile(r"cm[a-z]+\d+|STIXNonUnicode|STIXSiz.*|.*\bMath\b.*|Last ?Resort.*|Wingdings.*|Webdings|Symbol")
+# Fonts for formulas, where a code point may have another letter's glyph, and one that draws every letter as a box.
+EXCLUDED_FAMILIES = re.compile(
+    r"cm[a-z]+\d+|STIXNonUnicode|STIXSiz.*|.*\bMath\b.*|Last ?Resort.*|Wingdings.*|Webdings|Symbol"
+)
 
 
-def unseen(letter: str) -> bool:
-    """Whether a letter leaves no mark: blanks, joiners, marks of direction, variants of the letter before."""
+def is_invisible(letter: str) -> bool:
+    """Whether a letter has no glyph of its own: white space, joiners, direction marks, variation selectors."""
     return letter.isspace() or unicodedata.category(letter) in ("Cc", "Cf") or "\ufe00" <= letter <= "\ufe0f"
 
 
 @cache
-def entry_of(family: str, weight: int = 400) -> FontEntry:
-    """The file of a family, upright, whose strokes come closest to `weight`."""
+def font_entry(family: str, weight: int = 400) -> FontEntry:
+    """Upright font file of a family whose weight is nearest to `weight`.
+
+    Raises:
+        ValueError: this computer has no upright font of the family.
+    """
     upright = [font for font in font_manager.fontManager.ttflist if font.name == family and font.style == "normal"]
     return min(upright, key=lambda font: (abs(int(font.weight) - weight), font.stretch != "normal"))
 
 
 @cache
-def _covered(family: str) -> frozenset[int]:
-    """The letters that a family has, both regular and bold."""
-    both = [entry_of(family, weight) for weight in (400, 700)]
+def _covered_letters(family: str) -> frozenset[int]:
+    """Code points that both the regular and the bold font of a family have."""
+    both = [font_entry(family, weight) for weight in (400, 700)]
     regular, bold = (FT2Font(font.fname, face_index=font.index).get_charmap() for font in both)
     return frozenset(regular) & frozenset(bold)
 
 
 @lru_cache(maxsize=10_000)
-def family_of(letter: str) -> str | None:
-    """The family to write a letter with; None where no font of this computer has it."""
+def font_family(letter: str) -> str | None:
+    """First family that has a letter, `DEFAULT_FAMILY` and `PREFERRED_FAMILIES` first; None where no font has it."""
     upright = {font.name for font in font_manager.fontManager.ttflist if font.style == "normal"}
-    there = {name for name in upright if not NEVER.fullmatch(name)}
-    for family in (FIRST, *(name for name in GOOD if name in there), *sorted(there)):
-        if ord(letter) in _covered(family):
+    installed = {name for name in upright if not EXCLUDED_FAMILIES.fullmatch(name)}
+    preferred = (name for name in PREFERRED_FAMILIES if name in installed)
+    for family in (DEFAULT_FAMILY, *preferred, *sorted(installed)):
+        if ord(letter) in _covered_letters(family):
             return family
     return None
 
 
-def families(texts: Iterable[str]) -> list[str]:
-    """The families that write these texts, DejaVu first."""
-    letters = {letter for text in texts for letter in text if not unseen(letter)}
-    found = {family_of(letter) for letter in sorted(letters)} - {None, FIRST}
-    return [FIRST, *sorted(name for name in found if name)]
+def font_families(texts: Iterable[str]) -> list[str]:
+    """Families that together have the letters of the texts, `DEFAULT_FAMILY` first."""
+    letters = {letter for text in texts for letter in text if not is_invisible(letter)}
+    others = {font_family(letter) for letter in sorted(letters)} - {None, DEFAULT_FAMILY}
+    return [DEFAULT_FAMILY, *sorted(name for name in others if name)]
 
 
-def missing(text: str) -> list[str]:
-    """The letters of a text that no font of this computer has, each once."""
-    return sorted({letter for letter in text if not unseen(letter) and family_of(letter) is None})
+def missing_letters(text: str) -> list[str]:
+    """Distinct letters of a text that no font of this computer has."""
+    return sorted({letter for letter in text if not is_invisible(letter) and font_family(letter) is None})
 
 
-def written(text: str, most: int | None = None) -> str:
-    """A text as it can be written here: letters that no font has are given by their numbers in Unicode.
+def replace_missing_letters(text: str, most: int | None = None) -> str:
+    """Text with the letters that no font has replaced by their code points, such as "[U+16D40]".
 
     Args:
-        most: numbers in a row; where a picture has no room for more, an ellipsis stands for the rest.
+        text: of any script.
+        most: code points in a row; an ellipsis replaces further ones. None for all.
     """
-    without = missing(text)
-    if not without:
+    letters = missing_letters(text)
+    if not letters:
         return text
-    runs = re.compile(f"[{re.escape(''.join(without))}]+")
 
-    def numbered(run: re.Match[str]) -> str:
-        numbers = [f"U+{ord(letter):04X}" for letter in run[0]]
-        return f"[{' '.join(numbers[:most])}{' …' if most and len(numbers) > most else ''}]"
+    def code_points(run: re.Match[str]) -> str:
+        """Code points of a run of missing letters, in brackets."""
+        points = [f"U+{ord(letter):04X}" for letter in run[0]]
+        return f"[{' '.join(points[:most])}{' …' if most and len(points) > most else ''}]"
 
-    return runs.sub(numbered, text)
+    return re.sub(f"[{re.escape(''.join(letters))}]+", code_points, text)

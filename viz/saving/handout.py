@@ -1,4 +1,4 @@
-"""Figures to take home: one HTML page that needs no network, and a PDF with captions; each with what repeats it."""
+"""Figures of a page as one HTML file that needs no network, and as a PDF handout, with the facts to reproduce them."""
 
 from __future__ import annotations
 
@@ -21,27 +21,35 @@ from viz.figures.theme import Palette
 from viz.language.messages import say
 from viz.saving import fonts
 from viz.saving.qr_code import qr_code
-from viz.saving.still_image import still, strings
+from viz.saving.still_image import figure_texts, still_image
 
 STATIC = Path(__file__).parents[2] / "static"
-Drawn = tuple[go.Figure, str]  # a figure and what to look for in it, as Markdown
-Card = Sequence[tuple[str, str]]  # what a reader needs to get the same numbers: name and value
+CaptionedFigure = tuple[go.Figure, str]  # a figure and its caption as Markdown
+Facts = Sequence[tuple[str, str]]  # name and value of what a reader needs to get the same numbers
 
 
-def unmarked(markdown: str) -> str:
-    """Markdown of the interface as plain text."""
+def markdown_to_text(markdown: str) -> str:
+    """Plain text of a Markdown caption of the interface."""
     marks = r"\\([^\w\s])|:[a-z]+\[(.*?)\]|:material/\w+:|\*\*|`"
-    return re.sub(marks, lambda found: found[1] or found[2] or "", markdown).replace("\u2060", "").strip()
+    return re.sub(marks, lambda mark: mark[1] or mark[2] or "", markdown).replace("\u2060", "").strip()
 
 
-def page(title: str, drawn: Sequence[Drawn], card: Card, palette: Palette, language: str) -> str:
-    """A web page in one file, with all it needs inside: the figures stay alive, and nothing is fetched."""
+def html_page(title: str, captioned: Sequence[CaptionedFigure], facts: Facts, palette: Palette, language: str) -> str:
+    """HTML page with interactive figures in one file, which loads nothing from a network.
+
+    Args:
+        title: of the page.
+        captioned: figures with their captions.
+        facts: what a reader needs to get the same numbers.
+        palette: colours of the page.
+        language: code of the page's language.
+    """
     figures = []
-    for figure, look in drawn:
-        # The file may be opened years later, so even the picture's own menu must not lead into the network.
+    for figure, caption in captioned:
+        # Plotly's logo is a link: the file must have none to a network, as it may be opened years later.
         plot = figure.to_html(include_plotlyjs=False, full_html=False, config={"displaylogo": False})
-        figures.append(f"<figure>{plot}<figcaption>{html.escape(unmarked(look))}</figcaption></figure>")
-    rows = [f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in card]
+        figures.append(f"<figure>{plot}<figcaption>{html.escape(markdown_to_text(caption))}</figcaption></figure>")
+    rows = [f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in facts]
     return Template(Path(__file__).with_name("live_page.html").read_text(encoding="utf-8")).substitute(
         language=language,
         title=html.escape(title),
@@ -56,70 +64,83 @@ def page(title: str, drawn: Sequence[Drawn], card: Card, palette: Palette, langu
     )
 
 
-def pdf(title: str, drawn: Sequence[Drawn], card: Card, link: str, palette: Palette) -> bytes:
-    """A handout on A4: every figure with its caption, then what repeats it, with the link as a QR code."""
+def pdf(title: str, captioned: Sequence[CaptionedFigure], facts: Facts, link: str, palette: Palette) -> bytes:
+    """PDF handout on A4: the figures with their captions, then the facts, and the link as a QR code.
+
+    Args:
+        title: of the handout.
+        captioned: figures with their captions.
+        facts: what a reader needs to get the same numbers.
+        link: to the page; one of the facts.
+        palette: colours of the page.
+
+    Raises:
+        ValueError: a figure has a part that `still_image` does not know.
+    """
     paper = FPDF(format="A4")
     paper.set_title(title)
     paper.set_creator("Headlight")
-    looks = [unmarked(look) for _, look in drawn]
-    texts = [title, *looks, *(part for row in card for part in row)]
-    _take_fonts(paper, texts)
+    captions = [markdown_to_text(caption) for _, caption in captioned]
+    texts = [title, *captions, *(part for row in facts for part in row)]
+    _add_fonts(paper, texts)
     paper.set_auto_page_break(True, margin=18)
     paper.add_page()
     paper.set_font("DejaVu", "B", 18)
     _write(paper, 9, title)
-    without = fonts.missing("".join([*texts, *(text for figure, _ in drawn for text in strings(figure))]))
-    if without:
+    figure_letters = (text for figure, _ in captioned for text in figure_texts(figure))
+    missing = fonts.missing_letters("".join([*texts, *figure_letters]))
+    if missing:
         paper.set_font("DejaVu", "", 9)
-        _write(paper, 4.6, say("export.no_letters", count=len(without), first=fonts.written(without[0])))
-    for (figure, _), look in zip(drawn, looks, strict=True):
-        picture = still(figure, palette.page, "png")
-        caption = fonts.written(look)
+        first = fonts.replace_missing_letters(missing[0])
+        _write(paper, 4.6, say("export.no_letters", count=len(missing), first=first))
+    for (figure, _), caption in zip(captioned, captions, strict=True):
+        picture = still_image(figure, palette.page, "png")
         paper.set_font("DejaVu", "", 9)
-        lines: Any = paper.multi_cell(0, 4.6, caption, dry_run=True, output="LINES")
-        under = 4.6 * len(lines)
-        width, room = paper.epw, paper.eph - under - 6
-        height = min(width * (figure.layout.height or 400) / 900, room)
-        if paper.get_y() + height + under + 6 > paper.h - paper.b_margin:
+        lines: Any = paper.multi_cell(0, 4.6, fonts.replace_missing_letters(caption), dry_run=True, output="LINES")
+        caption_height = 4.6 * len(lines)
+        width, most = paper.epw, paper.eph - caption_height - 6
+        height = min(width * (figure.layout.height or 400) / 900, most)
+        if paper.get_y() + height + caption_height + 6 > paper.h - paper.b_margin:
             paper.add_page()
         top = paper.get_y() + 3
         paper.image(io.BytesIO(picture), x=paper.l_margin, y=top, w=width, h=height, keep_aspect_ratio=True)
         paper.set_y(top + height)
         _write(paper, 4.6, caption)
         paper.ln(3)
-    _print_card(paper, card, link)
+    _write_facts(paper, facts, link)
     return bytes(paper.output())
 
 
-def _take_fonts(paper: FPDF, texts: Sequence[str]) -> None:
-    """The fonts that these texts need, and the engine that joins Arabic letters and orders what runs to the left."""
-    first, *others = fonts.families(texts)
+def _add_fonts(paper: FPDF, texts: Sequence[str]) -> None:
+    """Add the fonts that the texts need to the document, and shaping for Arabic and right-to-left text."""
+    first, *others = fonts.font_families(texts)
     for style, weight in (("", 400), ("B", 700)):
-        font = fonts.entry_of(first, weight)
+        font = fonts.font_entry(first, weight)
         paper.add_font("DejaVu", style, font.fname, collection_font_number=font.index)
     for name in others:
-        font = fonts.entry_of(name)
+        font = fonts.font_entry(name)
         paper.add_font(name, "", font.fname, collection_font_number=font.index)
     paper.set_fallback_fonts(others, exact_match=False)
     paper.set_text_shaping(True)
 
 
 def _write(paper: FPDF, height: float, text: str, **rest: Any) -> None:
-    """A paragraph from where the pen stands; one that runs to the left begins at the right."""
-    text = fonts.written(text)
+    """Write a paragraph at the current position, right-aligned where its text is right-to-left; height: of a line."""
+    text = fonts.replace_missing_letters(text)
     align = "R" if auto_detect_base_direction(text) is TextDirection.RTL else "L"
     paper.multi_cell(0, height, text, align=align, new_x="LMARGIN", new_y="NEXT", **rest)
 
 
-def _print_card(paper: FPDF, card: Card, link: str) -> None:
+def _write_facts(paper: FPDF, facts: Facts, link: str) -> None:
+    """Write the facts as a table with two columns, and the QR code of the link."""
     if paper.get_y() > paper.h - 90:
         paper.add_page()
     paper.set_font("DejaVu", "B", 13)
     _write(paper, 10, say("export.card"))
-    for name, value in card:
+    for name, value in facts:
         paper.set_font("DejaVu", "B", 8)
-        tall: Any = paper.multi_cell(46, 4.4, name, align="L", dry_run=True, output=MethodReturnValue.HEIGHT)
-        below = paper.get_y() + tall
+        name_height: Any = paper.multi_cell(46, 4.4, name, align="L", dry_run=True, output=MethodReturnValue.HEIGHT)
+        below = paper.get_y() + name_height
         paper.multi_cell(46, 4.4, name, align="L", new_x="RIGHT", new_y="TOP")
         paper.set_font("DejaVu", "", 8)
         if value == link:

@@ -1,4 +1,4 @@
-"""A link as a QR code."""
+"""QR code of a link."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import segno
 
 
 def qr_code(link: str) -> segno.QRCode | None:
-    """The link as a QR code; None where it is longer than one can hold."""
+    """QR code of a link; None where the link is too long for one."""
     try:
         return segno.make(link, error="l", micro=False)
     except segno.DataOverflowError:

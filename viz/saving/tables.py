@@ -1,4 +1,4 @@
-"""The numbers behind the figures, as pandas DataFrames; pandas is imported by whoever asks for the first one."""
+"""Numbers of the figures as pandas DataFrames. pandas is imported by the first call: it would delay the first page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataFrame:
-    """One query's keys with score and weight, strongest first."""
+    """Table of one query's keys with position, token, score and weight, largest weight first."""
     import pandas as pd
 
     columns: dict[str, object] = {
@@ -26,14 +26,14 @@ def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataF
         say("table.token"): attention.key_tokens,
     }
     if attention.has_vectors:
-        columns[say("table.score")] = attention.part(layer, range(head, head + 1), [row]).scores()[0, 0]
+        columns[say("table.score")] = attention.select(layer, range(head, head + 1), [row]).scores()[0, 0]
     weight = say("table.weight")
     columns[weight] = attention.row(layer, row)[head]
     return pd.DataFrame(columns).sort_values(weight, ascending=False, kind="stable", ignore_index=True)
 
 
 def weights_table(attention: Attention, layers: range, heads: range) -> pd.DataFrame:
-    """Every cell of some heads: who asks, who is asked, whether the mask allows it, score and weight."""
+    """Table of all cells of some heads, a row each: layer, head, query, key, mask, score and weight."""
     import pandas as pd
 
     queries, keys = len(attention.queries), len(attention.keys)
@@ -47,7 +47,7 @@ def weights_table(attention: Attention, layers: range, heads: range) -> pd.DataF
         say("table.token"): np.array(attention.key_tokens, object)[key],
         say("table.allowed"): np.stack([attention.mask(i) for i in layers]).repeat(len(heads), 0).ravel(),
     }
-    parts = [attention.part(i, heads, range(queries)) for i in layers]
+    parts = [attention.select(i, heads, range(queries)) for i in layers]
     if attention.has_vectors:
         columns[say("table.score")] = np.stack([part.scores() for part in parts]).ravel()
     columns[say("table.weight")] = np.stack([part.weights() for part in parts]).ravel()
@@ -55,56 +55,62 @@ def weights_table(attention: Attention, layers: range, heads: range) -> pd.DataF
 
 
 def figure_table(figure: go.Figure) -> pd.DataFrame:
-    """What a figure draws, a line a cell or point; blank cells have no value, and repeated tokens keep their places."""
+    """Table of what a figure draws in long format: a row for each cell of its heat maps, or else for each point.
+
+    Blank cells have no value; columns with positions tell repeated tokens apart.
+    """
     import pandas as pd
 
     layout = figure.layout
-    found = []
+    tables = []
     for trace in figure.data:
         if trace.type == "heatmap":
             second = "2" if trace.xaxis == "x2" else ""
             z = np.asarray(trace.z)
-            row, column = (places.ravel() for places in np.indices(z.shape))
+            row, column = (positions.ravel() for positions in np.indices(z.shape))
             columns: dict[str, object] = {}
-            for name, axis, places in (("y", layout.yaxis, row), ("x", layout.xaxis, column)):
-                title = bare(axis.title.text) or say(f"table.{name}")
+            for name, axis, positions in (("y", layout.yaxis, row), ("x", layout.xaxis, column)):
+                title = label_text(axis.title.text) or say(f"table.{name}")
                 labels = layout[f"{name}axis{second}"]
-                columns[say("table.place", axis=title)] = places
+                columns[say("table.place", axis=title)] = positions
                 if labels.ticktext is not None and len(labels.ticktext) == z.shape[name == "x"]:
-                    columns[title] = np.array([bare(text) for text in labels.ticktext], object)[places]
-            columns[bare(trace.colorbar.title.text) or say("table.value")] = z.ravel()
-            found.append(pd.DataFrame(columns))
+                    columns[title] = np.array([label_text(text) for text in labels.ticktext], object)[positions]
+            columns[label_text(trace.colorbar.title.text) or say("table.value")] = z.ravel()
+            tables.append(pd.DataFrame(columns))
         elif not any(one.type == "heatmap" for one in figure.data) and not _catches_clicks(trace):
-            flat = trace.type == "bar" and trace.orientation == "h"
+            horizontal = trace.type == "bar" and trace.orientation == "h"
             names = [
-                bare(axis.title.text) or say(f"table.{name}")
+                label_text(axis.title.text) or say(f"table.{name}")
                 for name, axis in zip("xy", (layout.xaxis, layout.yaxis), strict=True)
             ]
-            columns = {say("table.series"): bare(trace.name), names[0]: list(trace.x)}
+            columns = {say("table.series"): label_text(trace.name), names[0]: list(trace.x)}
             columns[names[1] if names[1] != names[0] else f"{names[1]} (y)"] = list(trace.y)
-            labels = layout.yaxis if flat else layout.xaxis
+            labels = layout.yaxis if horizontal else layout.xaxis
             if isinstance(trace.text, (tuple, list)) and any(trace.text):
-                columns[say("table.label")] = [bare(text) for text in trace.text]
+                columns[say("table.label")] = [label_text(text) for text in trace.text]
             elif labels.ticktext is not None:
-                known = dict(zip(labels.tickvals, labels.ticktext, strict=True))
-                columns[say("table.label")] = [bare(known.get(place)) for place in (trace.y if flat else trace.x)]
-            found.append(pd.DataFrame(columns))
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
+                tick_texts = dict(zip(labels.tickvals, labels.ticktext, strict=True))
+                columns[say("table.label")] = [
+                    label_text(tick_texts.get(position)) for position in (trace.y if horizontal else trace.x)
+                ]
+            tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def _catches_clicks(trace: go.Scatter) -> bool:
+    """Whether a trace has invisible markers, which only report clicks."""
     return trace.type == "scatter" and trace.marker.color == "rgba(0,0,0,0)"
 
 
-def bare(text: object) -> str:
-    """Plotly's text without its tags and entities."""
+def label_text(text: object) -> str:
+    """Text of a Plotly label without tags and entities."""
     return html.unescape(re.sub(r"</?[a-z]+>", " ", str(text or ""))).strip()
 
 
-def twin_table(figure: go.Figure) -> pd.DataFrame:
-    """The numbers a figure draws: its first heat map as rows and columns, or else every point by its curve.
+def wide_figure_table(figure: go.Figure) -> pd.DataFrame:
+    """Table of what a figure draws in wide format: the matrix of its first heat map, or else a row for each point.
 
-    Columns are numbered, because tokens repeat: "0 the", "1 cat".
+    Rows and columns of a matrix are numbered, because tokens repeat: "0 the", "1 cat".
     """
     import pandas as pd
 
@@ -118,8 +124,8 @@ def twin_table(figure: go.Figure) -> pd.DataFrame:
             return table
     points = []
     for trace in figure.data:
-        across, down = (np.atleast_1d([] if side is None else side) for side in (trace.x, trace.y))
-        texts = trace.text if isinstance(trace.text, (tuple, list, np.ndarray)) else [trace.text or ""] * len(down)
+        xs, ys = (np.atleast_1d([] if values is None else values) for values in (trace.x, trace.y))
+        texts = trace.text if isinstance(trace.text, (tuple, list, np.ndarray)) else [trace.text or ""] * len(ys)
         points += [
             {
                 say("audience.curve"): trace.name or "",
@@ -127,7 +133,7 @@ def twin_table(figure: go.Figure) -> pd.DataFrame:
                 figure.layout.yaxis.title.text or "y": y,
                 say("audience.text"): html.unescape(str(text).replace("<br>", ", ")),
             }
-            for x, y, text in zip(across, down, texts, strict=False)
+            for x, y, text in zip(xs, ys, texts, strict=False)
             if x is not None and y is not None
         ]
     table = pd.DataFrame(points)
@@ -135,7 +141,7 @@ def twin_table(figure: go.Figure) -> pd.DataFrame:
 
 
 def _labels(figure: go.Figure, axis: str, count: int) -> list[str]:
-    """The labels along a side of a heat map; empty where it only counts."""
-    ticks = figure.layout[axis[0] + "axis" + axis[1:]]
-    named = dict(zip(ticks.tickvals or (), ticks.ticktext or (), strict=False))
-    return [html.unescape(str(named.get(i, ""))) for i in range(count)]
+    """Labels of an axis of a heat map, empty where it has none; axis: of the trace, such as "x2"; count: of cells."""
+    settings = figure.layout[axis[0] + "axis" + axis[1:]]
+    texts = dict(zip(settings.tickvals or (), settings.ticktext or (), strict=False))
+    return [html.unescape(str(texts.get(i, ""))) for i in range(count)]

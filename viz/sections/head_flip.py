@@ -14,9 +14,9 @@ import streamlit as st
 
 from model.trace.attention import Attention
 from viz.browser.resources import BROWSER
-from viz.figures.grid import GAPS, small_shape
-from viz.figures.heads import GAP, THUMB, Window, within
-from viz.figures.theme import Palette, paint, shades
+from viz.figures.grid import MAX_BORDERED, pooled_shape
+from viz.figures.heads import THUMBNAIL_GAP, THUMBNAIL_PIXELS, Window, visible_positions
+from viz.figures.theme import Palette, colour_indices, rgba_colours
 from viz.language.messages import say
 
 COARSE = 8  # of the 255 steps that are one in a large map
@@ -50,10 +50,10 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
     Args:
         specials, window: what is drawn of a map, as in `viz.figures.heads.head_heatmap`.
     """
-    queries, keys = within(attention, specials, window)
-    shaded = shades(attention.drawn(layer, None, queries, keys, small_shape((len(queries), len(keys)))))
+    queries, keys = visible_positions(attention, specials, window)
+    shaded = colour_indices(attention.pooled(layer, None, queries, keys, pooled_shape((len(queries), len(keys)))))
     rows, columns = shaded.shape[1:]
-    if rows * columns > GAPS**2:  # a third of the bytes; what the server draws a moment later has every step
+    if rows * columns > MAX_BORDERED**2:  # a third of the bytes; what the server draws a moment later has every step
         shaded = np.where(shaded == 255, np.uint8(255), shaded // COARSE * COARSE)
     header = {
         "layers": attention.num_layers,
@@ -66,9 +66,9 @@ def message(attention: Attention, layer: int, palette: Palette, specials: bool, 
         ),
         "whole": [len(queries), len(keys)]
         == [len(attention.queries), len(attention.keys)],  # as in the picture of all heads
-        "thumb": THUMB,
-        "step": THUMB + GAP,
+        "thumb": THUMBNAIL_PIXELS,
+        "step": THUMBNAIL_PIXELS + THUMBNAIL_GAP,
     }
     text = json.dumps(header).encode()
-    colours = paint(np.linspace(0, 1, 255), palette.sequential).tobytes() + bytes(4)
+    colours = rgba_colours(np.linspace(0, 1, 255), palette.sequential).tobytes() + bytes(4)
     return struct.pack("<I", len(text)) + text + zlib.compress(colours + shaded.tobytes())

@@ -15,9 +15,9 @@ from viz.figures.heads import MOSAIC_MARGIN, Window, head_heatmap
 from viz.figures.lines import token_lines
 from viz.figures.pictures import patch_overlay
 from viz.frame import server_state, session
-from viz.frame.fragments import alone
+from viz.frame.fragments import page_fragment
 from viz.language import readings
-from viz.language.messages import say, spoken
+from viz.language.messages import current_language, say
 from viz.saving import tables
 from viz.sections import head_flip
 from viz.widgets import badge, charts, pickers, save_menu
@@ -59,7 +59,7 @@ def open_clicked() -> None:
         st.session_state.layer, st.session_state.head = (int(i) for i in tile)
 
 
-@alone
+@page_fragment
 def draw(trace: Trace, attention: Attention, tile: DeltaGenerator) -> None:
     """One head: the whole map, one row of it, and the check of its numbers.
 
@@ -86,26 +86,26 @@ def draw(trace: Trace, attention: Attention, tile: DeltaGenerator) -> None:
         with menu:
             save_menu.menu(key)
     with check:
-        badge.badge(trace, "heads")  # once all is drawn: it runs the model a second time
+        badge.verification_badge(trace, "heads")  # once all is drawn: it runs the model a second time
 
 
-@alone
+@page_fragment
 def _head(trace: Trace, attention: Attention, row: int, specials: bool, window: Window | None, places: Places) -> None:
     palette, whole = session.palette(), st.session_state.whole
     how: Any = {"specials": specials, "row": row, "window": window}
-    with server_state.in_turn():
-        layer, head = pickers.pick_place(trace, attention, *st.columns([2, 4], gap="medium"))
+    with server_state.one_at_a_time():
+        layer, head = pickers.pick_layer_head(trace, attention, *st.columns([2, 4], gap="medium"))
         heatmap = head_heatmap(attention, layer, head, palette, **how)
-        numbers = save_menu.cells(attention, layer, head)
-        look = f"{readings.map_look(attention, layer, specials, row)} {say('flip.why')}"
+        numbers = save_menu.weights_table(attention, layer, head)
+        look = f"{readings.map_caption(attention, layer, specials, row)} {say('flip.why')}"
         # The map first: what the browser gets with it, it shows with it.
         charts.chart(places.heatmap, heatmap, "heatmap", look, table=numbers)
     _box_tile(attention, layer, head, places.tile)
     places.title.header(say("heads.one", layer=layer, head=head), anchor=False)
-    charts.aloud(readings.row_reading(trace, attention, layer, head, row), places.reading)
+    charts.announced_markdown(readings.row_reading(trace, attention, layer, head, row), places.reading)
     _over_picture(trace, attention, layer, head, row, places.overlay)
     if not specials:
-        places.hidden.caption(readings.hidden_specials(attention, layer, head))
+        places.hidden.caption(readings.special_mass_reading(attention, layer, head))
     if places.table:
         _row_table(attention, layer, head, row, places.table)
     if not whole:
@@ -113,8 +113,10 @@ def _head(trace: Trace, attention: Attention, row: int, specials: bool, window: 
     lines = token_lines(attention, layer, head, palette, **how)
     charts.chart(places.lines, lines, "lines", say("heads.lines_look"), table=numbers)
     pieces = attention is trace.attentions[attention.kind]  # not merged into words
-    key = ("flip", trace.serial, attention.kind, pieces, layer, specials, window, palette, spoken())
-    heads = server_state.kept().get(key, lambda: head_flip.message(attention, layer, palette, specials, window), len)
+    key = ("flip", trace.serial, attention.kind, pieces, layer, specials, window, palette, current_language())
+    heads = server_state.result_cache().get(
+        key, lambda: head_flip.message(attention, layer, palette, specials, window), len
+    )
     head_flip.draw(heads)
 
 

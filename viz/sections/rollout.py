@@ -1,4 +1,4 @@
-"""The sections of the Compare page that look through all layers: where two runs part, and where content comes from."""
+"""The sections of the Compare page about all layers: distance of hidden states, attention rollout and flow."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import streamlit as st
 
 from model.maps import rollout
 from model.measures import alignment, hidden_states
-from viz.figures import compare as figures
+from viz.figures import compare_runs as figures
 from viz.figures.layers import depth_names
 from viz.figures.theme import Palette
 from viz.language.messages import say
-from viz.sections.compare_maps import Side
+from viz.sections.compare_sides import Side
 from viz.widgets import charts, pickers
 
-FLOWS = 24  # longest text whose flows are worked out: each is a maximum-flow problem of its own
+MAX_FLOW_TOKENS = 24  # longest text for attention flow, which solves a maximum-flow problem per token
 
 
-def parting(a: Side, b: Side, palette: Palette) -> None:
-    """Where in the layers two runs of one model part."""
+def hidden_state_distance(a: Side, b: Side, palette: Palette) -> None:
+    """Draw the distance of the hidden states of two runs of one model, by layer and aligned token."""
     if a.trace is b.trace:
         st.caption(say("compare.one_run"))
         return
@@ -28,15 +28,20 @@ def parting(a: Side, b: Side, palette: Palette) -> None:
             st.info(say("compare.other_shape"), icon=":material/info:")
             return
         tokens = [side.trace.tokens[stack] for side in (a, b)]
-        pairs = alignment.align(*tokens)
+        pairs = alignment.align_tokens(*tokens)
         distance = hidden_states.state_distance(states[0], states[1], pairs)
-        drawn = figures.states(distance, figures.axes(pairs, *tokens), depth_names(len(distance)), palette)
+        figure = figures.state_distance_heatmap(
+            distance, figures.aligned_labels(pairs, *tokens), depth_names(len(distance)), palette
+        )
         st.markdown(f"**{say('kinds.' + stack)}**")
-        charts.draw(drawn, f"states_{stack}", say("compare.states_look"))
+        charts.chart_with_menu(figure, f"states_{stack}", say("compare.states_look"))
 
 
-def through_layers(a: Side, palette: Palette) -> None:
-    """Beyond single maps: rollout and flow from a chosen token down to the input."""
+def rollout_and_flow(a: Side, palette: Palette) -> None:
+    """Draw raw attention, rollout and flow from a chosen token to the input tokens.
+
+    Source: Abnar & Zuidema, "Quantifying Attention Flow in Transformers" (2020).
+    """
     if a.attention.kind == "cross":
         st.info(say("compare.self_only"), icon=":material/info:")
         return
@@ -44,15 +49,15 @@ def through_layers(a: Side, palette: Palette) -> None:
     tokens = a.attention.queries
     row = pickers.pick_token(tokens, say("compare.through_row"), f"through_{a.attention.kind}", start=len(tokens) - 1)
     raw = a.attention.row(a.layer, row)[a.head].astype(np.float64)
-    found = {"raw": raw, "rollout": a.attention.together("rollout", a.layer, row)}
-    if len(tokens) <= FLOWS:
-        layers = np.stack([a.attention.together("mixing", layer) for layer in range(a.layer + 1)])
+    shares = {"raw": raw, "rollout": a.attention.across_layers("rollout", a.layer, row)}
+    if len(tokens) <= MAX_FLOW_TOKENS:
+        layers = np.stack([a.attention.across_layers("attention_with_residual", layer) for layer in range(a.layer + 1)])
         flow = rollout.flow(layers, a.layer, row)
-        found["flow"] = flow / flow.sum()
+        shares["flow"] = flow / flow.sum()
     else:
-        st.caption(say("compare.flow_long", most=FLOWS))
+        st.caption(say("compare.flow_long", most=MAX_FLOW_TOKENS))
     labels = [tokens.name(i) for i in range(len(tokens))]
-    drawn = figures.shares(found, labels, palette)
-    charts.draw(drawn, "through", say("compare.through_look", layer=a.layer))
-    for name in found:
+    figure = figures.share_bars(shares, labels, palette)
+    charts.chart_with_menu(figure, "through", say("compare.through_look", layer=a.layer))
+    for name in shares:
         st.markdown(say(f"compare.claim_{name}"))

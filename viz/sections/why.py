@@ -1,4 +1,4 @@
-"""The measurement of the page that asks why attention."""
+"""The section of the Why page: steps, path lengths and times of a recurrent network and of attention."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from viz.figures.theme import Palette
 from viz.language.messages import say
 from viz.widgets import charts
 
-_alone = threading.Lock()
+_benchmark_lock = threading.Lock()  # two benchmarks at once would slow each other down
 
 
-def measured(palette: Palette) -> None:
-    """Measure when asked, and show steps, path and time against the length of the text."""
-    from model.measures.recurrence import LENGTHS, NAMES, measure
+def recurrence_benchmark(palette: Palette) -> None:
+    """Run the benchmark on a click, and draw steps, path lengths and times by text length."""
+    from model.measures.recurrence import LENGTHS, NAMES, time_layers
 
     state = st.session_state
     label = say("why.again" if "readings" in state else "why.measure")
     if st.button(label, key="measure", type="primary", icon=":material/timer:"):
         bar, readings = st.progress(0.0, say("why.measuring")), []
-        with _alone:  # two at once would slow each other down
-            for reading in measure():
+        with _benchmark_lock:
+            for reading in time_layers():
                 readings.append(reading)
                 bar.progress(len(readings) / len(LENGTHS) / len(NAMES), say("why.measuring"))
         state.readings = readings
@@ -33,9 +33,9 @@ def measured(palette: Palette) -> None:
     readings = state.readings
     left, right = st.columns(2)
     with left:
-        charts.draw(figures.counts(readings, palette), "counts", say("why.counts_look"))
+        charts.chart_with_menu(figures.step_count_curves(readings, palette), "counts", say("why.counts_look"))
     with right:
-        charts.draw(figures.times(readings, palette), "times", say("why.times_look"))
+        charts.chart_with_menu(figures.time_curves(readings, palette), "times", say("why.times_look"))
     last = {one.name: one for one in readings}
     values = {name: f"{1000 * one.seconds:.1f}" for name, one in last.items()}
     ratio = last["rnn"].seconds / last["attention"].seconds

@@ -1,4 +1,4 @@
-"""Pieces that several pages are made of."""
+"""Plotly figures on the page, with a caption, a text for screen readers and a save menu; announced sentences."""
 
 from __future__ import annotations
 
@@ -7,56 +7,62 @@ from typing import Any
 
 import streamlit as st
 
-from viz.figures.theme import enlarged
-from viz.language.messages import say, unmarked
+from viz.figures.theme import enlarged_figure
+from viz.language.messages import say, strip_markdown
 from viz.widgets import save_menu
 
-LARGE = 1.4  # times the letters of a figure on a projector
+PROJECTOR_SCALE = 1.4  # factor of a figure's font sizes in projector mode
 
 
-def aloud(sentence: str, room: Any = st) -> None:
-    """A sentence on the page, or at a place of it, that a screen reader says, too, whenever it changes."""
-    room.markdown(sentence)
-    st.session_state.said = unmarked(sentence)
+def announced_markdown(sentence: str, place: Any = st) -> None:
+    """Draw a sentence that screen readers announce whenever it changes. place: container, by default the page"""
+    place.markdown(sentence)
+    st.session_state.said = strip_markdown(sentence)
 
 
-def draw(
+def chart_with_menu(
     figure: object,
     key: str,
-    look: str,
+    caption: str,
     on_select: Callable[[], None] | None = None,
-    table: save_menu.Table | int | None = None,
+    table: save_menu.TableSource | int | None = None,
 ) -> None:
-    """A figure with a caption of what to look for, which is also what a screen reader says, and a menu to save it.
+    """Draw a figure, its caption and its save menu.
 
     Args:
-        table: makes the numbers behind it where the figure itself does not hold them; see `export.cells`.
+        figure: a Plotly figure.
+        key: of the widget, and of the figure among those of the page.
+        caption: what to look for; screen readers read it as the figure's description.
+        on_select: callback for a click on a point.
+        table: source of the numbers behind the figure, or their count, where the figure does not hold them all; see
+            `save_menu.weights_table`.
     """
-    chart(st, figure, key, look, on_select, table)
+    chart(st, figure, key, caption, on_select, table)
     save_menu.menu(key)
 
 
 def chart(
-    room: Any,
+    place: Any,
     figure: object,
     key: str,
-    look: str,
+    caption: str,
     on_select: Callable[[], None] | None = None,
-    table: save_menu.Table | int | None = None,
+    table: save_menu.TableSource | int | None = None,
 ) -> None:
-    """The figure of `draw` alone, at a place of the page: its caption and menu, which need not be drawn anew with it,
-    are `export.menu`.
+    """Draw a figure in a container, without caption and menu, which `save_menu.menu` draws.
+
+    For figures that are redrawn more often than their menus. Arguments as for `chart_with_menu`.
     """
     pooled = (getattr(getattr(figure, "layout", None), "meta", None) or {}).get("pooled")
     if pooled:
         rows, columns = pooled
         how = "pooled_columns" if rows == 1 else "pooled_rows" if columns == 1 else "pooled"
-        look = f"{look} {say(f'large.{how}', rows=rows, columns=columns)}"
-    room.plotly_chart(
-        enlarged(figure, LARGE) if st.session_state.get("projector") else figure,
+        caption = f"{caption} {say(f'large.{how}', rows=rows, columns=columns)}"
+    place.plotly_chart(
+        enlarged_figure(figure, PROJECTOR_SCALE) if st.session_state.get("projector") else figure,
         theme=None,
         key=key,
-        alt=look,
+        alt=caption,
         on_select=on_select or "ignore",
         selection_mode="points",
         config={
@@ -66,4 +72,4 @@ def chart(
             "toImageButtonOptions": {"filename": f"headlight-{key}", "scale": 2},
         },
     )
-    save_menu.keep(figure, key, look, table)
+    save_menu.register_figure(figure, key, caption, table)

@@ -1,4 +1,4 @@
-"""Pieces that several pages are made of."""
+"""The head of a page: title, summary of the run, its edits and notes; the placeholder of the mosaic of heads."""
 
 from __future__ import annotations
 
@@ -10,53 +10,56 @@ from model.trace.attention import Attention
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from viz.figures.heads import MOSAIC_MARGIN
-from viz.frame import session
+from viz.frame import model_access, session
 from viz.language import readings
-from viz.language.messages import brief, plain, say
-from viz.widgets.charts import aloud
+from viz.language.messages import abbreviated, escape_markdown, say
+from viz.widgets.charts import announced_markdown
 
 
-def heading(page: str) -> None:
-    """Title and first sentences of a page."""
+def page_heading(page: str) -> None:
+    """Draw the title and the introduction of a page. page: its name among the texts"""
     st.title(say(f"{page}.title"), anchor=False)
     st.markdown(say(f"{page}.intro"))
 
 
-def first_look(mosaic: Any) -> None:
-    """The picture of all heads, where its figure will be, until the browser has drawn that; once a session.
+def mosaic_placeholder(mosaic: Any) -> None:
+    """Draw the image of a mosaic figure in its place, once a session, until the browser has loaded Plotly.
 
-    The browser fetches what draws figures first: a second and more.
+    Args:
+        mosaic: the figure that `viz.figures.heads.head_mosaic` returns.
     """
-    room = st.empty()  # also where it stays so: what stands below keeps its place
+    place = st.empty()  # on later runs it stays empty, so that the elements below keep their places
     if st.session_state.get("looked"):
         return
     st.session_state.looked = True
     left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
-    high, picture = mosaic.layout.height - top - bottom, mosaic.layout.images[0].source
-    place = f"left: {left}px; top: {top}px; width: calc(100% - {left + right}px); height: {high}px"
-    room.html(f'<img alt="" src="{picture}" style="{place}">')
+    height, image = mosaic.layout.height - top - bottom, mosaic.layout.images[0].source
+    style = f"left: {left}px; top: {top}px; width: calc(100% - {left + right}px); height: {height}px"
+    place.html(f'<img alt="" src="{image}" style="{style}">')
 
 
-def sentence(trace: Trace) -> None:
-    """What was read, what came out, where it ran, and what the reader should know about it."""
+def run_summary(trace: Trace) -> None:
+    """Draw the input and output of a run, its device and token count, its edits and notes."""
     with st.container(border=True):
         verb = "read" if trace.picture is None else "saw"
-        text = {"text": plain(brief(trace.text)), "output": plain(trace.output or "")}
-        aloud(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
-        number = session.lens().dtype
-        ran_on = trace.device if number == "float32" else say("export.ran", device=trace.device, dtype=number)
+        text = {"text": escape_markdown(abbreviated(trace.text)), "output": escape_markdown(trace.output or "")}
+        announced_markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
+        dtype = model_access.open_model().dtype
+        ran_on = trace.device if dtype == "float32" else say("export.ran", device=trace.device, dtype=dtype)
         st.caption(say("parts.ran", device=ran_on, count=len(next(iter(trace.tokens.values())))))
-    told(trace)
+    edits_and_notes(trace)
 
 
-def told(trace: Trace) -> None:
-    """What was changed in a run, and what the reader should know about how its text was read."""
+def edits_and_notes(trace: Trace) -> None:
+    """Draw the edits of a run, with an undo button, and notes on how its input was read."""
     if trace.edits:
         with st.container(border=True):
             st.markdown(say("change.here"))
             for name, where, value in trace.edits.items():
-                beyond = name == "blocked" and not _has_cell(trace, where)
-                st.markdown(f"- {readings.change(name, where, value)}{' ' + say('change.beyond') if beyond else ''}")
+                outside = name == "blocked" and not _has_cell(trace, where)
+                st.markdown(
+                    f"- {readings.edit_reading(name, where, value)}{' ' + say('change.beyond') if outside else ''}"
+                )
             st.button(
                 say("change.undo_all"),
                 key="undo_all",
@@ -65,18 +68,22 @@ def told(trace: Trace) -> None:
                 args=(Edits(),),
             )
     for note, detail in trace.notes:
-        st.info(say(f"notes.{note}", detail=plain(detail)), icon=":material/info:")
+        st.info(say(f"notes.{note}", detail=escape_markdown(detail)), icon=":material/info:")
 
 
 def _has_cell(trace: Trace, where: tuple[Any, ...]) -> bool:
-    """Whether a run has the tokens that a forbidden cell names."""
+    """Whether a run has the tokens of a blocked cell. where: kind, query, key"""
     kind, query, key = where[:3]
     attention = trace.attentions.get(kind)
     return attention is not None and key < len(attention.keys) and (query or 0) < len(attention.queries)
 
 
-def needs_vectors(attention: Attention) -> None:
-    """Stop a page that needs q, k and v, with a sentence, where the model's family does not show them."""
+def require_vectors(attention: Attention) -> None:
+    """End a page that needs q, k and v where they were not recorded.
+
+    Raises:
+        Halt: the model's family does not expose them, and the page says so.
+    """
     if not attention.has_vectors:
         st.info(say("parts.no_vectors"), icon=":material/info:")
         raise session.Halt

@@ -1,4 +1,4 @@
-"""Pieces that several pages are made of."""
+"""Widgets that choose an attention kind, a layer and head, a token, or the part of a large map."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from model.catalog.entries import CATALOG, Entry
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
-from viz.figures.grid import MOST_CELLS
+from viz.figures.grid import MAX_CELLS
 from viz.frame import links, session
-from viz.frame.option_row import choice
-from viz.language.messages import isolate, plain, say
+from viz.frame.option_row import option_row
+from viz.language.messages import escape_markdown, isolate_rtl, say
 
-MANY = 40  # more tokens than this are chosen from a list, not from a row of buttons
+MAX_BUTTONS = 40  # tokens shown as a row of buttons; more are a drop-down list
 
 
 def pick_window(attention: Attention) -> tuple[range, range] | None:
-    """Where a map has more cells than are drawn: sliders for the part to see in full; None for a small map."""
-    if len(attention.queries) * len(attention.keys) <= MOST_CELLS:
+    """The queries and keys chosen by sliders, to be drawn unpooled; None for a map with at most `MAX_CELLS` cells."""
+    if len(attention.queries) * len(attention.keys) <= MAX_CELLS:
         return None
     st.caption(say("large.why", cells=len(attention.queries) * len(attention.keys)))
     chosen = []
@@ -35,22 +35,23 @@ def pick_window(attention: Attention) -> tuple[range, range] | None:
 
 
 def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
-    """A widget to choose one token by its place; repeated tokens stay apart.
+    """The position, from 0, of the token chosen by a widget.
 
-    Returns:
-        The position of the token, from 0.
+    Args:
+        key: of the widget, and the parameter in the link.
+        start: position chosen at first.
     """
     places = range(len(tokens))
     if key in st.session_state and st.session_state[key] not in places:
         del st.session_state[key]
-    links.take(key, places)
+    links.restore(key, places)
     default = min(start, len(tokens) - 1)
-    if len(tokens) > MANY:
+    if len(tokens) > MAX_BUTTONS:
         chosen = st.selectbox(
             label,
             places,
             default,
-            format_func=lambda i: f"{i} · {isolate(tokens.texts[i])}",
+            format_func=lambda i: f"{i} · {isolate_rtl(tokens.texts[i])}",
             key=key,
             persist_state="session",
         )
@@ -60,40 +61,40 @@ def pick_token(tokens: Tokens, label: str, key: str, start: int = 0) -> int:
             places,
             default=default,
             required=True,
-            format_func=lambda i: f"{plain(tokens.texts[i])} :gray[:small[{i}]]",
+            format_func=lambda i: f"{escape_markdown(tokens.texts[i])} :gray[:small[{i}]]",
             key=key,
             persist_state="session",
         )
     chosen = default if chosen is None else int(chosen)
-    links.keep(key, chosen, default)
+    links.store(key, chosen, default)
     return chosen
 
 
 @dataclass(frozen=True)
-class View:
-    """Which head is being looked at."""
+class SelectedHead:
+    """The head on screen."""
 
     attention: Attention
     layer: int
     head: int
 
 
-def pick_head(trace: Trace) -> View:
-    """Widgets for kind, layer and head; the choice follows from page to page and into the link."""
+def pick_head(trace: Trace) -> SelectedHead:
+    """The head chosen by widgets for kind, layer and head; kept from page to page and written to the link."""
     columns = st.columns([3, 2, 4], gap="medium")
     with columns[0]:
         attention = pick_kind(trace)
-    return View(attention, *pick_place(trace, attention, *columns[1:]))
+    return SelectedHead(attention, *pick_layer_head(trace, attention, *columns[1:]))
 
 
 def pick_kind(trace: Trace) -> Attention:
-    """A widget for the kind of attention."""
-    return trace.attentions[choice(say("pick.kind"), list(trace.attentions), opens_with(trace), "kind")]
+    """The attention of the kind chosen by a widget."""
+    return trace.attentions[option_row(say("pick.kind"), list(trace.attentions), default_kind(trace), "kind")]
 
 
-def pick_place(trace: Trace, attention: Attention, left: DeltaGenerator, right: DeltaGenerator) -> tuple[int, int]:
-    """Widgets for layer and head."""
-    layer, head = opens_at(opens_with(trace))
+def pick_layer_head(trace: Trace, attention: Attention, left: DeltaGenerator, right: DeltaGenerator) -> tuple[int, int]:
+    """Layer and head chosen by widgets in two containers."""
+    layer, head = default_head(default_kind(trace))
     with left:
         layer = _number("layer", attention.num_layers, layer)
     with right:
@@ -101,18 +102,18 @@ def pick_place(trace: Trace, attention: Attention, left: DeltaGenerator, right: 
     return layer, head
 
 
-def opens_with(trace: Trace) -> str:
-    """The kind to show first."""
-    entry: Entry | None = CATALOG.get(session.chosen())
+def default_kind(trace: Trace) -> str:
+    """The kind of attention to show first."""
+    entry: Entry | None = CATALOG.get(session.chosen_model())
     return entry.opens_at[0] if entry else list(trace.attentions)[-1]
 
 
-def opens_at(kind: str) -> tuple[int, int]:
-    """Layer and head of a kind to show first: one with a clear pattern, where the catalogue knows one."""
-    entry: Entry | None = CATALOG.get(session.chosen())
+def default_head(kind: str) -> tuple[int, int]:
+    """Layer and head to show first: the catalog's example of a clear pattern, or 0, 0."""
+    entry: Entry | None = CATALOG.get(session.chosen_model())
     return entry.opens_at[1:] if entry and entry.opens_at[0] == kind else (0, 0)
 
 
 def _number(key: str, count: int, default: int) -> int:
-    """A row of buttons with numbers, kept in the link."""
-    return choice(say(f"pick.{key}"), range(count), default if default < count else 0, key)
+    """The number chosen by a row of buttons."""
+    return option_row(say(f"pick.{key}"), range(count), default if default < count else 0, key)

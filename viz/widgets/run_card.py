@@ -1,4 +1,4 @@
-"""What can be taken along: each figure as picture, numbers or live page, and the whole page as link or handout."""
+"""The facts of a page's model runs that handouts and saved figures carry: model, revision, input, check, versions."""
 
 from __future__ import annotations
 
@@ -11,35 +11,36 @@ from pathlib import Path
 import streamlit as st
 
 from model.trace.trace import Trace
-from viz.frame import links, session
+from viz.frame import links, model_access, session
 from viz.language.messages import say
 
-Run = tuple[str, str, Trace]  # the model's name, its number format, and what it computed
+Run = tuple[str, str, Trace]  # id of the model, its number format, and its trace
 
 
-def _read(trace: Trace) -> str:
-    """What a model read: the text, or the name of the picture's file without the folders of this computer."""
+def input_name(trace: Trace) -> str:
+    """The text that a model read, or the file name of the picture, without the folders of this computer."""
     return trace.text if trace.picture is None else Path(trace.text).name
 
 
-def _facts() -> list[tuple[str, str]]:
-    return card(st.session_state.ran, session.chosen(), links.address())
+def page_facts() -> list[tuple[str, str]]:
+    """The facts of the runs on this page, as `run_facts` returns them."""
+    return run_facts(st.session_state.ran, session.chosen_model(), links.current_url())
 
 
-def card(ran: Sequence[Run], chosen: str, link: str) -> list[tuple[str, str]]:
-    """What a reader needs to get the same numbers: of each run on a page, and of the machine.
+def run_facts(runs: Sequence[Run], chosen: str, link: str) -> list[tuple[str, str]]:
+    """Labels and values that a reader needs to reproduce a page: of each model run, and of the machine.
 
     Args:
-        chosen: name of the model, for a page that runs none.
+        chosen: id of the chosen model, for a page without runs; link: to the page.
     """
     rows = []
-    for name, dtype, trace in {id(run[-1]): run for run in ran}.values():
+    for name, dtype, trace in {id(run[-1]): run for run in runs}.values():
         check = trace.verify()
         largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
         rows += [
             (say("export.model"), name),
-            (say("export.revision"), " ".join(session.version(name)).strip()),
-            (say("export.text"), _read(trace)),
+            (say("export.revision"), " ".join(model_access.weights_version(name)).strip()),
+            (say("export.text"), input_name(trace)),
             (say("export.output"), trace.output or ""),
             (say("export.edits"), trace.edits.text() or say("export.no_edits")),
             (say("export.ran_on"), say("export.ran", device=trace.device, dtype=dtype).strip(", ")),
@@ -55,8 +56,11 @@ def card(ran: Sequence[Run], chosen: str, link: str) -> list[tuple[str, str]]:
             ),
         ]
     if not rows:
-        rows = [(say("export.model"), chosen), (say("export.revision"), " ".join(session.version(chosen)).strip())]
-        rows += [(say("export.check"), say("export.no_run"))]
+        rows = [
+            (say("export.model"), chosen),
+            (say("export.revision"), " ".join(model_access.weights_version(chosen)).strip()),
+            (say("export.check"), say("export.no_run")),
+        ]
     packages = [f"{one} {version(one)}" for one in ("torch", "transformers", "numpy", "plotly", "streamlit")]
     rows += [
         (say("export.versions"), ", ".join([f"Python {platform.python_version()}", *packages])),

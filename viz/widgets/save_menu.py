@@ -1,4 +1,4 @@
-"""What can be taken along: each figure as picture, numbers or live page, and the whole page as link or handout."""
+"""The save menu of each figure: its caption, its numbers as a table, and downloads as PNG, SVG, CSV or HTML."""
 
 from __future__ import annotations
 
@@ -12,98 +12,104 @@ import streamlit as st
 
 from model.trace.attention import Attention
 from viz.frame import session
-from viz.frame.fragments import alone
-from viz.language.messages import say, spoken
+from viz.frame.fragments import page_fragment
+from viz.language.messages import current_language, say
 from viz.saving import tables
-from viz.widgets.run_card import _facts
+from viz.widgets.run_card import page_facts
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-Table: TypeAlias = "Callable[[], pd.DataFrame]"
+TableSource: TypeAlias = "Callable[[], pd.DataFrame]"  # makes the table when it is asked for
 
 
-MOST = 1_000_000  # lines of a table that still opens elsewhere
+MAX_ROWS = 1_000_000  # of a table that spreadsheets still open
 
 
-def begin() -> None:
-    """Forget the figures and runs of the page before; at the beginning of each run."""
+def begin_run() -> None:
+    """Clear the lists of figures and model runs on the page; at the beginning of each run of the app."""
     st.session_state.drawn, st.session_state.ran = {}, []
 
 
-def cells(attention: Attention, layer: int | None = None, head: int | None = None) -> Table | int:
-    """The numbers behind a picture of heads, all where none is named; how many there are if they are too many."""
+def weights_table(attention: Attention, layer: int | None = None, head: int | None = None) -> TableSource | int:
+    """The source of a table of attention weights, one row per cell; their count where it is above `MAX_ROWS`.
+
+    Args:
+        layer, head: None for all.
+    """
     layers = range(attention.num_layers) if layer is None else range(layer, layer + 1)
     heads = range(attention.num_heads) if head is None else range(head, head + 1)
     count = len(layers) * len(heads) * len(attention.queries) * len(attention.keys)
-    return count if count > MOST else partial(tables.weights_table, attention, layers, heads)
+    return count if count > MAX_ROWS else partial(tables.weights_table, attention, layers, heads)
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """A figure of the page, what to look for in it, and what makes the numbers behind it."""
+class PageFigure:
+    """A figure on the page, its caption, and the source of its numbers or their count if there are too many."""
 
     figure: go.Figure
-    look: str
-    table: Table | int
+    caption: str
+    table: TableSource | int
 
 
-def keep(figure: object, key: str, look: str, table: Table | int | None = None) -> None:
-    """Remember what stands on the page under a key, for its menu and for the handout."""
+def register_figure(figure: object, key: str, caption: str, table: TableSource | int | None = None) -> None:
+    """Add a figure to those of the page, for its save menu and the handout."""
     assert isinstance(figure, go.Figure)
-    st.session_state.drawn[key] = Drawn(figure, look, table or partial(tables.figure_table, figure))
+    st.session_state.drawn[key] = PageFigure(figure, caption, table or partial(tables.figure_table, figure))
 
 
-@alone
+@page_fragment
 def menu(key: str) -> None:
-    """What to look for in a figure, and beside it a small menu: its numbers as a table, and files of it.
+    """Draw the caption of a figure of the page and its save menu; nothing where there is no such figure.
 
-    It asks what the figure is when it is opened: a figure may be drawn anew without its menu.
+    The figure is looked up when the menu is opened: it may be redrawn without its menu.
     """
-    found: Drawn | None = st.session_state.drawn.get(key)
-    if found is None:
+    registered: PageFigure | None = st.session_state.drawn.get(key)
+    if registered is None:
         return
-    figure, look, table = found.figure, found.look, found.table
-    st.caption(look)  # in the fragment's own container, which the style sheet makes a row
-    # What is in it is made when it is opened: a table of every map would cost more than the map.
-    room = st.popover(
+    figure, caption, table = registered.figure, registered.caption, registered.table
+    st.caption(caption)  # in the fragment's own container, which the style sheet makes a row
+    # The contents are made when it is opened: a table of every map would cost more than the map.
+    popover = st.popover(
         say("export.save"), icon=":material/table_view:", type="tertiary", key=f"save_{key}", on_change="rerun"
     )
-    if not room.open:
+    if not popover.open:
         return
-    palette, title = session.palette(), tables.bare(figure.layout.title.text)
-    facts, name = _facts(), f"headlight-{key}"
+    palette, title = session.palette(), tables.label_text(figure.layout.title.text)
+    facts, name = page_facts(), f"headlight-{key}"
 
-    def picture(form: str) -> bytes:
-        from viz.saving.still_image import still  # matplotlib: a second, and only who saves needs it
+    def image(form: str) -> bytes:
+        from viz.saving.still_image import still_image  # imports matplotlib, which takes a second
 
-        return still(figure, palette.page, form)
+        return still_image(figure, palette.page, form)
 
-    def page() -> str:
-        from viz.saving.handout import page as made
+    def live_page() -> str:
+        from viz.saving.handout import html_page
 
-        return made(title, [(figure, look)], facts, palette, spoken())
+        return html_page(title, [(figure, caption)], facts, palette, current_language())
 
-    with room:
+    with popover:
         with st.container(horizontal=True, gap="small"):
-            _button("png", partial(picture, "png"), f"{name}.png", "image/png")
-            _button("svg", partial(picture, "svg"), f"{name}.svg", "image/svg+xml")
+            download_button("png", partial(image, "png"), f"{name}.png", "image/png")
+            download_button("svg", partial(image, "svg"), f"{name}.svg", "image/svg+xml")
             if isinstance(table, int):
                 st.caption(say("export.too_many", count=f"{table:,}"))
             else:
-                _button("csv", partial(_csv, table), f"{name}.csv", "text/csv")
-            _button("html", page, f"{name}.html", "text/html")
+                download_button("csv", partial(_csv, table), f"{name}.csv", "text/csv")
+            download_button("html", live_page, f"{name}.html", "text/html")
         st.markdown(say("audience.table"))
-        st.dataframe(tables.twin_table(figure), hide_index=True, alt=look, key=f"table_{key}")
+        st.dataframe(tables.wide_figure_table(figure), hide_index=True, alt=caption, key=f"table_{key}")
 
 
-def _csv(table: Table) -> bytes:
-    # With a mark at the start, spreadsheets read the letters right.
+def _csv(table: TableSource) -> bytes:
+    """The table as CSV in UTF-8."""
+    # Spreadsheets read it as UTF-8 only with a byte-order mark.
     return b"\xef\xbb\xbf" + table().to_csv(index=False).encode()
 
 
-def _button(
+def download_button(
     name: str, make: Callable[[], bytes | str], file: str, mime: str, width: Literal["content", "stretch"] = "content"
 ) -> None:
+    """Draw a button that makes a file when it is clicked, and downloads it. name: of its label among the texts"""
     st.download_button(say(f"export.{name}"), make, file, mime, key=f"{file}_{name}", on_click="ignore", width=width)

@@ -1,4 +1,4 @@
-"""What can be taken along: each figure as picture, numbers or live page, and the whole page as link or handout."""
+"""The share menu: the link to the page with its QR code, and the page as a PDF handout or a live HTML page."""
 
 from __future__ import annotations
 
@@ -6,42 +6,43 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from viz.frame import links, session
-from viz.frame.fragments import alone
-from viz.language.messages import isolate, say, spoken
+from viz.frame.fragments import page_fragment
+from viz.language.messages import current_language, isolate_rtl, say
 from viz.saving.qr_code import qr_code
-from viz.widgets.run_card import _facts, _read
-from viz.widgets.save_menu import _button
+from viz.widgets.run_card import input_name, page_facts
+from viz.widgets.save_menu import download_button
 
 
-def share(room: DeltaGenerator, page: str) -> None:
-    """The menu that shares what is on screen. page: its title"""
-    with room:
-        _share(page)
+def share_menu(place: DeltaGenerator, page: str) -> None:
+    """Draw the share menu in a container. page: title of the page"""
+    with place:
+        _menu(page)
 
 
-@alone
-def _share(page: str) -> None:
+@page_fragment
+def _menu(page: str) -> None:
+    """Draw the menu; its contents are made when it is opened."""
     menu = st.popover(
         say("share.title"), icon=":material/qr_code_2:", help=say("share.help"), key="share_menu", on_change="rerun"
     )
     if not menu.open:
         return
-    link, palette, facts = links.address(), session.palette(), _facts()
-    drawn = [(one.figure, one.look) for one in st.session_state.drawn.values()]
+    link, palette, facts = links.current_url(), session.palette(), page_facts()
+    figures = [(one.figure, one.caption) for one in st.session_state.drawn.values()]
 
-    read = st.session_state.ran[0][-1] if st.session_state.ran else None
-    said = [isolate(text) for text in (_read(read), read.output) if text] if read else []
-    title = f"{page}: {' → '.join(said)}" if said else page
+    trace = st.session_state.ran[0][-1] if st.session_state.ran else None
+    texts = [isolate_rtl(text) for text in (input_name(trace), trace.output) if text] if trace else []
+    title = f"{page}: {' → '.join(texts)}" if texts else page
 
     def handout() -> bytes:
         from viz.saving.handout import pdf
 
-        return pdf(title, drawn, facts, link, palette)
+        return pdf(title, figures, facts, link, palette)
 
-    def live() -> str:
-        from viz.saving.handout import page as made
+    def live_page() -> str:
+        from viz.saving.handout import html_page
 
-        return made(title, drawn, facts, palette, spoken())
+        return html_page(title, figures, facts, palette, current_language())
 
     with menu:
         code = qr_code(link)
@@ -55,8 +56,8 @@ def _share(page: str) -> None:
             st.caption(say("share.local"))
         if st.session_state.get("upload") is not None:
             st.caption(say("share.own_picture"))
-        if drawn:
-            _button("pdf", handout, "headlight.pdf", "application/pdf", "stretch")
-            _button("page_html", live, "headlight.html", "text/html", "stretch")
+        if figures:
+            download_button("pdf", handout, "headlight.pdf", "application/pdf", "stretch")
+            download_button("page_html", live_page, "headlight.html", "text/html", "stretch")
             if st.context.theme.type == "dark":
                 st.caption(say("export.dark"))

@@ -126,7 +126,7 @@ def test_silencing_a_head_takes_exactly_its_slice_away(lens: Translator) -> None
 
 
 def test_other_heads_stay_bit_equal(lens: Translator) -> None:
-    from model.attention.edit_plan import EditPlan, editing
+    from model.attention.edit_plan import EditPlan, apply_edits
     from model.attention.formula import attention
 
     torch.manual_seed(1)
@@ -136,7 +136,7 @@ def test_other_heads_stay_bit_equal(lens: Translator) -> None:
         (Edits(heads={("encoder", 0, 2): 0.0}), 2),
         (Edits(uniform={("encoder", 0, 1)}), 1),
     ):
-        with editing(EditPlan(edits)):
+        with apply_edits(EditPlan(edits)):
             changed = attention(q, k, v, kind="encoder", layer=0)
             other = attention(q, k, v, kind="encoder", layer=1)
         others = [h for h in range(4) if h != head]
@@ -243,7 +243,7 @@ def for_kind(kind: str, other: str, target: str) -> list[Edits]:
 )
 def test_edits_mean_the_same_in_every_family(opened: dict[str, TextModel], family: str) -> None:  # noqa: F811
     lens: Lens = opened[family]
-    target = TARGET if lens.is_pair else ""
+    target = TARGET if lens.is_encoder_decoder else ""
     text, other = "the cat sat on the mat because the cat was tired", "the mat sat on the cat because the mat was tired"
     plain = lens.trace(text, target)
     assert same(lens.trace(text, target, Edits()), plain)
@@ -269,7 +269,7 @@ def test_what_a_model_does_not_have_is_said(opened: dict[str, TextModel], lens: 
     assert caught.value.reason == "edits_unfit"
     with pytest.raises(InputError, match="way of its own"):
         opened["xlnet"].trace("the cat", edits=Edits(temperature={"encoder": 2.0}))
-    fitting = Edits(heads={("cross", 9, None): 0.0, ("cross", 2, 1): 0.0}).fitting(lens.heads)
+    fitting = Edits(heads={("cross", 9, None): 0.0, ("cross", 2, 1): 0.0}).supported_by(lens.heads)
     assert fitting == Edits(heads={("cross", 2, 1): 0.0})
 
 
@@ -304,7 +304,7 @@ def test_in_a_batch_edits_do_what_they_do_alone(
 ) -> None:
     here: Lens = opened[family] if family else lens
     texts, targets = ["the cat", "the cat sat on the mat"], ["le chat", "le chat était assis"]
-    forced = targets if here.is_pair else ["", ""]
+    forced = targets if here.is_encoder_decoder else ["", ""]
     for trace, text, target in zip(here.trace_batch(texts, forced, edits), texts, forced, strict=True):
         assert same(trace, here.trace(text, target, edits))
         assert trace.verify().ok

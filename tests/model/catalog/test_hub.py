@@ -113,7 +113,7 @@ def test_a_model_is_fetched_opened_and_found_again_without_network(hub: Hub) -> 
     assert shares[-1] == 1
     assert not any(path.endswith(".py") for path in hub.asked)
     hub.asked.clear()
-    folder = store.here("somebody/tiny")
+    folder = store.local_folder("somebody/tiny")
     assert folder is not None
     assert not [*folder.glob("*.py")]
     assert model.load("somebody/tiny", "cpu").trace(TEXT).verify().ok
@@ -130,7 +130,7 @@ def test_progress_counts_bytes(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(Handler, "send", slow)
     seen: list[tuple[float, str]] = []
-    fetching.find("somebody/tiny", lambda share, what: seen.append((share, what)))
+    fetching.find_or_fetch("somebody/tiny", lambda share, what: seen.append((share, what)))
     assert any(0 < share < 1 and "MB" in what for share, what in seen)
 
 
@@ -147,7 +147,7 @@ def test_a_download_that_breaks_off_is_said_and_can_be_tried_again(hub: Hub, fil
     with pytest.raises(ModelError, match="broke off") as caught:
         model.load("somebody/tiny", "cpu")
     assert caught.value.reason == "interrupted"
-    assert store.here("somebody/tiny") is None  # most of it is here, but not all
+    assert store.local_folder("somebody/tiny") is None  # most of it is here, but not all
     hub.cut = set()
     assert model.load("somebody/tiny", "cpu").trace(TEXT).verify().ok
 

@@ -95,8 +95,8 @@ def test_a_packs_models_are_found_in_it(tmp_path: Path, nothing_fetched: Path) -
     kept(nothing_fetched, "minilm")
     packs.pack(tmp_path / "pack", ["minilm"])
     code = (
-        "from model.catalog.revisions import revision; from model.catalog.store import here; "
-        "print(here('minilm'), revision('minilm'))"
+        "from model.catalog.revisions import revision; from model.catalog.store import local_folder; "
+        "print(local_folder('minilm'), revision('minilm'))"
     )
     clean = {name: value for name, value in os.environ.items() if name != "HEADLIGHT_HOME"}
     out = subprocess.run(

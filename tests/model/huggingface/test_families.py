@@ -17,8 +17,8 @@ from transformers import PreTrainedTokenizerFast
 import model
 from model.attention.projections import shallow_copy
 from model.errors import InputError, ModelError
-from model.huggingface.attention_interface import STOCK, showing_weights
-from model.huggingface.eager_run import stock_attentions
+from model.huggingface.attention_interface import LIBRARY_EAGER, capture_weights
+from model.huggingface.eager_run import library_attentions
 from model.huggingface.text_model import TextModel
 
 TEXT, TARGET = "the cat sat on the mat because the cat was tired", "le chat était assis"
@@ -115,7 +115,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TextModel]:
 def test_contract(opened: dict[str, TextModel], family: str) -> None:
     lens = opened[family]
     kinds = FAMILIES[family][3]
-    assert lens.sees_inside == (family in INSIDE)
+    assert lens.uses_interface == (family in INSIDE)
     trace = lens.trace(TEXT, target=TARGET if "cross" in kinds else None)
     assert list(trace.attentions) == kinds
     check = trace.verify()
@@ -178,7 +178,7 @@ def test_a_broken_model_turns_the_check_red(opened: dict[str, TextModel]) -> Non
 @pytest.mark.parametrize("family", INSIDE)
 def test_the_stock_run_shows_layer_by_layer_what_the_library_returns(opened: dict[str, TextModel], family: str) -> None:
     lens = opened[family]
-    inputs, _ = lens._inputs([TEXT], [TARGET if lens.is_pair else None], None)
+    inputs, _ = lens._inputs([TEXT], [TARGET if lens.is_encoder_decoder else None], None)
     stock = shallow_copy(lens.module)
     seen: dict[tuple[str, int], torch.Tensor] = {}
     held: list[weakref.ref[torch.Tensor]] = []
@@ -191,10 +191,10 @@ def test_the_stock_run_shows_layer_by_layer_what_the_library_returns(opened: dic
     with torch.inference_mode():
         stock.set_attn_implementation("eager")
         whole = lens.run(stock, inputs, eager=True)
-        stock.set_attn_implementation(STOCK)
-        with showing_weights(look):
+        stock.set_attn_implementation(LIBRARY_EAGER)
+        with capture_weights(look):
             parts = lens.run(stock, inputs, eager=False)
-    expected = stock_attentions(whole, None if lens.is_pair else lens.single)
+    expected = library_attentions(whole, None if lens.is_encoder_decoder else lens.single_stack)
     assert set(seen) == {(kind, layer) for kind, layers in expected.items() for layer in range(len(layers))}
     for (kind, layer), weights in seen.items():
         torch.testing.assert_close(weights, expected[kind][layer], atol=1e-6, rtol=0)
@@ -306,5 +306,5 @@ def test_weights_that_are_not_there_are_not_made_up(tmp_path: Path) -> None:
 
 def test_a_forced_continuation_does_not_merge_with_the_prompt(opened: dict[str, TextModel]) -> None:
     trace = opened["gpt2"].trace("the c", target="at sat")
-    assert trace.given == len(opened["gpt2"].trace("the c", target="").ids["decoder"])
-    assert len(trace.ids["decoder"]) > trace.given
+    assert trace.prompt_length == len(opened["gpt2"].trace("the c", target="").ids["decoder"])
+    assert len(trace.ids["decoder"]) > trace.prompt_length

@@ -88,7 +88,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, VisionModel]:
 def test_contract(opened: dict[str, VisionModel], family: str) -> None:
     lens, extras = opened[family], FAMILIES[family][5]
     assert lens.takes == "image"
-    assert lens.sees_inside == (family not in WEIGHTS_ONLY)
+    assert lens.uses_interface == (family not in WEIGHTS_ONLY)
     trace = lens.trace(PICTURES[0])
     check = trace.verify()
     assert check.ok, check
@@ -117,7 +117,7 @@ def test_the_check_sees_a_wrong_class_score_and_a_broken_weight(opened: dict[str
         before = parameter.data[-1].clone()
         parameter.data[-1] += 1  # the last class: a check that looks at the first few only would miss it
         try:
-            assert not lens._verify(*trace.check.args, **trace.check.keywords).ok  # type: ignore[attr-defined]
+            assert not lens._verify(*trace.run_check.args, **trace.run_check.keywords).ok  # type: ignore[attr-defined]
         finally:
             parameter.data[-1] = before
 
@@ -239,13 +239,13 @@ def test_overlay_puts_each_weight_on_its_patch() -> None:
 
 
 def test_takes_is_read_off_the_folder(tmp_path: Path) -> None:
-    assert store.takes(tmp_path) == "text"
+    assert store.input_kind(tmp_path) == "text"
     (tmp_path / "preprocessor_config.json").write_text('{"feature_size": 1, "sampling_rate": 16000}')
-    assert store.takes(tmp_path) == "text"
+    assert store.input_kind(tmp_path) == "text"
     (tmp_path / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5]}')
-    assert store.takes(tmp_path) == "image"
+    assert store.input_kind(tmp_path) == "image"
     (tmp_path / "tokenizer.json").write_text("{}")
-    assert store.takes(tmp_path) == "text"
+    assert store.input_kind(tmp_path) == "text"
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model.lessons.lesson import Lesson, Step, load, load_all, read, translate
+from model.lessons.lesson import Lesson, LessonStep, load_lesson, load_lessons, parse_lesson, translate_lesson
 from model.lessons.lesson_file import LessonError
 from viz.frame import lesson_guide
-from viz.language.messages import catalogue, languages, say
+from viz.language.messages import languages, message_catalog, say
 
 APP = Path(__file__).parents[3] / "app.py"
 DO = {"fr": "**À faire :**", "de": "**Aufgabe:**", "es": "**Tarea:**"}
-ENGLISH = {one.name: one for one in load_all(lesson_guide.FOLDER, lesson_guide.PAGES)[0]}
+ENGLISH = {one.name: one for one in load_lessons(lesson_guide.FOLDER, lesson_guide.PAGES)[0]}
 BOTH = [pytest.param(code, name, id=f"{code}-{name}") for code in languages() if code != "en" for name in ENGLISH]
 ONE = """# One
 
@@ -47,26 +47,28 @@ Sieh hin.
 """
 
 
-def words(step: Step) -> str:
+def words(step: LessonStep) -> str:
     return "\n".join((step.title, step.text, step.question, *step.choices, step.reveal))
 
 
-def numbers(step: Step) -> Counter[str]:
+def numbers(step: LessonStep) -> Counter[str]:
     """The numbers a step names, whichever mark the language puts before the decimals or between the thousands."""
     marks = "[.,\N{NO-BREAK SPACE}]"  # the last one is what French puts where English has "8,000"
     return Counter(re.sub(marks, ".", one) for one in re.findall(rf"\d+(?:{marks}\d+)?", words(step)))
 
 
-def spoken_of(step: Step) -> list[set[str]]:
+def spoken_of(step: LessonStep) -> list[set[str]]:
     """The controls that an English step names in bold: for each, the keys it may have in the catalogue."""
     bold = {one.casefold() for one in re.findall(r"\*\*([^*]+)\*\*", step.text + step.reveal)}
-    texts = [(f"{section}.{key}", text) for section, part in catalogue("en").items() for key, text in part.items()]
+    texts = [
+        (f"{section}.{key}", text) for section, part in message_catalog("en").items() for key, text in part.items()
+    ]
     return [keys for one in bold if (keys := {key for key, text in texts if text.casefold() == one and len(one) > 6})]
 
 
 @pytest.mark.parametrize(("language", "name"), BOTH)
 def test_a_translation_says_what_the_english_lesson_says(language: str, name: str) -> None:
-    there: Lesson = load(lesson_guide.FOLDER / name, lesson_guide.PAGES, language)
+    there: Lesson = load_lesson(lesson_guide.FOLDER / name, lesson_guide.PAGES, language)
     assert (lesson_guide.FOLDER / name / f"{language}.md").exists()
     assert there.title != ENGLISH[name].title
     for mine, theirs in zip(ENGLISH[name].steps, there.steps, strict=True):
@@ -78,12 +80,12 @@ def test_a_translation_says_what_the_english_lesson_says(language: str, name: st
         assert [one in theirs.answer for one in theirs.choices] == [one in mine.answer for one in mine.choices], place
         assert (theirs.sentence, theirs.edits, theirs.claims) == (mine.sentence, mine.edits, mine.claims), place
         for keys in spoken_of(mine):
-            texts = [catalogue(language)[section][key] for section, key in (one.split(".", 1) for one in keys)]
+            texts = [message_catalog(language)[section][key] for section, key in (one.split(".", 1) for one in keys)]
             assert any(text.casefold() in words(theirs).casefold() for text in texts), (place, texts)
 
 
 def test_a_translation_takes_everything_but_the_words_from_the_english_lesson() -> None:
-    (step,) = translate(read("made", ONE, ("heads",)), EINS, "de.md").steps
+    (step,) = translate_lesson(parse_lesson("made", ONE, ("heads",)), EINS, "de.md").steps
     assert (step.question, step.choices, step.answer, step.text) == (
         "Welches?",
         ("rot", "Auto"),
@@ -110,7 +112,7 @@ def test_a_translation_takes_everything_but_the_words_from_the_english_lesson() 
 def test_a_broken_translation_says_where_and_what(old: str, new: str, line: int, says: str) -> None:
     assert old in EINS
     with pytest.raises(LessonError) as raised:
-        translate(read("made", ONE, ("heads",)), EINS.replace(old, new), "de.md")
+        translate_lesson(parse_lesson("made", ONE, ("heads",)), EINS.replace(old, new), "de.md")
     assert says in raised.value.message
     assert (raised.value.line, raised.value.file) == (line, "de.md")
 
@@ -119,15 +121,15 @@ def test_a_language_without_its_file_gets_the_english_lesson(tmp_path: Path) -> 
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "en.md").write_text(ONE, encoding="utf-8")
     (tmp_path / "made" / "de.md").write_text(EINS, encoding="utf-8")
-    assert load(tmp_path / "made", ("heads",), "de").title == "Eins"
-    assert load(tmp_path / "made", ("heads",), "fr").title == "One"
+    assert load_lesson(tmp_path / "made", ("heads",), "de").title == "Eins"
+    assert load_lesson(tmp_path / "made", ("heads",), "fr").title == "One"
 
 
 def test_an_answer_keeps_its_verdict_when_the_language_changes() -> None:
     name, number = "05-many-heads", 2
     english, french = (
         ENGLISH[name].steps[number - 1],
-        load(lesson_guide.FOLDER / name, lesson_guide.PAGES, "fr").steps[number - 1],
+        load_lesson(lesson_guide.FOLDER / name, lesson_guide.PAGES, "fr").steps[number - 1],
     )
     app = AppTest.from_file(str(APP), default_timeout=120)
     app.query_params["lesson"], app.query_params["lesson_step"] = name, str(number)
@@ -140,4 +142,6 @@ def test_an_answer_keeps_its_verdict_when_the_language_changes() -> None:
     shown = [one.value for one in app.markdown]
     assert french.text in shown
     assert french.reveal in shown
-    assert catalogue("fr")["lessons"]["not_right"].format(answer=english.choices[0], right=french.answer[0]) in shown
+    assert (
+        message_catalog("fr")["lessons"]["not_right"].format(answer=english.choices[0], right=french.answer[0]) in shown
+    )

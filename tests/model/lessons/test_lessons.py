@@ -12,9 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 import model
 from model.lessons import claims
-from model.lessons.lesson import Lesson, Step, load_all, read
+from model.lessons.lesson import Lesson, LessonStep, load_lessons, parse_lesson
 from model.lessons.lesson_file import LessonError
-from model.measures.recurrence import NAMES, measure
+from model.measures.recurrence import NAMES, time_layers
 from viz.frame import lesson_guide
 from viz.language.messages import say
 
@@ -45,7 +45,7 @@ also = { words = true }
 +++
 Look again.
 """
-FOUND, ERRORS = lesson_guide.all_lessons()
+FOUND, ERRORS = lesson_guide.lessons_and_errors()
 STEPS = [
     pytest.param(lesson, number, id=f"{lesson.name}-{number + 1}")
     for lesson in FOUND
@@ -64,7 +64,7 @@ def test_the_lessons_that_come_along_can_be_read() -> None:
 
 
 def test_a_step_goes_on_where_the_one_before_was() -> None:
-    lesson = read("made", GOOD, PAGES)
+    lesson = parse_lesson("made", GOOD, PAGES)
     first, second = lesson.steps
     assert (lesson.title, lesson.about, lesson.locked) == ("A title", "About it.", False)
     assert (first.layer, first.edits, first.text) == (2, "positions=off", "Look.")
@@ -73,11 +73,11 @@ def test_a_step_goes_on_where_the_one_before_was() -> None:
 
 
 def test_answers_are_compared_as_people_write_them() -> None:
-    step = Step("", "", "heads", answer=("The red car", "3"))
+    step = LessonStep("", "", "heads", answer=("The red car", "3"))
     assert step.is_right(" the  RED car. ")
     assert step.is_right("3")
     assert step.is_right("car") is False
-    assert Step("", "", "heads").is_right("anything") is None
+    assert LessonStep("", "", "heads").is_right("anything") is None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_answers_are_compared_as_people_write_them() -> None:
 def test_a_broken_lesson_says_where_and_what(old: str, new: str, line: int, says: str) -> None:
     assert old in GOOD
     with pytest.raises(LessonError) as raised:
-        read("made", GOOD.replace(old, new), PAGES)
+        parse_lesson("made", GOOD.replace(old, new), PAGES)
     assert raised.value.name == "made"
     assert says in raised.value.message
     assert raised.value.line == line
@@ -119,7 +119,7 @@ def test_broken_lessons_leave_the_others_alone(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / "en.md").write_bytes(b"# \xff")
-    found, errors = load_all(tmp_path, PAGES)
+    found, errors = load_lessons(tmp_path, PAGES)
     assert [one.name for one in found] == ["a"]
     assert [error.name for error in errors] == ["b", "c", "d", "e"]
 
@@ -133,7 +133,7 @@ def opened(name: str) -> model.lens.Lens:
 def test_what_lessons_say_about_the_model_is_true(lesson: Lesson) -> None:
     wrong = [
         f"line {step.line}: {dict(one.claim)} is {one.measured}"
-        for _, step, one in claims.check_all([lesson], opened)
+        for _, step, one in claims.check_lessons([lesson], opened)
         if not one.holds
     ]
     assert not wrong, "\n".join(wrong)
@@ -150,8 +150,8 @@ def test_the_row_that_is_opened_is_the_one_a_step_speaks_of(lesson: Lesson) -> N
 
 def test_a_false_claim_is_found_false_and_a_senseless_one_is_refused() -> None:
     def finding(**claim: object) -> bool:
-        step = Step("", "", "heads", kind="cross", layer=0, head=3, claims=(claim,))
-        return claims.check(step, opened("en-fr"))[0].holds
+        step = LessonStep("", "", "heads", kind="cross", layer=0, head=3, claims=(claim,))
+        return claims.check_step(step, opened("en-fr"))[0].holds
 
     assert finding(sort="weight", query="rouge", key="red", at_least=0.9)
     assert not finding(sort="weight", query="rouge", key="car", at_least=0.9)
@@ -168,7 +168,7 @@ def test_a_false_claim_is_found_false_and_a_senseless_one_is_refused() -> None:
 
 
 def test_recurrence_is_counted_while_it_runs() -> None:
-    readings = list(measure((4, 8), tries=1))
+    readings = list(time_layers((4, 8), tries=1))
     assert [one.name for one in readings] == [*NAMES, *NAMES]
     for one in readings:
         expected = 1 if one.name == "attention" else one.length
@@ -265,7 +265,7 @@ def test_another_step_in_the_address_of_a_running_lesson_is_entered(app: AppTest
 
 
 def test_measuring_shows_steps_time_and_a_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.measures.recurrence.measure", lambda: measure((4, 8), tries=1))
+    monkeypatch.setattr("model.measures.recurrence.time_layers", lambda: time_layers((4, 8), tries=1))
     app.run()
     app.switch_page("viz/pages/why.py").run()
     assert not app.get("plotly_chart")

@@ -16,10 +16,10 @@ from streamlit.testing.v1 import AppTest
 
 import model
 from model.libraries import runner as libraries
-from model.libraries.runner import PACKAGES, TENSORFLOW, LibraryError, Run, available, run
-from model.libraries.script import formula_inputs, formula_source, script, source
+from model.libraries.runner import PACKAGES, TENSORFLOW, LibraryError, LibraryRun, available_libraries, run
+from model.libraries.script import formula_inputs, formula_source, head_script, library_source
 from model.trace.attention import Attention
-from model.trace.layer_inputs import Layer, NoLayer
+from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from tests.app.test_pages import app as app  # the fixture
@@ -52,9 +52,9 @@ def formula_agrees(attention: Attention, layer: int, library: str) -> None:
     assert (made.weights[:, ~attention.mask(layer)] == 0).all()
 
 
-def layer_agrees(trace: Trace, kind: str, layer: int, library: str) -> Run:
+def layer_agrees(trace: Trace, kind: str, layer: int, library: str) -> LibraryRun:
     found = trace.multi_head(kind, layer)
-    assert isinstance(found, Layer)
+    assert isinstance(found, MultiHeadLayer)
     made = run(library, "layer", vars(found.inputs))
     np.testing.assert_allclose(made.weights, trace.attentions[kind].weights(layer), atol=1e-5)
     np.testing.assert_allclose(made.output, found.output, atol=1e-5)
@@ -71,12 +71,12 @@ def test_the_translator_in_each_library(trace: Trace, kind: str, library: str) -
 
 def test_the_translators_matrices_are_its_own(lens: Translator, trace: Trace) -> None:
     found = trace.multi_head("cross", 1)
-    assert isinstance(found, Layer)
+    assert isinstance(found, MultiHeadLayer)
     own = lens.module.decoder[1].cross_attention
     for number, part in enumerate((own.w_q, own.w_k, own.w_v, own.w_o)):
         np.testing.assert_array_equal(found.inputs.w[number], part.weight.detach().numpy().T)
         np.testing.assert_array_equal(found.inputs.b[number], part.bias.detach().numpy())
-    np.testing.assert_allclose(found.inputs.asked, trace.hidden_states["encoder"][-1], atol=1e-5)
+    np.testing.assert_allclose(found.inputs.key_input, trace.hidden_states["encoder"][-1], atol=1e-5)
     assert found.names["q"] == "decoder.1.cross_attention.w_q"
 
 
@@ -95,7 +95,7 @@ def test_where_there_is_no_such_layer_the_formula_holds(name: str, reason: str, 
     trace = family(name, tmp_path)
     for kind in list(trace.attentions)[:2]:  # T5's cross-attention adds nothing, and is a layer
         found = trace.multi_head(kind, 1)
-        assert isinstance(found, NoLayer)
+        assert isinstance(found, NotMultiHead)
         assert found.reason == reason
         assert say(f"code.no_layer_{reason}")
         for library in PACKAGES:
@@ -104,14 +104,14 @@ def test_where_there_is_no_such_layer_the_formula_holds(name: str, reason: str, 
 
 def test_a_family_that_shows_weights_only_has_no_layer(tmp_path: Path) -> None:
     found = family("xlnet", tmp_path).multi_head("encoder", 0)
-    assert isinstance(found, NoLayer)
+    assert isinstance(found, NotMultiHead)
     assert found.reason == "unseen"
 
 
 @pytest.mark.parametrize("library", PACKAGES)
 def test_another_matrix_gives_other_weights(trace: Trace, library: str) -> None:
     found = trace.multi_head("encoder", 0)
-    assert isinstance(found, Layer)
+    assert isinstance(found, MultiHeadLayer)
     for number, moved in enumerate(("weights", "weights", "output", "output")):  # W_Q, W_K, W_V, W_O
         w = found.inputs.w.copy()
         w[number, 0, 0] += 1
@@ -123,9 +123,9 @@ def test_another_matrix_gives_other_weights(trace: Trace, library: str) -> None:
 @needs_tensorflow
 @pytest.mark.parametrize("kind", ["encoder", "decoder", "cross"])
 def test_keras_on_tensorflow(trace: Trace, kind: str) -> None:
-    assert TENSORFLOW in available()
+    assert TENSORFLOW in available_libraries()
     made = layer_agrees(trace, kind, 1, TENSORFLOW)
-    assert re.fullmatch(r"keras [\d.]+ on tensorflow [\d.]+", made.how)
+    assert re.fullmatch(r"keras [\d.]+ on tensorflow [\d.]+", made.versions)
     formula_agrees(trace.attentions[kind], 1, TENSORFLOW)
 
 
@@ -141,12 +141,12 @@ def test_a_process_that_fails_says_why(trace: Trace) -> None:
 def test_the_script_prints_the_heads_weights(lens: Translator, library: str, kind: str, text: str) -> None:
     trace = lens.trace(text)
     attention = trace.attentions[kind]
-    made = script(library, attention, 2, 5, model="en-fr", text=text)
+    made = head_script(library, attention, 2, 5, model="en-fr", text=text)
     assert ("b64decode(" in made) == (text != SENTENCE)
     names = set(re.findall(r"^(?:import|from) (\w+)", made, re.MULTILINE))
     helpers = {"base64", "os", "importlib", "numpy"} | ({"torch"} if library == "huggingface" else set())
     assert names - helpers == {{"pytorch": "torch", "huggingface": "transformers"}.get(library, library)}
-    printed = alone(made)
+    printed = run_isolated(made)
     assert [line.split(" looks at ")[0] for line in printed] == [repr(token) for token in attention.query_tokens]
     weights = [[float(n) for n in re.findall(r" (\d\.\d{7})(?:,|$)", line)] for line in printed]
     np.testing.assert_allclose(weights, attention.weights(2)[5], atol=1e-6)
@@ -154,7 +154,7 @@ def test_the_script_prints_the_heads_weights(lens: Translator, library: str, kin
 
 def test_the_scripts_numbers_are_exact_and_biased_heads_keep_their_bias(tmp_path: Path) -> None:
     attention = family("t5", tmp_path).attentions["encoder"]
-    made = script("pytorch", attention, 1, 2, model="t5", text=TEXT)
+    made = head_script("pytorch", attention, 1, 2, model="t5", text=TEXT)
     data = made[made.index("query_tokens =") : made.index("weights, output")]
     found: dict[str, np.ndarray] = {}
     exec(f"import base64\nimport numpy as np\n{data}", found)
@@ -164,7 +164,7 @@ def test_the_scripts_numbers_are_exact_and_biased_heads_keep_their_bias(tmp_path
     assert found["scale"] == attention.scale(1)
 
 
-def alone(code: str) -> list[str]:
+def run_isolated(code: str) -> list[str]:
     """What a script prints, run by a Python that sees nothing of this repository."""
     ran = subprocess.run(
         [sys.executable, "-I", "-"], input=code, capture_output=True, text=True, encoding="utf-8", cwd=Path(sys.prefix)
@@ -185,7 +185,7 @@ def test_importing_keras_writes_no_file(tmp_path: Path) -> None:
 def test_the_page_shows_the_files_themselves(app: AppTest) -> None:
     go_to(app, "code")
     shown = [block.value for block in app.code]
-    assert source("pytorch").strip() in [text.strip() for text in shown]
+    assert library_source("pytorch").strip() in [text.strip() for text in shown]
     assert any(formula_source("pytorch") in text for text in shown)
     app.button_group(key="library").set_value("keras").run()
     assert any("keras.layers.MultiHeadAttention(" in block.value for block in app.code)
@@ -211,7 +211,7 @@ def test_the_page_turns_red_when_a_library_computes_something_else(
 ) -> None:
     right = libraries.run
 
-    def wrong(library: str, part: str, inputs: dict[str, np.ndarray]) -> Run:
+    def wrong(library: str, part: str, inputs: dict[str, np.ndarray]) -> LibraryRun:
         made = right(library, part, inputs)
         return replace(made, weights=made.weights[::-1]) if library == "keras" else made
 

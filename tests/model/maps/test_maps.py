@@ -10,13 +10,13 @@ import pytest
 import model
 from model.attention import recorded_call
 from model.attention.recorded_call import RecordedCall
-from model.maps.layer_maps import Part
-from model.maps.pooling import SMALL, largest
-from model.maps.words import merge_words, words_of
+from model.maps.layer_maps import LayerSlice
+from model.maps.pooling import SMALL_CELLS, largest_cells
+from model.maps.words import merge_words, word_pieces
 from model.measures import similarity
 from model.memory.cached_layers import with_cached_layers
 from model.memory.result_cache import ResultCache
-from model.remote.messages import FINE, VERSION, pack, unpack
+from model.remote.messages import PROTOCOL_VERSION, STATUS_OK, pack, unpack
 from model.remote.remote_layer import RemoteLayer
 from model.remote.request_handler import RequestHandler
 from model.trace.attention import Attention
@@ -33,12 +33,12 @@ TEXT = "The dog sees the cat, and the cat that the dog sees is on the table near
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How the maps of a layer are worked out; any device can take each way."""
     if request.param == "as on a GPU":
-        monkeypatch.setattr(RecordedCall, "_is_here", False)
+        monkeypatch.setattr(RecordedCall, "_on_cpu", False)
     elif request.param == "in blocks":
-        monkeypatch.setattr(recorded_call, "BLOCK", 1)
-        monkeypatch.setattr(recorded_call, "LEAST", 20)
+        monkeypatch.setattr(recorded_call, "BLOCK_CELLS", 1)
+        monkeypatch.setattr(recorded_call, "MIN_BLOCK_QUERIES", 20)
     elif request.param == "two at once":
-        monkeypatch.setattr(recorded_call, "LARGE", 1)
+        monkeypatch.setattr(recorded_call, "PARALLEL_CELLS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +53,9 @@ def same(call: RecordedLayer, attention: Attention, layer: int) -> None:
     for head in (None, 2):
         heads = whole if head is None else whole[2:3]
         expected = np.where(allowed, heads, np.nan)[:, queries][:, :, keys]
-        exact = call.drawn(head, queries, keys, expected.shape[1:])
+        exact = call.pooled(head, queries, keys, expected.shape[1:])
         np.testing.assert_allclose(exact, expected, atol=1e-6)
-        small = call.drawn(head, queries, keys, (7, 5))
+        small = call.pooled(head, queries, keys, (7, 5))
         assert small.shape == (len(heads), 7, 5)
         assert small.dtype == np.float32
         for row in range(7):
@@ -74,7 +74,7 @@ def same(call: RecordedLayer, attention: Attention, layer: int) -> None:
     seen = call.overview(10)
     assert seen.maps.shape == (len(whole), 10, 10)
     np.testing.assert_allclose(seen.strongest, whole.max(axis=(1, 2)), atol=1e-6)
-    at_place = whole.reshape(len(whole), -1)[np.arange(len(whole)), seen.place]
+    at_place = whole.reshape(len(whole), -1)[np.arange(len(whole)), seen.strongest_cell]
     np.testing.assert_allclose(at_place, seen.strongest, atol=1e-6)
     bits = -np.where(whole > 0, whole * np.log2(np.maximum(whole, 1e-38)), 0).sum(-1).mean(-1)
     np.testing.assert_allclose(seen.entropy, bits, atol=1e-4)
@@ -94,7 +94,7 @@ def test_the_largest_weights_are_as_sorting_all_finds_them(count: int) -> None:
     rng = np.random.default_rng(0)
     for shape in ((50, 7), (7, 50), (1, 1), (0, 4), (60, 0)):
         values = rng.integers(0, 50, shape).astype(np.float32)  # many are equal
-        rows, columns, found = largest(values, count)
+        rows, columns, found = largest_cells(values, count)
         assert len(found) == min(count, values.size)
         np.testing.assert_array_equal(values[rows, columns], found)
         np.testing.assert_array_equal(np.sort(found), np.sort(values, axis=None)[-count:])
@@ -137,13 +137,13 @@ def test_of_a_large_layer_only_what_was_drawn_is_kept(long: Trace) -> None:
     kept = ResultCache(10_000_000)
     attention = with_cached_layers(long, kept).attentions["cross"]
     heads, queries, keys, _ = attention.layers[1].shape
-    assert heads * queries * keys > SMALL
+    assert heads * queries * keys > SMALL_CELLS
     everywhere = range(queries), range(keys)
-    first = attention.drawn(1, 2, *everywhere, (20, 30))
+    first = attention.pooled(1, 2, *everywhere, (20, 30))
     assert kept.bytes == first.nbytes == 4 * 20 * 30
-    assert np.shares_memory(attention.drawn(1, 2, *everywhere, (20, 30)), first)
-    assert not np.shares_memory(attention.drawn(1, 3, *everywhere, (20, 30)), first)
-    np.testing.assert_array_equal(first, long.attentions["cross"].drawn(1, 2, *everywhere, (20, 30)))
+    assert np.shares_memory(attention.pooled(1, 2, *everywhere, (20, 30)), first)
+    assert not np.shares_memory(attention.pooled(1, 3, *everywhere, (20, 30)), first)
+    np.testing.assert_array_equal(first, long.attentions["cross"].pooled(1, 2, *everywhere, (20, 30)))
     assert len(attention.strongest(1, 2, *everywhere, 7)[0]) == 7
     before = kept.bytes
     attention.overviews(56)
@@ -158,7 +158,7 @@ def test_words_are_looked_at_as_their_pieces_are(long: Trace, kind: str) -> None
     merged = merge_words(attention)
     assert len(merged.queries) < len(attention.queries)
     same(merged.layers[1], merged, 1)
-    queries, keys = words_of(attention.queries), words_of(attention.keys)
+    queries, keys = word_pieces(attention.queries), word_pieces(attention.keys)
     by_hand = [[attention.weights(1)[3, q][:, k].sum(-1).mean() for k in map(list, keys)] for q in map(list, queries)]
     np.testing.assert_allclose(merged.weights(1)[3], by_hand, atol=1e-6)
     seen = np.array([[attention.mask(1)[q][:, k].any() for k in map(list, keys)] for q in map(list, queries)])
@@ -175,9 +175,9 @@ def test_a_part_of_a_layer_is_a_layer(long: Trace, kind: str) -> None:
     for layer in (
         whole,
         with_cached_layers(long, ResultCache(0)).attentions[kind].layers[1],
-        Part(whole, range(8), range(20)),
+        LayerSlice(whole, range(8), range(20)),
     ):
-        part = layer.part(range(3, 5), queries)
+        part = layer.select(range(3, 5), queries)
         assert part.shape == (2, 3, *whole.shape[2:])
         assert part.scale == whole.scale
         np.testing.assert_allclose(part.weights(), whole.weights()[3:5, queries], atol=1e-6)
@@ -190,7 +190,7 @@ def test_a_part_of_a_layer_is_a_layer(long: Trace, kind: str) -> None:
         np.testing.assert_array_equal(part.array("allowed"), whole.array("allowed")[queries])
     words = merge_words(attention)
     np.testing.assert_allclose(
-        words.layers[1].part(range(3, 5), queries).weights(), words.weights(1)[3:5, queries], atol=1e-6
+        words.layers[1].select(range(3, 5), queries).weights(), words.weights(1)[3:5, queries], atol=1e-6
     )
 
 
@@ -204,20 +204,20 @@ def test_all_heads_are_compared_where_their_maps_are(long: Trace, step: int) -> 
         np.testing.assert_allclose(similarity.head_similarity(attention, 1, 5, step), alike, atol=1e-6)
         flat = np.sqrt(weights).reshape(attention.num_layers * attention.num_heads, -1).astype(np.float64)
         flat -= flat.mean(axis=0)
-        np.testing.assert_allclose(attention.together("products", step), flat @ flat.T, atol=1e-3)
+        np.testing.assert_allclose(attention.across_layers("head_inner_products", step), flat @ flat.T, atol=1e-3)
     mixed = [(pieces.weights(layer).mean(axis=0) + np.eye(len(pieces.queries))) / 2 for layer in range(3)]
-    np.testing.assert_allclose(pieces.together("mixing", 1), mixed[1], atol=1e-6)
-    np.testing.assert_allclose(pieces.together("rollout", 2, 7), (mixed[2] @ mixed[1] @ mixed[0])[7], atol=1e-6)
+    np.testing.assert_allclose(pieces.across_layers("attention_with_residual", 1), mixed[1], atol=1e-6)
+    np.testing.assert_allclose(pieces.across_layers("rollout", 2, 7), (mixed[2] @ mixed[1] @ mixed[0])[7], atol=1e-6)
 
 
 def test_only_what_is_drawn_of_a_large_layer_is_fetched(long: Trace) -> None:
-    answers, sent = RequestHandler("cpu"), []
+    handler, sent = RequestHandler("cpu"), []
 
     def ask(want: str, **more: object) -> tuple[dict[str, object], dict[str, np.ndarray]]:
         run = {"texts": [long.text], "targets": [[*long.ids["decoder"][1:]]], "edits": "", "row": 0}
-        asked = {"wire": VERSION, "model": "en-fr", "want": want, "kind": "cross", "layer": 1}
-        status, reply = answers.answer(pack(asked | run | more))
-        assert status == FINE
+        asked = {"wire": PROTOCOL_VERSION, "model": "en-fr", "want": want, "kind": "cross", "layer": 1}
+        status, reply = handler.handle(pack(asked | run | more))
+        assert status == STATUS_OK
         sent.append(len(reply))
         return unpack(reply)
 
@@ -225,26 +225,28 @@ def test_only_what_is_drawn_of_a_large_layer_is_fetched(long: Trace) -> None:
     far = RemoteLayer(ask, layer.shape, layer.scale)
     everywhere = range(layer.shape[1]), range(layer.shape[2])
     for head in (None, 3):
-        np.testing.assert_array_equal(far.drawn(head, *everywhere, (40, 50)), layer.drawn(head, *everywhere, (40, 50)))
+        np.testing.assert_array_equal(
+            far.pooled(head, *everywhere, (40, 50)), layer.pooled(head, *everywhere, (40, 50))
+        )
     for one, other in zip(far.strongest(3, *everywhere, 9), layer.strongest(3, *everywhere, 9), strict=True):
         np.testing.assert_array_equal(one, other)
     for name, found in vars(far.overview(20)).items():
         np.testing.assert_array_equal(found, getattr(layer.overview(20), name))
     assert sum(sent) < 9 * 4 * 40 * 50 + 8 * 4 * 20 * 20 + 4_000 < layer.weights().nbytes / 4
     sent.clear()
-    words = [words_of(tokens) for tokens in (long.attentions["cross"].queries, long.attentions["cross"].keys)]
-    there, here = far.between(*words), layer.between(*words)
+    words = [word_pieces(tokens) for tokens in (long.attentions["cross"].queries, long.attentions["cross"].keys)]
+    there, here = far.merged_into_words(*words), layer.merged_into_words(*words)
     assert there.shape == here.shape
     for head in (None, 3):
         shape = (len(words[0]) // 3, len(words[1]) // 3)
-        drawn = [one.drawn(head, range(len(words[0])), range(len(words[1])), shape) for one in (there, here)]
+        drawn = [one.pooled(head, range(len(words[0])), range(len(words[1])), shape) for one in (there, here)]
         np.testing.assert_array_equal(*drawn)
-    np.testing.assert_array_equal(there.part(range(1), [4]).weights(), here.part(range(1), [4]).weights())
-    part = far.part(range(2, 3), [4])
-    np.testing.assert_array_equal(part.scores(), layer.part(range(2, 3), [4]).scores())
+    np.testing.assert_array_equal(there.select(range(1), [4]).weights(), here.select(range(1), [4]).weights())
+    part = far.select(range(2, 3), [4])
+    np.testing.assert_array_equal(part.scores(), layer.select(range(2, 3), [4]).scores())
     assert sum(sent) < 9 * 4 * shape[0] * shape[1] + 4 * 2 * layer.shape[2] + 2_000
     sent.clear()
-    for what, where in (("likeness", (1, 2, 1)), ("products", (2,))):
-        found = layer.together(what, long.attentions["cross"].layers, *where)
-        np.testing.assert_allclose(far.together(what, [], *where), found, atol=1e-4)
+    for what, where in (("head_similarity", (1, 2, 1)), ("head_inner_products", (2,))):
+        found = layer.across_layers(what, long.attentions["cross"].layers, *where)
+        np.testing.assert_allclose(far.across_layers(what, [], *where), found, atol=1e-4)
     assert sum(sent) < 4 * (24 + 24 * 24) + 2_000

@@ -12,7 +12,7 @@ from model.maps.layer_maps import LayerMaps
 from model.maps.words import merge_words
 from model.measures.head_roles import induction_scores, role_scores, special_mass
 from model.measures.head_steps import head_steps
-from model.measures.hidden_states import cosine_to_first, paths
+from model.measures.hidden_states import cosine_to_embedding, state_coordinates
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.tokens import Tokens
@@ -131,22 +131,22 @@ def test_steps_of_a_head_end_at_the_weights_of_the_model(lens: Translator) -> No
 
 def test_similarity_to_the_embedding() -> None:
     states = np.array([[[1.0, 0], [0, 2]], [[0, 3.0], [0, 1]]])
-    assert cosine_to_first(states).tolist() == [[1, 1], [0, 1]]
+    assert cosine_to_embedding(states).tolist() == [[1, 1], [0, 1]]
 
 
 def test_paths_keep_all_variance_of_flat_data_and_do_not_flip() -> None:
     flat = np.zeros((3, 4, 10))
     flat[..., 2], flat[..., 7] = np.arange(12).reshape(3, 4), np.arange(12).reshape(3, 4) ** 2
-    points, kept = paths(flat)
+    points, kept = state_coordinates(flat)
     assert kept == pytest.approx(1)
     assert points.shape == (3, 4, 2)
     distance = np.linalg.norm(flat[0, 0] - flat[2, 3])
     assert np.linalg.norm(points[0, 0] - points[2, 3]) == pytest.approx(distance)
-    np.testing.assert_allclose(paths(flat.copy())[0], points)
+    np.testing.assert_allclose(state_coordinates(flat.copy())[0], points)
 
 
 def test_one_token_has_a_path_too() -> None:
-    assert paths(np.ones((2, 1, 4)))[0].shape == (2, 1, 2)
+    assert state_coordinates(np.ones((2, 1, 4)))[0].shape == (2, 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def passes():
         np.ones(2**18, np.float64)  # 2 MB, in pages of the usual size
 
 if sys.argv[1] == "settled":
-    allocator.settle()
+    allocator.retain_freed_memory()
 passes()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):

@@ -14,12 +14,12 @@ import pytest
 import streamlit as st
 
 import model
-from model.catalog.opening import check_fits
+from model.catalog.opening import check_model_fits
 from model.errors import ModelError
-from model.memory.model_registry import ModelRegistry, without_model
+from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.trace import edits
 from tests.model.huggingface import test_families, test_vision
-from viz.frame import server_state, session
+from viz.frame import model_access, server_state
 from viz.language.messages import say
 
 SIZES = {"small": 2, "medium": 4, "large": 6, "huge": 20}
@@ -31,9 +31,9 @@ class Room:
     def __init__(self) -> None:
         self.held: weakref.WeakSet[Opened] = weakref.WeakSet()
         self.loaded: list[str] = []
-        self.spilled = 0
+        self.results_evicted = 0
         self.most = 0
-        self.shelf = ModelRegistry(self.load, self.check, self.spill)
+        self.registry = ModelRegistry(self.load, self.check, self.evict_results)
 
     def load(self, name: str, device: str) -> Opened:  # type: ignore[override]
         time.sleep(0.002)
@@ -47,8 +47,8 @@ class Room:
         if SIZES[name] + sum(SIZES[one.name] for one in self.held) > 10:
             raise ModelError("memory", f"{name} needs {SIZES[name]}")
 
-    def spill(self) -> None:
-        self.spilled += 1
+    def evict_results(self) -> None:
+        self.results_evicted += 1
 
 
 class Opened:
@@ -57,49 +57,49 @@ class Opened:
 
 
 def names(room: Room) -> list[str]:
-    return [name for name, _ in room.shelf.names()]
+    return [name for name, _ in room.registry.open_keys()]
 
 
 def test_as_many_stay_as_fit_and_the_least_recently_used_leaves() -> None:
     room = Room()
     for name in ("small", "medium", "small", "large"):
-        room.shelf.get(name, "cpu")
+        room.registry.get(name, "cpu")
     assert names(room) == ["small", "large"]  # "medium" was used before "small" was, the second time
     assert room.loaded == ["small", "medium", "large"]
     assert {one.name for one in room.held} == {"small", "large"}
-    assert room.spilled == 0
+    assert room.results_evicted == 0
 
 
 def test_what_cannot_fit_is_refused_after_all_idle_models_and_results_have_left() -> None:
     room = Room()
-    room.shelf.get("small", "cpu")
+    room.registry.get("small", "cpu")
     with pytest.raises(ModelError, match="huge needs 20"):
-        room.shelf.get("huge", "cpu")
-    assert room.spilled == 1
+        room.registry.get("huge", "cpu")
+    assert room.results_evicted == 1
     assert names(room) == []
 
 
 def test_a_model_with_a_running_pass_does_not_leave() -> None:
     room = Room()
-    with room.shelf.using("large", "cpu"):
-        with pytest.raises(ModelError, match="medium needs 4"), room.shelf.using("small", "cpu"):
-            room.shelf.get("medium", "cpu")
+    with room.registry.pinned("large", "cpu"):
+        with pytest.raises(ModelError, match="medium needs 4"), room.registry.pinned("small", "cpu"):
+            room.registry.get("medium", "cpu")
         assert "large" in names(room)
-    room.shelf.get("medium", "cpu")
-    room.shelf.get("small", "cpu")
+    room.registry.get("medium", "cpu")
+    room.registry.get("small", "cpu")
     assert "large" not in names(room)
 
 
 def test_many_threads_open_each_model_once_and_never_more_than_fits() -> None:
     room = Room()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: room.shelf.get("medium", "cpu"), range(50)))
+        list(pool.map(lambda _: room.registry.get("medium", "cpu"), range(50)))
     assert room.loaded == ["medium"]
     failures = []
 
     def work(i: int) -> None:
         try:
-            with room.shelf.using(["small", "medium", "large"][i % 3], "cpu") as opened:
+            with room.registry.pinned(["small", "medium", "large"][i % 3], "cpu") as opened:
                 assert opened.name in names(room)  # type: ignore[attr-defined]
         except ModelError:
             failures.append(i)  # three at once do not fit, and a running pass keeps its model
@@ -108,18 +108,18 @@ def test_many_threads_open_each_model_once_and_never_more_than_fits() -> None:
         list(pool.map(work, range(40)))
     assert room.most <= 10
     assert len(failures) < 40
-    assert not any(room.shelf._running.values())
+    assert not any(room.registry._pins.values())
 
 
 def test_who_asks_for_an_open_model_need_not_wait_for_another_to_be_opened() -> None:
     gate = threading.Event()
-    shelf = ModelRegistry(
+    registry = ModelRegistry(
         lambda name, device: gate.wait(10) if name == "slow" else Opened(name), lambda name: None, gc.collect
     )  # type: ignore[arg-type, return-value]
-    shelf.get("quick", "cpu")
+    registry.get("quick", "cpu")
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(shelf.get, "slow", "cpu")
-        assert shelf.get("quick", "cpu").name == "quick"  # type: ignore[attr-defined]
+        slow = pool.submit(registry.get, "slow", "cpu")
+        assert registry.get("quick", "cpu").name == "quick"  # type: ignore[attr-defined]
         assert not slow.done()
         gate.set()
 
@@ -135,9 +135,9 @@ def test_a_kept_trace_does_not_keep_its_model_and_can_still_be_checked(kind: str
         name, given = str(tmp_path), str(test_vision.PICTURES[0])
     opened = model.load(name, "cpu")
     left = weakref.ref(opened.module)  # type: ignore[attr-defined]
-    trace = without_model(opened.trace(given), lambda: model.load(name, "cpu"))
+    trace = detach_from_model(opened.trace(given), lambda: model.load(name, "cpu"))
     assert trace.verify().ok
-    trace = without_model(opened.trace(given), lambda: model.load(name, "cpu"))
+    trace = detach_from_model(opened.trace(given), lambda: model.load(name, "cpu"))
     del opened
     gc.collect()
     assert left() is None
@@ -148,8 +148,8 @@ def test_a_kept_trace_does_not_keep_its_model_and_can_still_be_checked(kind: str
 def test_the_app_lets_models_go_when_memory_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     st.cache_resource.clear()
     test_families.build("bert", tmp_path)
-    left = weakref.ref(server_state.shelf().get("en-fr", "cpu").module)  # type: ignore[attr-defined]
-    server_state.run("en-fr", "cpu", ("I see.",), (None,), edits.Edits())
+    left = weakref.ref(server_state.model_registry().get("en-fr", "cpu").module)  # type: ignore[attr-defined]
+    server_state.cached_traces("en-fr", "cpu", ("I see.",), (None,), edits.Edits())
 
     class Free:
         """Too little until the first model has really gone."""
@@ -159,18 +159,20 @@ def test_the_app_lets_models_go_when_memory_is_short(tmp_path: Path, monkeypatch
             return 100_000_000 if left() is None else 1000
 
     monkeypatch.setattr(psutil, "virtual_memory", Free)
-    assert server_state.run(str(tmp_path), "cpu", (test_families.TEXT,), (None,), edits.Edits())[0].verify().ok
-    assert server_state.shelf().names() == [(str(tmp_path), "cpu")]
+    assert (
+        server_state.cached_traces(str(tmp_path), "cpu", (test_families.TEXT,), (None,), edits.Edits())[0].verify().ok
+    )
+    assert server_state.model_registry().open_keys() == [(str(tmp_path), "cpu")]
 
 
 def test_results_are_let_go_too_before_a_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     st.cache_resource.clear()
     test_families.build("bert", tmp_path)
-    kept = weakref.ref(server_state.run("en-fr", "cpu", ("I see.",), (None,), edits.Edits())[0])
+    kept = weakref.ref(server_state.cached_traces("en-fr", "cpu", ("I see.",), (None,), edits.Edits())[0])
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Free", (), {"available": 1000})())
     with pytest.raises(ModelError, match="are free"):
-        server_state.run(str(tmp_path), "cpu", (test_families.TEXT,), (None,), edits.Edits())
-    assert server_state.shelf().names() == []
+        server_state.cached_traces(str(tmp_path), "cpu", (test_families.TEXT,), (None,), edits.Edits())
+    assert server_state.model_registry().open_keys() == []
     gc.collect()
     assert kept() is None
 
@@ -178,10 +180,10 @@ def test_results_are_let_go_too_before_a_model_is_refused(tmp_path: Path, monkey
 def test_a_model_that_fits_nowhere_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Free", (), {"available": 1_000_000})())
     with pytest.raises(ModelError, match=r"needs 30 MB of memory and 1 MB are free"):
-        check_fits("en-fr")
+        check_model_fits("en-fr")
 
 
 def test_memory_is_told_before_opening() -> None:
-    assert session.memory("en-fr") == "30 MB"
-    assert session.memory("nowhere/at-all") == ""
-    assert "30 MB" in say("sidebar.memory", needed=session.memory("en-fr"))
+    assert model_access.memory_needed("en-fr") == "30 MB"
+    assert model_access.memory_needed("nowhere/at-all") == ""
+    assert "30 MB" in say("sidebar.memory", needed=model_access.memory_needed("en-fr"))

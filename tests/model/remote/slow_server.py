@@ -11,7 +11,7 @@ import ray
 from ray import serve
 
 from model.remote.request_handler import RequestHandler
-from model.remote.server import ENVIRONMENT, application
+from model.remote.server import RUNTIME_ENV, application
 
 SECONDS = 6.0
 
@@ -19,9 +19,9 @@ SECONDS = 6.0
 class Slow(RequestHandler):
     """Right, but late."""
 
-    def answer(self, request: bytes) -> tuple[int, bytes]:
+    def handle(self, body: bytes) -> tuple[int, bytes]:
         time.sleep(SECONDS)
-        return super().answer(request)
+        return super().handle(body)
 
 
 if __name__ == "__main__":
@@ -35,6 +35,6 @@ if __name__ == "__main__":
             return RequestHandler()
         return Slow()
 
-    ray.init(namespace="serve", runtime_env=ENVIRONMENT)
+    ray.init(namespace="serve", runtime_env=RUNTIME_ENV)
     serve.start(http_options={"host": "127.0.0.1", "port": port})
-    serve.run(application(2, threads=1, answers=one_slow), name="slow", route_prefix="/slow")
+    serve.run(application(2, threads=1, make_handler=one_slow), name="slow", route_prefix="/slow")

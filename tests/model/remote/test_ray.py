@@ -28,8 +28,8 @@ from streamlit.testing.v1 import AppTest
 
 from model.errors import ModelError
 from model.remote.client import RemoteModel
-from model.remote.messages import VERSION, pack
-from model.remote.transport import door
+from model.remote.messages import PROTOCOL_VERSION, pack
+from model.remote.transport import transport_for
 from model.translator.translator import Translator
 from tests.app.test_pages import APP, heat
 
@@ -38,7 +38,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # Ray's own
 ]
 TEXT = "The red car stopped."
-FACTS = pack({"wire": VERSION, "model": "en-fr", "want": "facts"})
+FACTS = pack({"wire": PROTOCOL_VERSION, "model": "en-fr", "want": "facts"})
 SLOW = 6.0  # seconds that tests/model/remote/slow_server.py takes for a request
 
 
@@ -162,9 +162,9 @@ def test_a_run_has_the_same_numbers_and_stays_with_its_replica(address: str, len
             np.testing.assert_allclose(theirs.attentions["cross"].weights(layer), expected, atol=1e-5)
         assert theirs.verify().ok
     answered: Counter[str] = Counter()
-    first = door(address).send(run("trace"))[2]
+    first = transport_for(address).send(run("trace"))[2]
     for _ in range(20):
-        answered[door(address).send(run("states", stack="encoder"), first)[2]] += 1
+        answered[transport_for(address).send(run("states", stack="encoder"), first)[2]] += 1
     # A replica that is too busy to say how busy it is may be passed over, and another computes the run again.
     assert answered[first] >= 16  # of 20; by chance that would be one time in 170
 
@@ -172,15 +172,15 @@ def test_a_run_has_the_same_numbers_and_stays_with_its_replica(address: str, len
 def run(want: str, text: str = TEXT, **more: object) -> bytes:
     """A request for a part of a run."""
     whole = {"texts": [text], "targets": [None], "edits": "", "row": 0}
-    return pack({"wire": VERSION, "model": "en-fr", "want": want} | whole | more)
+    return pack({"wire": PROTOCOL_VERSION, "model": "en-fr", "want": want} | whole | more)
 
 
 def test_wrong_models_and_other_versions_are_said(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="no model 'no-such-model'") as caught:
         RemoteModel(address, "no-such-model")
     assert caught.value.reason == "unknown"
-    monkeypatch.setattr("model.remote.client.VERSION", VERSION + 1)
-    with pytest.raises(ModelError, match=f"app speaks version {VERSION + 1}") as caught:
+    monkeypatch.setattr("model.remote.client.PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
+    with pytest.raises(ModelError, match=f"app speaks version {PROTOCOL_VERSION + 1}") as caught:
         RemoteModel(address, "en-fr")
     assert caught.value.reason == "backend_version"
 
@@ -207,7 +207,7 @@ def numbers(cells: dict[str, str]) -> np.ndarray:
 
 def test_a_killed_replica_loses_no_request(cluster: Running, address: str, lens: Translator) -> None:
     for _ in range(120):  # the replica that the test before killed has been replaced
-        if len(cluster.replicas()) == 2 and len({door(address).send(FACTS)[2] for _ in range(20)}) == 2:
+        if len(cluster.replicas()) == 2 and len({transport_for(address).send(FACTS)[2] for _ in range(20)}) == 2:
             break
         time.sleep(0.5)
     running = cluster.replicas()
@@ -238,7 +238,7 @@ def test_a_slow_replica_does_not_stall_the_others(cluster: Running, tmp_path: Pa
         str(tmp_path / "slow"),
     ]
     subprocess.run(command, env=cluster.settings, check=True, timeout=240)
-    way = door(f"{cluster.http}/slow")
+    way = transport_for(f"{cluster.http}/slow")
     while len(names := {way.send(FACTS)[2] for _ in range(20)}) < 2:
         pass
     slow = max(names, key=lambda name: timed(lambda: way.send(FACTS, name)))

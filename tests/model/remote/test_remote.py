@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model.catalog.opening import load_here
+from model.catalog.opening import load_in_process
 from model.catalog.revisions import commit, revision
 from model.errors import InputError, ModelError
 from model.generation.decoding import Decoding
 from model.remote.client import RemoteModel
-from model.remote.messages import FINE, VERSION, pack, unpack
+from model.remote.messages import PROTOCOL_VERSION, STATUS_OK, pack, unpack
 from model.remote.request_handler import RequestHandler
 from model.trace.edits import Edits
-from model.trace.layer_inputs import Layer
+from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from tests.app.test_pages import APP, PAGES, go_to, heat
@@ -34,7 +34,7 @@ TEXT, HELD = "The red car stopped.", "We wait for it."
 class Counted(BaseHTTPRequestHandler):
     """Answers as a replica would; counts bytes, and fails as often as it is told to."""
 
-    answers = RequestHandler("cpu")
+    handler = RequestHandler("cpu")
     sent, got, failing = 0, 0, 0
     held = Event()  # until it is set, nobody hears of HELD
 
@@ -47,7 +47,7 @@ class Counted(BaseHTTPRequestHandler):
             Counted.failing -= 1
             self.send_error(500)
             return
-        status, reply = self.answers.answer(body)
+        status, reply = self.handler.handle(body)
         Counted.sent += len(reply)
         self.send_response(status)
         self.send_header("Content-Length", str(len(reply)))
@@ -69,11 +69,11 @@ def address() -> Iterator[str]:
 
 def same(a: Trace, b: Trace) -> None:
     """Equal in everything a page draws."""
-    assert (a.output, a.predicted, a.ids, a.given, a.notes, a.tokens) == (
+    assert (a.output, a.predicted, a.ids, a.prompt_length, a.notes, a.tokens) == (
         b.output,
         b.predicted,
         b.ids,
-        b.given,
+        b.prompt_length,
         b.notes,
         b.tokens,
     )
@@ -105,10 +105,10 @@ def test_a_remote_run_has_the_same_numbers(address: str, lens: Translator, edits
     same(ours, theirs)
     assert theirs.verify().ok
     layer = theirs.multi_head("encoder", 1)
-    assert isinstance(layer, Layer) == isinstance(ours.multi_head("encoder", 1), Layer)
+    assert isinstance(layer, MultiHeadLayer) == isinstance(ours.multi_head("encoder", 1), MultiHeadLayer)
     how = Decoding("beam", beams=3)
     assert remote.decode(TEXT, how, edits) == lens.decode(TEXT, how, edits)
-    np.testing.assert_array_equal(remote.layer_words(TEXT)[0], lens.layer_words(TEXT)[0])  # type: ignore[index]
+    np.testing.assert_array_equal(remote.logit_lens(TEXT)[0], lens.logit_lens(TEXT)[0])  # type: ignore[index]
     effects, _ = remote.head_effects(TEXT, ours.ids["decoder"][1:])
     np.testing.assert_allclose(effects["cross"], lens.head_effects(TEXT, ours.ids["decoder"][1:])[0]["cross"])
     assert remote.labels([5, 6]) == lens.labels([5, 6])
@@ -182,7 +182,7 @@ def test_a_slow_answer_keeps_nobody_else_waiting(address: str, monkeypatch: pyte
     st.cache_resource.clear()
 
     def run(text: str) -> str | None:
-        return server_state.run("en-fr", "auto", (text,), (None,), Edits())[0].output
+        return server_state.cached_traces("en-fr", "auto", (text,), (None,), Edits())[0].output
 
     assert run(TEXT)  # the model is open
     Counted.held.clear()
@@ -198,7 +198,7 @@ def test_a_slow_answer_keeps_nobody_else_waiting(address: str, monkeypatch: pyte
 
 
 def test_equal_requests_at_one_time_are_computed_once(lens: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers, passes = RequestHandler("cpu"), []
+    handler, passes = RequestHandler("cpu"), []
     trace_batch = Translator.trace_batch
 
     def counted(*args: Any) -> tuple[Trace, ...]:
@@ -207,19 +207,21 @@ def test_equal_requests_at_one_time_are_computed_once(lens: Translator, monkeypa
         return trace_batch(*args)
 
     monkeypatch.setattr(Translator, "trace_batch", counted)
-    run = {"wire": VERSION, "model": "en-fr", "texts": [TEXT], "targets": [None], "edits": "", "row": 0}
+    run = {"wire": PROTOCOL_VERSION, "model": "en-fr", "texts": [TEXT], "targets": [None], "edits": "", "row": 0}
     with ThreadPoolExecutor(8) as pool:
         wanted = [pack(run | {"want": want}) for want in ("trace", "states") for _ in range(4)]
         wanted[4:] = [pack(run | {"want": "states", "stack": "encoder"})] * 4
-        found = list(pool.map(answers.answer, wanted))
+        found = list(pool.map(handler.handle, wanted))
     assert len(passes) == 1
     assert len(set(found)) == 2
-    assert {status for status, _ in found} == {FINE}
+    assert {status for status, _ in found} == {STATUS_OK}
 
 
 def test_another_version_is_said_by_both_sides(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.remote.client.VERSION", VERSION + 1)
-    with pytest.raises(ModelError, match=f"app speaks version {VERSION + 1} .* server {VERSION}") as caught:
+    monkeypatch.setattr("model.remote.client.PROTOCOL_VERSION", PROTOCOL_VERSION + 1)
+    with pytest.raises(
+        ModelError, match=f"app speaks version {PROTOCOL_VERSION + 1} .* server {PROTOCOL_VERSION}"
+    ) as caught:
         RemoteModel(address, "en-fr")
     assert caught.value.reason == "backend_version"
 
@@ -253,7 +255,7 @@ def test_pictures_are_sent_once_to_who_lacks_them(address: str, tmp_path: Path) 
     folder = tmp_path
     build("vit", folder)
     picture = next(Path("assets/pictures").glob("*.png"))
-    lens, remote = load_here(str(folder), "cpu"), RemoteModel(address, str(folder))
+    lens, remote = load_in_process(str(folder), "cpu"), RemoteModel(address, str(folder))
     Counted.got = 0
     ours, theirs = lens.trace(str(picture)), remote.trace(str(picture))
     size = picture.stat().st_size

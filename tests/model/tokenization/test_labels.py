@@ -8,8 +8,9 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from model.maps.words import words_of
-from model.tokenization.labels import following, labelled, readable, unknown
+from model.maps.words import word_pieces
+from model.tokenization.encoding import unknown_token_notes
+from model.tokenization.labels import label_ids, label_pieces, predicted_labels
 from model.trace.tokens import Tokens
 from model.translator.translator import Translator
 from tests.model.catalog.test_catalog import fetched
@@ -45,20 +46,22 @@ def test_what_became_unknown_is_named_once(
     wordpiece: PreTrainedTokenizerFast, single_bytes: PreTrainedTokenizerFast
 ) -> None:
     for text, words in (("日本 x unhappy 😀 x", "x 😀"), ("日本", "")):
-        assert unknown(wordpiece, text, wordpiece(text)["input_ids"]) == ((("unknown", words),) if words else ())
+        assert unknown_token_notes(wordpiece, text, wordpiece(text)["input_ids"]) == (
+            (("unknown", words),) if words else ()
+        )
     single_bytes.unk_token = "<end>"  # as GPT-2's, which ends with it what nobody typed
-    assert unknown(single_bytes, "cat", single_bytes("cat")["input_ids"]) == ()
+    assert unknown_token_notes(single_bytes, "cat", single_bytes("cat")["input_ids"]) == ()
 
 
 def read(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[Tokens, Tokens]:
     """Labels with what was typed at hand, and from the ids alone."""
     encoding = tokenizer(text, return_offsets_mapping=True)
     pieces = [(text[start:end], start, end) for start, end in encoding["offset_mapping"]]
-    return labelled(tokenizer, encoding["input_ids"], lambda: pieces), labelled(tokenizer, encoding["input_ids"])
+    return label_ids(tokenizer, encoding["input_ids"], lambda: pieces), label_ids(tokenizer, encoding["input_ids"])
 
 
 def words(tokens: Tokens) -> list[str]:
-    return ["".join(tokens.adds[place] for place in word) for word in words_of(tokens)]
+    return ["".join(tokens.word_parts[place] for place in word) for word in word_pieces(tokens)]
 
 
 SENTENCES = {
@@ -92,10 +95,10 @@ def test_each_part_of_a_character_says_which_it_is(single_bytes: PreTrainedToken
 
 def test_part_of_a_character_alone_shows_its_bytes(single_bytes: PreTrainedTokenizerFast) -> None:
     ids = single_bytes("日日")["input_ids"]
-    assert labelled(single_bytes, ids[:2]).texts == ("‹E6›", "‹97›")
+    assert label_ids(single_bytes, ids[:2]).texts == ("‹E6›", "‹97›")
     # What would come next completes a character only if its first bytes were fed.
     likely = np.eye(max(ids) + 1)[ids[1:4]]
-    assert following(single_bytes, ids[:3], likely) == ("‹97›", "日 3/3", "‹E6›")
+    assert predicted_labels(single_bytes, ids[:3], likely) == ("‹97›", "日 3/3", "‹E6›")
 
 
 @pytest.mark.parametrize(
@@ -115,9 +118,9 @@ def test_an_unknown_word_was_typed_by_somebody(wordpiece: PreTrainedTokenizerFas
 
 
 def test_fetched_models_join_what_they_split() -> None:
-    from model.catalog.store import store
+    from model.catalog.store import download_folder
 
-    tokenizer = AutoTokenizer.from_pretrained(store() / fetched("smollm2"))
+    tokenizer = AutoTokenizer.from_pretrained(download_folder() / fetched("smollm2"))
     for text, expected in SENTENCES.items():
         for tokens in read(tokenizer, text):
             assert "".join(words(tokens)).replace(" ", "") == "".join(expected)
@@ -133,19 +136,19 @@ def test_tokens_are_named_when_somebody_looks() -> None:
         asked.append(1)
         return Tokens(("a", "·b"), (False, False), (False, True))
 
-    tokens = Tokens.later(2, name)
+    tokens = Tokens.lazy(2, name)
     assert (len(tokens), len(tokens.padded(2)), hasattr(tokens, "no_such_thing"), asked) == (2, 2, False, [])
     assert tokens == Tokens(("a", "·b"), (False, False), (False, True))
     assert tokens.raw == ()
     assert tokens.padded(3).texts == ("a", "·b", "<pad>")
     assert asked == [1]
     with pytest.raises(ValueError, match="3 tokens were announced, and 2 named"):
-        _ = Tokens.later(3, name).texts
+        _ = Tokens.lazy(3, name).texts
 
 
 def test_a_pass_does_not_name_its_tokens(lens: Translator, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("model.translator.translator.readable", lambda *args: asked.append(1) or readable(*args))
+    monkeypatch.setattr("model.translator.labels.label_pieces", lambda *args: asked.append(1) or label_pieces(*args))
     trace = lens.trace("The cat saw the cat.", "Le chat a vu le chat.")
     assert not asked
     assert trace.tokens["decoder"].texts[:3] == ("<s>", "Le", "chat")

@@ -69,7 +69,7 @@ def test_marian_reads_each_side_with_its_own_model(tmp_path: Path) -> None:
         expected = sentencepiece.SentencePieceProcessor(str(tmp_path / file)).encode(text, out_type=str)
         assert [raw for raw, special in zip(tokens.raw, tokens.special, strict=True) if not special] == expected
         assert not any("▁" in label for label in tokens.texts)
-        assert "".join(tokens.adds).replace("<pad>", "").replace("</s>", "") == text.replace(" ", "")
+        assert "".join(tokens.word_parts).replace("<pad>", "").replace("</s>", "") == text.replace(" ", "")
 
 
 @pytest.mark.parametrize("family", ["t5", "xlnet"])
@@ -88,6 +88,6 @@ def test_a_folder_with_spiece_model_alone_opens(tmp_path: Path, family: str) -> 
     tokens = trace.tokens["encoder"]
     assert any(raw.startswith("▁") for raw in tokens.raw)
     assert not any("▁" in label or "/" in label for label in tokens.texts if not label.startswith("<"))
-    typed = [add for add, special in zip(tokens.adds, tokens.special, strict=True) if not special]
+    typed = [add for add, special in zip(tokens.word_parts, tokens.special, strict=True) if not special]
     assert "".join(typed) == ENGLISH[0].replace(" ", "")
     assert tokens.texts[-1] == ("</s>" if family == "t5" else "<cls>")

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import model
-from model.translator.training import batches, main, rate, read_pairs, split, train_tokenizer
+from model.translator.tokenizer_training import train_tokenizer
+from model.translator.training import batches, learning_rate, main, read_pairs, split
 from model.translator.transformer import Config
 
 PAIRS = [(f"I see {n} {thing}{end}", f"Je vois {n} {thing}.") for n in range(900) for thing, end in
@@ -41,7 +42,7 @@ def test_batches_hold_every_pair_once_within_the_limit() -> None:
 
 
 def test_rate_rises_stays_and_falls_to_zero() -> None:
-    rates = [rate(step, total=100, peak=1.0, warmup=10, cooldown=50) for step in range(100)]
+    rates = [learning_rate(step, total=100, peak=1.0, warmup=10, cooldown=50) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9:50] == [1.0] * 41
     assert rates[75] == pytest.approx(0.5)

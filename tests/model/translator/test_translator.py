@@ -11,9 +11,9 @@ import torch
 
 import model
 from model.errors import InputError
-from model.tokenization.labels import readable
-from model.translator.text_preparation import calmed
-from model.translator.transformer import Past, Transformer, unfilled
+from model.tokenization.labels import label_pieces
+from model.translator.text_preparation import normalize_capitals
+from model.translator.transformer import KeyValueCache, Transformer, skip_initialization
 from model.translator.translator import Translator
 
 
@@ -159,12 +159,12 @@ def test_typed_marks_are_letters(lens: Translator, typed: str) -> None:
 
 def test_decoding_with_a_cache_is_decoding_without(lens: Translator) -> None:
     source = torch.tensor([lens.tokenizer.encode("She gave him the book that he wanted.").ids])
-    past, target = Past(), torch.tensor([[1, 40, 50, 60, 70]])
+    cache, target = KeyValueCache(), torch.tensor([[1, 40, 50, 60, 70]])
     with torch.no_grad():
         hidden, mask = lens.module.encode(source)
         whole = lens.module.decode(target, hidden[-1], mask)[-1]
         for length in range(1, 6):
-            step = lens.module.decode(target[:, :length], hidden[-1], mask, past)[-1]
+            step = lens.module.decode(target[:, :length], hidden[-1], mask, cache)[-1]
             assert step.shape[1] == 1
             torch.testing.assert_close(step[:, 0], whole[:, length - 1], atol=1e-5, rtol=1e-5)
 
@@ -191,15 +191,15 @@ def test_a_word_in_quotes_stays_whole(lens: Translator) -> None:
     assert lens.trace("Don't!").tokens["encoder"].texts == ("Don't", "!", "</s>")
 
 
-def test_calmed() -> None:
-    assert calmed("WHERE AM I? I AM LOST.") == "Where am I? I am lost."
-    assert calmed("NASA called.") == "NASA called."
-    assert calmed("USA") == "USA"
+def test_capitals_are_normalized() -> None:
+    assert normalize_capitals("WHERE AM I? I AM LOST.") == "Where am I? I am lost."
+    assert normalize_capitals("NASA called.") == "NASA called."
+    assert normalize_capitals("USA") == "USA"
 
 
 def test_readable_tokens() -> None:
     raw = ["▁l'", "hôtel", "▁un", "believ", "able", ".", "▁", "2", "0"]
-    assert readable(raw, [False] * 9).texts == ("l'", "hôtel", "un", "·believ", "·able", ".", "␣", "2", "·0")
+    assert label_pieces(raw, [False] * 9).texts == ("l'", "hôtel", "un", "·believ", "·able", ".", "␣", "2", "·0")
 
 
 def test_unknown_model_and_device_are_named() -> None:
@@ -216,7 +216,7 @@ def test_weights_fit_in_the_repository(lens: Translator) -> None:
 
 
 def test_opening_a_model_leaves_others_filled_with_random_numbers(lens: Translator) -> None:
-    with unfilled():
+    with skip_initialization():
         pass
     config = replace(lens.config, vocab_size=11, d_model=16, d_ff=8)
     for parameter in Transformer(config).parameters():

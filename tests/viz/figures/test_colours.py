@@ -1,4 +1,4 @@
-"""The colour scales, by computing: with deuteranopia, in grey, and on a projector in a bright room."""
+"""Contrast and lightness of the colour scales: in deuteranopia, in grey, and on a projector in a bright room."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from viz.figures.theme import DARK, LIGHT, Palette, Scale, contrasted
+from viz.figures.theme import DARK, LIGHT, Palette, Scale, high_contrast
 
 STEPS = 11
 # Deuteranopia on linear RGB: Machado, Oliveira and Fernandes 2009, severity 1.
@@ -19,7 +19,12 @@ TO_XYZ = np.array(
 )
 WHITE = TO_XYZ.sum(axis=1)
 ROOM_LIGHT = 0.15  # of the projector's white, added everywhere: a contrast of about 8:1 is left
-PALETTES = {"light": LIGHT, "dark": DARK, "light, projector": contrasted(LIGHT), "dark, projector": contrasted(DARK)}
+PALETTES = {
+    "light": LIGHT,
+    "dark": DARK,
+    "light, projector": high_contrast(LIGHT),
+    "dark, projector": high_contrast(DARK),
+}
 
 
 def linear(colours: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Figures show the right number at the right label, with a sentence that repeats a token."""
+"""Figures of heads, positions, layers, masks and steps: each number at its label, repeated tokens apart."""
 
 from __future__ import annotations
 
@@ -14,19 +14,17 @@ from model.huggingface.layers import WeightsOnlyLayer
 from model.measures.head_steps import head_steps
 from model.positions.sinusoidal import sinusoidal
 from model.trace.attention import Attention
-from model.trace.edits import Edits
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from viz.figures import layers, masks, positions, steps
-from viz.figures.grid import FEW_TICKS, GAPS, MOST_TICKS, grid, pooled, ticks
+from viz.figures.grid import MAX_BORDERED, MAX_TICKS, THINNED_TICKS, axis_ticks, grid, max_pooled
 from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize
-from viz.figures.lines import MOST_LINES, token_lines
-from viz.figures.margins import halved
-from viz.figures.theme import DARK, LIGHT, Palette, colour_bar, enlarged, escape, frame, paint
+from viz.figures.lines import MAX_LINES, token_lines
+from viz.figures.margins import two_line_title
+from viz.figures.theme import LIGHT, escape, rgba_colours
 from viz.language import readings
-from viz.language.messages import LONG, brief, plain, say
-from viz.saving import tables
+from viz.language.messages import say
 from viz.sections import head_flip
 
 
@@ -82,12 +80,12 @@ def test_arrays_travel_as_base64(trace: Trace) -> None:
 
 
 def test_labels_are_thinned_and_markup_is_shown_as_text() -> None:
-    many = ticks(["word"] * 512)
-    assert 12 < len(many["tickvals"]) <= FEW_TICKS  # type: ignore[arg-type]
-    assert len(ticks(["word"] * MOST_TICKS)["tickvals"]) == MOST_TICKS  # type: ignore[arg-type]
-    assert ticks(["<b>x</b>"])["ticktext"] == ["&lt;b&gt;x&lt;/b&gt;"]
-    assert len(ticks([str(i) for i in range(1024)])["tickvals"]) <= 8  # type: ignore[arg-type]
-    assert ticks(["a", "b", "a"])["ticktext"] == ["a", "b", "a"]
+    many = axis_ticks(["word"] * 512)
+    assert 12 < len(many["tickvals"]) <= THINNED_TICKS  # type: ignore[arg-type]
+    assert len(axis_ticks(["word"] * MAX_TICKS)["tickvals"]) == MAX_TICKS  # type: ignore[arg-type]
+    assert axis_ticks(["<b>x</b>"])["ticktext"] == ["&lt;b&gt;x&lt;/b&gt;"]
+    assert len(axis_ticks([str(i) for i in range(1024)])["tickvals"]) <= 8  # type: ignore[arg-type]
+    assert axis_ticks(["a", "b", "a"])["ticktext"] == ["a", "b", "a"]
 
 
 def test_grid_refuses_labels_that_do_not_fit() -> None:
@@ -106,7 +104,9 @@ def test_lines_part_the_cells_of_a_small_map_and_its_box_lies_over_them(trace: T
     ends += [f"M-0.5,{i - 0.5}H{columns - 0.5}" for i in range(1, rows)]
     assert lines.path == "".join(ends)
     assert (lines.line.color, box.type) == (LIGHT.page, "rect")
-    assert not head_heatmap(long(GAPS + 1, np.eye(GAPS + 1, dtype=np.float32)), 0, 0, LIGHT).layout.shapes
+    assert not head_heatmap(
+        long(MAX_BORDERED + 1, np.eye(MAX_BORDERED + 1, dtype=np.float32)), 0, 0, LIGHT
+    ).layout.shapes
     one = head_heatmap(long(1, np.ones((1, 1), np.float32)), 0, 0, LIGHT)
     assert not one.layout.shapes  # nothing is between
 
@@ -146,7 +146,7 @@ def test_of_very_many_lines_the_strongest_are_drawn() -> None:
     figure = token_lines(long(200, weights), 0, 0, LIGHT)
     ends = [np.array(part.y).reshape(-1, 3) for part in figure.data if part.mode == "lines"]
     drawn = {(round(left - 0.5), round(right - 0.5)) for part in ends for left, right, _ in part.tolist()}
-    assert drawn == {(199, key) for key in range(200 - MOST_LINES, 200)}
+    assert drawn == {(199, key) for key in range(200 - MAX_LINES, 200)}
 
 
 def long(size: int, weights: np.ndarray) -> Attention:
@@ -194,80 +194,37 @@ def test_the_browser_gets_every_head_of_the_layer_as_bytes(trace: Trace) -> None
     np.testing.assert_allclose(cells[:, allowed] / 254, attention.weights(1)[:, allowed], atol=0.002)
     assert (cells[:, ~allowed] == 255).all()
     assert header["title"].format(layer=1, head=3) == head_heatmap(attention, 1, 3, LIGHT).layout.title.text
-    np.testing.assert_array_equal(colours.reshape(256, 4)[[0, 254]], paint(np.array([0, 1]), LIGHT.sequential))
+    np.testing.assert_array_equal(colours.reshape(256, 4)[[0, 254]], rgba_colours(np.array([0, 1]), LIGHT.sequential))
     assert not colours[-4:].any()
 
 
 def test_pooling_a_signed_map_keeps_what_is_farthest_from_zero() -> None:
     values = np.zeros((192, 192), np.float32)
     values[10, 10], values[11, 11], values[190, 3] = 0.5, -2, 0.25
-    small = pooled(values, signed=True)
+    small = max_pooled(values, signed=True)
     assert small.shape == (96, 96)
     assert small[5, 5] == -2
     assert small[95, 1] == 0.25
-    assert pooled(values[:96, :96]).shape == (96, 96)
-
-
-@pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_scales_change_lightness_steadily(palette: Palette) -> None:
-    """So that they can be read in grey, and with any colour vision."""
-    lightness = paint(np.linspace(0, 1, 64), palette.sequential)[:, :3] @ np.array([0.2126, 0.7152, 0.0722])
-    change = np.diff(lightness)
-    assert (change <= 0).all() or (change >= 0).all()
-    assert abs(lightness[-1] - lightness[0]) > 120
-
-
-def test_masked_cells_are_transparent() -> None:
-    assert paint(np.array([np.nan, 0.0]), LIGHT.sequential)[:, 3].tolist() == [0, 255]
+    assert max_pooled(values[:96, :96]).shape == (96, 96)
 
 
 def test_steps_show_the_forbidden_keys(trace: Trace) -> None:
     attention = trace.attentions["decoder"]
     worked = head_steps(attention, 0, 0, 1)
-    figure = steps.bars(worked.scaled, attention.key_tokens, "masked", LIGHT, allowed=worked.allowed)
+    figure = steps.key_bars(worked.scaled, attention.key_tokens, "masked", LIGHT, allowed=worked.allowed)
     assert np.isnan(figure.data[0].y[2:]).all()
     assert list(figure.data[1].x) == list(range(2, len(attention.key_tokens)))
-    assert sum(steps.products(worked, 1, LIGHT).data[0].y) == pytest.approx(worked.dots[1], abs=1e-4)
-
-
-def test_arithmetic_in_words_ends_at_the_weight(trace: Trace) -> None:
-    worked = head_steps(trace.attentions["decoder"], 0, 0, 2)
-    assert readings.arithmetic(worked, 1)[-1].endswith(f"= {worked.weights[1]:.4f}")
-    assert "-\\infty" in readings.arithmetic(worked, 3)[-1]
+    assert sum(steps.product_bars(worked, 1, LIGHT).data[0].y) == pytest.approx(worked.dots[1], abs=1e-4)
 
 
 def test_mask_map_marks_what_is_forbidden(trace: Trace) -> None:
     attention = trace.attentions["decoder"]
-    figure = masks.mask_map(attention, 0, LIGHT, "")
+    figure = masks.mask_heatmap(attention, 0, LIGHT, "")
     size = len(attention.query_tokens)
     assert np.isnan(heat(figure).z).sum() == size * (size - 1) / 2 == len(figure.data[2].x)
     assert (np.array(figure.data[2].x) > np.array(figure.data[2].y)).all()
-    assert say("masks.forbids_later", cells=size * (size - 1) // 2) in readings.forbidden(attention, 0, trace.edits)
-    assert np.isfinite(heat(masks.score_map(attention, 0, 0, LIGHT, masked=False)).z).all()
-
-
-@pytest.mark.parametrize(
-    ("kind", "edits", "reasons"),
-    [
-        ("cross", "", {}),
-        ("cross", "blocked:cross.0.3", {"blocked": 1}),
-        ("encoder", "blocked:encoder.0.2;blocked:encoder.*.0;blocked:encoder.1.1.2", {"blocked": 8}),
-        ("encoder", "masks:encoder.0=window2", {"far": 20}),
-        ("encoder", "masks:encoder.*=block3;blocked:encoder.0.1", {"blocked": 1, "block": 30}),
-        ("encoder", "masks:encoder.0=causal;blocked:encoder.3.1", {"later": 21, "blocked": 1}),
-        ("decoder", "blocked:decoder.3.1;blocked:decoder.0.5", {"later": 21, "blocked": 1}),
-        ("decoder", "masks:decoder.0=window1;blocked:decoder.9.9", {"later": 21, "far": 15}),
-        ("decoder", "masks:decoder.0=full", {}),
-    ],
-)
-def test_what_a_mask_forbids_is_said_by_what_forbids_it(
-    lens: Translator, kind: str, edits: str, reasons: dict[str, int]
-) -> None:
-    trace = lens.trace("That that is, is.", target="Ce qui est, est.", edits=Edits.parse(edits))
-    attention = trace.attentions[kind]
-    said = "; ".join(say(f"masks.forbids_{name}", cells=cells) for name, cells in reasons.items())
-    told = say("masks.forbids", total=attention.mask(0).size, reasons=said or say("masks.forbids_nothing"))
-    assert readings.forbidden(attention, 0, trace.edits) == told
+    assert say("masks.forbids_later", cells=size * (size - 1) // 2) in readings.mask_reading(attention, 0, trace.edits)
+    assert np.isfinite(heat(masks.score_heatmap(attention, 0, 0, LIGHT, masked=False)).z).all()
 
 
 def test_a_weight_of_all_has_its_line(trace: Trace) -> None:
@@ -295,98 +252,34 @@ def test_labels_lie_flat_only_where_a_phone_has_room_and_a_narrow_maps_title_has
     narrow = drawn(["a"], narrow=True)
     assert narrow.xaxis.title.text == "key: input token<br>that is asked"
     assert narrow.margin.b > drawn(["a"]).margin.b
-    assert halved("one") == "one"
+    assert two_line_title("one") == "one"
 
 
 def test_positions_draw_the_encoding() -> None:
     encoding = sinusoidal(32, 16)
-    drawn = positions.waves(encoding, [0, 5], LIGHT).data
+    drawn = positions.encoding_waves(encoding, [0, 5], LIGHT).data
     np.testing.assert_allclose(drawn[1].y, encoding[:, 5], atol=1e-6)
-    curves = positions.similarity(encoding, LIGHT).data
+    curves = positions.similarity_by_distance(encoding, LIGHT).data
     assert len(curves) == 32
     # Similarity depends on distance alone: every curve has the same value one step away.
     one_step = [curve.y[list(curve.x).index(1)] for curve in curves[:-1]]
     np.testing.assert_allclose(one_step, one_step[0], atol=1e-6)
-    hands = positions.circle(encoding, 2, 3, 4, LIGHT, "").data
+    hands = positions.rotation_circle(encoding, 2, 3, 4, LIGHT, "").data
     assert (hands[2].x[1], hands[2].y[1]) == (encoding[7, 5], encoding[7, 4])
 
 
 def test_layers_draw_the_states(trace: Trace) -> None:
     states, tokens = trace.hidden_states["encoder"], trace.tokens["encoder"].texts
-    np.testing.assert_array_equal(heat(layers.activations(states, 2, tokens, LIGHT)).z, states[2])
-    norms = heat(layers.norms(states, tokens, LIGHT)).z
+    np.testing.assert_array_equal(heat(layers.activation_heatmap(states, 2, tokens, LIGHT)).z, states[2])
+    norms = heat(layers.norm_heatmap(states, tokens, LIGHT)).z
     assert norms[3, 1] == pytest.approx(np.linalg.norm(states[1, 3]))
-    np.testing.assert_allclose(np.array(heat(layers.similarities(states, tokens, LIGHT)).z)[:, 0], 1, atol=1e-6)
+    np.testing.assert_allclose(
+        np.array(heat(layers.embedding_similarity_heatmap(states, tokens, LIGHT)).z)[:, 0], 1, atol=1e-6
+    )
     fired = trace.neurons["encoder"]
-    drawn = np.array(heat(layers.neurons(fired[1], 1, tokens, LIGHT)).z)
+    drawn = np.array(heat(layers.neuron_heatmap(fired[1], 1, tokens, LIGHT)).z)
     assert np.isnan(drawn).sum() == (fired[1] == 0).sum()
-    assert layers.sparsity(fired, LIGHT).data[0].y[1] == pytest.approx((fired[1] > 0).mean())
-    drawn_paths = layers.token_paths(states, tokens, LIGHT).data
+    assert layers.sparsity_bars(fired, LIGHT).data[0].y[1] == pytest.approx((fired[1] > 0).mean())
+    drawn_paths = layers.token_trajectories(states, tokens, LIGHT).data
     assert len(drawn_paths) == min(len(tokens), len(LIGHT.lines))
     assert sorted(name for path in drawn_paths for name in path.text if name) == sorted(map(escape, tokens))
-
-
-def test_reading_and_table_name_the_strongest_key(trace: Trace) -> None:
-    attention = trace.attentions["cross"]
-    weights = attention.weights(2)[5, 3]
-    best = attention.keys.name(int(weights.argmax()))
-    table = tables.row_table(attention, 2, 5, 3)
-    assert table[say("table.token")][0] == attention.key_tokens[int(weights.argmax())]
-    assert table[say("table.weight")].sum() == pytest.approx(1, abs=1e-5)
-    reading = readings.row_reading(trace, attention, 2, 5, 3)
-    assert reading.index(f"**{plain(best)}** {weights.max():.0%}") > reading.index(plain(attention.query_tokens[3]))
-
-
-def test_repeated_tokens_are_told_apart_in_words(trace: Trace) -> None:
-    attention = trace.attentions["cross"]
-    assert {attention.keys.name(i) for i, text in enumerate(attention.key_tokens) if text == "is"} == {
-        "is (2)",
-        "is (4)",
-    }
-
-
-def test_typed_text_is_never_markdown() -> None:
-    assert plain(" Hello\n") == "Hello"
-    assert "->" not in plain("a -> b")
-    assert "//" not in plain("http://x.y").replace("\\", "")[:6]
-    assert plain("**a** <b> :red[x] $y$") == r"\*\*a\*\* \<b\> \:red\[x\] \$y\$"
-
-
-def test_a_table_twin_holds_the_numbers_of_its_map(lens: Translator) -> None:
-    attention = lens.trace("That that is, is.").attentions["encoder"]
-    table = tables.twin_table(head_heatmap(attention, 0, 1, LIGHT))
-    assert np.array_equal(table.to_numpy()[:, 1:].astype(np.float32), attention.weights(0)[1])
-    assert len(set(table.columns)) == len(attention.keys) + 1  # repeated tokens keep columns of their own
-    heads = tables.twin_table(head_mosaic(attention, LIGHT))
-    assert len(heads) == attention.num_layers * attention.num_heads
-
-
-def test_an_enlarged_figure_shows_the_same_in_larger_letters(lens: Translator) -> None:
-    figure = head_heatmap(lens.trace("I see.").attentions["encoder"], 0, 1, LIGHT)
-    large = enlarged(figure, 1.5)
-    assert np.array_equal(large.data[0].z, figure.data[0].z)
-    assert large.data[0].hovertemplate == figure.data[0].hovertemplate
-    assert large.layout.title.font.size == 1.5 * figure.layout.title.font.size
-    assert large.layout.xaxis.tickfont.size == 1.5 * figure.layout.xaxis.tickfont.size
-    assert large.layout.height > figure.layout.height
-
-
-def test_a_projector_enlarges_every_letter() -> None:
-    figure = frame("title", LIGHT, 400)
-    figure.add_heatmap(z=[[1]], colorbar=colour_bar("weight"), textfont={"size": 10})
-    large = enlarged(figure, 2)
-    heat, before = large.data[0], figure.data[0]
-    assert (heat.colorbar.tickfont.size, heat.colorbar.title.font.size, heat.textfont.size) == (22, 24, 20)
-    assert (before.colorbar.tickfont.size, before.textfont.size) == (11, 10)
-    assert large.layout.title.font.size == 2 * figure.layout.title.font.size
-
-
-def test_a_long_text_is_repeated_by_its_first_and_last_words() -> None:
-    assert brief("The  cat saw\nthe cat.") == "The cat saw the cat."
-    words = [f"w{i}" for i in range(400)]
-    short = brief(" ".join(words))
-    assert len(short) <= LONG + 3
-    first, last = short.split(" … ")
-    assert " ".join(words).startswith(first + " ")
-    assert " ".join(words).endswith(" " + last)
-    assert brief("M" * 1000) == f"{'M' * 200} … {'M' * 100}"  # a protein has no spaces

@@ -1,4 +1,4 @@
-"""The link: it holds the whole view, opens it elsewhere, and says what it could not do."""
+"""Links: they hold the view, open it elsewhere, and report what could not be opened."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fresh() -> None:
 
 def test_a_link_opens_the_same_view() -> None:
     link = {"text": "She sees the sea.", "kind": "encoder", "layer": "2", "head": "6", "row_encoder": "3"}
-    app = opened(link | {"hide": "true", "revision": links.short(revision("en-fr"))})
+    app = opened(link | {"hide": "true", "revision": links.short_revision(revision("en-fr"))})
     assert not app.exception
     assert not app.warning
     assert app.text_area(key="text").value == "She sees the sea."
@@ -116,7 +116,7 @@ def test_a_link_made_with_other_weights_is_told() -> None:
     app = opened({"revision": "sha256-000000000000"})
     (warning,) = app.warning
     assert "000000000000" in warning.value
-    assert links.short(revision("en-fr")).replace("-", r"\-") in warning.value
+    assert links.short_revision(revision("en-fr")).replace("-", r"\-") in warning.value
 
 
 def test_what_the_link_asks_for_waits_until_something_can_be_shown() -> None:

@@ -1,4 +1,4 @@
-"""The words of the interface: every language complete, filled in alike, and never in the way of the page."""
+"""Texts of the interface: complete and with the same placeholders in every language; escaping of text from users."""
 
 from __future__ import annotations
 
@@ -15,14 +15,30 @@ from tests.app.test_pages import APP, PAGES, go_to
 from viz.figures.theme import escape
 from viz.frame.sidebar import examples
 from viz.language import messages
-from viz.language.messages import ENGLISH, catalogue, isolate, languages, nearest, plain, say, speak, unmarked
+from viz.language.messages import (
+    ENGLISH,
+    MAX_LENGTH,
+    abbreviated,
+    escape_markdown,
+    isolate_rtl,
+    languages,
+    message_catalog,
+    say,
+    set_language,
+    strip_markdown,
+    supported_language,
+)
 
 OTHERS = [code for code in languages() if code != ENGLISH]
 HEBREW, ARABIC = "שלום", "مرحبا"
 
 
 def texts(language: str) -> dict[str, str]:
-    return {f"{section}.{name}": words for section, part in catalogue(language).items() for name, words in part.items()}
+    return {
+        f"{section}.{name}": words
+        for section, part in message_catalog(language).items()
+        for name, words in part.items()
+    }
 
 
 def filled_in(words: str) -> set[str]:
@@ -38,7 +54,7 @@ def missing(language: str) -> list[str]:
 @pytest.fixture(autouse=True)
 def english() -> object:
     yield
-    speak(ENGLISH)
+    set_language(ENGLISH)
 
 
 @pytest.mark.parametrize("language", OTHERS)
@@ -72,21 +88,21 @@ def test_every_language_fills_in_the_same(language: str) -> None:
 
 
 def test_a_missing_text_falls_back_to_english(monkeypatch: pytest.MonkeyPatch) -> None:
-    speak("fr")
+    set_language("fr")
     assert say("heads.title") == "Têtes"
-    monkeypatch.delitem(catalogue("fr")["heads"], "title")
+    monkeypatch.delitem(message_catalog("fr")["heads"], "title")
     assert say("heads.title") == "Heads"
-    monkeypatch.delitem(catalogue("fr"), "masks")
+    monkeypatch.delitem(message_catalog("fr"), "masks")
     assert say("masks.title") == "Masks"
     with pytest.raises(KeyError):
         say("heads.no_such_text")
 
 
 def test_an_unknown_language_is_english() -> None:
-    speak("xx")
-    assert messages.spoken() == ENGLISH
+    set_language("xx")
+    assert messages.current_language() == ENGLISH
     wished = (None, "fr-CA", "FR", "de_AT", "pt-BR", "")
-    assert [nearest(locale) for locale in wished] == ["en", "fr", "fr", "de", "en", "en"]
+    assert [supported_language(locale) for locale in wished] == ["en", "fr", "fr", "de", "en", "en"]
 
 
 def test_catalogue_entries_and_examples_have_their_texts() -> None:
@@ -99,7 +115,7 @@ def test_catalogue_entries_and_examples_have_their_texts() -> None:
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("language", OTHERS)
 def test_every_page_opens_in_every_language(language: str, page: str) -> None:
-    speak(language)  # the runner reads the app's widgets in this thread
+    set_language(language)  # the runner reads the app's widgets in this thread
     app = AppTest.from_file(str(APP), default_timeout=120)
     app.query_params["language"] = language
     app.run()
@@ -128,20 +144,20 @@ def test_two_sessions_speak_their_own_language() -> None:
     first.query_params["language"] = "fr"
     second = AppTest.from_file(str(APP), default_timeout=120)
     for _ in range(2):
-        speak("fr")
+        set_language("fr")
         assert first.run().title[0].value == "Têtes"
-        speak(ENGLISH)
+        set_language(ENGLISH)
         assert second.run().title[0].value == "Heads"
 
 
 @pytest.mark.parametrize("word", [HEBREW, ARABIC])
 def test_right_to_left_words_do_not_turn_the_sentence(word: str) -> None:
     fenced = f"\u2068{word}\u2069"
-    assert isolate(word) == fenced
-    assert plain(word) == fenced
+    assert isolate_rtl(word) == fenced
+    assert escape_markdown(word) == fenced
     assert escape(word) == fenced
-    assert isolate("left") == plain("left") == escape("left") == "left"
-    read = say("reading.row", layer=0, head=1, query=plain(word), keys=plain(f"{word} 1"))
+    assert isolate_rtl("left") == escape_markdown("left") == escape("left") == "left"
+    read = say("reading.row", layer=0, head=1, query=escape_markdown(word), keys=escape_markdown(f"{word} 1"))
     assert read.count("\u2068") == read.count("\u2069") == 2
 
 
@@ -156,10 +172,28 @@ def test_right_to_left_words_in_pictures(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_screen_reader_is_told_words_without_marks() -> None:
-    said = f"In layer 0, **{plain('a-b.c*')}** looks at **{plain('x@y')}** 5%."
-    assert unmarked(said) == "In layer 0, a-b.c* looks at x@y 5%."
+    said = f"In layer 0, **{escape_markdown('a-b.c*')}** looks at **{escape_markdown('x@y')}** 5%."
+    assert strip_markdown(said) == "In layer 0, a-b.c* looks at x@y 5%."
 
 
 def test_the_readme_tells_of_the_languages() -> None:
     readme = Path("README.md").read_text(encoding="utf-8")
     assert all(code in readme for code in ("i18n", "audience.py"))
+
+
+def test_typed_text_is_never_markdown() -> None:
+    assert escape_markdown(" Hello\n") == "Hello"
+    assert "->" not in escape_markdown("a -> b")
+    assert "//" not in escape_markdown("http://x.y").replace("\\", "")[:6]
+    assert escape_markdown("**a** <b> :red[x] $y$") == r"\*\*a\*\* \<b\> \:red\[x\] \$y\$"
+
+
+def test_a_long_text_is_repeated_by_its_first_and_last_words() -> None:
+    assert abbreviated("The  cat saw\nthe cat.") == "The cat saw the cat."
+    words = [f"w{i}" for i in range(400)]
+    short = abbreviated(" ".join(words))
+    assert len(short) <= MAX_LENGTH + 3
+    first, last = short.split(" … ")
+    assert " ".join(words).startswith(first + " ")
+    assert " ".join(words).endswith(" " + last)
+    assert abbreviated("M" * 1000) == f"{'M' * 200} … {'M' * 100}"  # a protein has no spaces

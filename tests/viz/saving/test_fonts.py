@@ -1,4 +1,4 @@
-"""Letters of any script on paper and in pictures: joined, in their order, and never an empty box."""
+"""Letters of any script in handouts and images: shaped, in reading order, and never an empty box."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from matplotlib.text import Text
 from PIL import Image
 
 from viz.figures.theme import LIGHT
-from viz.language.messages import isolate
+from viz.language.messages import isolate_rtl
 from viz.saving import fonts as font_files
 from viz.saving import handout
-from viz.saving.still_image import still
+from viz.saving.still_image import still_image
 
 CARD = [("Text", "السيارة الحمراء توقفت."), ("Link", "http://127.0.0.1:8501/")]
 ARABIC, HEBREW, NOBODYS = "السيارة الحمراء توقفت.", "שלום עולם", "\U00016d40"  # the last: Kirat Rai, encoded in 2024
@@ -36,7 +36,7 @@ def only_matplotlibs_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def use(monkeypatch: pytest.MonkeyPatch, fonts: list[font_manager.FontEntry]) -> None:
     monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
-    for known in (font_files.entry_of, font_files._covered, font_files.family_of):
+    for known in (font_files.font_entry, font_files._covered_letters, font_files.font_family):
         known.cache_clear()
     font_manager._get_font.cache_clear()
 
@@ -66,9 +66,9 @@ def a_font_with_nobodys_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture
 def figure() -> go.Figure:
-    sides = {"tickvals": [0, 1], "ticktext": [isolate("السيارة"), NOBODYS]}
+    sides = {"tickvals": [0, 1], "ticktext": [isolate_rtl("السيارة"), NOBODYS]}
     heat = go.Heatmap(z=np.eye(2, dtype=np.float32), colorscale=[[0, "#fff"], [1, "#000"]])
-    return go.Figure(heat, {"xaxis": sides, "yaxis": sides, "title": {"text": isolate(ARABIC)}})
+    return go.Figure(heat, {"xaxis": sides, "yaxis": sides, "title": {"text": isolate_rtl(ARABIC)}})
 
 
 def printed(title: str, look: str, figure: go.Figure) -> pypdf.PdfReader:
@@ -91,11 +91,11 @@ def outlines(font: TTFont, names: list[str]) -> set[tuple[tuple[int, int], ...]]
 
 
 def test_arabic_is_joined_and_runs_to_the_left(figure: go.Figure) -> None:
-    made = printed(f"Heads: {isolate(ARABIC)}", f"**{HEBREW}**", figure)
+    made = printed(f"Heads: {isolate_rtl(ARABIC)}", f"**{HEBREW}**", figure)
     text = "\n".join(page.extract_text() for page in made.pages)
     for word in (*ARABIC.strip(".").split(), *HEBREW.split()):
         assert word in text
-    bold = TTFont(font_files.entry_of(font_files.FIRST, 700).fname)
+    bold = TTFont(font_files.font_entry(font_files.DEFAULT_FAMILY, 700).fname)
     printed_shapes = set().union(*(outlines(font, font.getGlyphOrder()) for font in fonts_in(made).values()))
     assert not outlines(bold, ["uniFED5", "uniFED1"]) & printed_shapes  # qaf and feh as they stand alone
     # Yeh and feh in the middle of a word, and qaf at the start of one.
@@ -113,9 +113,9 @@ def test_a_paragraph_from_right_to_left_begins_at_the_right(figure: go.Figure) -
 
 
 def test_letters_that_no_font_has_are_numbers_and_the_reader_is_told(figure: go.Figure) -> None:
-    assert font_files.missing(f"a{NOBODYS}b") == [NOBODYS]
-    assert font_files.written(f"a{NOBODYS}b{NOBODYS * 3}") == "a[U+16D40]b[U+16D40 U+16D40 U+16D40]"
-    assert font_files.written(NOBODYS * 3, most=2) == "[U+16D40 U+16D40 …]"
+    assert font_files.missing_letters(f"a{NOBODYS}b") == [NOBODYS]
+    assert font_files.replace_missing_letters(f"a{NOBODYS}b{NOBODYS * 3}") == "a[U+16D40]b[U+16D40 U+16D40 U+16D40]"
+    assert font_files.replace_missing_letters(NOBODYS * 3, most=2) == "[U+16D40 U+16D40 …]"
     text = printed("Heads", f"look at {NOBODYS}", figure).pages[0].extract_text()
     assert "look at [U+16D40]" in text
     assert "No font" in text
@@ -126,7 +126,7 @@ def test_letters_that_no_font_has_are_numbers_and_the_reader_is_told(figure: go.
 def test_a_font_of_this_computer_is_used_where_it_has_the_letter(
     figure: go.Figure, a_font_with_nobodys_letter: str
 ) -> None:
-    assert font_files.families([NOBODYS, "a"]) == [font_files.FIRST, a_font_with_nobodys_letter]
+    assert font_files.font_families([NOBODYS, "a"]) == [font_files.DEFAULT_FAMILY, a_font_with_nobodys_letter]
     made = printed("Heads", f"look at {NOBODYS}", figure)
     assert f"look at {NOBODYS}" in made.pages[0].extract_text()
     assert any(a_font_with_nobodys_letter in name for name in fonts_in(made))
@@ -138,10 +138,10 @@ def test_no_empty_box_is_drawn(figure: go.Figure, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Text, "draw", lambda text, renderer: (drawn.append(text.get_text()), real(text, renderer))[1])
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of each glyph that is missing
-        picture = still(figure, "#fff", "png")
+        picture = still_image(figure, "#fff", "png")
     assert Image.open(io.BytesIO(picture)).width > 1000
     seen = "".join(drawn)
     assert "السيارة" in seen
     assert "[U+16D40]" in seen
-    font = set(TTFont(font_files.entry_of(font_files.FIRST).fname).getBestCmap())
-    assert not {letter for letter in seen if ord(letter) not in font and not font_files.unseen(letter)}
+    font = set(TTFont(font_files.font_entry(font_files.DEFAULT_FAMILY).fname).getBestCmap())
+    assert not {letter for letter in seen if ord(letter) not in font and not font_files.is_invisible(letter)}

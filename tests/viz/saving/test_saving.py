@@ -1,4 +1,4 @@
-"""What is taken along: right numbers, pictures of every figure, pages that need no network, a handout that says all."""
+"""Saved files: tables, images of every figure, HTML pages that need no network, PDF handouts."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ from tests.serving import CHROMIUM, chromium
 from viz.figures.grid import grid
 from viz.figures.heads import head_heatmap, head_mosaic
 from viz.figures.output import beam_tree
-from viz.figures.theme import DARK, LIGHT, Palette, frame, paint
+from viz.figures.theme import DARK, LIGHT, Palette, base_figure, rgba_colours
 from viz.language.messages import say
 from viz.saving import handout, tables
-from viz.saving.still_image import still, words
+from viz.saving.plotly_values import plain_text
+from viz.saving.still_image import still_image
 from viz.widgets import run_card, save_menu
 
 
@@ -54,7 +55,7 @@ def heatmap(trace: Trace) -> go.Figure:
 
 def test_the_table_of_a_head_holds_the_runs_own_numbers(trace: Trace) -> None:
     attention = trace.attentions["decoder"]
-    made = save_menu.cells(attention, 1, 2)
+    made = save_menu.weights_table(attention, 1, 2)
     assert callable(made)
     table = pd.read_csv(io.StringIO(made().to_csv(index=False)), keep_default_na=False)
     assert len(table) == len(attention.queries) * len(attention.keys)
@@ -73,7 +74,7 @@ def test_the_table_of_a_head_holds_the_runs_own_numbers(trace: Trace) -> None:
 
 def test_the_table_of_all_heads_holds_each_of_them(trace: Trace) -> None:
     attention = trace.attentions["cross"]
-    made = save_menu.cells(attention)
+    made = save_menu.weights_table(attention)
     assert callable(made)
     table = made()
     for layer, head in ((0, 0), (2, 7), (1, 3)):
@@ -82,9 +83,9 @@ def test_the_table_of_all_heads_holds_each_of_them(trace: Trace) -> None:
 
 
 def test_too_many_numbers_are_counted_not_written(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(save_menu, "MOST", 10)
+    monkeypatch.setattr(save_menu, "MAX_ROWS", 10)
     attention = trace.attentions["cross"]
-    assert save_menu.cells(attention, 0, 0) == len(attention.queries) * len(attention.keys)
+    assert save_menu.weights_table(attention, 0, 0) == len(attention.queries) * len(attention.keys)
 
 
 def test_a_figures_table_has_its_cells_with_token_names(heatmap: go.Figure, trace: Trace) -> None:
@@ -104,29 +105,29 @@ def test_every_figure_of_every_page_can_be_taken_along(page: str) -> None:
     drawn = app.session_state["drawn"]
     assert len(drawn) == len(app.get("plotly_chart"))
     for one in drawn.values():
-        assert one.look
-        picture = Image.open(io.BytesIO(still(one.figure, LIGHT.page, "png")))
+        assert one.caption
+        picture = Image.open(io.BytesIO(still_image(one.figure, LIGHT.page, "png")))
         assert len(picture.convert("RGB").getcolors(1 << 24)) > 20  # more than an empty frame
         assert picture.width > 1000
-        assert still(one.figure, LIGHT.page, "svg").count(b"<path") > 5
+        assert still_image(one.figure, LIGHT.page, "svg").count(b"<path") > 5
 
 
 def test_a_picture_shows_the_weights_as_colours() -> None:
     figure = go.Figure(
         go.Heatmap(z=np.array([[0, 1]], np.float32), colorscale=[[0, "#000"], [1, "#f00"]], showscale=False)
     )
-    picture = np.asarray(Image.open(io.BytesIO(still(figure, "#fff", "png"))).convert("RGB")).reshape(-1, 3)
+    picture = np.asarray(Image.open(io.BytesIO(still_image(figure, "#fff", "png"))).convert("RGB")).reshape(-1, 3)
     for colour in ((0, 0, 0), (255, 0, 0)):
         assert (picture == colour).all(1).mean() > 0.3
-    picture = still(figure, "#fff", "svg")
-    assert picture == still(figure, "#fff", "svg")  # the same figure is the same file
+    picture = still_image(figure, "#fff", "svg")
+    assert picture == still_image(figure, "#fff", "svg")  # the same figure is the same file
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
 def test_a_picture_of_all_heads_has_the_colours_of_the_screen(trace: Trace, palette: Palette) -> None:
     figure = head_mosaic(trace.attentions["cross"], palette)
-    pixels = np.asarray(Image.open(io.BytesIO(still(figure, palette.page, "png"))).convert("RGB")).reshape(-1, 3)
-    scale = paint(np.linspace(0, 1, 255), palette.sequential)[:, :3]
+    pixels = np.asarray(Image.open(io.BytesIO(still_image(figure, palette.page, "png"))).convert("RGB")).reshape(-1, 3)
+    scale = rgba_colours(np.linspace(0, 1, 255), palette.sequential)[:, :3]
     inks = np.vstack([scale, to_rgb(palette.page), to_rgb(palette.text)]).astype(int)
     found, counts = np.unique(pixels.astype(int), axis=0, return_counts=True)
     common = found[counts > 500]
@@ -136,21 +137,21 @@ def test_a_picture_of_all_heads_has_the_colours_of_the_screen(trace: Trace, pale
 
 
 def test_every_dash_and_every_ink_of_a_figure_is_known(lens: Translator) -> None:
-    figure = frame("title", DARK, height=300)
+    figure = base_figure("title", DARK, height=300)
     for dash in ("solid", "dot", "dash", "dashdot"):
         figure.add_scatter(x=[0, 1], y=[0, 1], line={"dash": dash, "color": "#fff"}, name=dash)
-    assert still(figure, DARK.page, "png")
+    assert still_image(figure, DARK.page, "png")
     heat = head_heatmap(lens.trace("I see.").attentions["cross"], 0, 0, DARK)
     decoded = lens.decode("I see.", Decoding("beam", beams=2))
     tree = beam_tree(decoded.tree, lens.labels([node.token for node in decoded.tree]), [], DARK)
     for one in (heat, tree):  # no letter in matplotlib's own black, which a dark page swallows
-        inks = set(re.findall(rb"fill: (#[0-9a-f]{6})", still(one, DARK.page, "svg")))
+        inks = set(re.findall(rb"fill: (#[0-9a-f]{6})", still_image(one, DARK.page, "svg")))
         assert DARK.text.encode() in inks
         assert b"#000000" not in inks
 
 
 def test_numbers_on_an_axis_are_all_written() -> None:
-    assert [words(one) for one in (0, 1, None, "")] == ["0", "1", "", ""]
+    assert [plain_text(one) for one in (0, 1, None, "")] == ["0", "1", "", ""]
 
 
 def test_a_picture_has_lines_between_cells_where_the_figure_has_them() -> None:
@@ -161,7 +162,7 @@ def test_a_picture_has_lines_between_cells_where_the_figure_has_them() -> None:
             np.ones((3, columns), np.float32), rows="abc", columns=labels, title="", row_title="", column_title="",
             unit="", hover="", palette=replace(LIGHT, page="#00f"), scale=((0, "#f00"), (1, "#f00")), bar=False,
         )  # fmt: skip
-        pixels = np.asarray(Image.open(io.BytesIO(still(figure, "#fff", "png"))).convert("RGB")).astype(int)
+        pixels = np.asarray(Image.open(io.BytesIO(still_image(figure, "#fff", "png"))).convert("RGB")).astype(int)
         red = (pixels[..., 0] > 200) & (pixels[..., 1:] < 60).all(-1)
         middle = pixels[int(np.nonzero(red.any(1))[0].mean())]
         blue = (middle[:, 2] > 100) & (middle[:, 1] < 60)
@@ -173,17 +174,17 @@ def test_a_picture_has_lines_between_cells_where_the_figure_has_them() -> None:
 
 def test_a_part_that_is_not_known_is_an_error() -> None:
     with pytest.raises(ValueError, match="pie"):
-        still(go.Figure(go.Pie(values=[1, 2])), "#fff", "png")
+        still_image(go.Figure(go.Pie(values=[1, 2])), "#fff", "png")
 
 
 def test_letters_of_any_script_draw(heatmap: go.Figure) -> None:
     figure = go.Figure(heatmap).update_layout(title_text="日本語 العربية $x$ <b>&lt;s&gt;</b> 😀")
-    assert still(figure, "#fff", "png")
+    assert still_image(figure, "#fff", "png")
     assert handout.pdf("日本語 العربية 😀", [(figure, "**look**")], CARD, CARD[1][1], LIGHT)
 
 
 def test_a_saved_page_has_all_inside(heatmap: go.Figure) -> None:
-    page = handout.page("<b>A & B", [(heatmap, "look at `this`")], CARD, LIGHT, "en")
+    page = handout.html_page("<b>A & B", [(heatmap, "look at `this`")], CARD, LIGHT, "en")
     assert "&lt;b&gt;A &amp; B" in page
     assert "look at this" in page
     assert "text=a&amp;head=2" in page
@@ -192,7 +193,7 @@ def test_a_saved_page_has_all_inside(heatmap: go.Figure) -> None:
 @pytest.mark.skipif(CHROMIUM is None and "CI" not in os.environ, reason="Chromium is missing")
 def test_a_saved_page_draws_without_a_network(heatmap: go.Figure, tmp_path: Path) -> None:
     file = tmp_path / "page.html"
-    file.write_text(handout.page("Heads", [(heatmap, "look")] * 2, CARD, LIGHT, "en"), encoding="utf-8")
+    file.write_text(handout.html_page("Heads", [(heatmap, "look")] * 2, CARD, LIGHT, "en"), encoding="utf-8")
     asked, errors = [], []
     with chromium() as browser:
         context = browser.new_context(offline=True)
@@ -242,7 +243,7 @@ def test_a_label_of_two_lines_pushes_the_next_one_down(heatmap: go.Figure) -> No
 
 def test_the_card_says_what_is_needed_for_the_same_numbers(lens: Translator) -> None:
     trace = lens.trace("The red car stopped.", edits=Edits.parse("heads:cross.0.3=0.0"))
-    card = dict(run_card.card([("en-fr", "float32", trace)] * 2, "en-fr", CARD[1][1]))
+    card = dict(run_card.run_facts([("en-fr", "float32", trace)] * 2, "en-fr", CARD[1][1]))
     check = trace.verify()
     largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
     assert card[say("export.model")] == "en-fr"
@@ -255,6 +256,18 @@ def test_the_card_says_what_is_needed_for_the_same_numbers(lens: Translator) -> 
     assert say("export.holds") in card[say("export.check")]
     assert "torch" in card[say("export.versions")]
     assert card[say("export.link")] == CARD[1][1]
-    broken = replace(trace, check=lambda: replace(check, max_weight_error=0.5))
-    assert say("export.fails") in dict(run_card.card([("en-fr", "float32", broken)], "en-fr", ""))[say("export.check")]
-    assert dict(run_card.card([], "en-fr", "x"))[say("export.check")] == say("export.no_run")
+    broken = replace(trace, run_check=lambda: replace(check, max_weight_error=0.5))
+    assert (
+        say("export.fails")
+        in dict(run_card.run_facts([("en-fr", "float32", broken)], "en-fr", ""))[say("export.check")]
+    )
+    assert dict(run_card.run_facts([], "en-fr", "x"))[say("export.check")] == say("export.no_run")
+
+
+def test_a_wide_table_has_the_numbers_of_its_map(lens: Translator) -> None:
+    attention = lens.trace("That that is, is.").attentions["encoder"]
+    table = tables.wide_figure_table(head_heatmap(attention, 0, 1, LIGHT))
+    assert np.array_equal(table.to_numpy()[:, 1:].astype(np.float32), attention.weights(0)[1])
+    assert len(set(table.columns)) == len(attention.keys) + 1  # repeated tokens keep columns of their own
+    heads = tables.wide_figure_table(head_mosaic(attention, LIGHT))
+    assert len(heads) == attention.num_layers * attention.num_heads

@@ -1,4 +1,4 @@
-"""Pages that other libraries make of the same attention weights, and how one asks them for another head or layer."""
+"""Pages that other libraries make of the same attention weights, and the clicks that select a head or layer."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class View:
-    """A page to look at heads on; all JavaScript are functions.
+    """A page that shows attention heads. JavaScript attributes are functions.
 
     Attributes:
-        sign: null until there is a picture, then a text that is another one for another head or layer.
-        head, layer: ask for another head or layer by its number; None where the page has nothing to ask with.
-        shown: what must be on the screen for that, in CSS.
-        package: what must be installed; make: weights [layer, head, query, key] and tokens -> HTML.
+        sign: JavaScript; null until there is a picture, then a text that differs between heads and layers.
+        head, layer: JavaScript that selects a head or layer by its number; None where the page has no control for it.
+        shown: CSS selector of what must be scrolled into view for that.
+        package: that must be installed; make: weights [layer, head, query, key] and tokens -> HTML.
     """
 
     sign: str
@@ -43,7 +43,7 @@ def bertviz(name: str) -> Callable[[np.ndarray, list[str]], str]:
 
 
 def circuitsvis(weights: np.ndarray, tokens: list[str]) -> str:
-    """All heads of all layers in its selector, as its documentation shows for whole models."""
+    """All heads of all layers in one selector, as the documentation of CircuitsVis does for whole models."""
     from circuitsvis.attention import attention_heads
 
     layers, heads = weights.shape[:2]
@@ -53,7 +53,7 @@ def circuitsvis(weights: np.ndarray, tokens: list[str]) -> str:
 
 
 def inspectus(weights: np.ndarray, tokens: list[str]) -> str:
-    """Its four charts; it can only display, so what it displays is taken."""
+    """The four charts of inspectus, captured from IPython's display, as it has no other output."""
     from inspectus import attention
 
     shown: list[Any] = []
@@ -62,8 +62,8 @@ def inspectus(weights: np.ndarray, tokens: list[str]) -> str:
     return "".join(part.data for part in shown)
 
 
-def wrapped(html: Any) -> str:
-    """A notebook's output as a page of its own."""
+def html_page(html: Any) -> str:
+    """The HTML output of a notebook cell as a standalone page."""
     return f"<!doctype html><meta charset='utf-8'><title>page</title><body>{html}</body>"
 
 
@@ -114,7 +114,7 @@ def value(list_of: int) -> str:
     return f"i => document.querySelectorAll('.dimension-values')[{list_of}].children[1 + i].dispatchEvent({CLICKED})"
 
 
-RIVALS = {
+LIBRARY_VIEWS = {
     "BertViz, head view": View(
         LINES,
         f"i => document.querySelectorAll('#vis svg > g:last-child > rect')[1].dispatchEvent({CLICKED})",
@@ -157,7 +157,7 @@ def button(key: str) -> str:
 
 
 TILE = ""  # a click with the mouse, on a place in the picture of all heads
-OURS = {
+OWN_VIEWS = {
     "Headlight, buttons": View(MAP, button("head"), button("layer"), ".st-key-heatmap"),
     "Headlight, from the server": View(REDRAWN, button("head"), button("layer"), ".st-key-heatmap"),
     "Headlight, all heads": View(REDRAWN, TILE, TILE, ".st-key-mosaic"),

@@ -1,0 +1,116 @@
+"""Measurements of attention maps, head outputs and values, for the claims of lessons."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from model.assets import ASSETS
+from model.lessons.claim_fields import ClaimFields, claim_attention, claim_row, token_position
+from model.maps.entropy import entropy_bits
+from model.measures.head_roles import role_scores, special_mass
+from model.measures.head_steps import HeadSteps, head_steps
+from model.measures.hidden_states import cosine_similarities
+from model.trace.attention import Attention
+from model.trace.lens import Lens
+
+
+def weight(lens: Lens, claim: ClaimFields) -> float:
+    """Attention weight of `query` on `key`."""
+    attention, row = claim_row(lens, claim)
+    return float(row[token_position(attention.keys, claim["key"])])
+
+
+def strongest_key(lens: Lens, claim: ClaimFields) -> str:
+    """The key token with the largest weight in the row of `query`."""
+    attention, row = claim_row(lens, claim)
+    return attention.key_tokens[int(row.argmax())]
+
+
+def strongest_keys_of_all_heads(lens: Lens, claim: ClaimFields) -> list[str]:
+    """The key token with the largest weight in the row of `query`, for each head of all layers."""
+    attention = claim_attention(lens, claim)
+    query = token_position(attention.queries, claim["query"])
+    best = [attention.weights(layer)[:, query].argmax(-1) for layer in range(attention.num_layers)]
+    return [attention.key_tokens[int(key)] for row in best for key in row]
+
+
+def row_entropy(lens: Lens, claim: ClaimFields) -> float:
+    """Entropy of the row of `query` in bits; the mean over all rows where the claim has no `query`."""
+    if "query" in claim:
+        return float(entropy_bits(claim_row(lens, claim)[1]))
+    return float(entropy_bits(claim_attention(lens, claim).weights(claim["layer"])[claim["head"]]).mean())
+
+
+def row_sum(lens: Lens, claim: ClaimFields) -> float:
+    """Sum of the row of `query`, rounded to five decimals."""
+    return round(float(claim_row(lens, claim)[1].sum()), 5)
+
+
+def largest_future_weight(lens: Lens, claim: ClaimFields) -> float:
+    """The largest weight that any head of any layer gives a later token; 0 under a causal mask."""
+    attention = claim_attention(lens, claim)
+    return max(float(np.triu(attention.weights(i), 1).max()) for i in range(attention.num_layers))
+
+
+def masked_cells(lens: Lens, claim: ClaimFields) -> int:
+    """Number of cells that the mask of a layer forbids."""
+    return int((~claim_attention(lens, claim).mask(claim["layer"])).sum())
+
+
+def special_token_mass(lens: Lens, claim: ClaimFields) -> float:
+    """Share of a head's attention on special tokens, from 0 to 1."""
+    return special_mass(claim_attention(lens, claim), claim["layer"], claim["head"])
+
+
+def role_score(lens: Lens, claim: ClaimFields) -> float:
+    """Mean weight of a head on the "previous", "same" or "next" token, as `role` says."""
+    return float(role_scores(claim_attention(lens, claim), claim["layer"])[claim["role"]][claim["head"]])
+
+
+def cell_step(lens: Lens, claim: ClaimFields) -> float:
+    """The "dots", "scaled" or "weights" of one cell, as `number` says, rounded to two decimals."""
+    attention, steps = _head_steps(lens, claim)
+    return round(float(getattr(steps, claim["number"])[token_position(attention.keys, claim["key"])]), 2)
+
+
+def output_value_similarity(lens: Lens, claim: ClaimFields) -> float:
+    """Cosine similarity of a head's output for `query` and its value of `key`."""
+    attention, steps = _head_steps(lens, claim)
+    pair = np.stack([steps.output, steps.values[token_position(attention.keys, claim["key"])]])
+    return float(cosine_similarities(pair)[0, 1])
+
+
+def relative_value_norm(lens: Lens, claim: ClaimFields) -> float:
+    """Norm of a head's value of `key`, divided by the mean norm of its other values."""
+    attention = claim_attention(lens, claim)
+    norms = np.linalg.norm(attention.value(claim["layer"])[claim["head"]], axis=-1)
+    position = token_position(attention.keys, claim["key"])
+    return float(norms[position] / np.delete(norms, position).mean())
+
+
+def alignment_accuracy(lens: Lens, claim: ClaimFields) -> float:
+    """Share of words whose aligned source word has a head's largest weight when the word is fed in."""
+    head = (claim["layer"], claim["head"])
+    return next(float(one["fed_in"]) for one in _alignment_scores() if (one["layer"], one["head"]) == head)
+
+
+def best_alignment_head(lens: Lens, claim: ClaimFields) -> tuple[int, int]:
+    """Layer and head with the largest `alignment_accuracy`."""
+    best = max(_alignment_scores(), key=lambda one: float(one["fed_in"]))
+    return best["layer"], best["head"]
+
+
+def _head_steps(lens: Lens, claim: ClaimFields) -> tuple[Attention, HeadSteps]:
+    """The attention of a claim, and all steps of the formula for its `query`."""
+    attention = claim_attention(lens, claim)
+    query = token_position(attention.queries, claim["query"])
+    return attention, head_steps(attention, claim["layer"], claim["head"], query)
+
+
+def _alignment_scores() -> list[dict[str, Any]]:
+    """Scores of each cross-attention head of the bundled model, measured by `model.translator.scoring`."""
+    scores: list[dict[str, Any]] = json.loads((ASSETS / "en-fr" / "scores.json").read_text())["alignment"]
+    return scores

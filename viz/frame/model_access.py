@@ -1,0 +1,143 @@
+"""Access to the chosen model: fetching and opening it, and the session's input, target and edits as it accepts them."""
+
+from __future__ import annotations
+
+import threading
+
+import streamlit as st
+
+from model.catalog.entries import CATALOG
+from model.catalog.revisions import commit, revision
+from model.errors import ModelError
+from model.remote.client import RemoteModel
+from model.remote.transport import backend_address
+from model.trace.edits import Edits
+from model.trace.lens import Lens
+from viz.frame import server_state, session
+from viz.language.messages import escape_markdown, say
+
+_fetch_lock = threading.Lock()  # two downloads at once would write the same files
+
+
+def fetch_model(name: str) -> None:
+    """Download a model's files with a progress bar on the page, unless they are on this machine or a backend has them.
+
+    Raises:
+        ModelError: there is no such model, or the download failed.
+    """
+    from model.catalog.fetching import find_or_fetch
+    from model.catalog.store import local_folder
+
+    if backend_address() or local_folder(name):
+        return
+    expected = input_kind()
+    with st.status(say("sidebar.fetching", name=escape_markdown(name)), expanded=True):
+        bar = st.progress(0.0)
+
+        def show(share: float, what: str) -> None:
+            bar.progress(min(share, 1.0), escape_markdown(what))
+
+        with _fetch_lock:
+            find_or_fetch(name, show)
+    if input_kind() != expected:
+        st.rerun()  # the input widget was drawn for text, and this model reads pictures
+
+
+def open_model(name: str | None = None) -> Lens:
+    """The model with this id, opened on the chosen device; the chosen model by default.
+
+    Raises:
+        Halt: it cannot be opened, and the page says why.
+    """
+    name, device = name or session.chosen_model(), st.session_state.device
+    try:
+        fetch_model(name)
+        with st.spinner(say("sidebar.opening")):
+            model = server_state.model_registry().get(name, device)
+        if name == session.chosen_model():
+            st.session_state.opened = (name, device)
+        return model
+    except ModelError as error:
+        st.error(say(f"errors.model_{error.reason}", name=escape_markdown(name), detail=escape_markdown(str(error))))
+        st.button(say("sidebar.again"), key="again")
+        raise session.Halt from error
+
+
+def model_if_open() -> Lens | None:
+    """The chosen model if this session has opened it; None otherwise."""
+    key = (session.chosen_model(), st.session_state.device)
+    return server_state.model_registry().get(*key) if st.session_state.get("opened") == key else None
+
+
+def weights_version(name: str) -> tuple[str, str]:
+    """Revision and commit of a model's weights, "" where unknown; see `model.catalog.revisions`."""
+    if not backend_address():
+        return revision(name), commit(name)
+    try:
+        model = server_state.model_registry().get(name, st.session_state.device)
+    except ModelError:
+        return "", ""
+    assert isinstance(model, RemoteModel)
+    return model.revision, model.commit
+
+
+def memory_needed(name: str) -> str:
+    """The memory that a model needs, formatted such as "30 MB"; "" where unknown before its files are fetched."""
+    from model.catalog.store import local_folder
+    from model.memory.fit import format_bytes, needed_memory
+
+    entry, folder = CATALOG.get(name), local_folder(name)
+    size = needed_memory(folder) if folder else 1e6 * (entry.memory or entry.size) if entry else 0
+    return format_bytes(size) if size else ""
+
+
+def input_kind() -> str:
+    """What the chosen model reads, "text" or "image"; "text" where unknown before its files are fetched."""
+    from model.catalog import store
+
+    entry = CATALOG.get(session.chosen_model())
+    if entry:
+        return entry.takes
+    folder = store.local_folder(session.chosen_model())
+    return store.input_kind(folder) if folder else "text"
+
+
+def model_input() -> str | bytes:
+    """The chosen model's input: the typed text, the path of an example picture, or the bytes of an uploaded one."""
+    state = st.session_state
+    if open_model().takes == "text":
+        return str(state.text)
+    uploaded = state.get("upload")
+    return session.PICTURES[state.picture] if uploaded is None else bytes(uploaded.getvalue())
+
+
+def forced_target() -> str | None:
+    """The output that the user forces on the chosen model; None for the model's own."""
+    forced = open_model().is_encoder_decoder and st.session_state.get("whose") == session.FORCED
+    return st.session_state.get("target", "") if forced else None
+
+
+def applied_edits(*, warn: bool = False) -> Edits:
+    """The edits of this session that the chosen model supports; `warn` shows a warning about those left out."""
+    return parse_edits(st.session_state.get("edits", ""), model_if_open(), warn)
+
+
+def parse_edits(text: str, model: Lens | None, warn: bool) -> Edits:
+    """The edits written in a text, without those that a model does not support.
+
+    Args:
+        text: as `Edits.text` writes it; an unreadable one gives no edits.
+        model: None keeps all of them.
+        warn: show a warning about what was unreadable or left out.
+    """
+    try:
+        requested = Edits.parse(text)
+    except ValueError as error:
+        if warn:
+            st.warning(say("change.unreadable", detail=escape_markdown(str(error))), icon=":material/edit_off:")
+        return Edits()
+    supported = requested if model is None else requested.supported_by(model.heads)
+    if supported != requested and warn:
+        left_out = len(list(requested.items())) - len(list(supported.items()))
+        st.warning(say("change.unfit", count=left_out), icon=":material/edit_off:")
+    return supported
