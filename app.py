@@ -23,38 +23,21 @@ st.html(HERE / "viz/browser/style.css")
 room_at_first = st.empty()
 waiting = first_visit.begin(room_at_first)
 
-from viz.frame import audience, edit_panel, lesson_guide, links, session, sidebar
-from viz.language.messages import say
-from viz.widgets import save_menu, share_menu
+from viz.frame import audience, lesson_guide, links, sentence_bar, session, top_bar
+from viz.widgets import edit_panel, focus, output_line, save_menu, share_menu
 
 audience.enter()
-
-PAGES = (
-    ("heads", "grid_view"),
-    ("inside", "function"),
-    ("compare", "compare"),
-    ("masks", "visibility_off"),
-    ("positions", "waves"),
-    ("layers", "layers"),
-    ("output", "edit_note"),
-    ("changes", "science"),
-    ("code", "code"),
-    ("why", "hourglass_top"),
-    ("lessons", "school"),
-)
-pages = {
-    name: st.Page(
-        f"viz/pages/{name}.py", title=say(f"{name}.title"), icon=f":material/{icon}:", default=name == "heads"
-    )
-    for name, icon in PAGES
-}
-page = st.navigation(list(pages.values()))
-if waiting:  # PyTorch comes with the sidebar, and takes a second or two: the frame shows meanwhile
+audience.colours()
+pages = top_bar.pages()
+page = st.navigation(top_bar.grouped(pages), position="top")
+st.set_page_config(page_title=f"{page.title} · Headlight")
+if waiting:  # PyTorch comes with the first run of a page, and takes a second or two: the frame shows meanwhile
     waiting.title(page.title, anchor=False)
 links.begin_run()
 save_menu.begin_run()
 lesson_guide.apply_step(pages, page)
-room = sidebar.draw()
+share = top_bar.draw()
+room = sentence_bar.draw()
 top = st.container()
 first_visit.end()
 room_at_first.empty()
@@ -63,7 +46,9 @@ audience.keys()
 with suppress(session.Halt), lesson_guide.lesson_beside():
     page.run()
 links.finish(top)
+output_line.draw_badge()
 edit_panel.panel(room)
-share_menu.share_menu(top, page.title)
+share_menu.share_menu(share, page.title)
+focus.draw()
 audience.announce()
 st.session_state.whole = False

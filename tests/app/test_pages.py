@@ -22,7 +22,7 @@ from model.translator import transformer
 from model.translator.translator import Translator
 from tests.model.huggingface.test_families import OUTSIDE, TEXT, build
 from viz.frame import first_visit, results, server_state, sidebar
-from viz.frame.edit_panel import EDIT_TYPES
+from viz.widgets.edit_panel import EDIT_TYPES
 from viz.language.messages import say
 from viz.sections import compare_sides
 

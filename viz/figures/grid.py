@@ -17,6 +17,8 @@ from viz.figures.theme import Palette, Scale, base_figure, base_layout, colour_b
 MAX_TICKS, THINNED_TICKS = 40, 24  # more labels than the first are thinned to the second: each takes 0.5 ms to draw
 MAX_BORDERED = 60  # rows or columns; of more the cells have no borders
 MAX_CELLS = 96 * 96  # a page sends no more, and a screen shows no more apart
+SCREEN_HEIGHT, MIN_ROW, MAX_ROW = 490, 9, 44  # pixels of a figure in the first screen, and of one of its rows
+FocusTokens = tuple[str, Sequence[int]]  # "encoder" or "decoder", and positions of tokens
 BORDERLESS = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
 # The heat map hangs on hidden axes that have every label for the hover text. The visible axes, which show a thinned
 # selection because labels take time to draw, need a trace of their own.
@@ -56,6 +58,8 @@ def grid(
     column_names: Sequence[str] | None = None,
     bar: bool = True,
     narrow: bool = False,
+    fit: bool = False,
+    focus: FocusTokens | None = None,
 ) -> go.Figure:
     """Heat map of a matrix, first row on top; NaN cells are blank, and more than `MAX_CELLS` cells are max-pooled.
 
@@ -68,6 +72,8 @@ def grid(
         row_names, column_names: longer labels for the hover text; None for the labels themselves.
         bar: whether to draw the colour bar; `unit` names the values in the figure's table either way.
         narrow: for a third of a page: the column title takes two lines.
+        fit: as tall as the first screen of a page has room for, as long as rows stay readable.
+        focus: the stack and positions of the tokens whose rows these are; the browser marks the one in focus.
 
     Returns:
         A figure whose `layout.meta` has the cells of a pooled group, {"pooled": [rows, columns]}, where it is pooled.
@@ -88,16 +94,36 @@ def grid(
     trace = _heatmap_trace(array, scale or palette.sequential, limits, colour_bar(unit, tickformat), hover)
     layout = base_layout(title, palette, height=_height(len(down.labels)))
     layout |= _axes(layout, down, across, bar=bar, narrow=narrow) | _shapes(down, across, row, palette)
+    if fit:
+        layout["height"] = _fitting_height(len(down.labels), layout["margin"])
     group = [
         -(-length // max(len(starts), 1)) for length, starts in zip(shape, (row_starts, column_starts), strict=True)
     ]
-    layout |= {"meta": {"pooled": group}} if group != [1, 1] else {}
+    meta: dict[str, Any] = {"pooled": group} if group != [1, 1] else {}
+    if focus is not None and group[0] == 1:
+        meta["focus"] = focus_rows(focus)
+        if row is not None:
+            meta["row_shape"] = len(layout["shapes"]) - 1
+    layout |= {"meta": meta} if meta else {}
     return unvalidated_figure([trace if bar else trace | {"showscale": False}, VISIBLE_AXES], layout)
 
 
 def _height(rows: int) -> int:
     """Pixels of a figure with so many rows, margins included."""
     return int(max(min(26, max(560 / max(rows, 1), 2)) * rows, 70)) + 190
+
+
+def _fitting_height(rows: int, margin: dict[str, int]) -> int:
+    """Pixels of a figure in the first screen; rows keep between `MIN_ROW` and `MAX_ROW`."""
+    around = margin["t"] + margin["b"]
+    return round(min(max(SCREEN_HEIGHT - around, MIN_ROW * rows), MAX_ROW * rows)) + around
+
+
+def focus_rows(focus: FocusTokens) -> list[dict[str, Any]]:
+    """Where the tokens of a figure stand, one a row, as `viz/browser/focus.js` reads it from `layout.meta.focus`."""
+    stack, positions = focus
+    at = list(range(len(positions)))
+    return [{"axis": "y", "stack": stack, "at": at, "places": list(positions), "half": 0.5}]
 
 
 def _heatmap_trace(

@@ -14,18 +14,14 @@ from model.maps.pooling import group_starts, reduce_groups
 from model.measures.head_roles import token_positions
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
-from viz.figures.grid import grid, pooled_shape
+from viz.figures.grid import SCREEN_HEIGHT, grid, pooled_shape
 from viz.figures.theme import Palette, base_layout, colour_indices, escape, rgba_colours, unvalidated_figure
 from viz.language.messages import say
 
 Window = tuple[range, range]  # positions of queries, positions of keys
 THUMBNAIL_PIXELS, THUMBNAIL_GAP = 56, 8  # width of a thumbnail, and between two thumbnails
-MOSAIC_MARGIN = {
-    "l": 56,
-    "r": 8,
-    "t": 44,
-    "b": 58,
-}  # pixels; pages overlay the box of the selected head and need the same margins
+MOSAIC_MARGIN = {"l": 44, "r": 8, "t": 44, "b": 44}  # pixels; the placeholder of the figure needs the same
+MOSAIC_WIDTH, MAX_TILE = 410, 92  # pixels of the tiles in a window 1280 wide, and of one tile
 
 
 def head_heatmap(
@@ -37,6 +33,7 @@ def head_heatmap(
     specials: bool = True,
     row: int | None = None,
     window: Window | None = None,
+    fit: bool = False,
 ) -> go.Figure:
     """Heat map of one head's attention weights, query rows from top to bottom, key columns from left to right.
 
@@ -49,6 +46,7 @@ def head_heatmap(
         specials: False leaves out the rows and columns of special tokens.
         row: position of a query to draw a box around.
         window: positions of the queries and keys to draw; None for all.
+        fit: as tall as the first screen of a page has room for.
 
     Returns:
         Weights from 0 to 1; the query and key of each cell are in its hover text.
@@ -76,7 +74,14 @@ def head_heatmap(
         limits=(0, 1),
         tickformat=".0%",
         highlight=queries.index(row) if row in queries else None,
+        fit=fit,
+        focus=(query_stack(attention.kind), queries),
     )
+
+
+def query_stack(kind: str) -> str:
+    """Stack of the tokens that ask in a kind of attention: "encoder", or "decoder" also for cross-attention."""
+    return "encoder" if kind == "encoder" else "decoder"
 
 
 def visible_positions(attention: Attention, specials: bool, window: Window | None) -> tuple[list[int], list[int]]:
@@ -123,12 +128,14 @@ def head_thumbnails(attention: Attention, palette: Palette) -> HeadThumbnails:
         palette: its sequential scale colours the weights.
     """
     step = THUMBNAIL_PIXELS + THUMBNAIL_GAP
+    transposed = mosaic_is_transposed(attention.num_layers, attention.num_heads)
     # One byte a pixel: an index into the 255 colours of the scale; index 255 is transparent.
-    picture = np.full((attention.num_layers * step, attention.num_heads * step), 255, np.uint8)
+    rows, columns = (attention.num_layers, attention.num_heads)[:: -1 if transposed else 1]
+    picture = np.full((rows * step, columns * step), 255, np.uint8)
     texts = []
     for layer, overview in enumerate(attention.overviews(THUMBNAIL_PIXELS)):
         for head, thumbnail in enumerate(colour_indices(resize(overview.maps, THUMBNAIL_PIXELS))):
-            top, left = layer * step + THUMBNAIL_GAP // 2, head * step + THUMBNAIL_GAP // 2
+            top, left = (place * step + THUMBNAIL_GAP // 2 for place in (layer, head)[:: -1 if transposed else 1])
             picture[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = thumbnail
             query, key = divmod(int(overview.strongest_cell[head]), len(attention.keys))
             texts.append(
@@ -145,54 +152,68 @@ def head_thumbnails(attention: Attention, palette: Palette) -> HeadThumbnails:
     return HeadThumbnails(palette_png_uri(picture, palette), tuple(texts))
 
 
+def mosaic_is_transposed(layers: int, heads: int) -> bool:
+    """True where tiles are larger with layers across and heads down, as in models of many layers and few heads."""
+    room = SCREEN_HEIGHT - MOSAIC_MARGIN["t"] - MOSAIC_MARGIN["b"]
+    return min(MOSAIC_WIDTH / layers, room / heads) > 1.05 * min(MOSAIC_WIDTH / heads, room / layers)
+
+
 def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, int] | None = None) -> go.Figure:
-    """Mosaic of the thumbnails of all heads, layers down, heads across; a click reports [layer, head] as customdata.
+    """Mosaic of square thumbnails of all heads, layers down and heads across, or the other way where tiles get larger.
+
+    `layout.meta` says which way, for the browser, which boxes the selected head and opens the one that is clicked.
 
     Args:
         attention: one kind of attention of a trace.
         palette: colours of the page.
-        selected: (layer, head) to draw a box around. Pages overlay that box themselves, so that selecting a head
-            does not send the figure again.
+        selected: (layer, head) to draw a box around, for a saved picture.
     """
     thumbnails, layers, heads = head_thumbnails(attention, palette), attention.num_layers, attention.num_heads
-    height = int(max(min(92, 1100 / layers) * layers, 160)) + MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"]
-    layout = base_layout(say("heads.mosaic_title", attention=say(f"kinds.{attention.kind}_attention")), palette, height)
-    picture = {
-        "source": thumbnails.source,
-        "xref": "x",
-        "yref": "y",
-        "x": -0.5,
-        "y": -0.5,
-        "sizex": heads,
-        "sizey": layers,
-    }
-    # Plotly reports no clicks on images: invisible square markers over the thumbnails report them.
+    transposed = mosaic_is_transposed(layers, heads)
+    rows, columns = (heads, layers) if transposed else (layers, heads)
+    around = MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"]
+    tile = min(MOSAIC_WIDTH / columns, (SCREEN_HEIGHT - around) / rows, MAX_TILE)
+    title = say("heads.mosaic_title", attention=say(f"kinds.{attention.kind}_attention"))
+    layout = base_layout(title, palette, round(tile * rows) + around)
+    picture = {"source": thumbnails.source, "xref": "x", "yref": "y", "x": -0.5, "y": -0.5}
+    picture |= {"sizex": columns, "sizey": rows, "sizing": "stretch", "layer": "below"}
+    cells = [(layer, head) for layer in range(layers) for head in range(heads)]
+    # Plotly reports nothing on images: invisible square markers over the thumbnails carry the hover text.
     squares = {
         "type": "scatter",
-        "x": [head for _ in range(layers) for head in range(heads)],
-        "y": [layer for layer in range(layers) for _ in range(heads)],
-        "customdata": [[layer, head] for layer in range(layers) for head in range(heads)],
+        "x": [layer if transposed else head for layer, head in cells],
+        "y": [head if transposed else layer for layer, head in cells],
+        "customdata": [list(cell) for cell in cells],
         "text": list(thumbnails.texts),
         "mode": "markers",
-        "marker": {"symbol": "square", "size": 36, "color": "rgba(0,0,0,0)"},
+        "marker": {"symbol": "square", "size": max(int(tile) - 2, 4), "color": "rgba(0,0,0,0)"},
         "hovertemplate": "%{text}<extra></extra>",
         "showlegend": False,
     }
-    axis = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickmode": "array", "automargin": False}
-    across = {"range": [-0.5, heads - 0.5], "title": {"text": say("heads.head_axis")}, "tickvals": list(range(heads))}
-    down = {"range": [layers - 0.5, -0.5], "title": {"text": say("heads.layer_axis")}, "tickvals": list(range(layers))}
+    axis = {"showgrid": False, "zeroline": False, "showline": False, "fixedrange": True, "automargin": False}
+    titles = (say("heads.layer_axis"), say("heads.head_axis"))[:: 1 if transposed else -1]
+    across = {"range": [-0.5, columns - 0.5], "title": {"text": titles[0], "standoff": 6}, **_numbers(columns)}
+    down = {"range": [rows - 0.5, -0.5], "title": {"text": titles[1], "standoff": 6}, **_numbers(rows)}
+    # Tiles are square however wide the page is.
     layout |= {
-        "images": [picture | {"sizing": "stretch", "layer": "below"}],
-        "xaxis": layout["xaxis"] | across | axis,
-        "yaxis": layout["yaxis"] | down | axis,
+        "images": [picture],
+        "xaxis": layout["xaxis"] | across | axis | {"constrain": "domain", "constraintoward": "left"},
+        "yaxis": layout["yaxis"] | down | axis | {"constrain": "domain", "constraintoward": "top", "scaleanchor": "x"},
         "hoverdistance": 60,
         "margin": MOSAIC_MARGIN,
+        "meta": {"tiles": {"layers": layers, "heads": heads, "transposed": transposed}},
     }
     if selected is not None:
-        layer, head = selected
-        box = {"x0": head - 0.48, "x1": head + 0.48, "y0": layer - 0.48, "y1": layer + 0.48}
+        x, y = selected[:: 1 if transposed else -1]
+        box = {"x0": x - 0.48, "x1": x + 0.48, "y0": y - 0.48, "y1": y + 0.48}
         layout["shapes"] = [{"type": "rect", "line": {"color": palette.second, "width": 3}, **box}]
     return unvalidated_figure([squares], layout)
+
+
+def _numbers(count: int) -> dict[str, object]:
+    """Ticks that number tiles, thinned where they would touch."""
+    step = 1 if count <= 16 else 2 if count <= 24 else 5
+    return {"tickmode": "array", "tickvals": list(range(0, count, step)), "tickangle": 0}
 
 
 def resize(values: np.ndarray, size: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from model.trace.attention import Attention
 from viz.figures.grid import label_step
-from viz.figures.heads import Window, visible_positions
+from viz.figures.heads import Window, query_stack, visible_positions
 from viz.figures.theme import Palette, base_layout, escape, shorten, unvalidated_figure
 from viz.language.messages import say
 
@@ -26,6 +26,7 @@ def token_lines(
     specials: bool = True,
     row: int | None = None,
     window: Window | None = None,
+    beside: go.Figure | None = None,
 ) -> go.Figure:
     """Line diagram of one head's attention weights, from queries on the left to keys on the right.
 
@@ -38,6 +39,7 @@ def token_lines(
         specials: False leaves out special tokens.
         row: position of a query whose lines are highlighted; all others are dimmed.
         window: positions of the queries and keys to draw; None for all.
+        beside: the heat map of the same head, whose rows the lines then share; its labels are those of the queries.
 
     Raises:
         IndexError: there is no such layer.
@@ -45,11 +47,22 @@ def token_lines(
     queries, keys = visible_positions(attention, specials, window)
     query_indices, key_indices, weights = attention.strongest(layer, head, queries, keys, MAX_LINES)
     span = max(len(queries), len(keys), 1)
+    if beside is not None:
+        span = min(len(queries), len(beside.data[0].z)) or 1
     query_heights, key_heights = _heights(len(queries), span), _heights(len(keys), span)
     ends = np.stack([query_heights[query_indices], key_heights[key_indices]], 1)
     highlighted = None if row is None else np.array([i == row for i in queries], bool)[query_indices]
     traces = _line_traces(ends, weights, highlighted, palette)
     traces += _label_traces(attention, (queries, keys), (query_heights, key_heights), span, row, palette)
+    if beside is not None:
+        layout = _beside_layout(say("heads.lines_title", layer=layer, head=head), palette, span, beside)
+        focus = {"axis": "y", "stack": query_stack(attention.kind), "at": query_heights.tolist(), "places": queries}
+        lines = {"left": query_heights.tolist(), "right": key_heights.tolist()}
+        lines |= {"row": queries.index(row) if row in queries else -1}
+        if len(queries) == len(beside.data[0].z):
+            half = span / max(len(queries), 1) / 2
+            layout["meta"] = {"focus": [focus | {"half": half, "span": [-0.45, -0.01]}], "lines": lines}
+        return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
     layout = base_layout(
         say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(span * 26, 140), 900)) + 110
     )
@@ -58,6 +71,16 @@ def token_lines(
         "yaxis": {"visible": False, "range": [span + 0.3, -0.1 * span], "fixedrange": True},
     }
     return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
+
+
+def _beside_layout(title: str, palette: Palette, span: int, beside: go.Figure) -> dict[str, Any]:
+    """Layout with the rows of a heat map: its height, its margins above and below, and its range of rows."""
+    margin = beside.layout.margin
+    return base_layout(title, palette, height=int(beside.layout.height)) | {
+        "margin": {"l": 8, "r": 8, "t": margin.t, "b": margin.b},
+        "xaxis": {"visible": False, "range": [-0.45, 1.6], "fixedrange": True},
+        "yaxis": {"visible": False, "range": [span, 0], "fixedrange": True},
+    }
 
 
 def _heights(count: int, span: int) -> np.ndarray:

@@ -69,6 +69,18 @@ DARK = Palette(
 )
 
 
+TITLE_ROOM = 36  # pixels that a figure's title takes above it
+
+
+def untitled_figure(figure: go.Figure) -> go.Figure:
+    """The same figure without its title and the room for it, for a page whose heading says the same."""
+    layout = dict(figure._layout)
+    layout["margin"] = layout["margin"] | {"t": layout["margin"]["t"] - TITLE_ROOM}
+    layout["height"] -= TITLE_ROOM
+    layout["title"] = {}
+    return unvalidated_figure(figure._data, layout)
+
+
 def high_contrast(palette: Palette) -> Palette:
     """A theme's palette with black and white for text and page, for a pale projector."""
     ends = ("#000000", "#ffffff")

@@ -32,8 +32,7 @@ def enter() -> None:
 
 
 def choose() -> None:
-    """The widgets for language and projector mode, for the sidebar."""
-    st.selectbox(say("audience.language"), list(languages()), format_func=lambda one: languages()[one], key="language")
+    """The widgets for projector mode and language, for the bar at the top."""
     if not st.session_state.projector:
         st.button(
             say("audience.projector"),
@@ -43,8 +42,12 @@ def choose() -> None:
             help=say("audience.projector_help"),
             on_click=_project,
             args=(True,),
-            width="stretch",
+            type="tertiary",
         )
+    with st.popover(
+        languages()[st.session_state.language], icon=":material/language:", key="languages", type="tertiary"
+    ):
+        st.radio(say("audience.language"), list(languages()), format_func=lambda one: languages()[one], key="language")
 
 
 def keys() -> None:
@@ -70,14 +73,21 @@ def keys() -> None:
             on_click=_project,
             args=(False,),
         )
-    colours = session.palette()
-    st.html(f"<style>:root {{ --ink: {colours.text}; --paper: {colours.page}; }}</style>")
     st.html(BROWSER / "projector.css")
     if full:
         # The browser runs a script again only where it is another one, so it carries a number.
         st.session_state.full = st.session_state.get("full", 0) + 1
         script = "document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()"
         _run(f"/* {st.session_state.full} */ {script}", "full")
+
+
+def colours() -> None:
+    """The colours of the theme, for the style sheet."""
+    theme = session.palette()
+    names = {"ink": theme.text, "paper": theme.page, "page": theme.page, "rule": theme.faint}
+    names |= {"accent": theme.accent, "second": theme.second}
+    rules = "; ".join(f"--{name}: {colour}" for name, colour in names.items())
+    st.html(f"<style>:root {{ {rules} }}</style>")
 
 
 def announce(place: str = "page") -> None:

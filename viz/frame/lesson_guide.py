@@ -71,7 +71,6 @@ def apply_step(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
     Args:
         pages: the app's pages by name; page: the one about to run.
     """
-    st.html(f"<style>:root {{ --page: {session.palette().page}; }}</style>")
     _follow_link()
     current = current_step()
     if current is None:

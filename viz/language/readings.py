@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from model.measures.head_steps import HeadSteps
 from model.trace.attention import Attention
 from model.trace.edits import Edits, most_specific
 from model.trace.trace import Trace
-from viz.language.messages import escape_markdown, say
+from viz.language.messages import escape_markdown, say, strip_markdown
 
 
 def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: int) -> str:
@@ -33,6 +34,21 @@ def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: 
     if trace.predicted is None or attention.queries is not trace.tokens["decoder"]:  # merged words have no prediction
         return sentence
     return f"{sentence} {say('reading.next', query=query, next=escape_markdown(trace.predicted[row]))}"
+
+
+def next_tokens(trace: Trace, attention: Attention, queries: Sequence[int]) -> list[str] | None:
+    """The token predicted after each of some queries; None where these queries predict nothing."""
+    if trace.predicted is None or attention.queries is not trace.tokens.get("decoder"):
+        return None
+    return [trace.predicted[query] for query in queries]
+
+
+def row_templates() -> dict[str, str]:
+    """The sentence of `row_reading` with placeholders, for the browser, which fills in the row that is pointed at."""
+    row = strip_markdown(say("reading.row", layer="{layer}", head="{head}", query="{query}", keys="{keys}"))
+    following = strip_markdown(say("reading.next", query="{query}", next="{next}"))
+    key = strip_markdown(say("reading.key", key="{key}", weight="{weight}"))
+    return {"row": row, "next": following, "key": key, "percent": "{n}%"}
 
 
 def special_mass_reading(attention: Attention, layer: int, head: int) -> str:

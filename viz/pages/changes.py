@@ -6,11 +6,11 @@ from model.trace.edits import Edits
 from viz.frame import model_access, results, session
 from viz.language.messages import say
 from viz.sections import changes
-from viz.widgets import badge, headings
+from viz.widgets import badge, headings, output_line
 
 headings.page_heading("changes")
 trace = results.trace()
-headings.run_summary(trace)
+output_line.draw(trace)
 palette = session.palette()
 if trace.edits:
     before = results.traces((model_access.model_input(),), (model_access.forced_target(),), edits=Edits())[0]

@@ -6,7 +6,7 @@ from model.trace.layer_inputs import MultiHeadLayer
 from viz.frame import model_access, results
 from viz.language.messages import say
 from viz.sections import code
-from viz.widgets import badge, headings, pickers
+from viz.widgets import badge, headings, output_line, pickers
 
 headings.page_heading("code")
 st.latex(r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{QK^\top}{\sqrt{d_k}} + M\right)V")
@@ -14,7 +14,7 @@ trace = results.trace()
 if trace.edits:  # the libraries do not implement edits, so they recompute a run without any
     st.info(say("code.unchanged"), icon=":material/info:")
     trace = results.traces((model_access.model_input(),), (model_access.forced_target(),))[0]
-headings.run_summary(trace)
+output_line.draw(trace)
 selected = pickers.pick_head(trace)
 attention, layer = selected.attention, selected.layer
 headings.require_vectors(attention)

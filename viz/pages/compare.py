@@ -5,11 +5,11 @@ import streamlit as st
 from viz.frame import results, session
 from viz.language.messages import say
 from viz.sections import compare_maps, compare_sides, rollout
-from viz.widgets import badge, headings, pickers
+from viz.widgets import badge, headings, output_line, pickers
 
 headings.page_heading("compare")
 trace = results.trace()
-headings.run_summary(trace)
+output_line.draw(trace)
 st.markdown(say("compare.a"))
 selected = pickers.pick_head(trace)
 a = compare_sides.Side(trace, selected.attention, selected.layer, selected.head, session.chosen_model())

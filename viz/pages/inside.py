@@ -7,13 +7,13 @@ from viz.figures import steps as figures
 from viz.frame import results, session
 from viz.language import readings
 from viz.language.messages import escape_markdown, say
-from viz.widgets import badge, headings, pickers
+from viz.widgets import badge, headings, output_line, pickers
 from viz.widgets.charts import chart_with_menu as draw
 
 headings.page_heading("inside")
 st.latex(r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{QK^\top}{\sqrt{d_k}} + M\right)V")
 trace = results.trace()
-headings.run_summary(trace)
+output_line.draw(trace)
 attention = (selected := pickers.pick_head(trace)).attention
 headings.require_vectors(attention)
 badge.verification_badge(trace, "inside")

@@ -7,11 +7,11 @@ from viz.frame import links, results, session
 from viz.frame.option_row import option_row
 from viz.language import readings
 from viz.language.messages import say
-from viz.widgets import badge, charts, headings
+from viz.widgets import badge, charts, headings, output_line
 
 headings.page_heading("layers")
 trace = results.trace()
-headings.run_summary(trace)
+output_line.draw(trace)
 stacks = list(trace.hidden_states)
 stack = option_row(say("layers.stack"), stacks, stacks[0], "stack")
 states, tokens = trace.hidden_states[stack], trace.tokens[stack].texts

@@ -5,14 +5,14 @@ from functools import partial
 import streamlit as st
 
 from viz.figures.masks import mask_heatmap, score_heatmap
-from viz.frame import edit_panel, model_access, results, session
+from viz.frame import model_access, results, session
 from viz.language import messages, readings
 from viz.language.messages import say
-from viz.widgets import badge, charts, headings, pickers
+from viz.widgets import badge, charts, edit_panel, headings, output_line, pickers
 
 headings.page_heading("masks")
 trace = results.trace()
-headings.run_summary(trace)
+output_line.draw(trace)
 selected = pickers.pick_head(trace)
 attention, layer, head = selected.attention, selected.layer, selected.head
 palette = session.palette()

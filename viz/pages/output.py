@@ -5,7 +5,7 @@ import streamlit as st
 from viz.frame import model_access, results, session
 from viz.language.messages import say
 from viz.sections import output
-from viz.widgets import badge, headings
+from viz.widgets import badge, headings, output_line
 
 headings.page_heading("output")
 palette = session.palette()
@@ -19,6 +19,6 @@ if model_access.open_model().writes:
     output.cross_attention_alignment(trace, palette)
 else:
     trace = results.trace()
-    headings.run_summary(trace)
+    output_line.draw(trace)
     output.masked_token(trace, palette)
 output.logit_lens(trace, palette)

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from viz.figures.theme import enlarged_figure
+from viz.figures.theme import enlarged_figure, untitled_figure
 from viz.language.messages import say, strip_markdown
 from viz.widgets import save_menu
 
@@ -48,6 +48,7 @@ def chart(
     caption: str,
     on_select: Callable[[], None] | None = None,
     table: save_menu.TableSource | int | None = None,
+    titled: bool = True,
 ) -> None:
     """Draw a figure in a container, without caption and menu, which `save_menu.menu` draws.
 
@@ -58,8 +59,9 @@ def chart(
         rows, columns = pooled
         how = "pooled_columns" if rows == 1 else "pooled_rows" if columns == 1 else "pooled"
         caption = f"{caption} {say(f'large.{how}', rows=rows, columns=columns)}"
+    drawn = figure if titled else untitled_figure(figure)
     place.plotly_chart(
-        enlarged_figure(figure, PROJECTOR_SCALE) if st.session_state.get("projector") else figure,
+        enlarged_figure(drawn, PROJECTOR_SCALE) if st.session_state.get("projector") else drawn,
         theme=None,
         key=key,
         alt=caption,

@@ -10,16 +10,15 @@ from model.trace.attention import Attention
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from viz.figures.heads import MOSAIC_MARGIN
-from viz.frame import model_access, session
+from viz.figures.theme import TITLE_ROOM
+from viz.frame import session
 from viz.language import readings
-from viz.language.messages import abbreviated, escape_markdown, say
-from viz.widgets.charts import announced_markdown
+from viz.language.messages import escape_markdown, say
 
 
 def page_heading(page: str) -> None:
-    """Draw the title and the introduction of a page. page: its name among the texts"""
-    st.title(say(f"{page}.title"), anchor=False)
-    st.markdown(say(f"{page}.intro"))
+    """Draw the title of a page, its introduction behind a question mark. page: its name among the texts"""
+    st.title(say(f"{page}.title"), anchor=False, help=say(f"{page}.intro"))
 
 
 def mosaic_placeholder(mosaic: Any) -> None:
@@ -33,21 +32,11 @@ def mosaic_placeholder(mosaic: Any) -> None:
         return
     st.session_state.looked = True
     left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
-    height, image = mosaic.layout.height - top - bottom, mosaic.layout.images[0].source
-    style = f"left: {left}px; top: {top}px; width: calc(100% - {left + right}px); height: {height}px"
+    top -= TITLE_ROOM
+    height, image = mosaic.layout.height - TITLE_ROOM - top - bottom, mosaic.layout.images[0].source
+    style = f"left: {left}px; top: {top}px; width: calc(100% - {left + right}px); height: {height}px; "
+    style += "object-fit: contain; object-position: left top"
     place.html(f'<img alt="" src="{image}" style="{style}">')
-
-
-def run_summary(trace: Trace) -> None:
-    """Draw the input and output of a run, its device and token count, its edits and notes."""
-    with st.container(border=True):
-        verb = "read" if trace.picture is None else "saw"
-        text = {"text": escape_markdown(abbreviated(trace.text)), "output": escape_markdown(trace.output or "")}
-        announced_markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
-        dtype = model_access.open_model().dtype
-        ran_on = trace.device if dtype == "float32" else say("export.ran", device=trace.device, dtype=dtype)
-        st.caption(say("parts.ran", device=ran_on, count=len(next(iter(trace.tokens.values())))))
-    edits_and_notes(trace)
 
 
 def edits_and_notes(trace: Trace) -> None:

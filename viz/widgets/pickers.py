@@ -117,3 +117,26 @@ def default_head(kind: str) -> tuple[int, int]:
 def _number(key: str, count: int, default: int) -> int:
     """The number chosen by a row of buttons."""
     return option_row(say(f"pick.{key}"), range(count), default if default < count else 0, key)
+
+
+def chosen_head(trace: Trace, attention: Attention) -> tuple[int, int]:
+    """Layer and head on screen, kept from page to page and in the link; tiles and arrow keys choose them, no widget."""
+    layer, head = default_head(default_kind(trace))
+    return _stored("layer", attention.num_layers, layer), _stored("head", attention.num_heads, head)
+
+
+def chosen_row(attention: Attention) -> int:
+    """Position of the query whose row is shown, kept and in the link; a click on a row or a word chooses it."""
+    count = len(attention.queries)
+    return _stored(f"row_{attention.kind}", count, min(1, count - 1))
+
+
+def _stored(key: str, count: int, default: int) -> int:
+    """A number below `count` that the session and the link hold under a key."""
+    links.restore(key, range(count))
+    default = default if default < count else 0
+    value = st.session_state.get(key)
+    value = value if isinstance(value, int) and 0 <= value < count else default
+    st.session_state[key] = value
+    links.store(key, value, default)
+    return value

@@ -1,0 +1,137 @@
+// One focus token for the whole page: pointing at a row of a figure, or at a word, shows that token's row in every figure
+// at once, without the server; a click fixes it, and the server follows.
+//
+// A figure says in `layout.meta.focus` where its tokens stand: a list of
+//   {axis: "y" | "x", stack: "encoder" | "decoder", at: [coordinate, ...], places: [token, ...], half, span: [from, to]?}
+// `half` is half of a token's extent along the axis, `span` the part of the other axis that is marked (all of it if absent).
+// A word on the page carries data-stack and data-place.
+const root = document.documentElement
+let fixed = null // {stack, place} that the server shows
+let focus = null // what the pointer or the keyboard is on, else `fixed`
+let tell = null // sends a fixed token to the server
+let due = null // the newest pointer event that waits for a frame
+const watched = new WeakSet() // figures whose redraws are followed
+
+const same = (one, two) => one?.stack === two?.stack && one?.place === two?.place
+const linked = gd => gd?._fullLayout && Array.isArray(gd.layout?.meta?.focus)
+const figures = () => [...document.querySelectorAll(".js-plotly-plot")].filter(linked)
+
+function axesOf(gd, mark) {
+  const { xaxis, yaxis } = gd._fullLayout
+  return mark.axis === "y" ? [yaxis, xaxis] : [xaxis, yaxis]
+}
+
+function tokenAt(gd, event) {
+  const box = gd.getBoundingClientRect()
+  for (const mark of gd.layout.meta.focus) {
+    const [along, across] = axesOf(gd, mark)
+    const down = mark.axis === "y"
+    const pixel = (down ? event.clientY - box.top : event.clientX - box.left) - along._offset
+    const aside = (down ? event.clientX - box.left : event.clientY - box.top) - across._offset
+    if (pixel < 0 || pixel > along._length) continue
+    if (mark.span && (across.p2l(aside) < Math.min(...mark.span) || across.p2l(aside) > Math.max(...mark.span))) continue
+    const value = along.p2l(pixel)
+    const found = mark.at.findIndex(at => Math.abs(at - value) <= mark.half)
+    if (found >= 0) return { stack: mark.stack, place: mark.places[found] }
+  }
+  return null
+}
+
+function tokenOf(event) {
+  const word = event.target.closest?.("[data-place]")
+  if (word) return { stack: word.dataset.stack, place: Number(word.dataset.place) }
+  const gd = event.target.closest?.(".js-plotly-plot")
+  return linked(gd) ? tokenAt(gd, event) : null
+}
+
+function markFigure(gd) {
+  const svg = [...gd.querySelectorAll(".main-svg")].at(-1)
+  if (!svg) return
+  let layer = svg.querySelector(":scope > .focus-marks")
+  if (!layer) {
+    layer = document.createElementNS("http://www.w3.org/2000/svg", "g")
+    layer.setAttribute("class", "focus-marks")
+    svg.append(layer)
+  }
+  layer.replaceChildren()
+  if (!focus) return
+  for (const mark of gd.layout.meta.focus) {
+    const found = mark.stack === focus.stack ? mark.places.indexOf(focus.place) : -1
+    if (found < 0) continue
+    const [along, across] = axesOf(gd, mark)
+    const ends = [mark.at[found] - mark.half, mark.at[found] + mark.half].map(at => along._offset + along.l2p(at))
+    const sides = (mark.span ? mark.span.map(at => across.l2p(at)) : [0, across._length]).map(at => across._offset + at)
+    const [x, y] = mark.axis === "y" ? [sides, ends] : [ends, sides]
+    const box = document.createElementNS("http://www.w3.org/2000/svg", "rect")
+    box.setAttribute("class", "focus-mark")
+    box.setAttribute("x", Math.min(...x))
+    box.setAttribute("y", Math.min(...y))
+    box.setAttribute("width", Math.abs(x[1] - x[0]))
+    box.setAttribute("height", Math.abs(y[1] - y[0]))
+    layer.append(box)
+  }
+}
+
+function draw() {
+  for (const gd of figures()) {
+    if (!watched.has(gd) && gd.on) {
+      watched.add(gd)
+      gd.on("plotly_afterplot", () => markFigure(gd))
+    }
+    markFigure(gd)
+  }
+  for (const word of document.querySelectorAll("[data-place]"))
+    word.toggleAttribute("data-focused", !!focus && word.dataset.stack === focus.stack && Number(word.dataset.place) === focus.place)
+}
+
+function set(token) {
+  const next = token ?? fixed
+  if (same(next, focus) && root.dataset.focus === String(next?.place ?? "")) return
+  focus = next
+  root.dataset.focus = focus?.place ?? ""
+  root.dataset.focusStack = focus?.stack ?? ""
+  draw()
+  document.dispatchEvent(new CustomEvent("headlight-focus", { detail: focus }))
+}
+
+function fix(token) {
+  if (!token || same(token, fixed)) return
+  fixed = token
+  set(token)
+  const pick = globalThis.headlightPick ?? tell
+  pick?.("token", [token.stack, token.place])
+}
+
+function listen() {
+  const look = event => {
+    if (!due) requestAnimationFrame(() => { const last = due; due = null; set(tokenOf(last)) })
+    due = event
+  }
+  document.addEventListener("pointermove", look, { capture: true, passive: true })
+  document.addEventListener("pointerdown", look, { capture: true, passive: true })
+  document.addEventListener("pointerleave", () => set(null))
+  document.addEventListener("focusin", event => event.target.closest?.("[data-place]") && set(tokenOf(event)), true)
+  document.addEventListener("focusout", event => event.target.closest?.("[data-place]") && set(null), true)
+  document.addEventListener("click", event => fix(tokenOf(event)), true)
+  document.addEventListener("keydown", event => {
+    const word = event.target.closest?.("[data-place]")
+    if (!word || (event.key !== "Enter" && event.key !== " ")) return
+    event.preventDefault()
+    fix(tokenOf(event))
+  }, true)
+  // Figures come and go with every run of the page.
+  let waiting = null
+  new MutationObserver(changes => {
+    if (changes.every(one => one.target.closest?.(".focus-marks"))) return
+    waiting ??= setTimeout(() => { waiting = null; draw() }, 80)
+  }).observe(document.body, { childList: true, subtree: true })
+}
+
+let listening = false
+export default function ({ data, setTriggerValue }) {
+  tell = (name, value) => setTriggerValue(name, value)
+  fixed = data?.place === null || data?.place === undefined ? null : { stack: data.stack, place: data.place }
+  if (!listening) listen()
+  listening = true
+  set(null)
+}

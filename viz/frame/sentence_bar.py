@@ -1,0 +1,169 @@
+"""The bar that stays on top of every page: model, sentence, examples, output and changes; all of it in the link."""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from typing import TypedDict
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from model.assets import ASSETS
+from model.catalog.entries import CATALOG, Entry
+from model.catalog.store import local_folder
+from viz.browser.resources import BROWSER
+from viz.frame import links, model_access, session
+from viz.frame.option_row import option_row
+from viz.language.messages import has_message, say
+
+# Enter runs the sentence; the text area of Streamlit itself waits for Ctrl+Enter.
+_enter_runs = st.components.v2.component("headlight_enter", js=(BROWSER / "enter_runs.js").read_text(encoding="utf-8"))
+
+
+class Example(TypedDict):
+    """A sentence worth trying, the model families it is for, and the name of the text that says why."""
+
+    text: str
+    families: list[str]
+    why: str
+
+
+@cache
+def examples() -> list[Example]:
+    """The sentences of `assets/examples.toml`."""
+    found: list[Example] = tomllib.loads((ASSETS / "examples.toml").read_text(encoding="utf-8"))["example"]
+    return found
+
+
+def draw() -> DeltaGenerator | None:
+    """Room for the panel that changes the model, to be filled once the model is open.
+
+    None while the panel is closed and nothing is changed. Leaves the container of the output in
+    `st.session_state.output_line`, for the page that runs the sentence.
+    """
+    state = st.session_state
+    # A page that connects again brings its text along, and what is set here would win over that.
+    if "text" not in st.query_params:
+        state.setdefault("text", examples()[0]["text"])
+    with st.container(key="bar", gap=None):
+        with st.container(horizontal=True, key="bar_row", gap="small", vertical_alignment="center"):
+            _pick_model()
+            entry = CATALOG.get(session.chosen_model())
+            {"text": _type_text, "image": _pick_picture}[model_access.input_kind()]()
+            _more(entry)
+            with st.popover(say("bar.change"), icon=":material/tune:", key="changing", on_change="rerun") as panel:
+                room = st.container()
+                st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
+        state.output_line = st.container(key="output")
+    state.setdefault("text", examples()[0]["text"])  # models of pictures show no box for it
+    _enter_runs(key="script_enter")
+    return room if panel.open or state.edits else None
+
+
+def model_label(name: str) -> str:
+    """A model as people know it: plain name, what it does, and "here" or the size to fetch."""
+    entry = CATALOG.get(name)
+    if entry is None:
+        return name
+    task = say("task.image" if entry.takes == "image" else f"task.{entry.family}")
+    state = say("bar.here") if local_folder(name) else say("bar.fetch", size=entry.size)
+    return f"{entry.name} · {task} ({state})"
+
+
+def _pick_model() -> None:
+    state = st.session_state
+    if "model" not in state and "model" in st.query_params:
+        state.model = st.query_params["model"]
+    if "model" in state and state.model is None:
+        state.model = next(iter(CATALOG))
+    st.selectbox(
+        say("sidebar.model"),
+        list(CATALOG),
+        key="model",
+        format_func=model_label,
+        accept_new_options=True,
+        label_visibility="collapsed",
+        width=250,
+        persist_state="session",
+    )
+    links.store("model", session.chosen_model(), next(iter(CATALOG)))
+
+
+def _type_text() -> None:
+    with st.container(key="sentence"):
+        st.text_area(
+            say("sidebar.text"),
+            key="text",
+            placeholder=say("bar.placeholder"),
+            height="content",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+
+
+def _pick_picture() -> None:
+    state = st.session_state
+    links.restore("picture", list(session.PICTURES))
+    state.picture = state.picture if state.get("picture") in session.PICTURES else next(iter(session.PICTURES))
+    with st.container(key="sentence", horizontal=True, vertical_alignment="center"):
+        st.pills(
+            say("sidebar.picture"),
+            list(session.PICTURES),
+            format_func=lambda name: say(f"pictures.{name}"),
+            required=True,
+            key="picture",
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+    links.store("picture", state.picture, next(iter(session.PICTURES)))
+
+
+def _more(entry: Entry | None) -> None:
+    """Menus beside the box: examples or an own picture, a forced output, and facts of the model."""
+    if model_access.input_kind() == "image":
+        with st.popover(say("sidebar.upload"), icon=":material/upload:"):
+            st.file_uploader(say("sidebar.upload"), key="upload", help=say("sidebar.upload_help"), max_upload_size=20)
+            if st.session_state.get("upload") is None:
+                chosen = st.session_state.picture
+                st.image(session.PICTURES[chosen], say(f"pictures.{chosen}_why"))
+    else:
+        fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
+        with st.popover(say("bar.examples"), icon=":material/lightbulb:", key="examples", on_change="rerun") as menu:
+            if menu.open:
+                for i in fitting:
+                    st.button(
+                        examples()[i]["text"], key=f"example_{i}", on_click=_take_example, args=(i,), width="stretch"
+                    )
+                    st.caption(say(f"examples.{examples()[i]['why']}"))
+        if entry is None or entry.family == "encoder-decoder":
+            with st.popover(say("bar.output"), icon=":material/output:", key="forcing"):
+                _pick_target()
+    with st.popover(
+        say("bar.about_model"), icon=":material/info:", key="about_model", type="tertiary", on_change="rerun"
+    ) as about:
+        if about.open:
+            _facts(entry)
+
+
+def _facts(entry: Entry | None) -> None:
+    """Licence, size and memory of the chosen model."""
+    if entry:
+        name = session.chosen_model()
+        good_for = say(f"good_for.{name}") if has_message(f"good_for.{name}") else entry.good_for
+        facts = {"name": entry.name, "family": entry.family, "licence": entry.licence, "size": entry.size}
+        st.markdown(say("sidebar.facts", good_for=good_for, **facts))
+    needed = model_access.memory_needed(session.chosen_model())
+    if needed:
+        st.markdown(say("sidebar.memory", needed=needed))
+    st.caption(say("sidebar.model_help"))
+
+
+def _pick_target() -> None:
+    if option_row(say("sidebar.translation"), [session.OWN, session.FORCED], session.OWN, "whose") == session.FORCED:
+        st.text_input(say("sidebar.target"), key="target", help=say("sidebar.target_help"), bind="query-params")
+
+
+def _take_example(number: int) -> None:
+    st.session_state.text = examples()[number]["text"]
+    st.session_state.whose = session.OWN

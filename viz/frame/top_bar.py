@@ -1,0 +1,69 @@
+"""The bar at the very top: its name, the groups of pages, and on the right projector mode, language and settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+from streamlit.navigation.page import StreamlitPage
+
+from model.catalog.opening import device_choices
+from viz.frame import audience
+from viz.language.messages import say
+
+# Group -> its pages, each with its icon.
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "see": {
+        "heads": "grid_view",
+        "inside": "function",
+        "masks": "visibility_off",
+        "positions": "waves",
+        "layers": "layers",
+        "output": "edit_note",
+    },
+    "compare": {"compare": "compare", "changes": "science"},
+    "learn": {"lessons": "school", "why": "hourglass_top"},
+    "code": {"code": "code"},
+}
+FIRST = "heads"  # the page that the bare address shows
+
+
+def pages() -> dict[str, StreamlitPage]:
+    """Every page by its name, in the order of the groups."""
+    return {
+        name: st.Page(
+            f"viz/pages/{name}.py", title=say(f"{name}.title"), icon=f":material/{icon}:", default=name == FIRST
+        )
+        for group in GROUPS.values()
+        for name, icon in group.items()
+    }
+
+
+def grouped(found: Mapping[str, StreamlitPage]) -> dict[str, list[StreamlitPage]]:
+    """The pages under the names of their groups, as `st.navigation` takes them."""
+    return {say(f"bar.{group}"): [found[name] for name in names] for group, names in GROUPS.items()}
+
+
+def draw() -> DeltaGenerator:
+    """Projector mode, language and settings; returns the room beside them for the menu that shares the page."""
+    with st.container(key="brand"):
+        st.markdown("Headlight")
+    with st.container(key="top_bar", horizontal=True, vertical_alignment="center", horizontal_alignment="right"):
+        audience.choose()
+        share = st.container(width="content")
+        with st.popover(
+            say("bar.settings"), icon=":material/settings:", key="settings", type="tertiary", on_change="rerun"
+        ) as menu:
+            # Asks PyTorch, whose import takes seconds, so only once the menu is open.
+            if menu.open or "device" in st.query_params:
+                st.selectbox(
+                    say("sidebar.device"),
+                    ["auto", *device_choices()],
+                    key="device",
+                    bind="query-params",
+                    persist_state="session",
+                )
+            else:
+                st.session_state.setdefault("device", "auto")
+    return share

@@ -1,0 +1,220 @@
+"""One head, large, beside the tiles of all heads: map, lines and reading, which the browser keeps in step."""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from model.trace.attention import Attention
+from model.trace.trace import Trace
+from viz.browser.resources import BROWSER
+from viz.figures.grid import MAX_BORDERED, pooled_shape
+from viz.figures.heads import (
+    THUMBNAIL_GAP,
+    THUMBNAIL_PIXELS,
+    Window,
+    head_heatmap,
+    mosaic_is_transposed,
+    query_stack,
+    visible_positions,
+)
+from viz.figures.lines import token_lines
+from viz.figures.pictures import patch_overlay
+from viz.figures.theme import Palette, colour_indices, rgba_colours
+from viz.frame import server_state, session
+from viz.frame.fragments import page_fragment
+from viz.language import readings
+from viz.language.messages import current_language, say
+from viz.saving import tables
+from viz.widgets import charts, focus, pickers, save_menu
+
+# Seconds between two figures. The browser shows what came together at the same time: the map would wait for the lines.
+PAUSE = 0.12
+COARSE = 8  # of the 255 steps that are one in a large map
+ARROWS = (
+    ("layer_up", "Up", "arrow_upward", ("layer", -1)),
+    ("layer_down", "Down", "arrow_downward", ("layer", 1)),
+    ("head_left", "Left", "arrow_back", ("head", -1)),
+    ("head_right", "Right", "arrow_forward", ("head", 1)),
+)
+# The code of a component is sent with each of its messages: the long one goes once, and the heads by a short one.
+_code = st.components.v2.component("headlight_view", js=(BROWSER / "head_view.js").read_text(encoding="utf-8"))
+_heads = st.components.v2.component(
+    "headlight_heads",
+    js="""export default ({ data, setTriggerValue }) => {
+  globalThis.headlightHeads = data
+  globalThis.headlightPick = (name, value) => setTriggerValue(name, value)
+  document.dispatchEvent(new Event("headlight-heads"))
+  return () => { delete globalThis.headlightPick }
+}""",
+)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Containers of what differs from head to head.
+
+    Attributes:
+        keys: for the buttons that step through layers and heads, the only widgets among them.
+        table: None while it is closed.
+    """
+
+    keys: DeltaGenerator
+    title: DeltaGenerator
+    heatmap: DeltaGenerator
+    lines: DeltaGenerator
+    reading: DeltaGenerator
+    table: DeltaGenerator | None
+
+
+@page_fragment
+def draw(trace: Trace, attention: Attention, specials: bool) -> None:
+    """The large head with its lines and its reading; what is asked for only on demand stands below."""
+    _code(key="flip_code")
+    with st.container(horizontal=True, key="head_row", vertical_alignment="center", gap="small"):
+        title, keys = st.container(key="head_title", width="content"), st.empty()
+    window = pickers.pick_window(attention)
+    left, right = st.columns([5, 3], gap="small")
+    heatmap, lines = left.container(), right.container()
+    reading = st.container(key="reading")
+    left, right = st.columns([5, 3], gap="small")
+    heatmap_menu, lines_menu = left.empty(), right.empty()
+    more = st.expander(say("heads.table"), on_change="rerun", key="table")
+    table = more.container() if more.open else None
+    with keys:
+        _head(trace, attention, specials, window, Places(keys, title, heatmap, lines, reading, table))
+    for menu, key in ((heatmap_menu, "heatmap"), (lines_menu, "lines" if trace.picture is None else "overlay")):
+        with menu:
+            save_menu.menu(key)
+
+
+@page_fragment
+def _head(trace: Trace, attention: Attention, specials: bool, window: Window | None, places: Places) -> None:
+    palette, whole = session.palette(), st.session_state.whole
+    with server_state.one_at_a_time():
+        layer, head = pickers.chosen_head(trace, attention)
+        row = pickers.chosen_row(attention)
+        with st.container(horizontal=True, key="head_keys", gap=None, width="content"):
+            for name, key, icon, step in ARROWS:
+                st.button(
+                    f":material/{icon}:",
+                    key=name,
+                    shortcut=key,
+                    on_click=_step,
+                    args=(*step, attention.num_layers, attention.num_heads),
+                    help=say(f"audience.{name}"),
+                    type="tertiary",
+                )
+        how: Any = {"specials": specials, "row": row, "window": window}
+        heatmap = head_heatmap(attention, layer, head, palette, fit=True, **how)
+        numbers = save_menu.weights_table(attention, layer, head)
+        # The map first: what the browser gets with it, it shows with it.
+        caption = readings.map_caption(attention, layer, specials, row)
+        charts.chart(places.heatmap, heatmap, "heatmap", caption, table=numbers, titled=False)
+    places.title.header(say("heads.one", layer=layer, head=head), anchor=False)
+    text = readings.row_reading(trace, attention, layer, head, row)
+    hidden = "" if specials else " " + readings.special_mass_reading(attention, layer, head)
+    charts.announced_markdown(text + hidden, places.reading)
+    if places.table:
+        _row_table(attention, layer, head, row, places.table)
+    places.title.html(f'<span class="chosen-head" data-layer="{layer}" data-head="{head}" data-row="{row}"></span>')
+    if not whole:
+        time.sleep(PAUSE)
+    if trace.picture is None:
+        lines = token_lines(attention, layer, head, palette, beside=heatmap, **how)
+        charts.chart(places.lines, lines, "lines", say("heads.lines_look"), table=numbers, titled=False)
+    else:
+        _over_picture(trace, attention, layer, head, row, places.lines)
+    own = attention is trace.attentions[attention.kind]  # not merged into words
+    cache_key = ("view", trace.serial, attention.kind, own, layer, specials, window, palette, current_language())
+    cells = server_state.result_cache().get(
+        cache_key, lambda: message(trace, attention, layer, palette, specials, window), len
+    )
+    _heads(key="flip", data=cells, on_head_change=_pick_head, on_token_change=_pick_token)
+
+
+def _pick_head() -> None:
+    picked = st.session_state.flip.head
+    if picked:
+        st.session_state.layer, st.session_state.head = (int(i) for i in picked)
+
+
+def _pick_token() -> None:
+    focus.fix(st.session_state.flip.token)
+
+
+def _step(what: str, step: int, layers: int, heads: int) -> None:
+    """One layer or head on, round in a circle."""
+    count = layers if what == "layer" else heads
+    st.session_state[what] = ((st.session_state.get(what) or 0) + step) % count
+
+
+def _over_picture(trace: Trace, attention: Attention, layer: int, head: int, row: int, room: DeltaGenerator) -> None:
+    """Where a token looks, laid over the picture the model saw."""
+    assert trace.picture is not None
+    weights = attention.row(layer, row)[head]
+    overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette())
+    share = weights[: trace.picture.first].sum()
+    charts.chart(room, overlay, "overlay", say("pictures.look", share=f"{share:.0%}"))
+
+
+def _row_table(attention: Attention, layer: int, head: int, row: int, room: DeltaGenerator) -> None:
+    """One query's keys as a table."""
+    room.dataframe(
+        tables.row_table(attention, layer, head, row),
+        hide_index=True,
+        column_config={
+            say("table.weight"): st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1),
+            say("table.score"): st.column_config.NumberColumn(format="%.3f"),
+        },
+    )
+
+
+def message(
+    trace: Trace, attention: Attention, layer: int, palette: Palette, specials: bool, window: Window | None
+) -> bytes:
+    """What the browser gets: length of the header, header, and deflated colours and a byte a cell [head, row, column].
+
+    Weights in 255 steps, 32 in large maps, which are pooled as everywhere. The chosen head is no part of it: choosing
+    another one sends nothing again.
+
+    Args:
+        specials, window: what is drawn of a map, as in `viz.figures.heads.head_heatmap`.
+    """
+    queries, keys = visible_positions(attention, specials, window)
+    cells = colour_indices(attention.pooled(layer, None, queries, keys, pooled_shape((len(queries), len(keys)))))
+    rows, columns = cells.shape[1:]
+    if rows * columns > MAX_BORDERED**2:  # a third of the bytes; what the server draws a moment later has every step
+        cells = np.where(cells == 255, np.uint8(255), cells // COARSE * COARSE)
+    small = (rows, columns) == (len(queries), len(keys))  # a row of the map is a token
+    header = {
+        "layers": attention.num_layers,
+        "layer": layer,
+        "heads": len(cells),
+        "rows": rows,
+        "columns": columns,
+        "heading": say("heads.one", layer="{layer}", head="{head}"),
+        # As in the picture of all heads.
+        "whole": [len(queries), len(keys)] == [len(attention.queries), len(attention.keys)],
+        "thumb": THUMBNAIL_PIXELS,
+        "step": THUMBNAIL_PIXELS + THUMBNAIL_GAP,
+        "transposed": mosaic_is_transposed(attention.num_layers, attention.num_heads),
+        "stack": query_stack(attention.kind),
+        "places": [queries, keys] if small else [[], []],
+        "names": [[attention.queries.name(i) for i in queries], [attention.keys.name(i) for i in keys]]
+        if small
+        else [[], []],
+        "next": readings.next_tokens(trace, attention, queries) if small else None,
+        "reading": readings.row_templates(),
+    }
+    text = json.dumps(header).encode()
+    colours = rgba_colours(np.linspace(0, 1, 255), palette.sequential).tobytes() + bytes(4)
+    return struct.pack("<I", len(text)) + text + zlib.compress(colours + cells.tobytes())

@@ -1,0 +1,32 @@
+"""The focus token: pointing at one row of a figure shows that token in all figures of the page, in the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from viz.browser.resources import BROWSER
+from viz.figures.heads import query_stack
+
+_component = st.components.v2.component("headlight_focus", js=(BROWSER / "focus.js").read_text(encoding="utf-8"))
+KEY = "script_focus"  # keys that begin so take no room on the page
+
+
+def draw() -> None:
+    """Link the figures of the page; once a run, after they are drawn."""
+    kind = st.session_state.get("kind") or "encoder"
+    data = {"stack": query_stack(kind), "place": st.session_state.get(f"row_{kind}")}
+    _component(key=KEY, data=data, on_token_change=_fix_token)
+
+
+def _fix_token() -> None:
+    fix(st.session_state[KEY].token)
+
+
+def fix(token: Sequence[Any] | None) -> None:
+    """Show the row of a token from now on. token: (stack, place) as the browser sends it"""
+    kind = st.session_state.get("kind")
+    if token and kind and query_stack(kind) == token[0]:
+        st.session_state[f"row_{kind}"] = int(token[1])
