@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -97,3 +98,66 @@ def test_every_text_that_code_asks_for_is_there() -> None:
     asked = set(re.findall(r'say\(\s*"([a-z_]+\.[a-z_0-9]+)"', code))
     assert len(asked) > 50
     assert asked <= there, asked - there
+
+
+DOCUMENTS = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+# A path of this project, not a placeholder such as `viz/pages/NAME.py` or `assets/lessons/NN-name/en.md`.
+PROJECT_PATH = re.compile(r"(?<![\w/.-])(?:\./|\.\./)?(?:model|viz|tests|assets|static|docs|\.ci|\.streamlit)/[\w./-]*")
+PLACEHOLDERS = re.compile(r"NAME|CODE|NN-name")
+
+
+def named_in(document: Path) -> set[str]:
+    """Paths of project files and rooms that a document names, links included, relative to the project's folder."""
+    text = document.read_text(encoding="utf-8")
+    links = [target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target]
+    linked = {os.path.normpath(document.parent / target) for target in links if target}
+    without_links = re.sub(r"\]\([^)\s]+\)", "]", text)
+    top_level = set(re.findall(r"(?<![\w/.-])(?:app|desktop|pyproject|requirements[\w-]*)\.(?:py|toml|txt)\b", text))
+    return linked | top_level | {path.rstrip(".") for path in PROJECT_PATH.findall(without_links)}
+
+
+def test_every_room_is_described() -> None:
+    described = Path("docs/ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = [
+        path for top in ("model", "viz") for path in Path(top).iterdir() if path.is_dir() and any(path.glob("*.*"))
+    ]
+    missing = [str(path) for path in rooms if path.name != "__pycache__" and f"`{path.as_posix()}/`" not in described]
+    assert not missing
+
+
+def test_the_readme_is_short() -> None:
+    assert len(Path("README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_file_and_command_that_documents_name_exists(document: Path) -> None:
+    missing = {path for path in named_in(document) if not PLACEHOLDERS.search(path) and not Path(path).exists()}
+    assert not missing
+    commands = set(re.findall(r"python -m ((?:model|viz|tests)[\w.]*)", document.read_text(encoding="utf-8")))
+    places = {module: Path(module.replace(".", "/")) for module in commands}
+    there = {
+        module for module, path in places.items() if path.with_suffix(".py").exists() or (path / "__main__.py").exists()
+    }
+    assert commands == there
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_function_that_documents_name_with_its_file_exists(document: Path) -> None:
+    """Reads "`function` in `file.py`" and "`Class.method` in `file.py`"."""
+    text = re.sub(r"\s+", " ", document.read_text(encoding="utf-8"))
+    for names, file in re.findall(r"((?:`[\w.]+`(?:,| and)? )+)(?:in|of) `([\w/]+\.py)`", text):
+        code = Path(file).read_text(encoding="utf-8")
+        for name in re.findall(r"`([\w.]+)`", names):
+            last = name.split(".")[-1]
+            assert re.search(rf"(?:def|class) {last}\b|^\s*(?:self\.)?{last}\b.*=", code, re.MULTILINE), (name, file)
+
+
+def test_links_to_parts_of_documents_exist() -> None:
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)\s]*#[^)\s]+)\)", document.read_text(encoding="utf-8")):
+            path, _, part = target.partition("#")
+            if "://" in target:
+                continue
+            text = (document.parent / path if path else document).read_text(encoding="utf-8")
+            lines = [line.lstrip("# ").lower() for line in text.splitlines() if line.startswith("#")]
+            assert part in {re.sub(r"[^\w -]", "", line).replace(" ", "-") for line in lines}, (document, target)

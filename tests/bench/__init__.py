@@ -1,1 +1,1 @@
-"""Benchmarks, run by hand: `python -m tests.bench`. See README.md in this folder."""
+"""Benchmarks, run by hand: `python -m tests.bench`. See docs/PERFORMANCE.md."""

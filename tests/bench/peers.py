@@ -1,7 +1,7 @@
 """Other libraries' pages compared with ours: bytes, time to the first picture, and time to another head or layer.
 
 Each library writes its page for the same attention weights, and Chromium opens it from this machine. What it loads from
-the network comes from a folder, by the last part of its address: see README.md beside this file.
+the network comes from a folder, by the last part of its address: see docs/PERFORMANCE.md.
 """
 
 from __future__ import annotations
