@@ -19,18 +19,28 @@ class InputError(ValueError):
         self.values = values
 
 
-def check_length(which: str, tokens: int, allowed: int) -> None:
+def check_length(which: str, tokens: int, allowed: int, model_limit: int = 0) -> None:
     """Checks that a text is neither empty nor longer than a model takes.
 
     Args:
         which: "text" or "target"; begins the reason of the error.
         tokens: number of tokens of the text; allowed: the maximum.
+        model_limit: what the model itself takes, where that is more and the maximum is Headlight's own.
 
     Raises:
         InputError: the text has no tokens, or more than `allowed`; the message names both numbers.
     """
     if not tokens:
         raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
+    if tokens > allowed and model_limit > allowed:
+        raise InputError(
+            "text_over_cap",
+            f"The {which} has {tokens} tokens. The model takes {model_limit}, but Headlight reads at most {allowed}, "
+            f"as attention maps grow with the square of them. Shorten it.",
+            tokens=tokens,
+            allowed=allowed,
+            model=model_limit,
+        )
     if tokens > allowed:
         raise InputError(
             f"{which}_too_long",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from model.attention.edit_plan import EditPlan, current_edit_plan
 from model.attention.record import BatchCall, record_call
-from model.attention.recorded_call import repeat_heads
+from model.attention.recorded_call import repeat_heads, soft_capped, softmax_with_sinks
 
 
 def attention(
@@ -31,32 +31,40 @@ def attention(
     scale: float | None = None,
     causal: bool = False,
     bias: Tensor | None = None,
+    softcap: float | None = None,
+    sinks: Tensor | None = None,
+    layer_index: int | None = None,
 ) -> Tensor:
     """Outputs of all heads: the values averaged with the attention weights.
 
     Args:
         query: [batch, head, query, head_dim]
         key, value: [batch, head, key, head_dim], or fewer heads, each shared by as many neighbouring query heads
-            (grouped-query attention).
+            (grouped-query attention); a value may have another width than a key.
         mask: bool, broadcastable to [batch, 1, query, key]; True where a query may look. None allows everything.
         kind: "encoder", "decoder" or "cross"; layer: zero-based. They identify the call in the record and in edits.
         scale: factor on Q Kᵀ; None is 1 / √head_dim.
         causal: True forbids every later key, in addition to the mask.
-        bias: float, broadcastable to [batch, head, query, key]; added to the scaled scores.
+        bias: float, broadcastable to [batch, head, query, key]; added to the scaled scores. -inf forbids a key for
+            one head.
+        softcap: c, where scaled scores become c · tanh(score / c) before bias and mask (Gemma 2).
+        sinks: a score of each head that takes part in the softmax but belongs to no key, so that rows sum to less
+            than 1 (gpt-oss). [head]
+        layer_index: which layer of the model calls, where not every layer has attention; None is `layer`.
 
     Returns:
-        [batch, head, query, head_dim]
+        [batch, head, query, width of a value]
 
     Raises:
         InputError: an edit leaves a query without any key, or forces a pattern that does not fit this text.
     """
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    call = BatchCall(query, key, value, mask, causal, bias, scale)
+    call = BatchCall(query, key, value, mask, causal, bias, scale, softcap, sinks, layer_index=layer_index)
     plan = current_edit_plan()
     if plan is not None:
         call = _apply_plan(call, plan, kind, layer)
     record_call(kind, layer, call)
-    output = _fused_attention(call)
+    output = _fused_attention(call) if softcap is None and sinks is None else _explicit_attention(call)
     return output if plan is None else _edit_output(output, call)
 
 
@@ -73,6 +81,19 @@ def _fused_attention(call: BatchCall) -> Tensor:
     return F.scaled_dot_product_attention(
         call.query, key, value, mask, scale=call.scale, is_causal=causal, enable_gqa=shared
     )
+
+
+def _explicit_attention(call: BatchCall) -> Tensor:
+    """The call's outputs where no fused kernel has its extras. float32 inside, [batch, head, query, value width]"""
+    heads = call.query.shape[1]
+    query, key, value = (
+        one.float() for one in (call.query, repeat_heads(call.key, heads), repeat_heads(call.value, heads))
+    )
+    scores = soft_capped(query @ key.transpose(-2, -1) * call.scale, call.softcap)
+    if call.bias is not None:
+        scores = scores + call.bias
+    weights = softmax_with_sinks(scores.masked_fill(~call.allowed, -math.inf), call.sinks)
+    return (weights @ value).to(call.query.dtype)
 
 
 def _apply_plan(call: BatchCall, plan: EditPlan, kind: str, layer: int) -> BatchCall:

@@ -24,7 +24,8 @@ class BatchCall:
     """What one attention call computed with, for the whole batch.
 
     Attributes:
-        query, key, value, mask, causal, bias, scale: as in `model.attention.formula.attention`.
+        query, key, value, mask, causal, bias, scale, softcap, sinks, layer_index: as in
+            `model.attention.formula.attention`.
         forced: head -> the weights that an edit set in place of the head's own. [batch or 1, query, key]
         factors: what an edit multiplies each head's output by, [batch or 1, head]; None is 1.
     """
@@ -36,8 +37,11 @@ class BatchCall:
     causal: bool
     bias: Tensor | None
     scale: float
+    softcap: float | None = None
+    sinks: Tensor | None = None
     forced: Mapping[int, Tensor] = field(default_factory=dict)
     factors: Sequence[Sequence[float]] | None = None
+    layer_index: int | None = None
 
     def row(self, row: int, allowed: Tensor) -> RecordedCall:
         """The call for one sentence of the batch.
@@ -50,7 +54,8 @@ class BatchCall:
         bias = None if self.bias is None else self.bias.expand(count, *self.bias.shape[1:])[row]
         forced = {head: weights.expand(count, *weights.shape[1:])[row] for head, weights in self.forced.items()}
         factors = () if self.factors is None else tuple(self.factors[row % len(self.factors)])
-        return RecordedCall(self.query[row], self.key[row], self.value[row], allowed, bias, self.scale, forced, factors)
+        own = (self.query[row], self.key[row], self.value[row], allowed, bias, self.scale)
+        return RecordedCall(*own, forced, factors, self.softcap, self.sinks)
 
     @property
     def allowed(self) -> Tensor:

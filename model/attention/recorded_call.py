@@ -46,6 +46,7 @@ class RecordedCall(LayerMaps):
         scale: factor on Q Kᵀ, usually 1 / √head_dim.
         forced: head -> the weights that an edit set in place of its own. [query, key]
         factors: what an edit multiplies each head's output by; empty without such an edit. [head]
+        softcap, sinks: as in `model.attention.formula.attention`.
     """
 
     query: Tensor
@@ -56,6 +57,8 @@ class RecordedCall(LayerMaps):
     scale: float
     forced: Mapping[int, Tensor] = field(default_factory=dict)
     factors: tuple[float, ...] = ()
+    softcap: float | None = None
+    sinks: Tensor | None = None
 
     @property
     def parallel_layers(self) -> int:
@@ -80,6 +83,9 @@ class RecordedCall(LayerMaps):
         if masked and not self._unmasked:
             forbidden = torch.where(self.allowed, 0.0, -math.inf)
             added = forbidden if added is None else added + forbidden
+        if self.softcap is not None:
+            capped = soft_capped(query @ key * self.scale, self.softcap)
+            return torch.add(capped, 0.0 if added is None else added, out=into)
         beta = 0 if added is None else 1  # with 0, baddbmm does not read what is added
         added = (query.new_zeros(()) if added is None else added).expand(self.shape[:3])
         return torch.baddbmm(added, query, key, beta=beta, alpha=self.scale, out=into)
@@ -90,7 +96,7 @@ class RecordedCall(LayerMaps):
 
     def _softmax(self, scores: Tensor, into: Tensor | None = None) -> Tensor:
         """Weights from masked scores, with fully masked rows set to 0 and forced weights put in."""
-        weights = torch.softmax(scores, dim=-1, out=into)
+        weights = softmax_with_sinks(scores, self.sinks, into)
         if not self._unmasked and not (unmasked := self._mask.any(-1)).all():
             weights.masked_fill_(~torch.as_tensor(unmasked)[:, None], 0.0)
         for head, forced in self.forced.items():
@@ -152,7 +158,9 @@ class RecordedCall(LayerMaps):
         shape, device = self.shape[:3], self.query.device
         scores = self.scores_tensor(into=scratch_buffer("scores", shape, device))
         weights = self._softmax(scores, scratch_buffer("weights", shape, device))
-        entropy = entropy_bits(scores, weights)
+        # With sinks a row sums to less than 1, and the entropy is that of the part which keys get.
+        own = self.sinks is None
+        entropy = entropy_bits(scores, weights) if own else torch.special.entr(weights).sum(dim=-1) / math.log(2)
         for head, forced in self.forced.items():  # forced weights do not follow from the scores
             entropy[head] = torch.special.entr(forced).sum(dim=-1) / math.log(2)
         return weights, entropy.mean(dim=-1)
@@ -200,6 +208,7 @@ class RecordedCall(LayerMaps):
             bias=bias,
             forced=forced,
             factors=self.factors[some],
+            sinks=None if self.sinks is None else self.sinks[some],
         )
 
     def merged_into_words(self, queries: WordPieces, keys: WordPieces) -> WordLayer:
@@ -221,6 +230,26 @@ class RecordedCall(LayerMaps):
     def bytes_by_address(self) -> dict[int, int]:
         tensors = (self.query, self.key, self.value, self.allowed, self.bias, *self.forced.values())
         return {tensor.data_ptr(): tensor.nbytes for tensor in tensors if tensor is not None}
+
+
+def soft_capped(scores: Tensor, cap: float | None) -> Tensor:
+    """cap · tanh(scores / cap), which keeps scores between -cap and cap; the scores themselves without a cap."""
+    return scores if cap is None else cap * torch.tanh(scores / cap)
+
+
+def softmax_with_sinks(scores: Tensor, sinks: Tensor | None, into: Tensor | None = None) -> Tensor:
+    """Softmax over the keys, where each head's sink takes its share and is left out of the result.
+
+    Args:
+        scores: [..., head, query, key], -inf where masked.
+        sinks: [head], or None for the plain softmax; a row of which every key is masked is NaN only without sinks.
+        into: memory to write the result into.
+    """
+    if sinks is None:
+        return torch.softmax(scores, dim=-1, out=into)
+    column = sinks.to(scores).view(-1, 1, 1).expand(*scores.shape[:-1], 1)
+    weights = torch.softmax(torch.cat([scores, column], dim=-1), dim=-1)[..., :-1]
+    return weights if into is None else into.copy_(weights)
 
 
 def repeat_heads(shared: Tensor, heads: int) -> Tensor:

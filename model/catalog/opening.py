@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.catalog.entries import Progress
@@ -28,6 +29,9 @@ def load_in_process(
     from model.memory.fit import check_memory_fits
 
     folder = find_or_fetch(name, progress or (lambda share, what: None))
+    adapter = None
+    if not (folder / "config.json").is_file():  # an adapter alone: it is merged into the model that it names
+        adapter, folder = folder, find_or_fetch(_base_of(name, folder), progress or (lambda share, what: None))
     check_memory_fits(name, folder)
     device, dtype = split_device_choice(device, dtype)
     number_format = find_dtype(dtype)
@@ -38,16 +42,33 @@ def load_in_process(
 
             return Translator.open(folder, device, number_format)
         if input_kind(folder) == "image":
-            from model.huggingface.vision_model import VisionModel
+            from model.huggingface.vision.vision_model import VisionModel
 
             return VisionModel.open(folder, device, number_format)
         from model.huggingface.text_model import TextModel
 
-        return TextModel.open(folder, device, number_format)
-    except (ValueError, KeyError, TypeError, OSError, AttributeError, RuntimeError) as error:
+        return TextModel.open(folder, device, number_format, adapter)
+    except (MemoryError, KeyboardInterrupt, SystemExit, ModelError):
+        raise
+    # Whatever a library raises: each has errors of its own, and a panic of Rust code is not even an Exception.
+    except BaseException as error:
         raise ModelError(
             "not_transformer", f"{name!r} is here, but cannot be opened as a transformer: {error}"
         ) from error
+
+
+def _base_of(name: str, folder: Path) -> str:
+    """The name of the model that a folder's adapter belongs to.
+
+    Raises:
+        ModelError: it names none.
+    """
+    from model.huggingface.loading.adapters import base_model
+
+    base = base_model(folder)
+    if not base:
+        raise ModelError("not_transformer", f"{name!r} is an adapter, and does not say for which model.")
+    return base
 
 
 def device_choices() -> list[str]:

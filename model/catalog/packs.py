@@ -18,7 +18,8 @@ from model.errors import ModelError
 from model.memory.fit import format_bytes
 
 PROJECT = ASSETS.parent
-PROJECT_FILES = ("app.py", "desktop.py", "model", "viz", "assets", "static", ".streamlit", "README.md", "LICENSE")
+PROJECT_FOLDERS = ("model", "viz", "assets", "static", ".streamlit", "docs")
+PROJECT_FILES = ("app.py", "desktop.py", *PROJECT_FOLDERS, "README.md", "LICENSE")
 REQUIREMENT_FILES = ("requirements.txt", "requirements-desktop.txt")
 INSTRUCTIONS = """\
 # Headlight for a class

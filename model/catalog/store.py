@@ -28,7 +28,7 @@ def local_folder(name: str) -> Path | None:
     entry = CATALOG.get(name)
     if entry and entry.folder:
         return entry.folder
-    if entry is None and (Path(name) / "config.json").is_file():
+    if entry is None and any((Path(name) / file).is_file() for file in ("config.json", "adapter_config.json")):
         return Path(name)
     downloaded = download_folder() / name
     if (downloaded / "config.json").is_file():

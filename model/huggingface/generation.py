@@ -14,8 +14,8 @@ from model.attention.edit_plan import EditPlan, apply_edits
 from model.errors import check_ids, check_length
 from model.generation.decoding import Decoding, DecodingResult
 from model.generation.search import NextLogits, decode
-from model.huggingface.attention_interface import name_attention_calls
 from model.huggingface.opened_model import OpenedModel
+from model.huggingface.recording.attention_interface import name_attention_calls
 from model.tokenization.encoding import encode
 from model.trace.trace import Target
 
@@ -44,7 +44,24 @@ def generate(
     never = {*(settings.suppress_tokens or ()), *(one[0] for one in settings.bad_words_ids or () if len(one) == 1)}
     use_cache = lens.uses_interface and plan is None and how.method != "beam"
     next_logits = next_token_logits(lens, ids, plan, use_cache, first_pass if use_cache else None)
+    forced = getattr(settings, "forced_bos_token_id", None) if lens.is_encoder_decoder else None
+    if forced is not None:
+        next_logits = _with_forced_start(next_logits, int(forced), len(start))
     return decode(next_logits, start, ends, never, how)
+
+
+def _with_forced_start(next_logits: NextLogits, token_id: int, prompt_length: int) -> NextLogits:
+    """The same function, but only one token may follow the prompt, such as a multilingual model's language."""
+
+    def forced(prefixes: Sequence[Sequence[int]]) -> Tensor:
+        logits = next_logits(prefixes)
+        if len(prefixes[0]) == prompt_length:
+            only = torch.full_like(logits, -torch.inf)
+            only[:, token_id] = 0.0
+            return only
+        return logits
+
+    return forced
 
 
 def next_token_logits(
@@ -129,7 +146,7 @@ def forced_ids(lens: OpenedModel, target: str | Sequence[int]) -> list[int]:
         InputError: a text is blank or too long, or an id is not in the vocabulary.
     """
     if isinstance(target, str):
-        return encode(lens.tokenizer, target, "target", lens.max_tokens, special=False)[0]
+        return encode(lens.tokenizer, target, "target", lens.max_tokens, special=False).ids
     check_ids(target, lens.module.config.get_text_config().vocab_size)
     return list(target)
 

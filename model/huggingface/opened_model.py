@@ -12,6 +12,8 @@ class OpenedModel(Protocol):
 
     Attributes:
         module: the library's model object; tokenizer: its tokenizer; device: the PyTorch device that it runs on.
+        head: what its head answers, of `model.huggingface.answers`.
+        model_max_tokens: the longest input that the model itself takes.
         max_tokens: the longest input in tokens.
         decoder_start: id of the token that an encoder-decoder model's decoder is fed first, -1 in other models.
         is_encoder_decoder: True for an encoder-decoder model.
@@ -25,6 +27,8 @@ class OpenedModel(Protocol):
     tokenizer: Any
     device: str
     max_tokens: int
+    model_max_tokens: int
+    head: str
     decoder_start: int
     is_encoder_decoder: bool
     single_stack: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from model.arrays.torch_to_numpy import to_numpy
 from model.positions.scheme import PositionScheme
 
 REACH = 32  # largest distance, each way, in the table of a relative bias
+# Model types of which every layer rotates queries and keys by token position; a test asks each layer.
+ROTATES_ALL_LAYERS = ("llama", "mistral", "qwen3", "gemma", "gpt_neox", "esm")
 
 
 @torch.no_grad()
@@ -27,7 +30,8 @@ def detect_scheme(module: Any) -> PositionScheme:
     alibi = getattr(module.config, "alibi", False)  # Falcon keeps an unused frequency table beside it
     for part in module.modules():
         if not alibi and isinstance(getattr(part, "inv_freq", None), torch.Tensor):
-            return PositionScheme("rotary", frequencies=to_numpy(part.inv_freq).astype(np.float64))
+            frequencies = to_numpy(part.inv_freq).astype(np.float64)
+            return PositionScheme("rotary", frequencies=frequencies, pairs=_rotated_pairs(module, len(frequencies)))
     for part in module.modules():
         if isinstance(getattr(part, "relative_attention_bias", None), nn.Embedding) and hasattr(part, "compute_bias"):
             square = to_numpy(part.compute_bias(2 * REACH + 1, 2 * REACH + 1)[0])  # [head, query, key]
@@ -47,10 +51,26 @@ def detect_scheme(module: Any) -> PositionScheme:
         last = name.rsplit(".", 1)[-1]
         if isinstance(part, nn.Embedding) and part is not word and ("position" in last or last == "wpe"):
             learned = part.weight.requires_grad and "sinusoidal" not in type(part).__name__.lower()
-            return PositionScheme(
-                "learned" if learned else "sinusoidal", table=to_numpy(part.weight).astype(np.float64)
+            # RoBERTa and OPT keep the first rows for padding: no token stands there.
+            unused = getattr(part, "offset", 0) or (
+                0 if part.padding_idx is None or not learned else part.padding_idx + 1
             )
+            table = to_numpy(part.weight).astype(np.float64)[unused:]
+            return PositionScheme("learned" if learned else "sinusoidal", table=table)
     for name, parameter in module.named_parameters():
         if name.rsplit(".", 1)[-1] == "position_embeddings" and parameter.ndim == 3:  # a vision model's own table
             return PositionScheme("learned", table=to_numpy(parameter[0]).astype(np.float64))
     return PositionScheme("unseen")
+
+
+def _rotated_pairs(module: Any, count: int) -> np.ndarray | None:
+    """The dimensions that `count` frequencies rotate, found by asking the library's function. int64 [pair, 2]
+
+    None where not every layer is known to rotate its queries and keys.
+    """
+    quarter_turn = getattr(sys.modules[type(module).__module__], "rotate_half", None)
+    if module.config.model_type not in ROTATES_ALL_LAYERS or quarter_turn is None:
+        return None
+    turned = quarter_turn(torch.arange(1.0, 2 * count + 1)[None])[0]  # -b where the pair (a, b) has its a
+    first = torch.nonzero(turned < 0)[:, 0]
+    return to_numpy(torch.stack([first, (-turned[first]).long() - 1], dim=1))

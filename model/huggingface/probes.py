@@ -11,8 +11,9 @@ from torch import Tensor
 from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
 from model.attention.edit_plan import EditPlan, apply_edits
-from model.huggingface.hooks import replace_block_output
+from model.huggingface.answers import WORDS, answer, word_logits
 from model.huggingface.opened_model import OpenedModel
+from model.huggingface.recording.hooks import replace_block_output
 from model.trace.edits import Edits, Head
 
 
@@ -32,10 +33,8 @@ def outputs(
     plan = replace(plan or EditPlan(Edits()), silenced=silenced) if silenced else plan
     with torch.inference_mode(), apply_edits(plan):
         result = lens.run(lens.module, batch, eager=False)
-    logits: Tensor | None = getattr(result, "logits", None)
-    if logits is None:
-        return result.last_hidden_state, False
-    return (logits if logits.dim() == 3 else logits[:, None]), True
+    has_scores = word_logits(result) is not None or getattr(result, "start_logits", None) is not None
+    return answer(result), has_scores
 
 
 def layer_logits(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None) -> Tensor | None:
@@ -45,14 +44,15 @@ def layer_logits(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | 
     """
     with torch.inference_mode(), apply_edits(plan):
         result = lens.run(lens.module, inputs, eager=False)
-        logits: Tensor | None = getattr(result, "logits", None)
+        logits = word_logits(result)
         # Families without the attention interface may also pass states between layers in a shape of their own.
-        if logits is None or logits.dim() < 3 or lens.last_block is None or not lens.uses_interface:
+        if lens.head != WORDS or logits is None or lens.last_block is None or not lens.uses_interface:
             return None
         # The last hidden state already went through the model's final norm; the others did not.
         states = torch.cat(result["decoder_hidden_states" if lens.is_encoder_decoder else "hidden_states"][:-1])
         with replace_block_output(lens.last_block, states):
-            earlier = lens.run(lens.module, _repeat(inputs, len(states)), eager=False).logits
+            earlier = word_logits(lens.run(lens.module, _repeat(inputs, len(states)), eager=False))
+    assert earlier is not None
     return torch.cat([earlier, logits])
 
 
@@ -63,7 +63,8 @@ def guess(lens: OpenedModel, inputs: dict[str, Tensor], position: int, plan: Edi
         return None
     inputs["input_ids"][0, position] = mask_id
     with torch.inference_mode(), apply_edits(plan):
-        return to_numpy(lens.run(lens.module, inputs, eager=False).logits[0, position])
+        logits = word_logits(lens.run(lens.module, inputs, eager=False))
+    return None if logits is None else to_numpy(logits[0, position])
 
 
 def _repeat(inputs: dict[str, Tensor], times: int) -> dict[str, Tensor]:

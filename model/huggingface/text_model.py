@@ -12,37 +12,39 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
 from model.arrays.types import Array
+from model.attention import projections
 from model.attention.devices import dtype_name, find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
-from model.attention.projections import find_projections
 from model.attention.record import Record, record
-from model.errors import check_length
 from model.generation.decoding import Decoding, DecodingResult
-from model.huggingface.attention_interface import HEADLIGHT, name_attention_calls
-from model.huggingface.eager_run import library_attentions, run_eager
-from model.huggingface.generation import forced_ids, generate, output_ids, output_text, pad_ids
-from model.huggingface.hooks import hook_last_block, hook_positions
-from model.huggingface.layers import build_attention, recorded_layers, weights_only_layers
-from model.huggingface.opening import decoder_start_id, load_pretrained, max_input_tokens
+from model.huggingface.answers import WORDS, answer, head_kind
+from model.huggingface.generation import generate
+from model.huggingface.inputs import Encoding, encode_batch
+from model.huggingface.loading.adapters import has_adapter
+from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_pretrained, max_input_tokens
 from model.huggingface.positions import detect_scheme
 from model.huggingface.probes import guess, layer_logits, outputs
+from model.huggingface.recording.attention_interface import name_attention_calls
+from model.huggingface.recording.detection import describe_other_layers, detect_interface
+from model.huggingface.recording.eager_run import library_attentions, run_eager
+from model.huggingface.recording.hooks import hook_last_block, hook_positions
+from model.huggingface.recording.layers import recorded_layers, weights_only_layers
+from model.huggingface.tracing import TracedBatch
 from model.measures.logit_lens import logit_lens
 from model.measures.silencing import head_effects
 from model.positions.scheme import PositionScheme
-from model.tokenization.encoding import encode, unknown_token_notes
-from model.tokenization.labels import label_ids, predicted_labels
+from model.tokenization.encoding import TextOptions, encode
+from model.tokenization.labels import label_ids
 from model.trace.check import Check
 from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.trace import Target, Trace
-from model.verification.huggingface_reference import verify
+from model.verification import huggingface_reference
 
 
 class TextModel:
@@ -50,13 +52,19 @@ class TextModel:
 
     Attributes:
         writes: whether it predicts a next token.
+        head: what its head answers, of `model.huggingface.answers`.
+        max_tokens: the longest text that is read; model_max_tokens: what the model itself takes.
         uses_interface: False where the family does not use the attention interface, so q, k and v are not recorded.
         single_stack: what a single stack is, "encoder" or "decoder", by its masks.
         has_sinks: True where part of the attention goes to no token (attention sinks), so rows sum to less than 1.
         heads: attention kind -> (layers, heads); empty where edits are not possible.
+        layer_index: attention kind -> which layer of the model each attention layer is.
+        hidden_kinds: kinds of attention that the model has but does not show.
+        other_layers: the layers without attention and what they are, as text; "" where there are none.
     """
 
     takes = "text"
+    adapter = ""  # the name of the adapter that was merged into the weights
     head_effects, logit_lens = head_effects, logit_lens
     heads: Mapping[str, tuple[int, int]]
 
@@ -65,8 +73,12 @@ class TextModel:
         self.tokenizer = tokenizer
         self.device = device
         self.config = module.config
-        self.is_encoder_decoder = bool(self.config.is_encoder_decoder)
-        self.max_tokens = max_input_tokens(self.module, tokenizer)
+        # An encoder that was saved alone keeps the configuration of its pair.
+        alone = type(module).__name__.endswith("EncoderModel")
+        self.is_encoder_decoder = bool(self.config.is_encoder_decoder) and not alone
+        self.head = head_kind(self.module)
+        self.model_max_tokens = max_input_tokens(self.module, tokenizer)
+        self.max_tokens = min(self.model_max_tokens, OWN_LIMIT)
         self.decoder_start = decoder_start_id(self.module, tokenizer) if self.is_encoder_decoder else -1
         self._install_attention()
 
@@ -74,119 +86,96 @@ class TextModel:
         """Route attention through the one attention function, hook positions and the last layer, set capabilities."""
         self.single_stack = "encoder"
         self.dtype = dtype_name(self.module)
+        self.layer_index: Mapping[str, tuple[int, ...]] = {}
         self.has_sinks = any(name.endswith(".sinks") for name, _ in self.module.named_parameters())
         self._detect_interface()
+        self.other_layers = describe_other_layers(self.config, self.layer_index)
         self.can_move_positions = hook_positions(self.module)
         self.last_block = hook_last_block(self.module.get_decoder() if self.is_encoder_decoder else self.module)
-        self.writes = self.is_encoder_decoder or (
-            self.single_stack == "decoder" and self.module.get_output_embeddings() is not None
-        )
+        self.writes = self.head == WORDS and (self.is_encoder_decoder or self.single_stack == "decoder")
 
     @classmethod
-    def open(cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> TextModel:
+    def open(
+        cls,
+        name: str | Path,
+        device: str = "auto",
+        dtype: torch.dtype = torch.float32,
+        adapter: Path | None = None,
+    ) -> TextModel:
         """A model from a hub name or a folder. No code that comes with the weights is executed.
+
+        Args:
+            adapter: the folder of a LoRA adapter to merge into the model's weights.
 
         Raises:
             ValueError: there is no such device, no tokenizer, or weights are missing.
             OSError: there is no such model.
         """
-        module, tokenizer = load_pretrained(name, dtype)
-        return cls(module, tokenizer, find_device(device))
+        module, tokenizer = load_pretrained(name, dtype, adapter)
+        lens = cls(module, tokenizer, find_device(device))
+        lens.adapter = next((place.name for place in (adapter, Path(name)) if place and has_adapter(place)), "")
+        return lens
 
-    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
+    def trace(
+        self,
+        text: str,
+        target: Target = None,
+        edits: Edits | None = None,
+        *,
+        pair: str | None = None,
+        chat: bool = False,
+        marks: bool = True,
+    ) -> Trace:
         """The trace of one pass: attention, hidden states and logits of every layer.
 
         Args:
             text: what the encoder reads, or a decoder-only model's prompt.
             target: encoder-decoder: the output to force, as text or as ids; decoder-only: what follows the prompt.
             edits: changes to the pass; None and `Edits()` change nothing.
+            pair: a second sentence, for models trained on pairs: ids and token types as `tokenizer(text, pair)`.
+            chat: read the text as a user's turn of the model's chat template.
+            marks: read marks typed by hand, such as "[MASK]", as the marks; False spells them out.
 
         Raises:
             InputError: a text is blank or too long, or an edit cannot be applied.
         """
-        return self.trace_batch([text], [target], edits)[0]
+        return self.trace_batch([text], [target], edits, TextOptions(marks, pair, chat))[0]
 
     def trace_batch(
-        self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
+        self,
+        texts: Sequence[str],
+        targets: Sequence[Target],
+        edits: Edits | None = None,
+        options: TextOptions = TextOptions(),  # noqa: B008  (frozen)
     ) -> tuple[Trace, ...]:
         """Traces of several texts, run as one padded batch; those of shorter ones include "<pad>" tokens.
 
         With edits each text runs alone: edits name positions, which padding must not move.
         """
         if edits and len(texts) > 1:
-            return tuple(self.trace(text, target, edits) for text, target in zip(texts, targets, strict=True))
-        inputs, encoded = self._inputs(texts, targets, plan := plan_edits(self, edits))
+            pairs = zip(texts, targets, strict=True)
+            return tuple(self.trace_batch([text], [target], edits, options)[0] for text, target in pairs)
+        inputs, encoded = self._inputs(texts, targets, plan := plan_edits(self, edits), options)
         # The continuation of a prompt reuses the keys and values of this pass.
         continues = [*targets] == [None] and self.writes and not self.is_encoder_decoder
         use_cache = continues and plan is None and self.uses_interface
         with torch.inference_mode(), apply_edits(plan), record() as recorded:
             result = self.run(self.module, inputs, eager=not self.uses_interface, cached=use_cache)
-        layers = self._layers(result, recorded, len(texts))
-        stacks = ("encoder", "decoder") if self.is_encoder_decoder else (self.single_stack,)
-        logits: Tensor | None = getattr(result, "logits", None)
-        answer = result.last_hidden_state if logits is None else logits
-        predicts = logits is not None and "decoder" in stacks
-        prefix = {stack: f"{stack}_" if self.is_encoder_decoder else "" for stack in stacks}
-        states = {stack: result[f"{prefix[stack]}hidden_states"] for stack in stacks}
-        longest = {stack: max(len(one[stack][0]) for one in encoded) for stack in stacks}
-        read_ids, traces = inputs.get("decoder_input_ids", inputs["input_ids"]).tolist(), []
-        for row, (text, target, one) in enumerate(zip(texts, targets, encoded, strict=True)):
-            ids = {stack: tuple(one[stack][0]) for stack in stacks}
-            lengths = {stack: len(ids[stack]) for stack in stacks}
-            tokens = {stack: one[stack][1].padded(longest[stack]) for stack in stacks}
-            attentions = {kind: build_attention(kind, rows[row], tokens) for kind, rows in layers.items()}
-            token_logits = None if logits is None else rows_to_numpy(logits[row])
-            predicted = output = None
-            if predicts and token_logits is not None:
-                predicted = predicted_labels(self.tokenizer, read_ids[row], token_logits)
-            if predicts or self.is_encoder_decoder:
-                output = output_text(
-                    self, ids["decoder"], one["prompt_length"], target, plan, result if use_cache else None
-                )
-            trace = Trace(
-                text=text,
-                attentions=attentions,
-                hidden_states=stack_layers(states, row),
-                neurons={},
-                tokens=tokens,
-                ids=ids,
-                prompt_length=one["prompt_length"] if predicts or self.is_encoder_decoder else 0,
-                predicted=predicted,
-                logits=token_logits,
-                output=output,
-                notes=(*self._notes(), *unknown_token_notes(self.tokenizer, text, one[stacks[0]][0])),
-                device=self.device,
-                edits=edits or UNCHANGED,
-                run_check=partial(self._verify, inputs, attentions, answer, row, lengths, plan=plan),
-                find_layer=partial(self._find_projections, inputs, row, plan),
-            )
-            traces.append(trace)
-        return tuple(traces)
+        batch = TracedBatch(self, inputs, result, recorded, plan, edits or UNCHANGED)
+        rows = zip(texts, targets, encoded, strict=True)
+        return tuple(
+            batch.trace(row, text, target, one, continues=use_cache) for row, (text, target, one) in enumerate(rows)
+        )
 
     def _inputs(
-        self, texts: Sequence[str], targets: Sequence[Target], plan: EditPlan | None
-    ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        """The module's keyword arguments, and for each text: stack -> (ids, labels), and "prompt_length"."""
-        encoded: list[dict[str, Any]] = []
-        for text, target in zip(texts, targets, strict=True):
-            source, labels = encode(self.tokenizer, text, "text", self.max_tokens)
-            if self.is_encoder_decoder:
-                output = output_ids(self, source, target, plan)
-                decoder = (output, label_ids(self.tokenizer, output))
-                encoded.append({"encoder": (source, labels), "decoder": decoder, "prompt_length": 1})
-                continue
-            prompt_length = len(source)
-            if target:  # cut into tokens by itself, so that its first piece cannot merge with the prompt's last
-                source = [*source, *forced_ids(self, target)]
-                check_length("text", len(source), self.max_tokens)
-                labels = label_ids(self.tokenizer, source)
-            encoded.append({self.single_stack: (source, labels), "prompt_length": prompt_length})
-        first_stack = "encoder" if self.is_encoder_decoder else self.single_stack
-        ids, padding_mask = pad_ids(self, [one[first_stack][0] for one in encoded])
-        inputs = {"input_ids": ids, "attention_mask": padding_mask}
-        if self.is_encoder_decoder:
-            inputs["decoder_input_ids"], _ = pad_ids(self, [one["decoder"][0] for one in encoded])
-        return inputs, encoded
+        self,
+        texts: Sequence[str],
+        targets: Sequence[Target],
+        plan: EditPlan | None,
+        options: TextOptions = TextOptions(),  # noqa: B008  (frozen)
+    ) -> tuple[dict[str, Tensor], list[Encoding]]:
+        """As `model.huggingface.inputs.encode_batch`."""
+        return encode_batch(self, texts, targets, plan, options)
 
     def positions(self) -> PositionScheme:
         """The model's positional encoding."""
@@ -206,50 +195,46 @@ class TextModel:
 
     def _detect_interface(self) -> None:
         """Set the attention implementation, and what its calls in a test pass show: heads, and the stack's kind."""
-        self.module.set_attn_implementation(HEADLIGHT)
-        recorded, result = Record(), None
-        try:
-            with torch.inference_mode(), record() as recorded:
-                self.run(self.module, self._dummy_inputs(), eager=False)
-        except NotImplementedError:  # an attention with extras that the formula does not have
-            recorded = Record()
-        self.uses_interface = bool(recorded.calls)
-        if not self.uses_interface:
-            self.module.set_attn_implementation("eager")
-            with torch.inference_mode():
-                result = self.run(self.module, self._dummy_inputs(), eager=True)
-        layers = self._layers(result, recorded, 1)
-        # A single stack whose masks all forbid later keys is a decoder.
-        bidirectional = (np.triu(one.array("allowed"), 1).any() for one in layers.get("encoder", [[]])[0])
-        if not self.is_encoder_decoder and not any(bidirectional):
-            self.single_stack = "decoder"
-            layers = {"decoder": layers["encoder"]}
-        heads = {kind: (len(rows[0]), rows[0][0].shape[0]) for kind, rows in layers.items()}
-        self.heads = heads if self.uses_interface else {}
+        found = detect_interface(self)
+        self.uses_interface, self.single_stack = found.uses_interface, found.single_stack
+        self.layer_index, self.hidden_kinds = found.layer_index, found.hidden_kinds
+        self.heads = found.heads if found.uses_interface else {}
 
-    def _dummy_inputs(self) -> dict[str, Tensor]:
+    def dummy_inputs(self) -> dict[str, Tensor]:
         """The smallest input that runs every layer."""
         ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
+        if self.head != WORDS and isinstance(self.config.eos_token_id, int):  # BART's classifier reads off the end mark
+            ids[0, -1] = self.config.eos_token_id
         return {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_encoder_decoder else {})
 
-    def _notes(self) -> tuple[tuple[str, str], ...]:
+    def notes(self) -> tuple[tuple[str, str], ...]:
         """Notes (id, detail) that hold for every trace of this model."""
         conditions = {"weights_only": not self.uses_interface, "sinks": self.has_sinks}
-        return tuple((note, type(self.module).__name__) for note, holds in conditions.items() if holds)
+        notes = [(note, type(self.module).__name__) for note, holds in conditions.items() if holds]
+        notes += [("kind_hidden", kind) for kind in self.hidden_kinds]
+        if self.adapter:
+            notes.append(("adapter", self.adapter))
+        if self.other_layers:
+            notes.append(("other_layers", self.other_layers))
+        return tuple(notes)
 
-    def _verify(self, inputs: dict[str, Tensor], *args: Any, plan: EditPlan | None) -> Check:
+    def verify(self, inputs: dict[str, Tensor], *args: Any, plan: EditPlan | None) -> Check:
         """The verdict of `model.verification.huggingface_reference` on one sentence."""
         eager = partial(run_eager, self, inputs, plan)
-        return verify(eager, *args, sinks=self.has_sinks, independent=self.uses_interface)
+        return huggingface_reference.verify(
+            eager, *args, read_answer=answer, sinks=self.has_sinks, independent=self.uses_interface
+        )
 
-    def _find_projections(
+    def find_projections(
         self, inputs: dict[str, Tensor], row: int, plan: EditPlan | None, recorded: RecordedLayer
     ) -> MultiHeadLayer | NotMultiHead:
         """The multi-head layer around a recorded call, from one more pass."""
         with apply_edits(plan):
-            return find_projections(self.module, partial(self.run, inputs=inputs, eager=False), row, recorded)
+            return projections.find_projections(
+                self.module, partial(self.run, inputs=inputs, eager=False), row, recorded
+            )
 
-    def _layers(self, result: Any, recorded: Record, rows: int) -> dict[str, list[list[RecordedLayer]]]:
+    def layers_of(self, result: Any, recorded: Record, rows: int) -> dict[str, list[list[RecordedLayer]]]:
         """Kind -> sentence of the batch -> layer."""
         if self.uses_interface:
             return recorded_layers(recorded, rows)
@@ -259,8 +244,8 @@ class TextModel:
 
     def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> DecodingResult:
         """The output for a text, or its continuation, with a chosen decoding method."""
-        ids, _ = encode(self.tokenizer, text, "text", self.max_tokens)
-        return generate(self, ids, how, plan_edits(self, edits))
+        encoded = encode(self.tokenizer, text, "text", self.max_tokens, model_limit=self.model_max_tokens)
+        return generate(self, encoded.ids, how, plan_edits(self, edits))
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Readable label of each id on its own."""

@@ -179,6 +179,7 @@ class RemoteModel:
                         RemoteLayer(partial(request, kind=kind, layer=layer), tuple(shape), scale)
                         for layer, (shape, scale) in enumerate(one["layers"])
                     ),
+                    tuple(one["layer_index"]),
                 )
                 for kind, one in metadata["attentions"].items()
             },
@@ -190,6 +191,7 @@ class RemoteModel:
             predicted=None if metadata["predicted"] is None else tuple(metadata["predicted"]),
             logits=None if metadata["logits"] is None else logits,  # type: ignore[arg-type]
             output=metadata["output"],
+            classes=None if metadata["classes"] is None else [(str(name), p) for name, p in metadata["classes"]],
             notes=tuple((note, detail) for note, detail in metadata["notes"]),
             device=self.device,
             edits=edits,

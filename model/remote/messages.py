@@ -12,7 +12,7 @@ import numpy as np
 
 from model.arrays.types import Array
 
-PROTOCOL_VERSION = 5  # raised when the fields of messages change; app and server must have the same
+PROTOCOL_VERSION = 6  # raised when the fields of messages change; app and server must have the same
 # HTTP status codes of responses.
 STATUS_OK = 200
 STATUS_INVALID_INPUT = 422  # `InputError`

@@ -202,6 +202,7 @@ def _trace_metadata(trace: Trace) -> dict[str, Any]:
             kind: {
                 "num_heads": one.num_heads,
                 "head_dim": one.head_dim,
+                "layer_index": one.layer_index,
                 "layers": [[list(layer.shape), layer.scale] for layer in one.layers],
                 "queries": dataclasses.asdict(one.queries),
                 "keys": dataclasses.asdict(one.keys),
@@ -217,6 +218,7 @@ def _trace_metadata(trace: Trace) -> dict[str, Any]:
         "logits": None if trace.logits is None else list(trace.logits.shape),
         "output": trace.output,
         "notes": trace.notes,
+        "classes": trace.classes,
         "device": trace.device,
         "picture": None
         if trace.picture is None

@@ -3,40 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from model.errors import check_length
+from model.errors import InputError, check_length
 from model.tokenization.labels import Piece, label_ids, tokenizer_lock
 from model.trace.tokens import Tokens
 
 
-def encode(tokenizer: Any, text: str, which: str, allowed: int, special: bool = True) -> tuple[list[int], Tokens]:
-    """The ids and the tokens, with readable labels, of a text.
+@dataclass(frozen=True)
+class TextOptions:
+    """How a typed text is read.
+
+    Attributes:
+        marks: True reads marks typed by hand, such as "[MASK]" or "</s>", as the marks; False spells them out.
+        pair: a second sentence, for models trained on pairs.
+        chat: the text as a user's turn of the model's chat template.
+    """
+
+    marks: bool = True
+    pair: str | None = None
+    chat: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A text as a model reads it.
+
+    Attributes:
+        ids: of the vocabulary; tokens: the same with readable labels.
+        type_ids: which sentence of a pair each token belongs to; None where the tokenizer does not tell.
+    """
+
+    ids: list[int]
+    tokens: Tokens
+    type_ids: list[int] | None
+
+
+def encode(
+    tokenizer: Any,
+    text: str,
+    which: str,
+    allowed: int,
+    special: bool = True,
+    options: TextOptions = TextOptions(),
+    model_limit: int = 0,
+) -> Encoded:
+    """The ids and the tokens, with readable labels, of a text; ids equal the tokenizer's own on plain text.
 
     Args:
         tokenizer: of Hugging Face.
         which: "text" or "target".
-        allowed: the largest number of tokens that the model takes.
+        allowed: the largest number of tokens that are read; model_limit: what the model takes, where that is more.
         special: True to add the special tokens that the model expects.
 
     Raises:
-        InputError: the text is blank or too long.
+        InputError: the text is blank or too long, or the tokenizer has no chat template.
     """
+    blank = not text.strip()
+    if options.chat:
+        text, special = _as_chat_turn(tokenizer, text), False
     sides = {"text_target": text} if which == "target" else {"text": text}
+    if options.pair is not None:
+        sides["text_pair"] = options.pair
+    # Slow tokenizers mean something else by it: they would cut every added token, such as the letters of a protein.
+    spelled = {} if options.marks or not tokenizer.is_fast else {"split_special_tokens": True}
     with tokenizer_lock:
-        encoding = tokenizer(
-            **sides,
-            add_special_tokens=special,
-            return_offsets_mapping=tokenizer.is_fast,
-            split_special_tokens=True,
-        )
+        encoding = tokenizer(**sides, add_special_tokens=special, return_offsets_mapping=tokenizer.is_fast, **spelled)
     ids = encoding["input_ids"]
-    check_length(which, len(ids) if text.strip() else 0, allowed)
+    check_length(which, 0 if blank else len(ids), allowed, model_limit)
 
     def pieces() -> list[Piece]:
-        return [(text[start:end], start, end) for start, end in encoding["offset_mapping"]]
+        typed = (text, options.pair or "")
+        sentences = encoding.sequence_ids(0)
+        found = []
+        for (start, end), sentence in zip(encoding["offset_mapping"], sentences, strict=True):
+            shift = (len(text) + 1) * (sentence or 0)  # places of the second sentence follow those of the first
+            found.append((typed[sentence or 0][start:end], start + shift, end + shift))
+        return found
 
-    return ids, label_ids(tokenizer, ids, pieces if tokenizer.is_fast else None)
+    tokens = label_ids(tokenizer, ids, pieces if tokenizer.is_fast else None)
+    return Encoded(ids, tokens, encoding.get("token_type_ids"))
+
+
+def _as_chat_turn(tokenizer: Any, text: str) -> str:
+    """A text as a user's turn of the tokenizer's chat template, which the library runs in a sandbox.
+
+    Raises:
+        InputError: the tokenizer has none.
+    """
+    if not getattr(tokenizer, "chat_template", None):
+        raise InputError("no_chat", "This model has no chat template: it was not trained on conversations.")
+    turn: str = tokenizer.apply_chat_template(
+        [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+    )
+    return turn
 
 
 def unknown_token_notes(tokenizer: Any, text: str, ids: Sequence[int]) -> tuple[tuple[str, str], ...]:
@@ -47,7 +108,7 @@ def unknown_token_notes(tokenizer: Any, text: str, ids: Sequence[int]) -> tuple[
     if tokenizer.unk_token_id not in ids or not tokenizer.is_fast:
         return ()
     with tokenizer_lock:
-        encoding = tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
+        encoding = tokenizer(text, return_offsets_mapping=True)
     spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
     words = dict.fromkeys(text[start:end] for i, (start, end) in spans if i == tokenizer.unk_token_id and end > start)
     return (("unknown", " ".join(words)),) if words else ()

@@ -24,8 +24,10 @@ class Attention:
     Attributes:
         kind: "encoder", "decoder" or "cross".
         queries, keys: the tokens of the two sides; in cross-attention those of the decoder and of the encoder.
-        head_dim: width of a query or key of one head; 0 where the family shows its weights only.
+        head_dim: width of a query or key of one head, in the first layer where layers differ; 0 where the family
+            shows its weights only.
         layers: the recorded layers, from the input up.
+        layer_index: which layer of the model each of them is: 0, 1, 2 … unless some layers have no attention.
     """
 
     kind: str
@@ -34,15 +36,26 @@ class Attention:
     num_heads: int
     head_dim: int
     layers: tuple[RecordedLayer, ...]
+    layer_index: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        expected = (self.num_heads, len(self.queries), len(self.keys), self.head_dim)
+        expected = (self.num_heads, len(self.queries), len(self.keys))
         for layer, recorded in enumerate(self.layers):
-            if recorded.shape != expected:
+            if recorded.shape[:3] != expected or (recorded.shape[3] > 0) != self.has_vectors:
                 raise ValueError(
-                    f"{self.kind} layer {layer}: "
-                    f"heads, queries, keys, head_dim are {recorded.shape}, expected {expected}"
+                    f"{self.kind} layer {layer}: heads, queries, keys, head_dim are {recorded.shape}, "
+                    f"expected {(*expected, self.head_dim)}"
                 )
+        index = self.layer_index or tuple(range(len(self.layers)))
+        if len(index) != len(self.layers) or list(index) != sorted(set(index)):
+            raise ValueError(f"{self.kind} layer_index is {index}, expected {len(self.layers)} rising numbers")
+        object.__setattr__(self, "layer_index", index)
+
+    def __repr__(self) -> str:
+        return (
+            f"Attention({self.kind}: {self.num_layers} layers, {self.num_heads} heads, "
+            f"{len(self.queries)} queries, {len(self.keys)} keys)"
+        )
 
     @property
     def query_tokens(self) -> tuple[str, ...]:

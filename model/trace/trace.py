@@ -46,6 +46,8 @@ class Trace:
         run_check: computes what `verify` returns.
         find_layer: computes what `multi_head` returns.
         picture: the preprocessed picture of a vision model, or None.
+        classes: what a classifier answers: labels and probabilities, likeliest first, of a classifier of tokens one a
+            token; the answer of a question answerer; None for other models.
         serial: a number that no other trace has; caches use it as a key, so that they hold no reference to the trace.
     """
 
@@ -65,6 +67,7 @@ class Trace:
     run_check: Callable[[], Check]
     find_layer: Callable[[RecordedLayer], MultiHeadLayer | NotMultiHead]
     picture: Picture | None = None
+    classes: list[tuple[str, float]] | None = None
     serial: int = field(default_factory=_serials.__next__, init=False)
 
     def __post_init__(self) -> None:
@@ -74,6 +77,10 @@ class Trace:
                     f"{stack} hidden states have shape {shape}, "
                     f"expected [layer + 1, {len(self.tokens[stack])}, d_model]"
                 )
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{stack} {len(tokens)} tokens" for stack, tokens in self.tokens.items())
+        return f"Trace({self.text[:40]!r}: {sizes}; {', '.join(self.attentions)}; {self.device})"
 
     @property
     def nbytes(self) -> int:

@@ -17,9 +17,11 @@ from transformers import PreTrainedTokenizerFast
 import model
 from model.attention.projections import shallow_copy
 from model.errors import InputError, ModelError
-from model.huggingface.attention_interface import LIBRARY_EAGER, capture_weights
-from model.huggingface.eager_run import library_attentions
+from model.huggingface.positions import ROTATES_ALL_LAYERS
+from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
+from model.huggingface.recording.eager_run import library_attentions
 from model.huggingface.text_model import TextModel
+from model.positions.rotary import rotate
 
 TEXT, TARGET = "the cat sat on the mat because the cat was tired", "le chat était assis"
 FRENCH_AND_ENGLISH = [TEXT, TARGET, "a b c d e f g h i j k l m n o p q r s t u v w x y z é"]
@@ -51,14 +53,15 @@ INSIDE = {
     "marian": ("MarianMTModel", "MarianConfig", PAIR, ["encoder", "decoder", "cross"]),
     "pegasus": ("PegasusForConditionalGeneration", "PegasusConfig", PAIR, ["encoder", "decoder", "cross"]),
     "t5": ("T5ForConditionalGeneration", "T5Config", {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 3, "num_decoder_layers": 2, "num_heads": 4, "decoder_start_token_id": 0, "initializer_factor": 0.3}, ["encoder", "decoder", "cross"]),
+    "gemma2": ("Gemma2ForCausalLM", "Gemma2Config", {**GROUPED, "head_dim": 8, "attn_logit_softcapping": 2.0, "query_pre_attn_scalar": 8}, ["decoder"]),
+    "gpt-oss": ("GptOssForCausalLM", "GptOssConfig", {**GROUPED, "intermediate_size": 32, "head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}, ["decoder"]),
+    "nllb-moe": ("NllbMoeForConditionalGeneration", "NllbMoeConfig", {**PAIR, "num_experts": 2, "encoder_sparse_step": 0, "decoder_sparse_step": 0}, ["encoder", "decoder", "cross"]),
 }  # fmt: skip
 OUTSIDE = {
     "xlnet": ("XLNetLMHeadModel", "XLNetConfig", {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 37}, ["encoder"]),
     "bloom": ("BloomForCausalLM", "BloomConfig", {"hidden_size": 32, "n_layer": 2, "n_head": 4}, ["decoder"]),
     "mpt": ("MptForCausalLM", "MptConfig", {"d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 64}, ["decoder"]),
     "falcon": ("FalconForCausalLM", "FalconConfig", {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "alibi": True, "multi_query": False}, ["decoder"]),
-    "gemma2": ("Gemma2ForCausalLM", "Gemma2Config", {**GROUPED, "head_dim": 8, "attn_logit_softcapping": 2.0, "query_pre_attn_scalar": 8}, ["decoder"]),
-    "gpt-oss": ("GptOssForCausalLM", "GptOssConfig", {**GROUPED, "intermediate_size": 32, "head_dim": 8, "num_local_experts": 2, "num_experts_per_tok": 1, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}, ["decoder"]),
     "deberta": ("DebertaV2ForMaskedLM", "DebertaV2Config", SMALL, ["encoder"]),
 }  # fmt: skip
 FAMILIES = INSIDE | OUTSIDE
@@ -247,6 +250,42 @@ def test_positions_are_those_of_the_family(opened: dict[str, TextModel]) -> None
     slopes = opened["mpt"].positions().bias
     assert slopes is not None
     np.testing.assert_allclose(slopes[:, -2], [-(2.0 ** -(2 * head)) for head in (1, 2, 3, 4)])
+
+
+ROTARY = [family for family in FAMILIES if family.replace("-", "_") in ROTATES_ALL_LAYERS]
+
+
+def test_every_type_that_rotates_is_asked() -> None:
+    assert len(ROTARY) == len(ROTATES_ALL_LAYERS)
+
+
+@pytest.mark.parametrize("family", ROTARY)
+def test_a_query_further_on_is_the_same_query_rotated(family: str, opened: dict[str, TextModel]) -> None:
+    """A causal model that reads one word over and over has the same state everywhere: only positions differ."""
+    lens, kind = opened[family], FAMILIES[family][3][0]
+    scheme, attention = lens.positions(), lens.trace("cat cat cat cat cat").attentions[kind]
+    assert scheme.frequencies is not None
+    assert scheme.pairs is not None
+    assert attention.query_tokens[1] == attention.query_tokens[4] == "cat"
+    for layer in range(attention.num_layers if kind == "decoder" else 1):
+        for vectors in (attention.query(layer)[3], attention.key(layer)[3]):
+            assert np.abs(vectors[4] - vectors[1]).max() > 1e-3
+            further = rotate(vectors[1], 3, scheme.frequencies, scheme.pairs)
+            np.testing.assert_allclose(further, vectors[4], atol=1e-4 * np.abs(vectors).max())
+
+
+def test_a_family_that_is_not_known_to_rotate_everywhere_names_no_pairs(opened: dict[str, TextModel]) -> None:
+    assert opened["gpt-oss"].positions().pairs is None
+
+
+def test_the_first_row_of_a_learned_table_is_the_first_tokens(opened: dict[str, TextModel]) -> None:
+    for family, unused in (("bert", 0), ("roberta", 1), ("opt", 2)):
+        word = opened[family].module.get_input_embeddings()
+        whole = next(
+            part.weight for name, part in opened[family].module.named_modules()
+            if isinstance(part, torch.nn.Embedding) and part is not word and "position" in name
+        )  # fmt: skip
+        np.testing.assert_allclose(opened[family].positions().table, whole.detach().numpy()[unused:], atol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])

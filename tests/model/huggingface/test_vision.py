@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,9 +18,10 @@ import model
 from model.catalog import store
 from model.catalog.entries import CATALOG, Entry
 from model.errors import InputError, ModelError
-from model.huggingface.image_files import read_picture
-from model.huggingface.vision_model import VisionModel
+from model.huggingface.vision.image_files import read_picture
+from model.huggingface.vision.vision_model import VisionModel
 from model.trace.tokens import Picture
+from tests.app.driving import titles
 from viz.figures.pictures import patch_overlay
 from viz.figures.theme import LIGHT
 from viz.language.messages import say
@@ -117,7 +117,7 @@ def test_the_check_sees_a_wrong_class_score_and_a_broken_weight(opened: dict[str
         before = parameter.data[-1].clone()
         parameter.data[-1] += 1  # the last class: a check that looks at the first few only would miss it
         try:
-            assert not lens._verify(*trace.run_check.args, **trace.run_check.keywords).ok  # type: ignore[attr-defined]
+            assert not lens.verify(*trace.run_check.args, **trace.run_check.keywords).ok  # type: ignore[attr-defined]
         finally:
             parameter.data[-1] = before
 
@@ -252,14 +252,10 @@ def test_takes_is_read_off_the_folder(tmp_path: Path) -> None:
 def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AppTest:
     """The app, not yet run, with a model in its list that reads pictures."""
     build("vit", tmp_path)
-    entry = Entry("made", "", 0, "", "", ("encoder", 0, 0), folder=tmp_path, takes="image")
+    entry = Entry("made", "encoder", 0, "", "", ("encoder", 0, 0), folder=tmp_path, takes="image")
     monkeypatch.setitem(CATALOG, "made", entry)
     st.cache_resource.clear()
     return AppTest.from_file(str(Path("app.py").resolve()), default_timeout=120)
-
-
-def titles(app: AppTest) -> list[str]:
-    return [json.loads(chart.proto.spec)["layout"]["title"]["text"] for chart in app.get("plotly_chart")]
 
 
 def test_every_page_opens_for_a_picture(app: AppTest) -> None:
@@ -275,7 +271,7 @@ def test_every_page_opens_for_a_picture(app: AppTest) -> None:
     assert not app.exception
     assert [warning.value for warning in app.warning] == [say("errors.picture_none")]
     app.file_uploader[0].upload("mine.png", saved(PLAIN, "PNG"), "image/png").run()
-    app.session_state["badge_heads"] = True  # what it says is drawn once it is open
+    app.session_state["badge_page"] = True  # what it says is drawn once it is open
     app.run()
     assert not app.exception
     assert not app.warning

@@ -85,16 +85,15 @@ def _attend(
     scaling: float | None = None,
     is_causal: bool | None = None,
     position_bias: Tensor | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """The implementation "headlight", called by `transformers` with its own signature. [batch, query, head, head_dim]
 
-    Raises:
-        NotImplementedError: the family uses an extra that the formula does not have.
+    Args:
+        softcap, s_aux: the library's names for the cap on scores and for the sinks.
     """
-    for name in ("softcap", "s_aux"):
-        if options.get(name) is not None:
-            raise NotImplementedError(name)
     is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     attention_mask, extra = _split_mask(attention_mask)
     bias = _move_bias(position_bias)
@@ -103,6 +102,8 @@ def _attend(
     calls = _calls.get()
     # Calls outside `name_attention_calls`, such as those of the library's own `generate`, have no kind and layer.
     kind, layer = ("unnamed", 0) if calls is None else calls.name(module)
+    # The library leaves a causal mask out where a module is to say so itself, and some decoders do not (NLLB-MoE).
+    is_causal = is_causal or (kind == "decoder" and calls is not None and calls.single is None)
     output = attention(
         query,
         key,
@@ -113,19 +114,30 @@ def _attend(
         scale=scaling,
         causal=bool(is_causal) and attention_mask is None and query.shape[2] > 1,
         bias=bias,
+        softcap=softcap,
+        sinks=s_aux,
+        layer_index=getattr(module, "layer_idx", None),
     )
     return output.transpose(1, 2).contiguous(), None
 
 
 def _split_mask(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """A bool mask, and what else an additive mask adds to the scores; None where there is none.
+    """A bool mask for all heads, and what else a mask adds to the scores of heads; None where there is none.
 
-    In an additive mask the dtype's minimum stands for a forbidden key.
+    In an additive mask the dtype's minimum stands for a forbidden key. A key forbidden for some heads only stays
+    allowed in the mask, and gets -inf in what is added. [batch, 1, query, key], [batch, head or 1, query, key]
     """
-    if mask is None or mask.dtype == torch.bool:
-        return mask, None
-    allowed = mask > torch.finfo(mask.dtype).min / 2
-    return allowed, mask.masked_fill(~allowed, 0)
+    if mask is None:
+        return None, None
+    own = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
+    added = None if mask.dtype == torch.bool else mask.masked_fill(~own, 0)
+    if own.shape[1] == 1:
+        return own, added
+    allowed = own.any(dim=1, keepdim=True)
+    if bool((own == allowed).all()):
+        return allowed, added
+    added = torch.zeros(own.shape, dtype=torch.float32, device=own.device) if added is None else added
+    return allowed, added.masked_fill(~own & allowed, -math.inf)
 
 
 def _move_bias(bias: Tensor | None) -> Tensor | None:

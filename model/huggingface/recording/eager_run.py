@@ -11,8 +11,8 @@ from torch import Tensor
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.projections import shallow_copy
 from model.attention.record import WeightsCallback
-from model.huggingface.attention_interface import LIBRARY_EAGER, capture_weights
 from model.huggingface.opened_model import OpenedModel
+from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
 
 
 def library_attentions(result: Any, single: str | None) -> dict[str, Sequence[Tensor]]:

@@ -43,15 +43,29 @@ def weights_only_layers(attentions: Mapping[str, Sequence[Tensor]], rows: int) -
     return {kind: layers_by_kind[kind] for kind in KINDS if kind in layers_by_kind}
 
 
-def build_attention(kind: str, layers: Sequence[RecordedLayer], tokens: Mapping[str, Tokens]) -> Attention:
+def layer_indices(record: Record) -> dict[str, tuple[int, ...]]:
+    """Kind -> which layer of the model each recorded layer is, as the calling modules say; 0, 1, 2 … where they do not.
+
+    In hybrids only some layers have attention, and a module's `layer_idx` is its place among all of them.
+    """
+    indices: dict[str, list[int]] = {}
+    for (kind, layer), call in sorted(record.calls.items()):
+        indices.setdefault(kind, []).append(layer if call.layer_index is None else call.layer_index)
+    return {kind: tuple(found) for kind, found in indices.items() if found == sorted(set(found))}
+
+
+def build_attention(
+    kind: str, layers: Sequence[RecordedLayer], tokens: Mapping[str, Tokens], layer_index: tuple[int, ...] = ()
+) -> Attention:
     """One kind of attention of one sentence.
 
     Args:
         kind: "encoder", "decoder" or "cross"; layers: its layers; tokens: stack -> tokens.
+        layer_index: which layer of the model each is; empty for all of them.
     """
     queries = tokens["encoder" if kind == "encoder" else "decoder"]
     keys = tokens["decoder" if kind == "decoder" else "encoder"]
-    return Attention(kind, queries, keys, layers[0].shape[0], layers[0].shape[3], tuple(layers))
+    return Attention(kind, queries, keys, layers[0].shape[0], layers[0].shape[3], tuple(layers), layer_index)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,10 +17,11 @@ from model.arrays.torch_to_numpy import stack_layers, to_numpy
 from model.attention.devices import find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import record
-from model.huggingface.image_files import PictureSource, read_picture
-from model.huggingface.layers import build_attention
-from model.huggingface.opening import supported_architectures
+from model.huggingface.answers import head_kind
+from model.huggingface.loading.weights import load_weights, supported_architectures
+from model.huggingface.recording.layers import build_attention
 from model.huggingface.text_model import TextModel
+from model.huggingface.vision.image_files import PictureSource, read_picture
 from model.trace.edits import UNCHANGED, Edits
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
@@ -45,6 +46,7 @@ class VisionModel(TextModel):
         self.processor = processor
         self.device = device
         self.config = module.config
+        self.head = head_kind(module)
         self.frames = int(getattr(self.config, "num_frames", 0))
         self._install_attention()
         _, visible = self._preprocess(Image.new("RGB", (64, 64)))
@@ -53,7 +55,9 @@ class VisionModel(TextModel):
         self.max_tokens = len(self.tokens)
 
     @classmethod
-    def open(cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> VisionModel:
+    def open(  # type: ignore[override]  # no adapters
+        cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32
+    ) -> VisionModel:
         """A model from a hub name or a folder. No code that comes with the weights is executed.
 
         Raises:
@@ -65,12 +69,14 @@ class VisionModel(TextModel):
         architecture = (getattr(config, "architectures", None) or [""])[0]
         is_classifier = architecture in supported_architectures(AutoModelForImageClassification)
         opener: Any = AutoModelForImageClassification if is_classifier else AutoModel
-        module = opener.from_pretrained(name, config=config, trust_remote_code=False, weights_only=True, dtype=dtype)
+        module = load_weights(opener, name, config, dtype)
         # Pillow does the resizing: the other backend would need torchvision.
         processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
         return cls(module, processor, find_device(device))
 
-    def trace(self, text: PictureSource, target: Target = None, edits: Edits | None = None) -> Trace:
+    def trace(  # type: ignore[override]  # a picture has no pair, no chat and no marks
+        self, text: PictureSource, target: Target = None, edits: Edits | None = None
+    ) -> Trace:
         """The trace of one pass: attention and hidden states of every layer, and class logits.
 
         Args:
@@ -83,7 +89,7 @@ class VisionModel(TextModel):
         """
         return self.trace_batch([text], [target], edits)[0]
 
-    def trace_batch(
+    def trace_batch(  # type: ignore[override]
         self, texts: Sequence[PictureSource], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
         """Traces of several pictures, run as one batch."""
@@ -93,14 +99,17 @@ class VisionModel(TextModel):
         plan = plan_edits(self, edits)
         with torch.inference_mode(), apply_edits(plan), record() as recorded:
             result = self.run(self.module, inputs, eager=not self.uses_interface)
-        layers = self._layers(result, recorded, len(texts))
+        layers = self.layers_of(result, recorded, len(texts))
         classes: Tensor | None = getattr(result, "logits", None)
         logits = None if classes is None else classes[:, None]  # [picture, 1, class]
         answer = result.last_hidden_state if logits is None else logits
         tokens = {"encoder": self.tokens}
         traces = []
         for row, (source, (_, notes), (_, visible)) in enumerate(zip(texts, pictures, preprocessed, strict=True)):
-            attentions = {kind: build_attention(kind, rows[row], tokens) for kind, rows in layers.items()}
+            attentions = {
+                kind: build_attention(kind, rows[row], tokens, self.layer_index.get(kind, ()))
+                for kind, rows in layers.items()
+            }
             trace = Trace(
                 text=str(source) if isinstance(source, (str, Path)) else "",
                 attentions=attentions,
@@ -112,13 +121,13 @@ class VisionModel(TextModel):
                 predicted=None,
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=None if classes is None else str(self.config.id2label[int(classes[row].argmax())]),
-                notes=(*notes, *self._notes()),
+                notes=(*notes, *self.notes()),
                 device=self.device,
                 edits=edits or UNCHANGED,
                 run_check=partial(
-                    self._verify, inputs, attentions, answer, row, {"encoder": len(self.tokens)}, plan=plan
+                    self.verify, inputs, attentions, answer, row, {"encoder": len(self.tokens)}, plan=plan
                 ),
-                find_layer=partial(self._find_projections, inputs, row, plan),
+                find_layer=partial(self.find_projections, inputs, row, plan),
                 picture=visible,
             )
             traces.append(trace)
@@ -131,7 +140,7 @@ class VisionModel(TextModel):
     def guess(self, text: PictureSource, position: int, edits: Edits | None = None) -> None:
         """None: the model was not trained to predict masked patches."""
 
-    def _inputs(
+    def _inputs(  # type: ignore[override]
         self, texts: Sequence[PictureSource], targets: Sequence[Target], plan: EditPlan | None
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         return self._batch([self._preprocess(read_picture(source)[0])[0] for source in texts]), []
@@ -158,10 +167,10 @@ class VisionModel(TextModel):
                 result["last_hidden_state"] = result.last_hidden_state[:, first]
         return result
 
-    def _notes(self) -> tuple[tuple[str, str], ...]:
-        return (*super()._notes(), *([("still", str(self.frames))] if self.frames else []))
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        return (*super().notes(), *([("still", str(self.frames))] if self.frames else []))
 
-    def _dummy_inputs(self) -> dict[str, Tensor]:
+    def dummy_inputs(self) -> dict[str, Tensor]:
         pixels, _ = self._preprocess(Image.new("RGB", (64, 64)))
         return self._batch([pixels])
 

@@ -1,0 +1,100 @@
+"""What a Hugging Face text model is fed: typed texts, forced outputs and sentence pairs as ids, padded to a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from model.attention.edit_plan import EditPlan
+from model.errors import InputError, check_length
+from model.huggingface.answers import WORDS
+from model.huggingface.generation import forced_ids, output_ids, pad_ids
+from model.huggingface.opened_model import OpenedModel
+from model.tokenization.encoding import Encoded, TextOptions, encode
+from model.tokenization.labels import label_ids
+from model.trace.tokens import Tokens
+from model.trace.trace import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """One text of a batch.
+
+    Attributes:
+        ids, tokens: stack -> what it reads, without padding.
+        prompt_length: number of decoder tokens before the output.
+    """
+
+    ids: dict[str, list[int]] = field(default_factory=dict)
+    tokens: dict[str, Tokens] = field(default_factory=dict)
+    prompt_length: int = 0
+
+
+def encode_batch(
+    lens: OpenedModel, texts: Sequence[str], targets: Sequence[Target], plan: EditPlan | None, options: TextOptions
+) -> tuple[dict[str, Tensor], list[Encoding]]:
+    """The module's keyword arguments for a batch of texts, and each text on its own.
+
+    Raises:
+        InputError: a text is blank or too long, or has a token without an embedding.
+    """
+    encoded, sources = [], []
+    for text, target in zip(texts, targets, strict=True):
+        source = encode(
+            lens.tokenizer, text, "text", lens.max_tokens, options=options, model_limit=lens.model_max_tokens
+        )
+        _check_embeddings(lens, source)
+        sources.append(source)
+        encoded.append(
+            _with_output(lens, source, target, plan) if lens.is_encoder_decoder else _alone(lens, source, target)
+        )
+    first = "encoder" if lens.is_encoder_decoder else lens.single_stack
+    ids, padding_mask = pad_ids(lens, [one.ids[first] for one in encoded])
+    inputs = {"input_ids": ids, "attention_mask": padding_mask}
+    if lens.is_encoder_decoder:
+        inputs["decoder_input_ids"], _ = pad_ids(lens, [one.ids["decoder"] for one in encoded])
+    types = [source.type_ids for source in sources]
+    if options.pair is not None and all(types) and ids.shape[1] == len(types[0] or ()):
+        inputs["token_type_ids"] = torch.tensor(types, device=lens.device)
+    return inputs, encoded
+
+
+def _with_output(lens: OpenedModel, source: Encoded, target: Target, plan: EditPlan | None) -> Encoding:
+    """What an encoder and its decoder read: the output, generated or forced; a classifier's decoder reads the input."""
+    if lens.head == WORDS:
+        output = output_ids(lens, source.ids, target, plan)
+    else:
+        output = [lens.decoder_start, *source.ids[:-1]]
+    tokens = {"encoder": source.tokens, "decoder": label_ids(lens.tokenizer, output)}
+    return Encoding({"encoder": source.ids, "decoder": output}, tokens, prompt_length=1)
+
+
+def _alone(lens: OpenedModel, source: Encoded, target: Target) -> Encoding:
+    """What a single stack reads: the text, and behind it what is forced."""
+    ids, tokens = source.ids, source.tokens
+    if target:  # cut into tokens by itself, so that its first piece cannot merge with the prompt's last
+        ids = [*ids, *forced_ids(lens, target)]
+        check_length("text", len(ids), lens.max_tokens, lens.model_max_tokens)
+        tokens = label_ids(lens.tokenizer, ids)
+    return Encoding({lens.single_stack: ids}, {lens.single_stack: tokens}, prompt_length=len(source.ids))
+
+
+def _check_embeddings(lens: OpenedModel, source: Encoded) -> None:
+    """Refuse a token that the tokenizer knows and the model has no vector for.
+
+    Raises:
+        InputError: names it.
+    """
+    embeddings = lens.module.get_input_embeddings()
+    count = getattr(embeddings, "num_embeddings", None)
+    for i, token_id in enumerate(source.ids):
+        if count is not None and token_id >= count:
+            word = source.tokens.texts[i]
+            raise InputError(
+                "no_embedding",
+                f"The tokenizer has a token {word!r}, but the model has no vector for it: write it otherwise.",
+                word=word,
+            )

@@ -1,0 +1,133 @@
+"""Traces of the texts of a batch, put together from one pass of a Hugging Face model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
+from model.attention.edit_plan import EditPlan
+from model.attention.record import Record
+from model.huggingface.answers import WORDS, answer, classes, word_logits
+from model.huggingface.generation import output_text
+from model.huggingface.inputs import Encoding
+from model.huggingface.opened_model import OpenedModel
+from model.huggingface.recording.detection import residual_stream
+from model.huggingface.recording.layers import Layers, build_attention
+from model.tokenization.encoding import unknown_token_notes
+from model.tokenization.labels import predicted_labels
+from model.trace.check import Check
+from model.trace.edits import Edits
+from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
+from model.trace.trace import Target, Trace
+
+
+class TracedModel(OpenedModel, Protocol):
+    """What a trace needs of its model besides; `model.huggingface.text_model.TextModel` is one."""
+
+    config: Any
+    layer_index: Any
+
+    def layers_of(self, result: Any, recorded: Record, rows: int) -> Layers: ...
+
+    def notes(self) -> tuple[tuple[str, str], ...]: ...
+
+    def verify(self, inputs: dict[str, Tensor], *args: Any, plan: EditPlan | None) -> Check: ...
+
+    def find_projections(self, *args: Any) -> MultiHeadLayer | NotMultiHead: ...
+
+
+@dataclass(frozen=True, eq=False)
+class TracedBatch:
+    """One pass over a batch of texts.
+
+    Attributes:
+        inputs: what the module was fed; result: the library's output object; recorded: its attention calls.
+        plan, edits: the changes made to the pass.
+    """
+
+    lens: TracedModel
+    inputs: dict[str, Tensor]
+    result: Any
+    recorded: Record
+    plan: EditPlan | None
+    edits: Edits
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """The stacks of the model, the one that answers last."""
+        return ("encoder", "decoder") if self.lens.is_encoder_decoder else (self.lens.single_stack,)
+
+    @cached_property
+    def layers(self) -> Layers:
+        return self.lens.layers_of(self.result, self.recorded, len(self.inputs["input_ids"]))
+
+    @cached_property
+    def states(self) -> dict[str, list[Tensor]]:
+        """Stack -> hidden states of each layer. [batch, token, d_model]"""
+        prefix = "{}_" if self.lens.is_encoder_decoder else ""
+        return {
+            stack: residual_stream(self.result[f"{prefix.format(stack)}hidden_states"], self.lens.config)
+            for stack in self.stacks
+        }
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """What the model answers. [batch, token or 1, ...]"""
+        return answer(self.result)
+
+    @cached_property
+    def logits(self) -> Tensor | None:
+        """Scores of words. [batch, token, vocab]"""
+        return word_logits(self.result) if self.lens.head == WORDS else None
+
+    def trace(self, row: int, text: str, target: Target, encoding: Encoding, *, continues: bool) -> Trace:
+        """The trace of one text of the batch.
+
+        Args:
+            row: its place in the batch; encoding: what was read of it.
+            continues: its continuation goes on from this pass.
+        """
+        lens, stacks = self.lens, self.stacks
+        longest = {"decoder": self.inputs.get("decoder_input_ids", self.inputs["input_ids"]).shape[1]}
+        longest["encoder"] = self.inputs["input_ids"].shape[1]
+        tokens = {stack: encoding.tokens[stack].padded(longest[stack]) for stack in stacks}
+        attentions = {
+            kind: build_attention(kind, rows[row], tokens, lens.layer_index.get(kind, ()))
+            for kind, rows in self.layers.items()
+        }
+        lengths = {stack: len(encoding.ids[stack]) for stack in stacks}
+        predicted, output = self._words(row, target, encoding, continues)
+        writes = predicted is not None or lens.is_encoder_decoder
+        return Trace(
+            text=text,
+            attentions=attentions,
+            hidden_states=stack_layers(self.states, row),
+            neurons={},
+            tokens=tokens,
+            ids={stack: tuple(encoding.ids[stack]) for stack in stacks},
+            prompt_length=encoding.prompt_length if writes else 0,
+            predicted=predicted,
+            logits=None if self.logits is None else rows_to_numpy(self.logits[row]),
+            output=output,
+            notes=(*lens.notes(), *unknown_token_notes(lens.tokenizer, text, encoding.ids[stacks[0]])),
+            device=lens.device,
+            edits=self.edits,
+            run_check=partial(lens.verify, self.inputs, attentions, self.scores, row, lengths, plan=self.plan),
+            find_layer=partial(lens.find_projections, self.inputs, row, self.plan),
+            classes=classes(lens.head, self.scores[row], lens.config, encoding.tokens[stacks[-1]].texts),
+        )
+
+    def _words(self, row: int, target: Target, encoding: Encoding, continues: bool) -> tuple[Any, str | None]:
+        """Labels of the likeliest next tokens, and the text that was written or forced; None where there are none."""
+        lens, predicted, output = self.lens, None, None
+        if self.logits is not None and "decoder" in self.stacks:
+            fed = self.inputs.get("decoder_input_ids", self.inputs["input_ids"])[row].tolist()
+            predicted = predicted_labels(lens.tokenizer, fed, rows_to_numpy(self.logits[row]))
+            first_pass = self.result if continues else None
+            ids = encoding.ids["decoder"]
+            output = output_text(lens, ids, encoding.prompt_length, target, self.plan, first_pass)
+        return predicted, output

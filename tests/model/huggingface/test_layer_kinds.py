@@ -1,0 +1,133 @@
+"""Layers that are not all alike: hybrids, several streams, caps and sinks, bands, masks that a library leaves out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+import model
+from model.attention.formula import attention
+from model.attention.record import record
+from model.errors import ModelError
+from model.huggingface.recording.attention_interface import _split_mask
+from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL, SPECIAL, TARGET, TEXT, tokenizer
+
+GEMMA3N = {
+    **GROUPED,
+    "head_dim": 8,
+    "intermediate_size": [32] * 4,
+    "num_hidden_layers": 4,
+    "vocab_size_per_layer_input": 90,
+    "hidden_size_per_layer_input": 8,
+    "num_kv_shared_layers": 2,
+    "sliding_window": 4,
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "laurel_rank": 4,
+    "activation_sparsity_pattern": [0.0] * 4,
+}
+LONG_T5 = {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+
+
+def opened(folder: Path, module: str, config: str, sizes: dict[str, Any]) -> Any:
+    """A small random model of a class, saved with a tokenizer and opened through the public door."""
+    pieces = tokenizer()
+    torch.manual_seed(3)
+    made = getattr(transformers, module)(getattr(transformers, config)(vocab_size=len(pieces), **(SPECIAL | sizes)))
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.mul_(3)
+    made.save_pretrained(folder)
+    pieces.save_pretrained(folder)
+    return model.load(str(folder), device="cpu")
+
+
+def test_a_hybrid_names_the_layer_that_attends_and_says_what_the_others_are(tmp_path: Path) -> None:
+    sizes = {**GROUPED, "num_hidden_layers": 4, "layer_types": ["conv", "conv", "full_attention", "conv"]}
+    trace = opened(tmp_path, "Lfm2ForCausalLM", "Lfm2Config", sizes).trace(TEXT)
+    assert trace.attentions["decoder"].num_layers == 1
+    assert trace.attentions["decoder"].layer_index == (2,)
+    assert ("other_layers", "conv: 0, 1, 3") in trace.notes
+    assert trace.verify().ok
+
+
+def test_of_several_streams_the_one_that_predicts_is_shown(tmp_path: Path) -> None:
+    lens = opened(tmp_path, "Gemma3nForCausalLM", "Gemma3nTextConfig", GEMMA3N)
+    trace = lens.trace(TEXT)
+    result = lens.module(torch.tensor([trace.ids["decoder"]]), output_hidden_states=True)
+    expected = result.hidden_states[2][0, 0].detach().numpy()  # stream 0 of the batch's only sentence
+    np.testing.assert_allclose(trace.hidden_states["decoder"][2], expected, atol=1e-4)
+    assert trace.verify().ok
+
+
+def test_a_band_is_refused_when_the_model_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="sliding window"):
+        opened(
+            tmp_path, "LongformerForMaskedLM", "LongformerConfig",
+            {**SMALL, "attention_window": 4, "max_position_embeddings": 64},
+        )  # fmt: skip
+
+
+def test_a_kind_that_is_not_shown_is_said(tmp_path: Path) -> None:
+    lens = opened(tmp_path, "LongT5ForConditionalGeneration", "LongT5Config", {**LONG_T5, "local_radius": 3})
+    trace = lens.trace(TEXT, target=TARGET)
+    assert list(trace.attentions) == ["decoder", "cross"]
+    assert ("kind_hidden", "encoder") in trace.notes
+
+
+def test_a_decoder_never_looks_ahead_where_the_library_leaves_the_mask_out(tmp_path: Path) -> None:
+    sizes = {**PAIR, "num_experts": 2, "encoder_sparse_step": 0, "decoder_sparse_step": 0}
+    trace = opened(tmp_path, "NllbMoeForConditionalGeneration", "NllbMoeConfig", sizes).trace(TEXT, target=TARGET)
+    for layer in range(trace.attentions["decoder"].num_layers):
+        assert np.triu(trace.attentions["decoder"].weights(layer), 1).max() == 0
+    assert trace.verify().ok
+
+
+@pytest.mark.parametrize("softcap", [None, 1.5])
+@pytest.mark.parametrize("with_sinks", [False, True])
+def test_cap_and_sinks_against_float64_by_hand(softcap: float | None, with_sinks: bool) -> None:
+    torch.manual_seed(0)
+    query, key = 2 * torch.randn(1, 4, 5, 8), 2 * torch.randn(1, 2, 5, 8)
+    value = torch.randn(1, 2, 5, 6)  # values narrower than keys
+    sinks = torch.randn(4) if with_sinks else None
+    with record() as recorded:
+        output = attention(
+            query, key, value, kind="decoder", layer=0, causal=True, softcap=softcap, sinks=sinks, scale=0.5
+        )
+    q, k, v = (one.double().numpy()[0] for one in (query, key, value))
+    scores = 0.5 * q @ np.repeat(k, 2, axis=0).transpose(0, 2, 1)
+    scores = scores if softcap is None else softcap * np.tanh(scores / softcap)
+    scores[:, np.triu_indices(5, 1)[0], np.triu_indices(5, 1)[1]] = -np.inf
+    raised = np.exp(scores)
+    extra = np.exp(sinks.double().numpy())[:, None, None] if sinks is not None else 0.0
+    weights = raised / (raised.sum(-1, keepdims=True) + extra)
+    call = recorded.call("decoder", 0)
+    np.testing.assert_allclose(call.weights(), weights, atol=1e-6)
+    np.testing.assert_allclose(call.scores(), scores, atol=1e-5)
+    np.testing.assert_allclose(output[0].numpy(), weights @ np.repeat(v, 2, axis=0), atol=1e-5)
+    part = call.select(range(2, 4), [1, 3])
+    np.testing.assert_allclose(part.weights(), weights[2:4][:, [1, 3]], atol=1e-6)
+    seen = call.overview(5)
+    safe = np.where(weights > 0, weights, 1)
+    np.testing.assert_allclose(seen.entropy, -(weights * np.log2(safe)).sum(-1).mean(-1), atol=1e-5)
+
+
+def test_a_mask_of_single_heads_forbids_for_those_heads_only() -> None:
+    torch.manual_seed(0)
+    mask = torch.rand(1, 4, 5, 5) > 0.4
+    mask[..., 0] = True
+    mask[:, :, 4, 3] = False  # for every head
+    allowed, bias = _split_mask(mask)
+    query, key = torch.randn(1, 4, 5, 8), torch.randn(1, 4, 5, 8)
+    with record() as recorded:
+        output = attention(query, key, key, allowed, bias=bias, kind="encoder", layer=0)
+    expected = torch.softmax((query @ key.transpose(-2, -1) / 8**0.5).masked_fill(~mask, -torch.inf), -1)
+    call = recorded.call("encoder", 0)
+    np.testing.assert_allclose(call.weights(), expected[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(output.numpy(), (expected @ key).numpy(), atol=1e-5)
+    assert not call.array("allowed")[4, 3]
+    assert call.array("allowed")[:, 0].all()
