@@ -1,4 +1,4 @@
-"""Headlight: the frame. Page list and sidebar; the pages do the rest."""
+"""Headlight: the frame. The bars at the top and the list of pages; the pages do the rest."""
 
 import os
 from contextlib import suppress
@@ -24,7 +24,7 @@ room_at_first = st.empty()
 waiting = first_visit.begin(room_at_first)
 
 from viz.frame import audience, lesson_guide, links, sentence_bar, session, top_bar
-from viz.widgets import edit_panel, focus, output_line, save_menu, share_menu
+from viz.widgets import edit_panel, focus, output_line, save_menu, share_menu, tour
 
 audience.enter()
 audience.colours()
@@ -41,7 +41,6 @@ room = sentence_bar.draw()
 top = st.container()
 first_visit.end()
 room_at_first.empty()
-audience.keys()
 # Where a page halts it has said why; the way to undo what stopped it is still there.
 with suppress(session.Halt), lesson_guide.lesson_beside():
     page.run()
@@ -50,5 +49,6 @@ output_line.draw_badge()
 edit_panel.panel(room)
 share_menu.share_menu(share, page.title)
 focus.draw()
+tour.draw(page.title)
 audience.announce()
 st.session_state.whole = False

@@ -50,13 +50,15 @@ class EditPlan:
         """
         queries, keys = own_mask.shape[-2:]
         shape = most_specific(self.edits.masks, kind, layer)
-        cells = self.edits.blocked_cells(kind, layer)
+        cells = self.edits.cells(kind, layer)
         if shape is None and not cells:
             return own_mask
         allowed = (own_mask if shape is None else _reshape_mask(own_mask, shape)).clone()
-        for query, key in cells:
+        real = own_mask.any(dim=-2)  # [batch or 1, 1, key]; the other keys are padding
+        for query, key, is_allowed in cells:
             if key < keys and (query is None or query < queries):
-                allowed[..., slice(None) if query is None else query, key] = False
+                rows = slice(None) if query is None else slice(query, query + 1)
+                allowed[..., rows, key] = real[..., None, key] & is_allowed
         blind = own_mask.any(-1) & ~allowed.any(-1)  # [batch or 1, 1, query]
         if kind != "cross" and queries == keys:
             blind &= own_mask.any(dim=-2)  # a padding token may be left without any key

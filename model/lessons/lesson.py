@@ -28,7 +28,8 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "choices": list,
     "answer": (str, list),
     "reveal": str,
-    "cover": bool,
+    "cover": (bool, str),
+    "look": str,
     "claims": list,
 }
 TRANSLATED_FIELDS = ("title", "question", "choices", "answer", "reveal")  # all others are those of the English step
@@ -48,6 +49,7 @@ WIDGET_VALUES: Mapping[str, tuple[object, ...] | type] = {
     "hide": bool,
     "ff_layer": int,
     "step": int,
+    "inside_step": int,
     "compare": ("heads", "sentences", "edit"),
     "b_text": str,
     "b_layer": int,
@@ -71,7 +73,8 @@ class LessonStep:
         choices: answers to choose from; empty where the answer is typed.
         answer: correct answers, each sufficient; empty where the question is open.
         reveal: Markdown that follows the answer.
-        cover: whether the page is hidden until the question is answered.
+        cover: whether what answers the question is covered until it is answered; "all": also the names of the tokens.
+        look: key of the figure that shows the answer, brought into sight then; "" for the page's first.
         claims: about the model, checked by `model.lessons.claims`.
         line: of the file where the step begins, from 1.
     """
@@ -92,7 +95,8 @@ class LessonStep:
     choices: tuple[str, ...] = ()
     answer: tuple[str, ...] = ()
     reveal: str = ""
-    cover: bool = False
+    cover: bool | str = False
+    look: str = ""
     claims: tuple[Mapping[str, Any], ...] = ()
     line: int = 1
 

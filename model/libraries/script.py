@@ -34,6 +34,14 @@ def formula_source(library: str) -> str:
     return "\n".join(text.splitlines()[docstring.end_lineno : end - 1]).strip() + "\n"
 
 
+def function_source(library: str, name: str) -> str:
+    """The source of the function `name` ("formula" or "layer") of a library's file, with its decorators."""
+    text = library_source(library)
+    found = next(node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef) and node.name == name)
+    first = min([found.lineno, *(decorator.lineno for decorator in found.decorator_list)])
+    return "\n".join(text.splitlines()[first - 1 : found.end_lineno]) + "\n"
+
+
 def formula_inputs(attention: Attention, layer: int) -> FormulaInputs:
     """Inputs of the attention formula in one layer of a model, for all heads."""
     return FormulaInputs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class HeadSteps:
         scores: scaled, -inf where masked; weights: after the softmax. [key]
         weighted: each value times its weight [key, head_dim]; output: their sum [head_dim].
         error: largest difference between `scaled` and the scores of the traced pass.
+        dot_error: largest difference between a running sum's end and the traced pass's score without scale and bias.
+        output_error: largest difference between `output` and the whole formula worked out again in float64.
     """
 
     query: Array
@@ -38,6 +40,59 @@ class HeadSteps:
     weighted: Array
     output: Array
     error: float
+    dot_error: float
+    output_error: float
+
+    @property
+    def divisor(self) -> float:
+        """What q·k is divided by: 1 / scale, usually √head_dim; 1 in a family that does not divide (T5)."""
+        return 1 / self.scale
+
+    @property
+    def divides_by_root(self) -> bool:
+        """Whether the divisor is √head_dim, as in Vaswani et al. 2017."""
+        return bool(abs(self.scale * len(self.query) ** 0.5 - 1) < 1e-5)
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether the family adds a bias to the scaled scores (T5, ALiBi)."""
+        return bool(self.bias.any())
+
+    @property
+    def follows_scores(self) -> bool:
+        """False where an edit forced the weights, which then are not the softmax of the scores."""
+        return bool(np.abs(self.weights_at(self.divisor) - self.weights).max(initial=0) < 1e-3)
+
+    def running_sums(self, key: int) -> Array:
+        """Sums of the first products of one key, added up one dimension after the other. float64 [head_dim]"""
+        return np.cumsum(self.products[key], dtype=np.float64)
+
+    def exponentials(self) -> Array:
+        """e to the power of each score minus the largest score, 0 where masked. float64 [key]
+
+        The largest score is subtracted as in the softmax itself: e^90 overflows float32.
+        """
+        return _exponentials(self.scores)
+
+    def weights_at(self, divisor: float) -> Array:
+        """Weights that the same q, k, bias and mask give with another divisor. float64 [key]"""
+        scores = np.where(self.allowed, self.dots.astype(np.float64) / divisor + self.bias, -np.inf)
+        exponentials = _exponentials(scores)
+        return exponentials / (exponentials.sum() or 1.0)
+
+    def strongest_keys(self, count: int, always: int) -> list[int]:
+        """Positions of the keys of the largest weights, at most `count`, in rising order.
+
+        Args:
+            always: a key that is among them whatever its weight.
+        """
+        order = [always, *(int(i) for i in np.argsort(-self.weights, kind="stable") if i != always)]
+        return sorted(order[:count])
+
+
+def _exponentials(scores: Array) -> Array:
+    top = float(scores.max(initial=-np.inf))
+    return np.exp(scores.astype(np.float64) - (top if np.isfinite(top) else 0.0))
 
 
 def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadSteps:
@@ -54,7 +109,10 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
     scaled = dots * row.scale + bias
     weights = row.weights()[0, 0]
     weighted = weights[:, None] * v
-    return HeadSteps(
+    output = weighted.sum(axis=0)
+    unmasked = row.scores(masked=False)[0, 0]
+    ends = products.astype(np.float64).cumsum(axis=-1)[:, -1]
+    steps = HeadSteps(
         query=q,
         keys=k,
         values=v,
@@ -67,6 +125,10 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
         scores=row.scores()[0, 0],
         weights=weights,
         weighted=weighted,
-        output=weighted.sum(axis=0),
-        error=float(np.abs(scaled - row.scores(masked=False)[0, 0]).max()),
+        output=output,
+        error=float(np.abs(scaled - unmasked).max()),
+        dot_error=float(np.abs(ends - (unmasked.astype(np.float64) - bias) / row.scale).max()),
+        output_error=0.0,
     )
+    exact = steps.weights_at(steps.divisor) if steps.follows_scores else weights.astype(np.float64)
+    return replace(steps, output_error=float(np.abs(exact @ v.astype(np.float64) - output).max()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from model.arrays.types import Array
@@ -12,6 +14,49 @@ def cosine_to_embedding(states: Array) -> Array:
     """Cosine similarity of each hidden state to its token's embedding (row 0). [layer, token, d] -> [layer, token]"""
     unit = states / np.linalg.norm(states, axis=-1, keepdims=True).clip(1e-12)
     return (unit * unit[0]).sum(axis=-1)
+
+
+MASSIVE = 10.0  # times as long as the median token's: above it a hidden state counts as massive
+
+
+class MassiveState(NamedTuple):
+    """A token whose hidden state is far longer than the others' (Sun et al. 2024, "Massive Activations").
+
+    Attributes:
+        token: its position.
+        depth: row of the hidden states where it is longest compared with the others.
+        factor: its L2 norm there, over the median of all tokens' norms.
+        dimension: of its largest value there.
+        share: of that value in the squared norm.
+    """
+
+    token: int
+    depth: int
+    factor: float
+    dimension: int
+    share: float
+
+
+def massive_states(states: Array) -> list[MassiveState]:
+    """The tokens whose hidden state is more than `MASSIVE` times as long as the median token's at some depth.
+
+    Fewer than half of the tokens at any depth, by the meaning of the median; none among fewer than three tokens.
+
+    Args:
+        states: [layer + 1, token, d_model]
+    """
+    if states.shape[1] < 3:
+        return []
+    norms = np.linalg.norm(states.astype(np.float64), axis=-1)
+    factors = norms / np.median(norms, axis=1, keepdims=True).clip(1e-12)  # [layer + 1, token]
+    found = []
+    for token in np.flatnonzero(factors.max(axis=0) > MASSIVE).tolist():
+        depth = int(factors[:, token].argmax())
+        squared = states[depth, token].astype(np.float64) ** 2
+        dimension = int(squared.argmax())
+        share = float(squared[dimension] / squared.sum())
+        found.append(MassiveState(token, depth, float(factors[depth, token]), dimension, share))
+    return found
 
 
 def state_coordinates(states: Array) -> tuple[Array, float]:

@@ -13,6 +13,25 @@ def probabilities(logits: Array) -> Array:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
+def sampling_probabilities(logits: Array, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Array:
+    """Probabilities that a token is drawn from: after temperature, top-k and top-p, each on what the one before left.
+
+    As `model.generation.search.filtered_probabilities`, without PyTorch. logits [vocab] -> float64 [vocab]
+
+    Args:
+        top_k: 0 keeps all tokens; top_p: 1 keeps all.
+    """
+    scaled = logits.astype(np.float64) / temperature
+    if 0 < top_k < len(scaled):
+        scaled = np.where(scaled < np.sort(scaled)[-top_k], -np.inf, scaled)
+    drawn = probabilities(scaled)
+    if top_p < 1:
+        order = np.argsort(drawn, kind="stable")  # ascending
+        removed = order[:-1][np.cumsum(drawn[order])[:-1] <= 1 - top_p]
+        drawn[removed] = 0
+    return drawn / drawn.sum()
+
+
 def kl_divergence_bits(before: Array, after: Array) -> Array:
     """Kullback-Leibler divergence KL(before ‖ after) of two runs' next-token distributions, in bits.
 

@@ -16,7 +16,9 @@ Cell = tuple[str, int | None, int] | tuple[str, int | None, int, int]  # kind, q
 KINDS = ("encoder", "decoder", "cross")
 POSITION_MODES = ("own", "off", "shuffled")
 # How many parts a place of each kind of edit has, the attention kind included.
-PLACE_LENGTHS = {"heads": (3,), "blocked": (3, 4), "masks": (2,), "temperature": (1,), "uniform": (3,), "patched": (3,)}
+PLACE_LENGTHS = {"heads": (3,), "blocked": (3, 4), "allowed": (3, 4), "masks": (2,), "temperature": (1,)}
+PLACE_LENGTHS |= {"uniform": (3,), "patched": (3,)}
+CELL_FIELDS = ("blocked", "allowed")
 _MASK_SHAPE = re.compile(r"full|causal|(?:window|block)[1-9]\d{0,3}")
 
 
@@ -29,6 +31,8 @@ class Edits:
     Attributes:
         heads: (kind, layer, head) -> factor on the head's output before W_O; 0 silences it, 1 changes nothing.
         blocked: (kind, query, key) or (kind, query, key, layer): cells that are masked; query None is every query.
+        allowed: cells named likewise that are not masked, whatever the model's own mask or `masks` says; padding stays
+            masked. Where a cell is equally specifically blocked and allowed, it is blocked.
         masks: (kind, layer) -> "full" (only padding is forbidden), "causal", "window5" (up to 5 tokens away, within
             the model's own mask) or "block4" (only within runs of 4 tokens, within the model's own mask).
         temperature: kind -> divisor of the scores before the softmax.
@@ -42,6 +46,7 @@ class Edits:
 
     heads: Mapping[Head, float] = field(default_factory=dict)
     blocked: Collection[Cell] = frozenset()
+    allowed: Collection[Cell] = frozenset()
     masks: Mapping[tuple[str, int | None], str] = field(default_factory=dict)
     temperature: Mapping[str, float] = field(default_factory=dict)
     uniform: Collection[Head] = frozenset()
@@ -117,11 +122,36 @@ class Edits:
                 supported = supported.without(name, place)
         return supported
 
-    def blocked_cells(self, kind: str, layer: int) -> list[tuple[int | None, int]]:
-        """The cells (query, key) that `blocked` masks in one layer; a query of None is every query."""
-        return [
-            (query, key) for cell_kind, query, key, *only in self.blocked if cell_kind == kind and only in ([], [layer])
+    def cells(self, kind: str, layer: int) -> list[tuple[int | None, int, bool]]:
+        """The cells (query, key, allowed) that the edits set in one layer, in the order in which they are applied.
+
+        A query of None is every query. More specific cells come later, blocked after equally specific allowed ones.
+        """
+        found = [
+            (query is not None, bool(only), not allowed, query, key)
+            for allowed, cells in ((False, self.blocked), (True, self.allowed))
+            for cell_kind, query, key, *only in cells
+            if cell_kind == kind and only in ([], [layer])
         ]
+        return [(query, key, not blocked) for *_, blocked, query, key in sorted(found, key=lambda cell: cell[:3])]
+
+    def with_cell(self, kind: str, query: int, key: int, allowed: bool) -> Edits:
+        """The same edits with one cell allowed or forbidden in every layer; undoes an earlier change if that does it.
+
+        Args:
+            allowed: whether the query may look at the key from now on; it is the opposite of what holds now.
+        """
+        opposite = (kind, query, key) in (self.blocked if allowed else self.allowed)
+        blocked, opened = (
+            frozenset(cell for cell in cells if cell[:3] != (kind, query, key))
+            for cells in (self.blocked, self.allowed)
+        )
+        rest = replace(self, blocked=blocked, allowed=opened)
+        others = [cell for cell in (*blocked, *opened) if cell[0] == kind and cell[1] is None]
+        if opposite and not others and all(place[0] != kind for place in self.masks):
+            return rest  # the model's own mask says it again
+        cell = (kind, query, key)
+        return replace(rest, allowed={*opened, cell}) if allowed else replace(rest, blocked={*blocked, cell})
 
     def text(self) -> str:
         """The edits as a short text for links, which `parse` reads: `heads:cross.2.5=0.0;blocked:encoder.*.3`."""
@@ -140,7 +170,8 @@ class Edits:
         Raises:
             ValueError: a part of the text is no edit; the message names it.
         """
-        parsed: dict[str, Any] = {field_.name: {} for field_ in fields(cls)} | {"blocked": set(), "uniform": set()}
+        sets = (*CELL_FIELDS, "uniform")
+        parsed: dict[str, Any] = {field_.name: set() if field_.name in sets else {} for field_ in fields(cls)}
         parsed["positions"] = "own"
         for part in filter(None, text.split(";")):
             left, _, value = part.partition("=")
@@ -151,7 +182,7 @@ class Edits:
                     _checked_place(name, place)
                 elif place:
                     raise ValueError(path)
-                if name in ("blocked", "uniform"):
+                if name in sets:
                     parsed[name].add(place)
                 elif name == "positions":
                     parsed[name] = value
@@ -172,12 +203,12 @@ def _checked_place(name: str, place: Any) -> Any:
     kind, *numbers = (place,) if isinstance(place, str) else place
     fine = kind in KINDS and 1 + len(numbers) in PLACE_LENGTHS[name]
     fine &= all(n is None or (isinstance(n, Integral) and int(n) >= 0) for n in numbers)
-    if not fine or (name == "blocked" and numbers[1] is None):
+    if not fine or (name in CELL_FIELDS and numbers[1] is None):
         raise ValueError(
             f"{name} names {place}: expected one of {KINDS} and {PLACE_LENGTHS[name][-1] - 1} numbers from 0 on"
         )
     plain = [None if n is None else int(n) for n in numbers]
-    if name == "blocked" and plain[2:] == [None]:
+    if name in CELL_FIELDS and plain[2:] == [None]:
         plain = plain[:2]
     return kind if name == "temperature" else (kind, *plain)
 
@@ -202,7 +233,7 @@ def is_supported(name: str, place: tuple[Any, ...], heads: Mapping[str, tuple[in
         return True
     if place[0] not in heads:
         return False
-    layer, head = (*place[3:], None, None)[:2] if name == "blocked" else (*place[1:], None, None)[:2]
+    layer, head = (*place[3:], None, None)[:2] if name in CELL_FIELDS else (*place[1:], None, None)[:2]
     layers, count = heads[place[0]]
     return (layer is None or layer < layers) and (head is None or head < count)
 

@@ -4,13 +4,15 @@
 // A figure says in `layout.meta.focus` where its tokens stand: a list of
 //   {axis: "y" | "x", stack: "encoder" | "decoder", at: [coordinate, ...], places: [token, ...], half, span: [from, to]?}
 // `half` is half of a token's extent along the axis, `span` the part of the other axis that is marked (all of it if absent).
+// {axis: "grid", stack, rows, columns, first}: tokens in rows and columns from (0, 0) on, the first of them at place `first`.
+// With {pick: name} a click chooses the token under that name on the server, and leaves the focus where it is.
 // A word on the page carries data-stack and data-place.
 const root = document.documentElement
 let fixed = null // {stack, place} that the server shows
 let focus = null // what the pointer or the keyboard is on, else `fixed`
 let tell = null // sends a fixed token to the server
 let due = null // the newest pointer event that waits for a frame
-const watched = new WeakSet() // figures whose redraws are followed
+const watched = new WeakMap() // figure -> the emitter of its events; another one after it was drawn anew
 
 const same = (one, two) => one?.stack === two?.stack && one?.place === two?.place
 const linked = gd => gd?._fullLayout && Array.isArray(gd.layout?.meta?.focus)
@@ -25,6 +27,13 @@ function tokenAt(gd, event) {
   const box = gd.getBoundingClientRect()
   for (const mark of gd.layout.meta.focus) {
     const [along, across] = axesOf(gd, mark)
+    if (mark.axis === "grid") {
+      const column = Math.round(along.p2l(event.clientX - box.left - along._offset))
+      const row = Math.round(across.p2l(event.clientY - box.top - across._offset))
+      const inside = row >= 0 && column >= 0 && row < mark.rows && column < mark.columns
+      if (inside) return { stack: mark.stack, place: mark.first + row * mark.columns + column }
+      continue
+    }
     const down = mark.axis === "y"
     const pixel = (down ? event.clientY - box.top : event.clientX - box.left) - along._offset
     const aside = (down ? event.clientX - box.left : event.clientY - box.top) - across._offset
@@ -32,7 +41,7 @@ function tokenAt(gd, event) {
     if (mark.span && (across.p2l(aside) < Math.min(...mark.span) || across.p2l(aside) > Math.max(...mark.span))) continue
     const value = along.p2l(pixel)
     const found = mark.at.findIndex(at => Math.abs(at - value) <= mark.half)
-    if (found >= 0) return { stack: mark.stack, place: mark.places[found] }
+    if (found >= 0) return { stack: mark.stack, place: mark.places[found], pick: mark.pick }
   }
   return null
 }
@@ -51,32 +60,60 @@ function markFigure(gd) {
   if (!layer) {
     layer = document.createElementNS("http://www.w3.org/2000/svg", "g")
     layer.setAttribute("class", "focus-marks")
-    svg.append(layer)
+    svg.insertBefore(layer, svg.querySelector(":scope > .hoverlayer"))
   }
   layer.replaceChildren()
   if (!focus) return
   for (const mark of gd.layout.meta.focus) {
-    const found = mark.stack === focus.stack ? mark.places.indexOf(focus.place) : -1
+    const found = mark.stack === focus.stack ? placeIn(mark, focus.place) : -1
     if (found < 0) continue
     const [along, across] = axesOf(gd, mark)
+    if (mark.axis === "grid") {
+      const [row, column] = [Math.floor(found / mark.columns), found % mark.columns]
+      const edges = (axis, at) => [at - 0.5, at + 0.5].map(value => axis._offset + axis.l2p(value))
+      layer.append(rectangle(edges(along, column), edges(across, row)))
+      continue
+    }
     const ends = [mark.at[found] - mark.half, mark.at[found] + mark.half].map(at => along._offset + along.l2p(at))
     const sides = (mark.span ? mark.span.map(at => across.l2p(at)) : [0, across._length]).map(at => across._offset + at)
     const [x, y] = mark.axis === "y" ? [sides, ends] : [ends, sides]
-    const box = document.createElementNS("http://www.w3.org/2000/svg", "rect")
-    box.setAttribute("class", "focus-mark")
-    box.setAttribute("x", Math.min(...x))
-    box.setAttribute("y", Math.min(...y))
-    box.setAttribute("width", Math.abs(x[1] - x[0]))
-    box.setAttribute("height", Math.abs(y[1] - y[0]))
-    layer.append(box)
+    layer.append(rectangle(x, y))
   }
+}
+
+// Where a mark has a token, from 0, or -1.
+function placeIn(mark, place) {
+  if (mark.axis !== "grid") return mark.places.indexOf(place)
+  const at = place - mark.first
+  return at >= 0 && at < mark.rows * mark.columns ? at : -1
+}
+
+function rectangle(x, y) {
+  const box = document.createElementNS("http://www.w3.org/2000/svg", "rect")
+  box.setAttribute("class", "focus-mark")
+  box.setAttribute("x", Math.min(...x))
+  box.setAttribute("y", Math.min(...y))
+  box.setAttribute("width", Math.abs(x[1] - x[0]))
+  box.setAttribute("height", Math.abs(y[1] - y[0]))
+  return box
+}
+
+// The text on a cell stands beside it, or under it where there is no room: Plotly lets it begin in the middle of the cell.
+function aside(gd, { points }) {
+  const point = points?.[0], label = gd.querySelector(".hoverlayer .hovertext")
+  if (!label || point?.data?.type !== "heatmap") return
+  const half = axis => Math.abs(axis.l2p(1) - axis.l2p(0)) / 2
+  const { xaxis, yaxis } = { ...gd._fullLayout, ...point }
+  const side = label.querySelector("text")?.getAttribute("text-anchor")
+  label.style.translate = { start: `${half(xaxis)}px 0`, end: `${-half(xaxis)}px 0` }[side] ?? `0 ${half(yaxis) + 14}px`
 }
 
 function draw() {
   for (const gd of figures()) {
-    if (!watched.has(gd) && gd.on) {
-      watched.add(gd)
-      gd.on("plotly_afterplot", () => markFigure(gd))
+    if (gd.on && watched.get(gd) !== gd._ev) {
+      watched.set(gd, gd._ev)
+      gd.on("plotly_afterplot", () => linked(gd) && markFigure(gd))
+      gd.on("plotly_hover", event => aside(gd, event))
     }
     markFigure(gd)
   }
@@ -95,10 +132,12 @@ function set(token) {
 }
 
 function fix(token) {
+  if (token?.pick) return tell?.("pick", [token.pick, token.place])
   if (!token || same(token, fixed)) return
   fixed = token
   set(token)
-  const pick = globalThis.headlightPick ?? tell
+  // On Heads only the large head is drawn anew, whose component has a way of its own.
+  const pick = (document.querySelector(".st-key-flip") && globalThis.headlightPick) || tell
   pick?.("token", [token.stack, token.place])
 }
 
@@ -109,7 +148,9 @@ function listen() {
   }
   document.addEventListener("pointermove", look, { capture: true, passive: true })
   document.addEventListener("pointerdown", look, { capture: true, passive: true })
-  document.addEventListener("pointerleave", () => set(null))
+  root.addEventListener("pointerleave", () => set(null))
+  // Plotly makes the click of a touch itself, at no place.
+  document.addEventListener("pointerup", event => event.pointerType === "touch" && fix(tokenOf(event)), true)
   document.addEventListener("focusin", event => event.target.closest?.("[data-place]") && set(tokenOf(event)), true)
   document.addEventListener("focusout", event => event.target.closest?.("[data-place]") && set(null), true)
   document.addEventListener("click", event => fix(tokenOf(event)), true)
@@ -121,9 +162,14 @@ function listen() {
   }, true)
   // Figures come and go with every run of the page.
   let waiting = null
+  const ours = ".focus-marks, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading"
   new MutationObserver(changes => {
-    if (changes.every(one => one.target.closest?.(".focus-marks"))) return
-    waiting ??= setTimeout(() => { waiting = null; draw() }, 80)
+    if (changes.every(one => one.target.closest?.(ours) || [...one.addedNodes, ...one.removedNodes].every(node => node.matches?.(ours)))) return
+    waiting ??= setTimeout(() => {
+      waiting = null
+      draw()
+      document.dispatchEvent(new Event("headlight-drawn"))
+    }, 80)
   }).observe(document.body, { childList: true, subtree: true })
 }
 

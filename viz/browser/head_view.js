@@ -3,16 +3,20 @@
 //
 // What `viz.sections.head_view.message` makes comes as globalThis.headlightHeads: length of the header (uint32), the header
 // (JSON), then, deflated, 256 colours (RGBA) and a byte a cell [head, row, column] of one layer, 255 where masked. Other layers
-// are taken from the picture of all heads. Which head the server shows stands in `.chosen-head` on the page.
-const MAP = ".st-key-heatmap", LINES = ".st-key-lines", TILES = ".st-key-mosaic"
+// are taken from the picture of all heads. Which head the server shows stands in `.chosen-head` on the page; what is said of
+// each head, and which ones are changed, in `.heads-said`; which tiles are to be lit in `.found-heads`.
+const MAP = ".st-key-heatmap", LINES = ".st-key-lines", TILES = ".st-key-mosaic", OVERLAY = ".st-key-overlay"
 const SVG = "http://www.w3.org/2000/svg"
 const LEAST = 0.02 // weaker weights draw no line, as on the server
 const GLIDE = 150 // milliseconds
+const TYPING = "input, textarea, select, [contenteditable=true], [role=radio], [role=slider], [role=combobox], [role=listbox], [role=menu]"
 let here = null // the newest data; the listeners below are there once for all of them
 let tiles = null // the picture of all heads: {href, pen}
 let answered = null // the timer that ends `answering`
 let painted = null // what lies over the server's picture: {at, href, under: {href}}; at: {layer, head}
 let over = null // the head whose tile the pointer is on
+let said = { text: "", said: {}, marks: {} } // of the heads, read from the page
+const followed = new WeakMap() // picture of all heads -> the emitter of its events; another one after it was drawn anew
 
 const found = selector => document.querySelector(selector)
 const plot = place => found(`${place} .js-plotly-plot`)
@@ -128,91 +132,24 @@ function follow() {
   if (!at || !here) return
   const heading = found(".st-key-head_title h2")
   if (heading) {
-    const text = here.heading.replace("{layer}", at.layer).replace("{head}", at.head)
+    const name = here.heading.replace("{layer}", at.layer).replace("{head}", at.head)
+    const end = heads().said[`${at.layer}.${at.head}`]
+    const text = end ? `${name} · ${end}` : name
     const span = heading.querySelector("span") ?? heading
-    if (span.textContent !== text) span.textContent = text
+    if (span.textContent.replaceAll("\u2060", "") !== text) span.textContent = text
   }
-  boxTile(at)
+  drawTiles()
   const focus = document.documentElement.dataset
   const row = focus.focusStack === here.stack && focus.focus !== "" ? here.places[0].indexOf(Number(focus.focus)) : -1
   drawLines(row)
+  tintPicture()
   read(row)
 }
 
-function boxTile({ layer, head }) {
-  const gd = plot(TILES), tile = gd?.layout?.meta?.tiles
-  const svg = gd && [...gd.querySelectorAll(".main-svg")].at(-1)
-  if (!svg || !tile) return
-  let box = svg.querySelector(":scope > .tile-box")
-  if (!box) {
-    box = document.createElementNS(SVG, "rect")
-    box.setAttribute("class", "tile-box")
-    svg.append(box)
-    gd.on?.("plotly_afterplot", () => boxTile(shown() ?? { layer, head }))
-  }
-  const { xaxis, yaxis } = gd._fullLayout
-  const [across, down] = tile.transposed ? [layer, head] : [head, layer]
-  const [x, right] = [across - 0.5, across + 0.5].map(at => xaxis._offset + xaxis.l2p(at))
-  const [y, bottom] = [down - 0.5, down + 0.5].map(at => yaxis._offset + yaxis.l2p(at))
-  for (const [name, value] of Object.entries({ x, y, width: right - x, height: bottom - y })) box.setAttribute(name, value)
-}
-
-// Lines of the shown head over the server's, where head or row differ from those the server drew.
-function drawLines(row) {
-  const gd = plot(LINES), ends = gd?.layout?.meta?.lines
-  const svg = gd && [...gd.querySelectorAll(".main-svg")].at(-1)
-  if (!svg || !ends || !here) return
-  let layer = svg.querySelector(":scope > .head-lines")
-  const needed = painted || row !== ends.row
-  gd.toggleAttribute("data-overlaid", !!needed)
-  layer?.remove()
-  if (!needed) return
-  layer = document.createElementNS(SVG, "g")
-  layer.setAttribute("class", "head-lines")
-  const { xaxis, yaxis } = gd._fullLayout
-  const at = (axis, value) => axis._offset + axis.l2p(value)
-  const made = []
-  for (let query = 0; query < ends.left.length; query++)
-    rowWeights(query)?.weights.forEach((weight, key) => { if (weight >= LEAST) made.push([query, key, weight]) })
-  made.sort((one, two) => (one[0] === row) - (two[0] === row) || one[2] - two[2])
-  for (const [query, key, weight] of made.slice(-150)) {
-    const line = document.createElementNS(SVG, "line")
-    const strong = query === row
-    line.setAttribute("x1", at(xaxis, 0))
-    line.setAttribute("x2", at(xaxis, 1))
-    line.setAttribute("y1", at(yaxis, ends.left[query]))
-    line.setAttribute("y2", at(yaxis, ends.right[key]))
-    line.setAttribute("class", strong ? "strong" : "")
-    line.setAttribute("stroke-width", 1 + 6 * weight)
-    line.setAttribute("opacity", (row >= 0 && !strong ? 0.25 : 1) * Math.min(1, 0.15 + weight))
-    layer.append(line)
-  }
-  svg.append(layer)
-}
-
-// One sentence on where the focused token looks, in the words that the server uses.
-function read(row) {
-  const place = found(".st-key-reading [data-testid=stMarkdownContainer]")
-  if (!place) return
-  let live = place.querySelector(":scope > .live-reading")
-  const served = found(".chosen-head")?.dataset.row
-  const asIs = !painted && (row < 0 || String(here.places[0][row]) === served)
-  const looked = asIs || row < 0 ? null : rowWeights(row)
-  place.toggleAttribute("data-live", !!looked)
-  if (!looked) return live?.remove()
-  if (!live) {
-    live = document.createElement("p")
-    live.className = "live-reading"
-    place.append(live)
-  }
-  const at = shown()
-  const order = looked.weights.map((weight, key) => [weight ?? -1, key]).sort((one, two) => two[0] - one[0])
-  const named = order.slice(0, 3).filter(([weight], i) => weight >= 0 && (i === 0 || weight >= 0.005))
-  const about = looked.exact ? "" : "≈ "
-  const keys = named.map(([weight, key]) => here.reading.key.replace("{key}", here.names[1][key]).replace("{weight}", about + here.reading.percent.replace("{n}", Math.round(100 * weight))))
-  const next = here.next?.[row]
-  const text = here.reading.row.replace("{layer}", at.layer).replace("{head}", at.head).replace("{query}", here.names[0][row]).replace("{keys}", keys.join(", "))
-  live.textContent = next ? `${text} ${here.reading.next.replaceAll("{query}", here.names[0][row]).replace("{next}", next)}` : text
+function heads() {
+  const text = found(".heads-said")?.dataset.heads ?? ""
+  if (text !== said.text) said = text ? { text, ...JSON.parse(text) } : { text, said: {}, marks: {} }
+  return said
 }
 
 // The server answers in a tenth of a second. Streamlit would have what is to be replaced begin to fade at once, each
@@ -233,6 +170,12 @@ function tileAt(event) {
   return layer >= 0 && head >= 0 && layer < tile.layers && head < tile.heads ? { layer, head } : null
 }
 
+// The head that an entry of the list of found heads opens.
+function foundHead(event) {
+  const [layer, head] = event.target.closest?.("[data-open]")?.dataset.open.split(".").map(Number) ?? []
+  return head === undefined ? null : { layer, head }
+}
+
 function pick(at) {
   show(at)
   answering()
@@ -248,18 +191,33 @@ function listen() {
     else if (over) show(chosen())
     over = at
   }, { capture: true, passive: true })
+  // Plotly makes the click of a touch itself, at no place; a touch that scrolls is cancelled.
+  document.addEventListener("pointerup", event => {
+    const at = event.pointerType === "touch" ? tileAt(event) : null
+    if (at) pick(at)
+  }, true)
   document.addEventListener("click", event => {
-    const at = tileAt(event)
+    const at = event.pointerType === "touch" ? null : tileAt(event) ?? foundHead(event)
     if (at) pick(at)
     else if (event.target.closest?.(".st-key-head_keys")) answering()
   }, true)
   document.addEventListener("headlight-focus", follow)
+  document.addEventListener("headlight-drawn", () => {
+    const image = mapImage()
+    if (painted && image?.getAttribute("href") !== painted.href) uncovered() // another page, or a map drawn anew
+    else follow()
+  })
   document.addEventListener("keydown", event => {
     const [row, step] = {
       ArrowRight: ["head", 1], ArrowLeft: ["head", -1], ArrowDown: ["layer", 1], ArrowUp: ["layer", -1],
     }[event.key] ?? []
-    const typing = event.target.closest?.("input, textarea, [role=radio], [role=slider], [role=combobox], [role=menu]")
+    const typing = event.target.closest?.(TYPING) || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey
     const at = shown()
+    const open = (event.key === "Enter" || event.key === " ") && foundHead(event)
+    if (open) {
+      event.preventDefault()
+      pick(open)
+    }
     if (!row || typing || !here || !at || !found(".st-key-head_keys")) return
     const count = row === "head" ? here.heads : here.layers
     answering()

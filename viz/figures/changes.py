@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from viz.figures.bar_below import with_bar_below
 from viz.figures.grid import axis_ticks, grid, token_bars
+from viz.figures.linking import focus_rows
 from viz.figures.theme import Palette, base_figure, escape
 from viz.language.messages import say
 
 Head = tuple[str, int, int]
 
 
-def head_effect_bars(effects: Mapping[str, np.ndarray], unit: str, palette: Palette, most: int = 20) -> go.Figure:
+def head_effect_bars(effects: Mapping[str, np.ndarray], unit: str, palette: Palette, most: int = 14) -> go.Figure:
     """Bar chart of the heads whose silencing changes the prediction most, largest effect first; bars are clickable.
 
     Args:
@@ -62,33 +64,60 @@ def heads_by_effect(effects: Mapping[str, np.ndarray]) -> list[Head]:
     return sorted(heads, key=lambda one: -effects[one[0]][one[1], one[2]])
 
 
-def head_effect_heatmap(effects: np.ndarray, kind: str, unit: str, palette: Palette) -> go.Figure:
-    """Heat map of the effect of silencing each head of a kind, layers down, heads across. effects: [layer, head]"""
-    return grid(
-        effects,
-        rows=[str(i) for i in range(effects.shape[0])],
-        columns=[str(i) for i in range(effects.shape[1])],
-        title=say("changes.map_title", kind=say(f"kinds.{kind}")),
-        row_title=say("heads.layer_axis"),
-        column_title=say("heads.head_axis"),
-        unit=unit,
-        hover=say("changes.map_hover"),
-        palette=palette,
-        limits=(0, float(effects.max()) or 1.0),
-    )
+def head_effect_heatmaps(effects: Mapping[str, np.ndarray], unit: str, palette: Palette) -> dict[str, go.Figure]:
+    """Heat map of the effect of silencing each head, one for each kind of attention, all on one scale.
+
+    Args:
+        effects: kind -> [layer, head], drawn layers down and heads across.
+        unit: of the effects.
+        palette: colours of the page.
+    """
+    largest = max((float(values.max()) for values in effects.values()), default=0.0) or 1.0
+    return {
+        kind: with_bar_below(
+            grid(
+                values,
+                rows=[str(i) for i in range(values.shape[0])],
+                columns=[str(i) for i in range(values.shape[1])],
+                title=say("changes.map_title", kind=say(f"kinds.{kind}")),
+                row_title=say("heads.layer_axis"),
+                column_title=say("heads.head_axis"),
+                unit=unit,
+                hover=say("changes.map_hover"),
+                palette=palette,
+                limits=(0, largest),
+                bar=False,
+                fit=True,
+            )
+        )
+        for kind, values in effects.items()
+    }
 
 
-def divergence_bars(bits: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
-    """Bar chart of the divergence of each position's prediction from the unedited run. bits: [token]"""
-    return token_bars(
+def divergence_bars(
+    bits: np.ndarray, labels: Sequence[str], names: Sequence[str], chosen: int, stack: str, palette: Palette
+) -> go.Figure:
+    """Bar chart of the divergence of each position's prediction from the unedited run; bars are clickable.
+
+    Args:
+        bits: [token]
+        labels, names: of the tokens, short and in full.
+        chosen: position of the bar that has another colour.
+        stack: "encoder" or "decoder", whose tokens these are.
+        palette: colours of the page.
+    """
+    figure = token_bars(
         bits,
         labels,
         palette,
+        names=names,
         title=say("changes.divergence_title"),
         hover=say("changes.divergence_hover"),
         token_title=say("changes.fed_in"),
         axis={"title": say("changes.bits"), "rangemode": "tozero"},
     )
+    figure.data[0].marker.color = [palette.second if i == chosen else palette.accent for i in range(len(bits))]
+    return figure.update_layout(meta={"focus": focus_rows((stack, range(len(bits))), "x")})
 
 
 def candidate_bars(
@@ -102,7 +131,7 @@ def candidate_bars(
         palette: colours of the page.
         title: of the figure.
     """
-    figure = base_figure(title, palette, height=110 + 34 * len(labels))
+    figure = base_figure(title, palette, height=84 + 29 * len(labels))
     sides = (
         [("before", before, palette.second)]
         if after is None

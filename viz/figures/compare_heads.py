@@ -1,20 +1,39 @@
-"""Figures that compare heads of one run: mosaic of selected heads, similarity heat map, scatter plot."""
+"""Figures that compare heads of one run: selected heads, similarity, scatter plot, shares of input tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
 from model.maps.pooling import capped_shape
 from model.trace.attention import Attention
-from viz.figures.grid import grid
-from viz.figures.heads import THUMBNAIL_PIXELS, png_uri, resize
-from viz.figures.theme import Palette, base_figure, rgba_colours
+from viz.figures.grid import axis_ticks, grid
+from viz.figures.heads import MAX_TILE, THUMBNAIL_PIXELS, png_uri, resize
+from viz.figures.linking import focus_rows
+from viz.figures.theme import Palette, base_figure, escape, rgba_colours, unvalidated_figure
 from viz.language.messages import say
 
 TILE_PIXELS = 168  # width of a head's map in the mosaic of selected heads
+PICKER_WIDTH, PICKER_HEIGHT = 370, 480  # pixels of the tiles that A and B are picked from, in a window 1280 wide
+MORE_HEIGHT = 460  # pixels of a figure below the maps
+
+
+def picker_mosaic(mosaic: go.Figure, wide: int = PICKER_WIDTH) -> go.Figure:
+    """The mosaic of all heads for a narrower column, without its title; the browser boxes the heads of A and B.
+
+    Args:
+        mosaic: from `viz.figures.heads.head_mosaic`.
+        wide: pixels of the column.
+    """
+    layout = dict(mosaic._layout)
+    (left, right), (down, up) = (layout[f"{axis}axis"]["range"] for axis in "xy")
+    margin = layout["margin"] | {"t": 8}
+    room = (PICKER_HEIGHT - margin["t"] - margin["b"]) / (down - up)
+    tile = min((wide - margin["l"] - margin["r"]) / (right - left), room, MAX_TILE)
+    layout |= {"margin": margin, "height": round(tile * (down - up)) + margin["t"] + margin["b"], "title": {}}
+    return unvalidated_figure(mosaic._data, layout)
 
 
 def selected_heads_mosaic(
@@ -34,7 +53,7 @@ def selected_heads_mosaic(
     gap, above = 12, 44  # pixels between maps, and above each for its title
     picture = np.zeros((down * (TILE_PIXELS + above), across * (TILE_PIXELS + gap), 4), np.uint8)
     figure = base_figure(
-        say("compare.wall_title", kind=say(f"kinds.{attention.kind}")), palette, height=90 + 236 * down
+        say("compare.wall_title", kind=say(f"kinds.{attention.kind}")), palette, height=90 + 210 * down
     )
     for number, (layer, head) in enumerate(heads):
         row, column = divmod(number, across)
@@ -92,6 +111,7 @@ def head_similarity_heatmap(values: np.ndarray, selected: tuple[int, int], palet
         palette=palette,
         limits=(float(values.min()), 1.0),
     )
+    figure.layout.height = min(figure.layout.height, MORE_HEIGHT)
     cells = [(layer, head) for layer, head in np.ndindex(values.shape)]
     _clickable(
         figure,
@@ -111,7 +131,7 @@ def head_scatter(points: np.ndarray, explained: float, selected: tuple[int, int]
         selected: (layer, head) that is highlighted.
         palette: colours of the page.
     """
-    figure = base_figure(say("compare.map_title", kept=f"{explained:.0%}"), palette, height=520)
+    figure = base_figure(say("compare.map_title", kept=f"{explained:.0%}"), palette, height=MORE_HEIGHT)
     layers = len(points)
     for layer, heads in enumerate(points):
         is_selected = np.array([(layer, head) == selected for head in range(len(heads))])
@@ -140,6 +160,39 @@ def head_scatter(points: np.ndarray, explained: float, selected: tuple[int, int]
         xaxis={"title": say("layers.first_axis"), "zeroline": False},
         yaxis={"title": say("layers.second_axis"), "zeroline": False},
     )
+    return figure
+
+
+def share_bars(
+    shares: Mapping[str, np.ndarray], labels: Sequence[str], palette: Palette, stack: str | None = None
+) -> go.Figure:
+    """Bar chart of how much each input token contributes to one token, by several measures side by side.
+
+    Args:
+        shares: of each measure, by its name in the section "compare" of the interface's words. name -> [input token]
+        labels: of the input tokens.
+        palette: colours of the page.
+        stack: of the input tokens.
+    """
+    figure = base_figure(say("compare.through_title"), palette, height=380)
+    for number, (name, values) in enumerate(shares.items()):
+        figure.add_bar(
+            x=np.arange(len(values)),
+            y=values.astype(np.float32),
+            marker={"color": palette.lines[number]},
+            name=say(f"compare.{name}"),
+            text=[escape(label) for label in labels],
+            textposition="none",
+            hovertemplate=say("compare.through_hover") + "<extra></extra>",
+        )
+    figure.update_layout(
+        xaxis={"tickangle": -60, "showgrid": False, "zeroline": False, **axis_ticks(labels)},
+        yaxis={"tickformat": ".0%", "title": say("compare.share")},
+        barmode="group",
+        showlegend=True,
+    )
+    if stack:
+        figure.layout.meta = {"focus": focus_rows((stack, range(len(labels))), "x")}
     return figure
 
 

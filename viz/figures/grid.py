@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +9,14 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from model.maps.pooling import group_starts, reduce_groups
+from viz.figures.cell_pooling import group_labels, max_pooled, pooled_shape, pooling_starts
+from viz.figures.linking import FocusTokens, focus_rows
 from viz.figures.margins import fit_horizontally, margins, two_line_title
 from viz.figures.theme import Palette, Scale, base_figure, base_layout, colour_bar, escape, shorten, unvalidated_figure
 
 MAX_TICKS, THINNED_TICKS = 40, 24  # more labels than the first are thinned to the second: each takes 0.5 ms to draw
 MAX_BORDERED = 60  # rows or columns; of more the cells have no borders
-MAX_CELLS = 96 * 96  # a page sends no more, and a screen shows no more apart
 SCREEN_HEIGHT, MIN_ROW, MAX_ROW = 490, 9, 44  # pixels of a figure in the first screen, and of one of its rows
-FocusTokens = tuple[str, Sequence[int]]  # "encoder" or "decoder", and positions of tokens
 BORDERLESS = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
 # The heat map hangs on hidden axes that have every label for the hover text. The visible axes, which show a thinned
 # selection because labels take time to draw, need a trace of their own.
@@ -87,43 +85,34 @@ def grid(
     limits = limits or (0.0, float(np.nanmax(array)))
     if array.shape == shape:
         array = max_pooled(array, signed=scale is palette.diverging)
-    row_starts, column_starts = _pooling_starts(shape)
+    row_starts, column_starts = pooling_starts(shape)
     down = _Side(row_title, *group_labels(rows, row_names or rows, row_starts))
     across = _Side(column_title, *group_labels(columns, column_names or columns, column_starts))
     row = None if highlight is None else int(np.searchsorted(row_starts, highlight, side="right")) - 1
     trace = _heatmap_trace(array, scale or palette.sequential, limits, colour_bar(unit, tickformat), hover)
-    layout = base_layout(title, palette, height=_height(len(down.labels)))
+    layout = base_layout(title, palette, height=0)
     layout |= _axes(layout, down, across, bar=bar, narrow=narrow) | _shapes(down, across, row, palette)
-    if fit:
-        layout["height"] = _fitting_height(len(down.labels), layout["margin"])
-    group = [
-        -(-length // max(len(starts), 1)) for length, starts in zip(shape, (row_starts, column_starts), strict=True)
-    ]
-    meta: dict[str, Any] = {"pooled": group} if group != [1, 1] else {}
-    if focus is not None and group[0] == 1:
-        meta["focus"] = focus_rows(focus)
-        if row is not None:
-            meta["row_shape"] = len(layout["shapes"]) - 1
-    layout |= {"meta": meta} if meta else {}
+    layout["height"] = _height(len(down.labels), layout["margin"] if fit else None)
+    starts = (row_starts, column_starts)
+    group = [-(-length // max(len(one), 1)) for length, one in zip(shape, starts, strict=True)]
+    layout |= _meta(group, focus, None if row is None else len(layout["shapes"]) - 1)
     return unvalidated_figure([trace if bar else trace | {"showscale": False}, VISIBLE_AXES], layout)
 
 
-def _height(rows: int) -> int:
-    """Pixels of a figure with so many rows, margins included."""
-    return int(max(min(26, max(560 / max(rows, 1), 2)) * rows, 70)) + 190
+def _meta(group: list[int], focus: FocusTokens | None, row_shape: int | None) -> dict[str, Any]:
+    """What page and browser read: cells of a pooled group, tokens of the rows, and which shape is the row's box."""
+    meta: dict[str, Any] = {"pooled": group} if group != [1, 1] else {}
+    if focus is not None and group[0] == 1:
+        meta |= {"focus": focus_rows(focus)} | ({} if row_shape is None else {"row_shape": row_shape})
+    return {"meta": meta} if meta else {}
 
 
-def _fitting_height(rows: int, margin: dict[str, int]) -> int:
-    """Pixels of a figure in the first screen; rows keep between `MIN_ROW` and `MAX_ROW`."""
+def _height(rows: int, margin: dict[str, int] | None = None) -> int:
+    """Pixels of a figure with so many rows; with `margin`, as tall as the first screen has room for."""
+    if margin is None:
+        return int(max(min(26, max(560 / max(rows, 1), 2)) * rows, 70)) + 190
     around = margin["t"] + margin["b"]
     return round(min(max(SCREEN_HEIGHT - around, MIN_ROW * rows), MAX_ROW * rows)) + around
-
-
-def focus_rows(focus: FocusTokens) -> list[dict[str, Any]]:
-    """Where the tokens of a figure stand, one a row, as `viz/browser/focus.js` reads it from `layout.meta.focus`."""
-    stack, positions = focus
-    at = list(range(len(positions)))
-    return [{"axis": "y", "stack": stack, "at": at, "places": list(positions), "half": 0.5}]
 
 
 def _heatmap_trace(
@@ -195,38 +184,6 @@ def cell_border_path(rows: int, columns: int) -> str:
     return "".join(down + across)
 
 
-def pooled_shape(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns that are drawn of a matrix of this shape: all of them, or so many that `MAX_CELLS` holds."""
-    rows, columns = shape
-    side = math.isqrt(MAX_CELLS)
-    fewer = min(rows, max(side, MAX_CELLS // max(columns, 1)))
-    return fewer, min(columns, max(side, MAX_CELLS // max(fewer, 1)))
-
-
-def _pooling_starts(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """First row of each group of rows, and first column of each group of columns, that are drawn as one."""
-    rows, columns = (group_starts(length, count) for length, count in zip(shape, pooled_shape(shape), strict=True))
-    return rows, columns
-
-
-def max_pooled(array: np.ndarray, *, signed: bool = False) -> np.ndarray:
-    """Maximum of each group of neighbouring cells; NaN only where a whole group is NaN.
-
-    Args:
-        array: [row, column]
-        signed: takes the value of the largest magnitude instead of the largest value.
-
-    Returns:
-        Of the shape that `pooled_shape` gives. [fewer rows, fewer columns]
-    """
-    down, across = _pooling_starts(array.shape)
-    high = reduce_groups(reduce_groups(array, down, 0), across, 1)
-    if signed:
-        low = reduce_groups(reduce_groups(array, down, 0, np.fmin), across, 1, np.fmin)
-        high = np.where(-low > high, low, high)
-    return high
-
-
 def signed_limits(array: np.ndarray) -> tuple[float, float]:
     """Limits of a diverging scale: minus and plus the largest magnitude, or 1 where all values are 0 or NaN."""
     largest = float(np.nanmax(np.abs(array), initial=0.0)) or 1.0
@@ -292,20 +249,3 @@ def label_step(count: int) -> int:
 def all_numeric(labels: Sequence[str]) -> bool:
     """Whether all labels are numbers, so that most can be left out."""
     return all(label.isdecimal() for label in labels)
-
-
-def group_labels(
-    labels: Sequence[str], names: Sequence[str], starts: np.ndarray
-) -> tuple[Sequence[str], Sequence[str]]:
-    """Label and hover name of each group of neighbours: its first label, and its first and last name.
-
-    starts: first index of each group.
-    """
-    if len(starts) == len(labels):
-        return labels, names
-    ends = [*starts[1:], len(labels)]
-    full = [
-        names[start] if end - start == 1 else f"{shorten(names[start])} … {shorten(names[end - 1])}"
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    return [labels[start] for start in starts], full

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,9 @@ from model.maps.pooling import group_starts, reduce_groups
 from model.measures.head_roles import token_positions
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
-from viz.figures.grid import SCREEN_HEIGHT, grid, pooled_shape
+from viz.figures.cell_pooling import pooled_shape
+from viz.figures.grid import SCREEN_HEIGHT, grid
+from viz.figures.linking import query_stack
 from viz.figures.theme import Palette, base_layout, colour_indices, escape, rgba_colours, unvalidated_figure
 from viz.language.messages import say
 
@@ -37,7 +40,7 @@ def head_heatmap(
 ) -> go.Figure:
     """Heat map of one head's attention weights, query rows from top to bottom, key columns from left to right.
 
-    Masked cells are blank. More than `viz.figures.grid.MAX_CELLS` cells are max-pooled to a smaller map.
+    Masked cells are blank. More than `viz.figures.cell_pooling.MAX_CELLS` cells are max-pooled to a smaller map.
 
     Args:
         attention: one kind of attention of a trace.
@@ -79,11 +82,6 @@ def head_heatmap(
     )
 
 
-def query_stack(kind: str) -> str:
-    """Stack of the tokens that ask in a kind of attention: "encoder", or "decoder" also for cross-attention."""
-    return "encoder" if kind == "encoder" else "decoder"
-
-
 def visible_positions(attention: Attention, specials: bool, window: Window | None) -> tuple[list[int], list[int]]:
     """Positions of the queries and of the keys that a figure draws.
 
@@ -118,14 +116,15 @@ class HeadThumbnails:
     texts: tuple[str, ...]
 
 
-def head_thumbnails(attention: Attention, palette: Palette) -> HeadThumbnails:
-    """Thumbnails of all heads, max-pooled, with each head's largest weight and mean entropy as hover text.
+def head_thumbnails(attention: Attention, palette: Palette, characters: Sequence[str] = ()) -> HeadThumbnails:
+    """Thumbnails of all heads, max-pooled; hover text has a head's character, largest weight and effective tokens.
 
-    Reads every weight of every layer.
+    Reads every weight of every layer. Effective tokens are 2 to the mean entropy in bits.
 
     Args:
         attention: one kind of attention of a trace.
         palette: its sequential scale colours the weights.
+        characters: a phrase on each head, layer by layer, "" where it has none.
     """
     step = THUMBNAIL_PIXELS + THUMBNAIL_GAP
     transposed = mosaic_is_transposed(attention.num_layers, attention.num_heads)
@@ -138,6 +137,7 @@ def head_thumbnails(attention: Attention, palette: Palette) -> HeadThumbnails:
             top, left = (place * step + THUMBNAIL_GAP // 2 for place in (layer, head)[:: -1 if transposed else 1])
             picture[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = thumbnail
             query, key = divmod(int(overview.strongest_cell[head]), len(attention.keys))
+            phrase = characters[layer * attention.num_heads + head] if characters else ""
             texts.append(
                 say(
                     "heads.thumbnail",
@@ -146,19 +146,30 @@ def head_thumbnails(attention: Attention, palette: Palette) -> HeadThumbnails:
                     query=escape(attention.queries.name(query)),
                     key=escape(attention.keys.name(key)),
                     weight=f"{overview.strongest[head]:.0%}",
-                    entropy=f"{overview.entropy[head]:.1f}",
+                    count=f"{2 ** overview.entropy[head]:.1f}",
+                    character=phrase and f" · {escape(phrase)}",
                 )
             )
     return HeadThumbnails(palette_png_uri(picture, palette), tuple(texts))
 
 
 def mosaic_is_transposed(layers: int, heads: int) -> bool:
-    """True where tiles are larger with layers across and heads down, as in models of many layers and few heads."""
+    """True where layers go across and heads down: in models of many layers, whose tiles get no smaller by it.
+
+    The picture is then low, and what is said of the heads has room under it.
+    """
     room = SCREEN_HEIGHT - MOSAIC_MARGIN["t"] - MOSAIC_MARGIN["b"]
-    return min(MOSAIC_WIDTH / layers, room / heads) > 1.05 * min(MOSAIC_WIDTH / heads, room / layers)
+    across, down = min(MOSAIC_WIDTH / layers, room / heads), min(MOSAIC_WIDTH / heads, room / layers)
+    return layers > heads and across > 0.95 * down
 
 
-def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, int] | None = None) -> go.Figure:
+def head_mosaic(
+    attention: Attention,
+    palette: Palette,
+    *,
+    selected: tuple[int, int] | None = None,
+    characters: Sequence[str] = (),
+) -> go.Figure:
     """Mosaic of square thumbnails of all heads, layers down and heads across, or the other way where tiles get larger.
 
     `layout.meta` says which way, for the browser, which boxes the selected head and opens the one that is clicked.
@@ -167,8 +178,10 @@ def head_mosaic(attention: Attention, palette: Palette, *, selected: tuple[int, 
         attention: one kind of attention of a trace.
         palette: colours of the page.
         selected: (layer, head) to draw a box around, for a saved picture.
+        characters: a phrase on each head for its hover text, layer by layer.
     """
-    thumbnails, layers, heads = head_thumbnails(attention, palette), attention.num_layers, attention.num_heads
+    thumbnails = head_thumbnails(attention, palette, characters)
+    layers, heads = attention.num_layers, attention.num_heads
     transposed = mosaic_is_transposed(layers, heads)
     rows, columns = (heads, layers) if transposed else (layers, heads)
     around = MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"]

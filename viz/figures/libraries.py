@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from model.trace.attention import Attention
 from viz.figures.grid import grid
+from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
 from viz.language.messages import say
 
@@ -34,9 +35,11 @@ def library_heatmap(weights: np.ndarray, attention: Attention, layer: int, title
         column_title=say(f"kinds.{attention.kind}_asked"),
         unit=say("heads.unit"),
         narrow=True,
+        fit=True,
         bar=False,  # the maps share one scale, and each needs the room
         hover=say("code.hover"),
         palette=palette,
         limits=(0, 1),
         tickformat=".0%",
+        focus=(query_stack(attention.kind), range(len(attention.queries))),
     )

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from model.trace.attention import Attention
 from viz.figures.grid import label_step
-from viz.figures.heads import Window, query_stack, visible_positions
+from viz.figures.heads import Window, visible_positions
+from viz.figures.linking import query_stack
 from viz.figures.theme import Palette, base_layout, escape, shorten, unvalidated_figure
 from viz.language.messages import say
 

@@ -10,10 +10,11 @@ import plotly.graph_objects as go
 from model.generation.decoding import BeamNode
 from model.trace.attention import Attention
 from viz.figures.grid import axis_ticks, grid, token_bars
+from viz.figures.linking import FocusTokens, focus_rows
 from viz.figures.theme import Palette, base_figure, colour_bar, escape, shorten
 from viz.language.messages import say
 
-MAX_LABELLED_COLUMNS = 14  # of the logit lens; with more columns, cells are too narrow for their token
+MAX_LABELLED_COLUMNS = 14  # of the logit lens: with more, cells are too narrow for their token
 
 
 def query_heatmap(attention: Attention, row: int, palette: Palette) -> go.Figure:
@@ -49,9 +50,87 @@ def query_heatmap(attention: Attention, row: int, palette: Palette) -> go.Figure
     return figure
 
 
-def probability_bars(values: np.ndarray, labels: Sequence[str], palette: Palette) -> go.Figure:
-    """Bar chart of the probability of each generated token. values: [token]"""
-    return token_bars(
+def next_token_bars(
+    chances: np.ndarray, labels: Sequence[str], chosen: int | None, palette: Palette, title: str
+) -> go.Figure:
+    """Bar chart of the probabilities of the likeliest next tokens, the chosen one lit.
+
+    Args:
+        chances: [candidate]; labels: of the candidates.
+        chosen: index of the candidate that is written; None where none is.
+        palette: colours of the page.
+        title: of the figure.
+    """
+    figure = base_figure(title, palette, height=60 + 28 * len(labels) + 44)
+    figure.add_bar(
+        x=chances.astype(np.float32),
+        y=np.arange(len(labels)),
+        orientation="h",
+        marker={"color": [palette.accent if i == chosen else palette.faint for i in range(len(labels))]},
+        text=[f"{chance:.0%}" if chance >= 0.005 else "" for chance in chances],
+        textposition="outside",
+        cliponaxis=False,
+        customdata=[escape(label) for label in labels],
+        hovertemplate=say("output.candidate_hover") + "<extra></extra>",
+        showlegend=False,
+    )
+    names = [escape(shorten(name)) for name in labels]
+    names = [f"<b>{name}</b>" if i == chosen else name for i, name in enumerate(names)]
+    figure.update_layout(
+        xaxis={"tickformat": ".0%", "range": [0, 1.12], "tickvals": [0, 0.25, 0.5, 0.75, 1], "fixedrange": True},
+        yaxis={
+            "range": [len(labels) - 0.5, -0.5],
+            "showgrid": False,
+            "zeroline": False,
+            "tickmode": "array",
+            "tickvals": list(range(len(labels))),
+            "ticktext": names,
+            "fixedrange": True,
+        },
+        bargap=0.25,
+        margin={"l": 100, "r": 8, "t": 44, "b": 28},
+    )
+    return figure
+
+
+def look_bars(attention: Attention, layer: int, head: int, row: int, palette: Palette, height: int = 384) -> go.Figure:
+    """Bar chart of one query's weights in one head, a bar a key; keys that the mask forbids have no bar.
+
+    Args:
+        attention: one kind of attention of a trace.
+        layer, head: which head, counted from 0.
+        row: position of the query.
+        palette: colours of the page.
+        height: pixels.
+    """
+    keys = attention.keys
+    weights = np.where(attention.mask(layer)[row], attention.row(layer, row)[head], np.nan)
+    figure = token_bars(
+        weights,
+        keys.texts,
+        palette,
+        names=[keys.name(i) for i in range(len(keys))],
+        title=say("output.look_title", kind=say(f"kinds.{attention.kind}_attention"), layer=layer, head=head),
+        hover=say("output.look_hover"),
+        token_title=say(f"kinds.{attention.kind}_asked"),
+        axis={"tickformat": ".0%", "range": [0, 1], "fixedrange": True},
+        height=height,
+    )
+    stack = "decoder" if attention.kind == "decoder" else "encoder"  # of the tokens that are asked
+    figure.update_layout(
+        meta={"focus": focus_rows((stack, range(len(keys))), "x")}, xaxis={"range": [-0.6, len(keys) - 0.4]}
+    )
+    return figure
+
+
+def probability_bars(values: np.ndarray, labels: Sequence[str], places: Sequence[int], palette: Palette) -> go.Figure:
+    """Bar chart of the probability of each generated token.
+
+    Args:
+        values: [token]; labels: of the tokens; places: their positions in the decoder.
+        palette: colours of the page.
+    """
+    figure = token_bars(
         values,
         labels,
         palette,
@@ -59,6 +138,7 @@ def probability_bars(values: np.ndarray, labels: Sequence[str], palette: Palette
         hover=say("output.probability_hover"),
         axis={"tickformat": ".0%", "range": [0, 1], "title": say("changes.probability")},
     )
+    return figure.update_layout(meta={"focus": focus_rows(("decoder", places), "x")})
 
 
 def beam_tree(tree: Sequence[BeamNode], labels: Sequence[str], best: Sequence[int], palette: Palette) -> go.Figure:
@@ -121,23 +201,24 @@ def beam_tree(tree: Sequence[BeamNode], labels: Sequence[str], best: Sequence[in
 
 
 def logit_lens(
-    probability: np.ndarray, best: Sequence[Sequence[str]], columns: Sequence[str], palette: Palette
+    probability: np.ndarray, best: Sequence[Sequence[str]], columns: Sequence[str], focus: FocusTokens, palette: Palette
 ) -> go.Figure:
     """Logit lens: heat map of the likeliest next token at each depth and its probability, first layer at the bottom.
 
     Args:
         probability: of the likeliest token. [layer + 1, token]
         best: that token. [layer + 1][token]
-        columns: labels of the input tokens.
+        columns: labels of the input tokens, at most `MAX_LABELLED_COLUMNS`, so that each cell has room for its token.
+        focus: the stack and positions of the input tokens.
         palette: colours of the page.
     """
-    depth, count = probability.shape
+    depth = len(probability)
     names = [say("layers.embedding"), *(say("layers.after", layer=i) for i in range(depth - 1))]
     figure = base_figure(say("output.lens_title"), palette, height=150 + max(26, min(34, 900 // depth)) * depth)
     figure.add_heatmap(
         z=probability.astype(np.float32),
         text=[[escape(shorten(token, 9)) for token in row] for row in best],
-        texttemplate="%{text}" if count <= MAX_LABELLED_COLUMNS and depth * count <= 450 else None,
+        texttemplate="%{text}",
         customdata=[[escape(token) for token in row] for row in best],
         textfont={"size": 12},
         colorscale=[list(stop) for stop in palette.sequential],
@@ -156,6 +237,7 @@ def logit_lens(
             "zeroline": False,
             **axis_ticks(columns),
         },
-        yaxis={"title": say("layers.depth"), "showgrid": False, "zeroline": False, **axis_ticks(names)},
+        yaxis={"title": say("heads.layer_axis"), "showgrid": False, "zeroline": False, **axis_ticks(names)},
+        meta={"focus": focus_rows(focus, "x")},
     )
     return figure

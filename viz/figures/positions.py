@@ -1,92 +1,62 @@
-"""Figures of position encodings: sinusoids, heat maps, similarity by distance, rotations, wavelengths and biases."""
+"""Figures of position encodings: heat maps, similarity by distance, rotations, wavelengths and biases."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import plotly.graph_objects as go
 
 from model.measures.hidden_states import cosine_similarities
-from viz.figures.grid import grid, signed_limits
+from viz.figures.full_grid import colour_limit, full_grid, signed_grid
+from viz.figures.linking import FocusTokens, focus_points
 from viz.figures.theme import Palette, base_figure
+from viz.figures.waves import HEIGHT
 from viz.language.messages import say
 
 
-def encoding_waves(encoding: np.ndarray, dimensions: Sequence[int], palette: Palette) -> go.Figure:
-    """Line chart of some dimensions of a position encoding over position.
-
-    Args:
-        encoding: [position, d_model]; even dimensions are sines, odd ones cosines.
-        dimensions: which to draw, one curve each.
-        palette: colours of the page.
-    """
-    figure = base_figure(say("positions.waves_title"), palette, height=460)
-    for number, dimension in enumerate(dimensions):
-        figure.add_scatter(
-            x=np.arange(len(encoding)),
-            y=encoding[:, dimension].astype(np.float32),
-            mode="lines",
-            name=say("positions.wave_name", dimension=dimension, function="cos" if dimension % 2 else "sin"),
-            line={
-                "color": palette.lines[number % len(palette.lines)],
-                "width": 2.5,
-                "dash": "dot" if dimension % 2 else "solid",
-            },
-        )
-    figure.update_layout(
-        xaxis={"title": say("positions.position")},
-        yaxis={"title": say("positions.value"), "range": [-1.1, 1.1]},
-        showlegend=True,
-    )
-    return figure
-
-
-def encoding_heatmap(encoding: np.ndarray, palette: Palette, limits: tuple[float, float] | None = None) -> go.Figure:
-    """Heat map of a position encoding, positions down, dimensions across, on a scale centred on zero.
+def encoding_heatmap(encoding: np.ndarray, palette: Palette, focus: FocusTokens | None = None) -> go.Figure:
+    """Heat map of a position encoding, positions down, every dimension across, on a scale centred on zero.
 
     Args:
         encoding: [position, d_model]
         palette: colours of the page.
-        limits: values at the ends of the scale; None for ± the largest magnitude.
+        focus: the tokens that stand at the first positions.
     """
-    positions, dimensions = encoding.shape
-    return grid(
+    return signed_grid(
         encoding,
-        rows=[str(i) for i in range(positions)],
-        columns=[str(i) for i in range(dimensions)],
+        palette,
+        rows=[str(i) for i in range(len(encoding))],
         title=say("positions.table_title"),
-        row_title=say("positions.position"),
-        column_title=say("positions.dimension"),
+        titles=(say("positions.position"), say("positions.dimension")),
         unit=say("positions.value"),
-        hover=say("positions.table_hover"),
-        palette=palette,
-        scale=palette.diverging,
-        limits=limits or signed_limits(encoding),
+        place=say("positions.table_place"),
+        limit=colour_limit(encoding),
+        focus=focus,
+        height=HEIGHT - 96,
+        min_row=1,
     )
 
 
-def similarity_heatmap(encoding: np.ndarray, palette: Palette) -> go.Figure:
+def similarity_heatmap(encoding: np.ndarray, palette: Palette, focus: FocusTokens | None = None) -> go.Figure:
     """Heat map of the cosine similarities of all pairs of positions. encoding: [position, d_model]"""
-    positions = [str(i) for i in range(len(encoding))]
-    return grid(
+    return full_grid(
         cosine_similarities(encoding),
-        rows=positions,
-        columns=positions,
+        rows=[str(i) for i in range(len(encoding))],
         title=say("positions.similarity_title"),
-        row_title=say("positions.position"),
-        column_title=say("positions.position"),
+        titles=(say("positions.position"), say("positions.position")),
         unit=say("positions.cosine"),
         hover=say("positions.similarity_map_hover"),
         palette=palette,
         scale=palette.diverging,
         limits=(-1, 1),
+        focus=focus,
+        height=HEIGHT - 96,
+        min_row=1,
     )
 
 
 def wavelength_bars(frequencies: np.ndarray, palette: Palette) -> go.Figure:
     """Bar chart of the wavelengths of rotary pairs, in positions. frequencies: radians per position, [pair]"""
-    figure = base_figure(say("positions.wavelengths_title"), palette, height=360)
+    figure = base_figure(say("positions.wavelengths_title"), palette, height=380)
     figure.add_bar(
         x=np.arange(len(frequencies)),
         y=(2 * np.pi / frequencies).astype(np.float32),
@@ -153,7 +123,13 @@ def similarity_by_distance(encoding: np.ndarray, palette: Palette) -> go.Figure:
 
 
 def rotation_circle(
-    encoding: np.ndarray, pair: int, start: int, offset: int, palette: Palette, title: str
+    encoding: np.ndarray,
+    pair: int,
+    start: int,
+    offset: int,
+    palette: Palette,
+    title: str,
+    focus: FocusTokens | None = None,
 ) -> go.Figure:
     """Scatter plot of one sine-cosine pair of a sinusoidal encoding on the unit circle, with two positions as hands.
 
@@ -166,9 +142,10 @@ def rotation_circle(
         offset: positions from the first hand to the second.
         palette: colours of the page.
         title: of the figure.
+        focus: the tokens that stand at the first positions.
     """
     points = encoding[:, [2 * pair + 1, 2 * pair]]  # x: cosine, y: sine
-    figure = base_figure(title, palette, height=420)
+    figure = base_figure(title, palette, height=380)
     figure.add_scatter(
         x=points[:, 0].astype(np.float32),
         y=points[:, 1].astype(np.float32),
@@ -189,6 +166,8 @@ def rotation_circle(
             hoverinfo="skip",
         )
     figure.update_layout(
+        meta={"focus": focus_points(*focus, points[: len(focus[1])].tolist(), (0.07, 0.07))} if focus else {},
+        legend={"orientation": "v", "x": 1, "xanchor": "right", "y": 1},
         xaxis={"title": say("positions.cos"), "range": [-1.2, 1.2], "constrain": "domain"},
         yaxis={"title": say("positions.sin"), "range": [-1.2, 1.2], "scaleanchor": "x"},
         showlegend=True,

@@ -125,7 +125,7 @@ def base_layout(title: str, palette: Palette, height: int) -> dict[str, Any]:
     }
 
 
-ENCODED_DTYPES = ("f4", "f8", "i4", "u1")  # arrays of other dtypes are left to Plotly
+ENCODED_DTYPES = ("f4", "f8", "i4", "i2", "i1", "u1")  # arrays of other dtypes are left to Plotly
 
 
 class UnvalidatedFigure(go.Figure):  # type: ignore[misc]  # Plotly has no types

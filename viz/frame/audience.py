@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import streamlit as st
 
 from viz.browser.resources import BROWSER
-from viz.frame import model_access, session
+from viz.frame import session
 from viz.language.messages import current_language, languages, say, set_language, supported_language
 
 
@@ -33,7 +34,9 @@ def enter() -> None:
 
 def choose() -> None:
     """The widgets for projector mode and language, for the bar at the top."""
-    if not st.session_state.projector:
+    if st.session_state.projector:
+        _keys()
+    else:
         st.button(
             say("audience.projector"),
             key="projector_on",
@@ -50,33 +53,25 @@ def choose() -> None:
         st.radio(say("audience.language"), list(languages()), format_func=lambda one: languages()[one], key="language")
 
 
-def keys() -> None:
-    """In projector mode, the buttons above the page, each with its key; elsewhere nothing."""
-    if not st.session_state.projector:
-        return
-    with st.container(horizontal=True, key="arrow_keys"):
-        for name, key, icon, step in (
-            ("layer_up", "Up", "arrow_upward", ("layer", -1)),
-            ("layer_down", "Down", "arrow_downward", ("layer", 1)),
-            ("head_left", "Left", "arrow_back", ("head", -1)),
-            ("head_right", "Right", "arrow_forward", ("head", 1)),
-        ):
-            icon = f":material/{icon}:"
-            st.button(say(f"audience.{name}"), key=name, icon=icon, shortcut=key, on_click=_move, args=step)
-        st.button(say("audience.hide"), key="hide_key", icon=":material/hide_source:", shortcut="H", on_click=_hide)
-        full = st.button(say("audience.full"), key="full_screen", icon=":material/fullscreen:", shortcut="F")
-        st.button(
-            say("audience.leave"),
-            key="projector_off",
-            icon=":material/close_fullscreen:",
-            shortcut="P",
-            on_click=_project,
-            args=(False,),
-        )
+def _keys() -> None:
+    """The buttons of projector mode, each with its key; those for layers and heads stand beside the large head."""
     st.html(BROWSER / "projector.css")
-    if full:
+    for name, key, icon, act in (
+        ("hide", "H", "hide_source", _hide),
+        ("full", "F", "fullscreen", _full),
+        ("leave", "P", "close_fullscreen", partial(_project, False)),
+    ):
+        st.button(
+            say(f"audience.{name}"),
+            key=f"projector_{name}",
+            icon=f":material/{icon}:",
+            shortcut=key,
+            help=say(f"audience.{name}"),
+            on_click=act,
+            type="tertiary",
+        )
+    if st.session_state.pop("full_due", False):
         # The browser runs a script again only where it is another one, so it carries a number.
-        st.session_state.full = st.session_state.get("full", 0) + 1
         script = "document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()"
         _run(f"/* {st.session_state.full} */ {script}", "full")
 
@@ -96,7 +91,8 @@ def announce(place: str = "page") -> None:
     Args:
         place: of the two that may stand on one page, the page itself and a piece that is drawn again alone.
     """
-    said = json.dumps({"language": current_language(), "text": st.session_state.said}).replace("<", "\\u003c")
+    text = say("lessons.covered") if st.session_state.get("covered") else st.session_state.said
+    said = json.dumps({"language": current_language(), "text": text}).replace("<", "\\u003c")
     _run(
         f"""(() => {{
           const said = {said};
@@ -111,10 +107,13 @@ def announce(place: str = "page") -> None:
             const wide = ".stCode pre:not([tabindex]), .st-key-lens:not([tabindex])";
             // A menu opens at the end of the page: who opened it by key goes straight into it.
             const menu = "[data-testid=stPopoverBody]:not([tabindex='-1'])";
+            // Streamlit's list of pages on a phone has groups between the list and its items.
+            const folded = "[data-testid=stSidebarNav] :is(ul, li):not([role])";
             let due = false;
             const reach = () => {{
               due = false;
               document.querySelectorAll(wide).forEach(e => e.tabIndex = 0);
+              document.querySelectorAll(folded).forEach(e => e.setAttribute("role", "presentation"));
               document.querySelectorAll(menu).forEach(e => {{
                 e.tabIndex = -1;
                 if (document.activeElement.matches("[data-testid=stPopoverButton]:focus-visible")) e.focus();
@@ -155,9 +154,5 @@ def _hide() -> None:
     st.session_state.hide = not st.session_state.get("hide", False)
 
 
-def _move(what: str, step: int) -> None:
-    """One layer or head on, round in a circle; nothing where no model is open or no head was looked at yet."""
-    state, model = st.session_state, model_access.model_if_open()
-    if model is None or state.get(what) is None or state.get("kind") not in model.heads:
-        return
-    state[what] = (state[what] + step) % model.heads[state.kind][what == "head"]
+def _full() -> None:
+    st.session_state.full, st.session_state.full_due = st.session_state.get("full", 0) + 1, True

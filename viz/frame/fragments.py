@@ -15,14 +15,16 @@ from viz.language.messages import set_language
 P = ParamSpec("P")
 
 
-def page_fragment(function: Callable[P, None]) -> Callable[P, None]:
+def page_fragment(function: Callable[P, None], run_every: float | None = None) -> Callable[P, None]:
     """The function as a fragment: when only its own widgets change, Streamlit reruns nothing else.
 
     Nothing outside may depend on what is chosen inside: it would be out of date. Sets the language of the thread, ends
     quietly on `Halt`, and tells screen readers what the function announced.
+
+    Args:
+        run_every: seconds after which it runs again by itself, again and again; None for never.
     """
 
-    @st.fragment
     @wraps(function)
     def fragment(*args: P.args, **kwargs: P.kwargs) -> None:
         set_language(
@@ -37,4 +39,4 @@ def page_fragment(function: Callable[P, None]) -> Callable[P, None]:
         elif not state.whole:
             audience.announce(function.__name__)
 
-    return fragment
+    return st.fragment(fragment, run_every=run_every)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -59,6 +60,12 @@ def go_to_step(name: str, number: int = 0) -> None:
     st.session_state.lesson_enter = True
 
 
+def is_locked() -> bool:
+    """Whether the lesson in progress hides what sets model, sentence and changes."""
+    current = current_step()
+    return current is not None and current[0].locked
+
+
 def leave_lesson() -> None:
     """End the lesson and keep the state it set; for callbacks of widgets."""
     for key in (NAME, NUMBER, "lesson_enter"):
@@ -95,8 +102,13 @@ def _switch(page: StreamlitPage | str, link: dict[str, str]) -> NoReturn:
     st.switch_page(page, query_params=link)
 
 
-# In a locked lesson the widgets stay on the page, where they hold the state, but are hidden.
-LOCKED = "[data-testid=stSidebar], [data-testid=stExpandSidebarButton] { display: none; }"
+# In a locked lesson the widgets stay on the page, where they hold the state, but are hidden; the sentence can be read.
+LOCKED = """[data-testid=stTopNav], [data-testid=stSidebar], [data-testid=stExpandSidebarButton],
+:is(.st-key-model, .st-key-examples, .st-key-forcing, .st-key-changing) { display: none !important; }"""
+
+
+COVERED_LABELS = """.st-key-covered :is(.xtick, .ytick, .x2tick, .y2tick) text,
+.st-key-covered [data-testid=stButtonGroup]:not(.st-key-controls *) { visibility: hidden !important; }"""
 
 
 def _follow_link() -> None:
@@ -145,34 +157,45 @@ def _apply_state(step: LessonStep) -> None:
 def lesson_beside() -> Iterator[None]:
     """A context in which a page is drawn beside the current step; outside lessons it does nothing.
 
-    Raises:
-        Halt: the step covers the page until its question is answered.
+    Until a question is answered, the style sheet covers what answers it in the container "covered".
     """
     current = current_step()
+    state = st.session_state
+    state.covered = False
     if current is None:
         yield
         return
     lesson, step, number = current
     st.html(BROWSER / "lesson.css")
-    left, right = st.columns([4, 9], gap="medium")
+    left, right = st.columns([3, 10], gap="small")
     with left, st.container(key="lesson", border=True):
         _panel(lesson, step, number)
+    state.covered = step.cover and _recorded_answer(lesson, number) is None
     with right:
-        if step.cover and _recorded_answer(lesson, number) is None:
-            st.info(say("lessons.covered"), icon=":material/visibility_off:")
-            raise session.Halt
-        yield
+        if state.covered:
+            st.caption(f":material/visibility_off: {say('lessons.covered')}")
+            if step.cover == "all":
+                st.html(f"<style>{COVERED_LABELS}</style>")
+        with st.container(key="covered" if state.covered else "uncovered"):
+            yield
+    if state.pop("lesson_answered", False):
+        # The browser runs a script again only where it is another one, so it carries the step's name.
+        at = json.dumps([f".st-key-{step.look or 'heatmap'}", ".st-key-uncovered .js-plotly-plot"])
+        script = (BROWSER / "evidence.js").read_text(encoding="utf-8")
+        with right, st.container(key="script_evidence"):
+            text = f"<script>/* {lesson.name} {number} */ ({script})({at})</script>"
+            st.html(text, unsafe_allow_javascript=True)
 
 
 def _panel(lesson: Lesson, step: LessonStep, number: int) -> None:
     """Draw the step: text, question, and the buttons to other steps."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", wrap=False):
-        st.caption(lesson.title, width="content")
+        place = say("lessons.place", step=number + 1, steps=len(lesson.steps))
+        st.caption(f"{lesson.title} · {place}")
         st.button(
             ":material/close:", key="lesson_leave", on_click=leave_lesson, help=say("lessons.leave"), type="tertiary"
         )
-    place = say("lessons.place", step=number + 1, steps=len(lesson.steps))
-    st.progress((number + 1) / len(lesson.steps), place)
+    st.progress((number + 1) / len(lesson.steps))
     st.header(step.title, anchor=False)
     st.markdown(step.text)
     if step.question:
@@ -209,14 +232,15 @@ def _question(lesson: Lesson, step: LessonStep, number: int) -> None:
                 st.text_input(step.question, key=key, max_chars=300)
             st.form_submit_button(say("lessons.answer"), on_click=_record_answer, args=(lesson, step, number, key))
         return
-    st.markdown(step.question if "**" in step.question else f"**{step.question}**")
     answer, right = recorded
     verdict = {True: "right", False: "not_right", None: "open"}[right]
-    st.markdown(
-        say(f"lessons.{verdict}", answer=_sentence_end(answer), right=_sentence_end(", ".join(step.answer[:1])))
-    )
-    if step.reveal:
-        st.markdown(step.reveal)
+    with st.container(key="lesson_verdict", gap="small"):
+        st.markdown(step.question if "**" in step.question else f"**{step.question}**")
+        st.markdown(
+            say(f"lessons.{verdict}", answer=_sentence_end(answer), right=_sentence_end(", ".join(step.answer[:1])))
+        )
+        if step.reveal:
+            st.markdown(step.reveal)
 
 
 def _sentence_end(answer: str) -> str:
@@ -242,8 +266,9 @@ def _record_answer(lesson: Lesson, step: LessonStep, number: int, key: str) -> N
     now = datetime.now(UTC).isoformat(timespec="seconds")
     question = re.sub(r"[*`]", "", step.question)
     state.setdefault("lesson_answers", []).append((now, lesson.name, number + 1, question, answer, right))
+    state.lesson_answered = True
     if step.cover:
-        state.lesson_enter = True  # the covered page may hold the state of another step
+        state.lesson_enter = True  # who played with the covered page sees what the answer speaks of
 
 
 def recorded_answers() -> list[tuple[str | int, ...]]:

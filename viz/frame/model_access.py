@@ -30,15 +30,18 @@ def fetch_model(name: str) -> None:
 
     if backend_address() or local_folder(name):
         return
-    expected = input_kind()
-    with st.status(say("sidebar.fetching", name=escape_markdown(name)), expanded=True):
+    expected, place = input_kind(), st.empty()
+    with place.status(say("sidebar.fetching", name=escape_markdown(name)), expanded=True):
         bar = st.progress(0.0)
 
         def show(share: float, what: str) -> None:
             bar.progress(min(share, 1.0), escape_markdown(what))
 
-        with _fetch_lock:
-            find_or_fetch(name, show)
+        try:
+            with _fetch_lock:
+                find_or_fetch(name, show)
+        finally:
+            place.empty()
     if input_kind() != expected:
         st.rerun()  # the input widget was drawn for text, and this model reads pictures
 
@@ -58,6 +61,7 @@ def open_model(name: str | None = None) -> Lens:
             st.session_state.opened = (name, device)
         return model
     except ModelError as error:
+        st.query_params.pop("revision", None)  # it was that of the model before
         st.error(say(f"errors.model_{error.reason}", name=escape_markdown(name), detail=escape_markdown(str(error))))
         st.button(say("sidebar.again"), key="again")
         raise session.Halt from error

@@ -15,14 +15,17 @@ from model.errors import InputError
 from model.generation.decoding import Decoding, DecodingResult
 from model.libraries import runner as libraries
 from model.libraries.script import formula_inputs
+from model.measures.head_characters import Character, head_characters, published_aligners
 from model.memory.cached_layers import without_cache
 from model.trace.attention import Attention
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Target, Trace
 from viz.figures.heads import head_mosaic
+from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
 from viz.frame import model_access, server_state, session
+from viz.language import readings
 from viz.language.messages import current_language, say
 
 UNPROMPTED_WORK = 4_000  # heads × tokens up to which effects are computed without asking: about a second
@@ -38,7 +41,28 @@ def trace() -> Trace:
     """
     model_access.open_model()  # fetched and opened here, where its progress can be shown
     text, target = model_access.model_input(), model_access.forced_target()
-    return traces((text,), (target,), edits=model_access.applied_edits(warn=True))[0]
+    found = traces((text,), (target,), edits=model_access.applied_edits(warn=True))[0]
+    st.session_state.bar_run = found.serial
+    return found
+
+
+def output_without_edits(trace: Trace) -> str | None:
+    """What the model makes of the same input unchanged; None where a run has no edits, or is not the bar's.
+
+    Args:
+        trace: a run that the page shows.
+    """
+    if not trace.edits or trace.serial != st.session_state.get("bar_run"):
+        return None
+    text, target = model_access.model_input(), model_access.forced_target()
+    how = session.chosen_model(), st.session_state.device
+    with st.spinner(say("sidebar.running"), show_time=True):
+        return server_state.cached_traces(*how, (text,), (target,), Edits())[0].output
+
+
+def unedited_trace() -> Trace:
+    """The trace that `trace` returns, without the edits."""
+    return traces((model_access.model_input(),), (model_access.forced_target(),))[0]
 
 
 def traces(
@@ -119,7 +143,7 @@ def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarra
 
     Source: nostalgebraist, "interpreting GPT: the logit lens" (2020).
     """
-    with input_errors_shown(), st.spinner(say("sidebar.running"), show_time=True):
+    with input_errors_shown(), st.spinner(say("output.lens_running"), show_time=True):
         return _logit_lens(session.chosen_model(), st.session_state.device, text, target, model_access.applied_edits())
 
 
@@ -153,9 +177,29 @@ def mosaic(trace: Trace, attention: Attention, palette: Palette) -> go.Figure:
     )
 
     def make() -> go.Figure:
-        return head_mosaic(without_cache(attention), palette)
+        found = characters(trace, attention)
+        said = [
+            readings.head_character(found, layer, head)
+            for layer in range(attention.num_layers)
+            for head in range(attention.num_heads)
+        ]
+        return head_mosaic(without_cache(attention), palette, characters=said)
 
     return server_state.result_cache().get(key, make, lambda figure: 2 * len(figure.layout.images[0].source))
+
+
+def characters(trace: Trace, attention: Attention) -> tuple[Character, ...]:
+    """What this run shows of every head of one kind of attention, cached. attention: as in `mosaic`"""
+    kind, model = attention.kind, session.chosen_model()
+    whole = attention is trace.attentions[kind]  # not merged into words
+    ids = trace.ids.get(query_stack(kind)) if whole else None
+
+    def make() -> tuple[Character, ...]:
+        return head_characters(without_cache(attention), ids, published_aligners(model))
+
+    return server_state.result_cache().get(
+        ("characters", trace.serial, kind, whole), make, lambda found: sum(3 * one.share.nbytes for one in found)
+    )
 
 
 @st.cache_resource(show_spinner=False)

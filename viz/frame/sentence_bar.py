@@ -13,7 +13,7 @@ from model.assets import ASSETS
 from model.catalog.entries import CATALOG, Entry
 from model.catalog.store import local_folder
 from viz.browser.resources import BROWSER
-from viz.frame import links, model_access, session
+from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.option_row import option_row
 from viz.language.messages import has_message, say
 
@@ -52,7 +52,11 @@ def draw() -> DeltaGenerator | None:
             entry = CATALOG.get(session.chosen_model())
             {"text": _type_text, "image": _pick_picture}[model_access.input_kind()]()
             _more(entry)
-            with st.popover(say("bar.change"), icon=":material/tune:", key="changing", on_change="rerun") as panel:
+            # In a session's first run the box below has not yet taken the text from the link.
+            requested = model_access.parse_edits(state.get("edits", st.query_params.get("edits", "")), None, warn=False)
+            count = len(list(requested.items()))
+            label = f"{say('bar.change')}: **{count}**" if count else say("bar.change")
+            with st.popover(label, icon=":material/tune:", key="changing", on_change="rerun") as panel:
                 room = st.container()
                 st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
         state.output_line = st.container(key="output")
@@ -62,13 +66,13 @@ def draw() -> DeltaGenerator | None:
 
 
 def model_label(name: str) -> str:
-    """A model as people know it: plain name, what it does, and "here" or the size to fetch."""
+    """A model as people know it: plain name, what it does, and "here" or the size to fetch; a typed one as typed."""
     entry = CATALOG.get(name)
     if entry is None:
         return name
     task = say("task.image" if entry.takes == "image" else f"task.{entry.family}")
     state = say("bar.here") if local_folder(name) else say("bar.fetch", size=entry.size)
-    return f"{entry.name} · {task} ({state})"
+    return f"{entry.name.split(' (')[0]}: {task} · {state}"
 
 
 def _pick_model() -> None:
@@ -84,7 +88,7 @@ def _pick_model() -> None:
         format_func=model_label,
         accept_new_options=True,
         label_visibility="collapsed",
-        width=250,
+        width=300,
         persist_state="session",
     )
     links.store("model", session.chosen_model(), next(iter(CATALOG)))
@@ -99,6 +103,7 @@ def _type_text() -> None:
             height="content",
             bind="query-params",
             label_visibility="collapsed",
+            disabled=lesson_guide.is_locked(),
         )
 
 

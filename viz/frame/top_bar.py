@@ -23,7 +23,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "output": "edit_note",
     },
     "compare": {"compare": "compare", "changes": "science"},
-    "learn": {"lessons": "school", "why": "hourglass_top"},
+    "learn": {"tour": "explore", "lessons": "school", "why": "hourglass_top"},
     "code": {"code": "code"},
 }
 FIRST = "heads"  # the page that the bare address shows
@@ -33,7 +33,11 @@ def pages() -> dict[str, StreamlitPage]:
     """Every page by its name, in the order of the groups."""
     return {
         name: st.Page(
-            f"viz/pages/{name}.py", title=say(f"{name}.title"), icon=f":material/{icon}:", default=name == FIRST
+            f"viz/pages/{name}.py",
+            title=say(f"{name}.title"),
+            icon=f":material/{icon}:",
+            default=name == FIRST,
+            url_path="start" if name == FIRST else None,  # its own is the address of the alias below
         )
         for group in GROUPS.values()
         for name, icon in group.items()
@@ -42,7 +46,11 @@ def pages() -> dict[str, StreamlitPage]:
 
 def grouped(found: Mapping[str, StreamlitPage]) -> dict[str, list[StreamlitPage]]:
     """The pages under the names of their groups, as `st.navigation` takes them."""
-    return {say(f"bar.{group}"): [found[name] for name in names] for group, names in GROUPS.items()}
+    groups = {say(f"bar.{group}"): [found[name] for name in names] for group, names in GROUPS.items()}
+    # The first page has the bare address and that of its name; a page that is not in the menus answers there.
+    alias = st.Page(f"viz/pages/{FIRST}.py", title=found[FIRST].title, url_path=FIRST, visibility="hidden")
+    next(iter(groups.values())).append(alias)
+    return groups
 
 
 def draw() -> DeltaGenerator:
@@ -50,6 +58,8 @@ def draw() -> DeltaGenerator:
     with st.container(key="brand"):
         st.markdown("Headlight")
     with st.container(key="top_bar", horizontal=True, vertical_alignment="center", horizontal_alignment="right"):
+        with st.container(key="what", width="content"):
+            st.caption(say("bar.what"))
         audience.choose()
         share = st.container(width="content")
         with st.popover(

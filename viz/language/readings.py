@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from model.measures.head_characters import Character
 from model.measures.head_roles import special_mass
 from model.measures.head_steps import HeadSteps
 from model.trace.attention import Attention
 from model.trace.edits import Edits, most_specific
 from model.trace.trace import Trace
-from viz.language.messages import escape_markdown, say, strip_markdown
+from viz.language.messages import escape_markdown, say
 
 
 def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: int) -> str:
@@ -44,16 +45,36 @@ def next_tokens(trace: Trace, attention: Attention, queries: Sequence[int]) -> l
 
 
 def row_templates() -> dict[str, str]:
-    """The sentence of `row_reading` with placeholders, for the browser, which fills in the row that is pointed at."""
-    row = strip_markdown(say("reading.row", layer="{layer}", head="{head}", query="{query}", keys="{keys}"))
-    following = strip_markdown(say("reading.next", query="{query}", next="{next}"))
-    key = strip_markdown(say("reading.key", key="{key}", weight="{weight}"))
-    return {"row": row, "next": following, "key": key, "percent": "{n}%"}
+    """The sentence of `row_reading` with placeholders, for the browser, which fills in the row that is pointed at.
+
+    Two asterisks begin and end bold type, as in Markdown.
+    """
+    row = say("reading.row", layer="{layer}", head="{head}", query="{query}", keys="{keys}")
+    following = say("reading.next", query="{query}", next="{next}")
+    return {"row": row, "next": following, "key": say("reading.key", key="{key}", weight="{weight}"), "percent": "{n}%"}
 
 
 def special_mass_reading(attention: Attention, layer: int, head: int) -> str:
     """Sentence on the share of attention that special tokens have, while they are hidden."""
     return say("reading.hidden", share=f"{special_mass(attention, layer, head):.0%}")
+
+
+def character_label(character: Character) -> str:
+    """What heads of a character do, such as "rests on </s>"."""
+    name = "rests_all" if character.name == "rests" and not character.token else character.name
+    return say(f"characters.{name}", token=character.token)
+
+
+def head_character(characters: Sequence[Character], layer: int, head: int) -> str:
+    """What a head does in a sentence, with its share, such as "rests on </s> 69 %"; "" where nothing can be named."""
+    named = [one for one in characters if one.named[layer, head]]
+    if not named:
+        return ""
+    # One special token says more than all of them together, and anything more than that a head spreads.
+    best = max(
+        named, key=lambda one: (one.name != "spreads", one.name != "rests" or bool(one.token), one.share[layer, head])
+    )
+    return say("characters.share", what=character_label(best), share=f"{best.share[layer, head]:.0%}")
 
 
 def map_caption(attention: Attention, layer: int, specials: bool, row: int) -> str:
@@ -93,15 +114,17 @@ def mask_reading(attention: Attention, layer: int, edits: Edits) -> str:
         if count := int((unexplained & cells).sum()):
             sentences.append(say(f"masks.forbids_{name}", cells=count))
         unexplained = unexplained & ~cells
-    return say("masks.forbids", total=allowed.size, reasons="; ".join(sentences or [say("masks.forbids_nothing")]))
+    reading = say("masks.forbids", total=allowed.size, reasons="; ".join(sentences or [say("masks.forbids_nothing")]))
+    opened = [cell for cell in edits.cells(attention.kind, layer) if cell[2]]
+    return f"{reading} {say('masks.opened', cells=len(opened))}" if opened else reading
 
 
 def _blocked_cells(edits: Edits, kind: str, layer: int, shape: tuple[int, ...]) -> np.ndarray:
     """Cells that the user blocked in a layer. bool [query, key]; shape: of the mask."""
     cells = np.zeros(shape, bool)
-    for query, key in edits.blocked_cells(kind, layer):
+    for query, key, allowed in edits.cells(kind, layer):
         if key < shape[1] and (query is None or query < shape[0]):
-            cells[slice(None) if query is None else query, key] = True
+            cells[slice(None) if query is None else query, key] = not allowed
     return cells
 
 
@@ -169,10 +192,10 @@ def edit_reading(name: str, where: tuple[Any, ...], value: Any) -> str:
     kind = say(f"kinds.{where[0]}")
     if name == "temperature":
         return say("change.said_temperature", kind=kind, value=f"{value:g}")
-    if name == "blocked":
+    if name in ("blocked", "allowed"):
         layer = " " + say("change.in_layer", layer=where[3]) if len(where) > 3 else ""
-        who = "nobody" if where[1] is None else "one"
-        return say(f"change.said_blocked_{who}", kind=kind, query=where[1], key=where[2], layer=layer)
+        who = ("nobody" if name == "blocked" else "all") if where[1] is None else "one"
+        return say(f"change.said_{name}_{who}", kind=kind, query=where[1], key=where[2], layer=layer)
     layer = say("change.in_every_layer") if where[1] is None else say("change.in_layer", layer=where[1])
     if name == "masks":
         shape = value.rstrip("0123456789")

@@ -2,24 +2,20 @@
 
 import streamlit as st
 
-from model.trace.edits import Edits
-from viz.frame import model_access, results, session
+from viz.frame import results, session
 from viz.language.messages import say
-from viz.sections import changes
-from viz.widgets import badge, headings, output_line
+from viz.sections.output import changes
+from viz.widgets import headings, output_line, pickers
 
-headings.page_heading("changes")
 trace = results.trace()
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("changes")
+    selected = pickers.head_stepper(trace)
+    changes.silence_button(selected)
 output_line.draw(trace)
 palette = session.palette()
 if trace.edits:
-    before = results.traces((model_access.model_input(),), (model_access.forced_target(),), edits=Edits())[0]
-    changes.output_change(before, trace, palette)
+    changes.output_change(results.unedited_trace(), trace, palette)
 else:
-    st.info(say("changes.none"), icon=":material/tune:")
-
-badge.verification_badge(trace, "changes")
-
-st.header(say("changes.matter"), anchor=False)
-st.markdown(say("changes.matter_why"))
+    st.markdown(say("changes.none"))
 changes.head_effects(trace, palette)

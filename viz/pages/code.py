@@ -2,30 +2,29 @@
 
 import streamlit as st
 
-from model.trace.layer_inputs import MultiHeadLayer
-from viz.frame import model_access, results
+from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
+from viz.frame import results
 from viz.language.messages import say
 from viz.sections import code
-from viz.widgets import badge, headings, output_line, pickers
+from viz.widgets import headings, output_line, pickers
 
-headings.page_heading("code")
-st.latex(r"\mathrm{Attention}(Q, K, V) = \mathrm{softmax}\left(\frac{QK^\top}{\sqrt{d_k}} + M\right)V")
-trace = results.trace()
-if trace.edits:  # the libraries do not implement edits, so they recompute a run without any
-    st.info(say("code.unchanged"), icon=":material/info:")
-    trace = results.traces((model_access.model_input(),), (model_access.forced_target(),))[0]
-output_line.draw(trace)
-selected = pickers.pick_head(trace)
+trace = results.unedited_trace()  # the libraries do not implement edits, so they recompute a run without any
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("code")
+    selected = pickers.head_stepper(trace)
+    order = code.pick_libraries()
+    controls = st.container()
 attention, layer = selected.attention, selected.layer
+output_line.draw(trace)
+if st.session_state.edits:
+    st.info(say("code.unchanged"), icon=":material/info:")
 headings.require_vectors(attention)
-
 projections = results.multi_head(trace, attention.kind, layer)
-part = code.pick_part(projections)
-runs = code.run_libraries(trace, selected, part)
+with controls:
+    part = code.pick_part(projections)
+if isinstance(projections, NotMultiHead):
+    st.caption(say(f"code.no_layer_{projections.reason}"))
 layer_output = projections.output if part == "layer" and isinstance(projections, MultiHeadLayer) else None
 own_output = attention.weights(layer) @ attention.value(layer) if layer_output is None else layer_output
-code.library_maps(runs, selected, own_output)
-badge.verification_badge(trace, "code")
-
-st.header(say("code.source_title"), anchor=False)
-code.source_and_script(trace, selected, part)
+code.library_maps(trace, selected, part, order, own_output)
+code.script(trace, selected, order[0])

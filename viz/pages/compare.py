@@ -2,29 +2,17 @@
 
 import streamlit as st
 
-from viz.frame import results, session
-from viz.language.messages import say
-from viz.sections import compare_maps, compare_sides, rollout
-from viz.widgets import badge, headings, output_line, pickers
+from viz.frame import results
+from viz.sections import compare_maps, compare_sides
+from viz.widgets import headings, output_line, pickers
 
-headings.page_heading("compare")
 trace = results.trace()
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("compare")
+    attention = pickers.pick_kind(trace)
+    preset = compare_sides.pick_preset(trace)
+    view = compare_maps.pick_view(trace, attention)
 output_line.draw(trace)
-st.markdown(say("compare.a"))
-selected = pickers.pick_head(trace)
-a = compare_sides.Side(trace, selected.attention, selected.layer, selected.head, session.chosen_model())
-b = compare_sides.other_side(a)
-palette = session.palette()
-st.header(say("compare.two"), anchor=False)
-compare_maps.map_difference(a, b, palette)
-for side, one in (("a", a), ("b", b)):
-    badge.verification_badge(one.trace, f"compare_{side}", one.name, exact=one is b)
-
-st.header(say("compare.part"), anchor=False)
-rollout.hidden_state_distance(a, b, palette)
-
-st.header(say("compare.many"), anchor=False)
-compare_maps.all_heads(a, palette)
-
-st.header(say("compare.through"), anchor=False)
-rollout.rollout_and_flow(a, palette)
+other = compare_sides.other_run(trace, preset)
+compare_maps.draw(trace, attention, other, view)
+compare_sides.draw_badge(trace, other)

@@ -5,7 +5,7 @@ import streamlit as st
 from model.maps.words import merge_words
 from viz.frame import results, session
 from viz.language.messages import say
-from viz.sections import head_view
+from viz.sections import head_finder, head_view
 from viz.widgets import charts, headings, output_line, pickers, save_menu
 
 trace = results.trace()
@@ -25,5 +25,7 @@ with left:
             st, mosaic, "mosaic", say("heads.mosaic_look"), table=save_menu.weights_table(chosen), titled=False
         )
     save_menu.menu("mosaic")
+    with st.container(key="finder"):
+        head_finder.draw(trace, chosen)
 with right:
     head_view.draw(trace, chosen, not hidden)

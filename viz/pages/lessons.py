@@ -6,7 +6,19 @@ from viz.frame import lesson_guide
 from viz.language.messages import escape_markdown, say
 from viz.widgets import headings
 
-headings.page_heading("lessons")
+answered = lesson_guide.recorded_answers()
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("lessons")
+    st.download_button(
+        say("lessons.download", count=len(answered)),
+        lesson_guide.as_csv(answered),
+        "headlight-answers.csv",
+        "text/csv",
+        disabled=not answered,
+        icon=":material/download:",
+        key="lesson_download",
+        help=say("lessons.yours_why"),
+    )
 lessons, errors = lesson_guide.lessons_and_errors()
 for error in errors:
     st.error(
@@ -18,31 +30,21 @@ for error in errors:
         ),
         icon=":material/error:",
     )
-answered = lesson_guide.recorded_answers()
-for lesson in lessons:
-    with st.container(border=True):
+columns = st.columns(2)
+for number, lesson in enumerate(lessons):
+    # Down the left column, then down the right one.
+    with columns[2 * number >= len(lessons)], st.container(border=True, key=f"lesson_card_{number}"):
         text, start = st.columns([5, 1], vertical_alignment="center")
         text.header(lesson.title, anchor=False)
-        text.markdown(lesson.about)
         done = {row[2] for row in answered if row[1] == lesson.name}
         questions = sum(bool(step.question) for step in lesson.steps)
-        text.caption(say("lessons.facts", steps=len(lesson.steps), asked=questions, done=len(done)))
+        facts = say("lessons.facts", steps=len(lesson.steps), asked=questions, done=len(done))
+        text.markdown(f"{lesson.about} :small[{facts}]")
         start.button(
             say("lessons.start"),
             key=f"start_{lesson.name}",
             on_click=lesson_guide.go_to_step,
             args=(lesson.name,),
-            type="primary",
+            type="secondary" if number else "primary",
             width="stretch",
         )
-st.header(say("lessons.yours"), anchor=False)
-st.markdown(say("lessons.yours_why"))
-st.download_button(
-    say("lessons.download", count=len(answered)),
-    lesson_guide.as_csv(answered),
-    "headlight-answers.csv",
-    "text/csv",
-    disabled=not answered,
-    icon=":material/download:",
-    key="lesson_download",
-)

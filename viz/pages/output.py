@@ -3,22 +3,28 @@
 import streamlit as st
 
 from viz.frame import model_access, results, session
-from viz.language.messages import say
-from viz.sections import output
+from viz.sections.output import decoding, player, readout
 from viz.widgets import badge, headings, output_line
 
-headings.page_heading("output")
 palette = session.palette()
-if model_access.open_model().writes:
-    decoding, forced = output.pick_decoding()
-    trace, decoded = output.generated_trace(decoding, forced)
-    output.output_summary(trace, decoded, palette)
-    st.header(say("output.steps"), anchor=False)
-    output.decoding_step(trace, palette)
-    badge.verification_badge(trace, "output", exact=True)
-    output.cross_attention_alignment(trace, palette)
+shared = trace = results.trace()
+writes = model_access.open_model().writes
+decoding.restore_old_links()
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("output")
+    if writes:
+        how, forced = decoding.pick_decoding()
+        seen = decoding.pick_head(shared)
+output_line.draw(shared)
+if writes:
+    trace, decoded = decoding.generated_trace(shared, how, forced)
+    room = decoding.other_run(shared, trace)
+    seen = decoding.head_of(trace, seen)
+    player.player(trace, how, decoded, seen, palette)
+    readout.output_summary(trace, decoded, seen, palette)
 else:
-    trace = results.trace()
-    output_line.draw(trace)
-    output.masked_token(trace, palette)
-output.logit_lens(trace, palette)
+    readout.masked_token(trace, palette)
+readout.logit_lens(trace, palette)
+if trace is not shared and room is not None:
+    with room:
+        badge.verification_badge(trace, "output", exact=True)

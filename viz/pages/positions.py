@@ -2,12 +2,15 @@
 
 import streamlit as st
 
-from viz.frame import model_access, session
+from viz.frame import model_access, results, session
 from viz.language.messages import say
 from viz.sections import positions
-from viz.widgets import headings
+from viz.widgets import headings, output_line
 
-headings.page_heading("positions")
+trace = results.trace()
 scheme = model_access.open_model().positions()
-st.markdown(say(f"positions.{scheme.kind}"))
-positions.SECTIONS[scheme.kind](scheme, session.palette())
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("positions")
+output_line.draw(trace)
+st.caption(say(f"positions.{scheme.kind}"), help=positions.formula(scheme))
+positions.SECTIONS[scheme.kind](trace, scheme, session.palette())

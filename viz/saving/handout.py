@@ -22,6 +22,7 @@ from viz.language.messages import say
 from viz.saving import fonts
 from viz.saving.qr_code import qr_code
 from viz.saving.still_image import figure_texts, still_image
+from viz.saving.still_page import still_caption
 
 STATIC = Path(__file__).parents[2] / "static"
 CaptionedFigure = tuple[go.Figure, str]  # a figure and its caption as Markdown
@@ -34,7 +35,9 @@ def markdown_to_text(markdown: str) -> str:
     return re.sub(marks, lambda mark: mark[1] or mark[2] or "", markdown).replace("\u2060", "").strip()
 
 
-def html_page(title: str, captioned: Sequence[CaptionedFigure], facts: Facts, palette: Palette, language: str) -> str:
+def html_page(
+    title: str, captioned: Sequence[CaptionedFigure], facts: Facts, palette: Palette, language: str, reading: str = ""
+) -> str:
     """HTML page with interactive figures in one file, which loads nothing from a network.
 
     Args:
@@ -43,16 +46,20 @@ def html_page(title: str, captioned: Sequence[CaptionedFigure], facts: Facts, pa
         facts: what a reader needs to get the same numbers.
         palette: colours of the page.
         language: code of the page's language.
+        reading: a sentence under the title: what the page says in words.
     """
     figures = []
     for figure, caption in captioned:
         # Plotly's logo is a link: the file must have none to a network, as it may be opened years later.
         plot = figure.to_html(include_plotlyjs=False, full_html=False, config={"displaylogo": False})
-        figures.append(f"<figure>{plot}<figcaption>{html.escape(markdown_to_text(caption))}</figcaption></figure>")
+        figures.append(
+            f"<figure>{plot}<figcaption>{html.escape(markdown_to_text(still_caption(caption)))}</figcaption></figure>"
+        )
     rows = [f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in facts]
     return Template(Path(__file__).with_name("live_page.html").read_text(encoding="utf-8")).substitute(
         language=language,
         title=html.escape(title),
+        reading=html.escape(reading),
         font=base64.b64encode((STATIC / "hyperlegible.woff2").read_bytes()).decode(),
         text=palette.text,
         page=palette.page,
@@ -64,7 +71,9 @@ def html_page(title: str, captioned: Sequence[CaptionedFigure], facts: Facts, pa
     )
 
 
-def pdf(title: str, captioned: Sequence[CaptionedFigure], facts: Facts, link: str, palette: Palette) -> bytes:
+def pdf(
+    title: str, captioned: Sequence[CaptionedFigure], facts: Facts, link: str, palette: Palette, reading: str = ""
+) -> bytes:
     """PDF handout on A4: the figures with their captions, then the facts, and the link as a QR code.
 
     Args:
@@ -73,6 +82,7 @@ def pdf(title: str, captioned: Sequence[CaptionedFigure], facts: Facts, link: st
         facts: what a reader needs to get the same numbers.
         link: to the page; one of the facts.
         palette: colours of the page.
+        reading: a sentence under the title: what the page says in words.
 
     Raises:
         ValueError: a figure has a part that `still_image` does not know.
@@ -80,13 +90,16 @@ def pdf(title: str, captioned: Sequence[CaptionedFigure], facts: Facts, link: st
     paper = FPDF(format="A4")
     paper.set_title(title)
     paper.set_creator("Headlight")
-    captions = [markdown_to_text(caption) for _, caption in captioned]
-    texts = [title, *captions, *(part for row in facts for part in row)]
+    captions = [markdown_to_text(still_caption(caption)) for _, caption in captioned]
+    texts = [title, reading, *captions, *(part for row in facts for part in row)]
     _add_fonts(paper, texts)
     paper.set_auto_page_break(True, margin=18)
     paper.add_page()
     paper.set_font("DejaVu", "B", 18)
     _write(paper, 9, title)
+    if reading:
+        paper.set_font("DejaVu", "", 11)
+        _write(paper, 6, reading)
     figure_letters = (text for figure, _ in captioned for text in figure_texts(figure))
     missing = fonts.missing_letters("".join([*texts, *figure_letters]))
     if missing:

@@ -16,28 +16,31 @@ from streamlit.delta_generator import DeltaGenerator
 from model.trace.attention import Attention
 from model.trace.trace import Trace
 from viz.browser.resources import BROWSER
-from viz.figures.grid import MAX_BORDERED, pooled_shape
+from viz.figures.cell_pooling import pooled_shape
+from viz.figures.grid import MAX_BORDERED
 from viz.figures.heads import (
     THUMBNAIL_GAP,
     THUMBNAIL_PIXELS,
     Window,
     head_heatmap,
     mosaic_is_transposed,
-    query_stack,
     visible_positions,
 )
 from viz.figures.lines import token_lines
+from viz.figures.linking import query_stack
 from viz.figures.pictures import patch_overlay
 from viz.figures.theme import Palette, colour_indices, rgba_colours
 from viz.frame import server_state, session
 from viz.frame.fragments import page_fragment
 from viz.language import readings
-from viz.language.messages import current_language, say
+from viz.language.messages import current_language, escape_markdown, say
 from viz.saving import tables
+from viz.sections import head_finder, head_menu
 from viz.widgets import charts, focus, pickers, save_menu
 
 # Seconds between two figures. The browser shows what came together at the same time: the map would wait for the lines.
 PAUSE = 0.12
+MAX_FOLLOWED = 260  # tokens of a picture whose tint follows the pointer: the browser gets the head's whole map
 COARSE = 8  # of the 255 steps that are one in a large map
 ARROWS = (
     ("layer_up", "Up", "arrow_upward", ("layer", -1)),
@@ -46,14 +49,16 @@ ARROWS = (
     ("head_right", "Right", "arrow_forward", ("head", 1)),
 )
 # The code of a component is sent with each of its messages: the long one goes once, and the heads by a short one.
-_code = st.components.v2.component("headlight_view", js=(BROWSER / "head_view.js").read_text(encoding="utf-8"))
+_script = "\n".join((BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("head_view", "head_overlays"))
+_code = st.components.v2.component("headlight_view", js=_script)
 _heads = st.components.v2.component(
     "headlight_heads",
     js="""export default ({ data, setTriggerValue }) => {
+  const pick = (name, value) => setTriggerValue(name, value)
   globalThis.headlightHeads = data
-  globalThis.headlightPick = (name, value) => setTriggerValue(name, value)
+  globalThis.headlightPick = pick
   document.dispatchEvent(new Event("headlight-heads"))
-  return () => { delete globalThis.headlightPick }
+  return () => { if (globalThis.headlightPick === pick) delete globalThis.headlightPick }
 }""",
 )
 
@@ -81,11 +86,13 @@ def draw(trace: Trace, attention: Attention, specials: bool) -> None:
     _code(key="flip_code")
     with st.container(horizontal=True, key="head_row", vertical_alignment="center", gap="small"):
         title, keys = st.container(key="head_title", width="content"), st.empty()
+        head_menu.draw(trace, attention)
     window = pickers.pick_window(attention)
-    left, right = st.columns([5, 3], gap="small")
+    widths = [5, 3] if trace.picture is None else [1, 1]
+    left, right = st.columns(widths, gap="small")
     heatmap, lines = left.container(), right.container()
     reading = st.container(key="reading")
-    left, right = st.columns([5, 3], gap="small")
+    left, right = st.columns(widths, gap="small")
     heatmap_menu, lines_menu = left.empty(), right.empty()
     more = st.expander(say("heads.table"), on_change="rerun", key="table")
     table = more.container() if more.open else None
@@ -119,7 +126,8 @@ def _head(trace: Trace, attention: Attention, specials: bool, window: Window | N
         # The map first: what the browser gets with it, it shows with it.
         caption = readings.map_caption(attention, layer, specials, row)
         charts.chart(places.heatmap, heatmap, "heatmap", caption, table=numbers, titled=False)
-    places.title.header(say("heads.one", layer=layer, head=head), anchor=False)
+    heading = [say("heads.one", layer=layer, head=head), head_finder.head_words(trace, attention, layer, head)]
+    places.title.header(escape_markdown(" · ".join(filter(None, heading))), anchor=False)
     text = readings.row_reading(trace, attention, layer, head, row)
     hidden = "" if specials else " " + readings.special_mass_reading(attention, layer, head)
     charts.announced_markdown(text + hidden, places.reading)
@@ -160,8 +168,10 @@ def _step(what: str, step: int, layers: int, heads: int) -> None:
 def _over_picture(trace: Trace, attention: Attention, layer: int, head: int, row: int, room: DeltaGenerator) -> None:
     """Where a token looks, laid over the picture the model saw."""
     assert trace.picture is not None
+    everything = range(len(attention.queries))
+    rows = attention.pooled(layer, head, everything, everything) if len(everything) <= MAX_FOLLOWED else None
     weights = attention.row(layer, row)[head]
-    overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette())
+    overlay = patch_overlay(trace.picture, weights, row, attention.queries.texts[row], session.palette(), rows)
     share = weights[: trace.picture.first].sum()
     charts.chart(room, overlay, "overlay", say("pictures.look", share=f"{share:.0%}"))
 

@@ -6,7 +6,7 @@ import streamlit as st
 
 from model.trace.trace import Trace
 from viz.frame import model_access, session
-from viz.language.messages import say
+from viz.language.messages import escape_markdown, say
 
 
 def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> None:
@@ -25,7 +25,7 @@ def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = 
     if not more.open:
         return
     with more:
-        lines = [say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}")]
+        lines = [_where_it_ran(trace, name), say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}")]
         for what in ("weight", "row_sum", "logit"):
             error = getattr(check, f"max_{what}_error")
             allowed = check.logit_tolerance if what == "logit" else check.tolerance
@@ -34,6 +34,13 @@ def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = 
         lines.append(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=check_mark(check.leaked_mass == 0)))
         st.markdown("\n\n".join([*lines, say("badge.repeat")]))
         st.code(_repeat_lines(trace, name or session.chosen_model(), exact), language="python")
+
+
+def _where_it_ran(trace: Trace, name: str) -> str:
+    """How many tokens were read, and on which device in which number format."""
+    dtype = model_access.open_model(name or session.chosen_model()).dtype
+    ran_on = trace.device if dtype == "float32" else say("export.ran", device=trace.device, dtype=dtype)
+    return say("parts.ran", device=escape_markdown(ran_on), count=len(next(iter(trace.tokens.values()))))
 
 
 def check_mark(holds: bool) -> str:

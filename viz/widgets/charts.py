@@ -67,11 +67,7 @@ def chart(
         alt=caption,
         on_select=on_select or "ignore",
         selection_mode="points",
-        config={
-            "displaylogo": False,
-            "doubleClickDelay": 1,
-            "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-            "toImageButtonOptions": {"filename": f"headlight-{key}", "scale": 2},
-        },
+        # Saving is in our own menu; nothing can be dragged, and so nothing needs to be put back.
+        config={"displayModeBar": False, "doubleClickDelay": 1},
     )
     save_menu.register_figure(figure, key, caption, table)

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.trace.edits import Cell, Edits
+from model.trace.edits import CELL_FIELDS, Cell, Edits
 from viz.frame import model_access, session
 from viz.frame.option_row import option_label
 from viz.language import readings
@@ -117,7 +117,9 @@ def edit_list(key: str) -> None:
     edits = model_access.applied_edits()
     for number, (name, where, value) in enumerate(edits.items()):
         left, right = st.columns([6, 1], vertical_alignment="center")
-        left.markdown(f":orange[:material/edit:] {readings.edit_reading(name, where, value)}")
+        outside = name in CELL_FIELDS and not _has_cell(where)
+        sentence = readings.edit_reading(name, where, value) + (f" {say('change.beyond')}" if outside else "")
+        left.markdown(f":orange[:material/edit:] {sentence}")
         right.button(
             ":material/close:",
             key=f"undo_{key}_{number}",
@@ -136,17 +138,31 @@ def edit_list(key: str) -> None:
         )
 
 
+def _has_cell(where: tuple[Any, ...]) -> bool:
+    """Whether the run on the page has the tokens of a blocked or allowed cell. where: kind, query, key"""
+    if not st.session_state.ran:
+        return True
+    kind, query, key = where[:3]
+    attention = st.session_state.ran[0][-1].attentions.get(kind)
+    return attention is not None and key < len(attention.keys) and (query or 0) < len(attention.queries)
+
+
 def toggle_cell(key: str, kind: str) -> None:
-    """Mask the cell that was clicked in a mask's figure, or unmask it; a callback.
+    """Allow the cell that was clicked in a mask's figure, or forbid it where it is allowed; a callback.
+
+    The last key that a query may look at stays: without any, its weights would not exist.
 
     Args:
         key: of the figure; kind: of the attention.
     """
     points = st.session_state[key].selection.points
-    if points:
-        query, masked_key = (int(i) for i in points[0]["customdata"][:2])
-        edits, cell = model_access.applied_edits(), (kind, query, masked_key)
-        session.set_edits(replace(edits, blocked={*edits.blocked} ^ {cell}))
+    if not points or "customdata" not in points[0]:
+        return
+    query, masked_key, allowed, only = (int(i) for i in points[0]["customdata"])
+    if only:
+        st.toast(say("masks.last"), icon=":material/block:")
+        return
+    session.set_edits(model_access.applied_edits().with_cell(kind, query, masked_key, allowed=not allowed))
 
 
 def _apply(name: str, values: Values, heads: Mapping[str, tuple[int, int]]) -> None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from html import escape
 
 import streamlit as st
 
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
+from viz.frame import results
 from viz.frame.fragments import page_fragment
 from viz.language.messages import abbreviated, escape_markdown, isolate_rtl, say, strip_markdown
 from viz.widgets import badge
 
 
-def draw(trace: Trace, before: Callable[[], Trace] | None = None) -> None:
+def draw(trace: Trace, before: str | None = None) -> None:
     """The tokens of a run in the bar, each of which shows its row in every figure of the page.
 
     Args:
         trace: the run that the page shows.
-        before: makes the run without the changes, whose output then stands beside this one's.
+        before: the output without the changes, which stands beside this one's; by default that of the same input.
     """
     room = st.session_state.output_line
     with room.container(horizontal=True, vertical_alignment="center", key="output_row"):
-        st.html(_line(trace, before().output if trace.edits and before else None))
+        st.html(_line(trace, before or results.output_without_edits(trace)))
         if trace.notes:
             with st.popover(f":orange[:material/info: {len(trace.notes)}]", key="notes", type="tertiary"):
                 for note, detail in trace.notes:
@@ -58,9 +58,11 @@ def _line(trace: Trace, before: str | None) -> str:
         parts = _tokens(trace.tokens[stack], stack)
     if trace.output and "cross" not in trace.attentions:
         parts += ['<span class="then">→</span>', f"<strong>{escape(isolate_rtl(trace.output))}</strong>"]
-    if before is not None:
-        was = f'<span class="before"><s>{escape(isolate_rtl(before))}</s></span>'
-        parts.append(f'<span class="then">{escape(say("bar.before"))}:</span>{was}')
+    if before is not None and before == trace.output:
+        parts.append(f'<span class="before">{escape(say("bar.same"))}</span>')
+    elif before is not None:
+        was = f"<s>{escape(isolate_rtl(before))}</s>"
+        parts.append(f'<span class="before">{escape(say("bar.before"))}: {was}</span>')
     return f'<div class="tokens">{"".join(parts)}</div>'
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from model.catalog.entries import CATALOG, Entry
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
-from viz.figures.grid import MAX_CELLS
+from viz.figures.cell_pooling import MAX_CELLS
 from viz.frame import links, session
 from viz.frame.option_row import option_row
 from viz.language.messages import escape_markdown, isolate_rtl, say
@@ -79,27 +78,70 @@ class SelectedHead:
     head: int
 
 
-def pick_head(trace: Trace) -> SelectedHead:
-    """The head chosen by widgets for kind, layer and head; kept from page to page and written to the link."""
-    columns = st.columns([3, 2, 4], gap="medium")
-    with columns[0]:
+def head_stepper(trace: Trace, *, arrows: bool = True) -> SelectedHead:
+    """The head chosen in one row: kind, layer and head, each number with a button back and one on, round in a circle.
+
+    For a horizontal container of the page's controls; kept from page to page and written to the link.
+
+    Args:
+        arrows: whether the arrow keys step too, as on Heads; False on a page where another widget takes them.
+    """
+    with st.container(horizontal=True, key="stepper", vertical_alignment="center", gap="small", width="content"):
         attention = pick_kind(trace)
-    return SelectedHead(attention, *pick_layer_head(trace, attention, *columns[1:]))
+        layer, head = default_head(default_kind(trace))
+        layer = _pick_number("layer", attention.num_layers, layer, ("Up", "Down") if arrows else None)
+        head = _pick_number("head", attention.num_heads, head, ("Left", "Right") if arrows else None)
+    return SelectedHead(attention, layer, head)
+
+
+def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | None) -> int:
+    """A number below `count`, chosen from a list or by two buttons beside it.
+
+    Args:
+        key: "layer" or "head", of the list and in the link.
+        arrows: keys of the two buttons; in projector mode the buttons above the page have them.
+    """
+    default = default if default < count else 0
+    links.restore(key, range(count))
+    if st.session_state.get(key) not in range(count):
+        st.session_state[key] = default
+    names = ("layer_up", "layer_down") if key == "layer" else ("head_left", "head_right")
+    shortcuts = arrows if arrows and not st.session_state.get("projector") else (None, None)
+    with st.container(horizontal=True, key=f"step_{key}", vertical_alignment="center", gap=None, width="content"):
+        st.markdown(say(f"pick.{key}_short"), width="content")
+        for place, icon in enumerate(("chevron_left", "chevron_right")):
+            st.button(
+                f":material/{icon}:",
+                key=f"{key}_{('back', 'next')[place]}",
+                shortcut=shortcuts[place],
+                on_click=_step,
+                args=(key, 2 * place - 1, count, default),
+                help=say(f"audience.{names[place]}"),
+                type="tertiary",
+                disabled=count < 2,
+            )
+            if place == 0:
+                st.selectbox(
+                    say(f"pick.{key}"),
+                    range(count),
+                    key=key,
+                    label_visibility="collapsed",
+                    width=76,
+                    persist_state="session",
+                )
+    chosen = int(st.session_state[key])
+    links.store(key, chosen, default)
+    return chosen
+
+
+def _step(key: str, step: int, count: int, default: int) -> None:
+    """One layer or head on or back, from the last to the first and from the first to the last."""
+    st.session_state[key] = (st.session_state.get(key, default) + step) % count
 
 
 def pick_kind(trace: Trace) -> Attention:
     """The attention of the kind chosen by a widget."""
     return trace.attentions[option_row(say("pick.kind"), list(trace.attentions), default_kind(trace), "kind")]
-
-
-def pick_layer_head(trace: Trace, attention: Attention, left: DeltaGenerator, right: DeltaGenerator) -> tuple[int, int]:
-    """Layer and head chosen by widgets in two containers."""
-    layer, head = default_head(default_kind(trace))
-    with left:
-        layer = _number("layer", attention.num_layers, layer)
-    with right:
-        head = _number("head", attention.num_heads, head)
-    return layer, head
 
 
 def default_kind(trace: Trace) -> str:
@@ -112,11 +154,6 @@ def default_head(kind: str) -> tuple[int, int]:
     """Layer and head to show first: the catalog's example of a clear pattern, or 0, 0."""
     entry: Entry | None = CATALOG.get(session.chosen_model())
     return entry.opens_at[1:] if entry and entry.opens_at[0] == kind else (0, 0)
-
-
-def _number(key: str, count: int, default: int) -> int:
-    """The number chosen by a row of buttons."""
-    return option_row(say(f"pick.{key}"), range(count), default if default < count else 0, key)
 
 
 def chosen_head(trace: Trace, attention: Attention) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from viz.frame import session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import current_language, say
 from viz.saving import tables
+from viz.saving.still_page import with_frame
 from viz.widgets.run_card import page_facts
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def menu(key: str) -> None:
         return
     palette, title = session.palette(), tables.label_text(figure.layout.title.text)
     facts, name = page_facts(), f"headlight-{key}"
+    shown = st.session_state.get("layer") or 0, st.session_state.get("head") or 0
+    figure = with_frame(figure, *shown, palette)
 
     def image(form: str) -> bytes:
         from viz.saving.still_image import still_image  # imports matplotlib, which takes a second

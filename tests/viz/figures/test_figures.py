@@ -1,4 +1,4 @@
-"""Figures of heads, positions, layers, masks and steps: each number at its label, repeated tokens apart."""
+"""Figures of heads and masks: each number at its label, repeated tokens apart."""
 
 from __future__ import annotations
 
@@ -10,22 +10,21 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from model.huggingface.layers import WeightsOnlyLayer
-from model.measures.head_steps import head_steps
-from model.positions.sinusoidal import sinusoidal
+from model.huggingface.recording.layers import WeightsOnlyLayer
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
 from model.translator.translator import Translator
-from viz.figures import layers, masks, positions, steps
-from viz.figures.grid import MAX_BORDERED, MAX_TICKS, THINNED_TICKS, axis_ticks, grid, max_pooled
+from viz.figures import masks
+from viz.figures.cell_pooling import max_pooled
+from viz.figures.grid import MAX_BORDERED, MAX_TICKS, THINNED_TICKS, axis_ticks, grid
 from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize
 from viz.figures.lines import MAX_LINES, token_lines
 from viz.figures.margins import two_line_title
 from viz.figures.theme import LIGHT, escape, rgba_colours
 from viz.language import readings
 from viz.language.messages import say
-from viz.sections import head_flip
+from viz.sections import head_view
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +174,8 @@ def test_a_large_map_is_pooled_and_keeps_every_spike() -> None:
 def test_a_part_of_a_large_map_is_drawn_cell_by_cell() -> None:
     weights = np.eye(500, dtype=np.float32)
     figure = head_heatmap(long(500, weights), 0, 0, LIGHT, window=(range(100, 180), range(120, 220)))
-    assert figure.layout.meta is None
+    assert "pooled" not in figure.layout.meta
+    assert figure.layout.meta["focus"][0]["places"] == list(range(100, 180))
     assert np.array(heat(figure).z).shape == (80, 100)
     assert label_of(figure, "yaxis2", 3) == "t103"
     assert heat(figure).z[20, 0] == 1
@@ -183,7 +183,7 @@ def test_a_part_of_a_large_map_is_drawn_cell_by_cell() -> None:
 
 def test_the_browser_gets_every_head_of_the_layer_as_bytes(trace: Trace) -> None:
     attention = trace.attentions["decoder"]
-    sent = head_flip.message(attention, 1, LIGHT, True, None)
+    sent = head_view.message(trace, attention, 1, LIGHT, True, None)
     (length,) = struct.unpack_from("<I", sent)
     header = json.loads(sent[4 : 4 + length])
     shape = header["heads"], header["rows"], header["columns"]
@@ -193,7 +193,11 @@ def test_the_browser_gets_every_head_of_the_layer_as_bytes(trace: Trace) -> None
     allowed = attention.mask(1)
     np.testing.assert_allclose(cells[:, allowed] / 254, attention.weights(1)[:, allowed], atol=0.002)
     assert (cells[:, ~allowed] == 255).all()
-    assert header["title"].format(layer=1, head=3) == head_heatmap(attention, 1, 3, LIGHT).layout.title.text
+    assert header["heading"].format(layer=1, head=3) == "Layer 1, head 3"
+    assert header["names"][0] == [attention.queries.name(i) for i in range(shape[1])]
+    assert header["places"] == [list(range(shape[1])), list(range(shape[2]))]
+    assert header["next"] == list(trace.predicted or ())
+    assert header["reading"]["key"].count("**") == 2  # bold type, which the browser sets
     np.testing.assert_array_equal(colours.reshape(256, 4)[[0, 254]], rgba_colours(np.array([0, 1]), LIGHT.sequential))
     assert not colours[-4:].any()
 
@@ -206,15 +210,6 @@ def test_pooling_a_signed_map_keeps_what_is_farthest_from_zero() -> None:
     assert small[5, 5] == -2
     assert small[95, 1] == 0.25
     assert max_pooled(values[:96, :96]).shape == (96, 96)
-
-
-def test_steps_show_the_forbidden_keys(trace: Trace) -> None:
-    attention = trace.attentions["decoder"]
-    worked = head_steps(attention, 0, 0, 1)
-    figure = steps.key_bars(worked.scaled, attention.key_tokens, "masked", LIGHT, allowed=worked.allowed)
-    assert np.isnan(figure.data[0].y[2:]).all()
-    assert list(figure.data[1].x) == list(range(2, len(attention.key_tokens)))
-    assert sum(steps.product_bars(worked, 1, LIGHT).data[0].y) == pytest.approx(worked.dots[1], abs=1e-4)
 
 
 def test_mask_map_marks_what_is_forbidden(trace: Trace) -> None:
@@ -253,33 +248,3 @@ def test_labels_lie_flat_only_where_a_phone_has_room_and_a_narrow_maps_title_has
     assert narrow.xaxis.title.text == "key: input token<br>that is asked"
     assert narrow.margin.b > drawn(["a"]).margin.b
     assert two_line_title("one") == "one"
-
-
-def test_positions_draw_the_encoding() -> None:
-    encoding = sinusoidal(32, 16)
-    drawn = positions.encoding_waves(encoding, [0, 5], LIGHT).data
-    np.testing.assert_allclose(drawn[1].y, encoding[:, 5], atol=1e-6)
-    curves = positions.similarity_by_distance(encoding, LIGHT).data
-    assert len(curves) == 32
-    # Similarity depends on distance alone: every curve has the same value one step away.
-    one_step = [curve.y[list(curve.x).index(1)] for curve in curves[:-1]]
-    np.testing.assert_allclose(one_step, one_step[0], atol=1e-6)
-    hands = positions.rotation_circle(encoding, 2, 3, 4, LIGHT, "").data
-    assert (hands[2].x[1], hands[2].y[1]) == (encoding[7, 5], encoding[7, 4])
-
-
-def test_layers_draw_the_states(trace: Trace) -> None:
-    states, tokens = trace.hidden_states["encoder"], trace.tokens["encoder"].texts
-    np.testing.assert_array_equal(heat(layers.activation_heatmap(states, 2, tokens, LIGHT)).z, states[2])
-    norms = heat(layers.norm_heatmap(states, tokens, LIGHT)).z
-    assert norms[3, 1] == pytest.approx(np.linalg.norm(states[1, 3]))
-    np.testing.assert_allclose(
-        np.array(heat(layers.embedding_similarity_heatmap(states, tokens, LIGHT)).z)[:, 0], 1, atol=1e-6
-    )
-    fired = trace.neurons["encoder"]
-    drawn = np.array(heat(layers.neuron_heatmap(fired[1], 1, tokens, LIGHT)).z)
-    assert np.isnan(drawn).sum() == (fired[1] == 0).sum()
-    assert layers.sparsity_bars(fired, LIGHT).data[0].y[1] == pytest.approx((fired[1] > 0).mean())
-    drawn_paths = layers.token_trajectories(states, tokens, LIGHT).data
-    assert len(drawn_paths) == min(len(tokens), len(LIGHT.lines))
-    assert sorted(name for path in drawn_paths for name in path.text if name) == sorted(map(escape, tokens))

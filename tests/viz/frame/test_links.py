@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from model.catalog.revisions import revision
-from tests.app.test_pages import APP, go_to, heat
+from tests.app.driving import APP, choose, go_to, heat, shown_head, texts, titles
 from viz.frame import links
 from viz.language.messages import say
 from viz.saving.qr_code import qr_code
@@ -28,10 +28,6 @@ def opened(parameters: Mapping[str, str | list[str]], page: str = "heads") -> Ap
     return app.run()
 
 
-def titles(app: AppTest) -> list[str]:
-    return [one.figure.layout.title.text for one in app.session_state["drawn"].values()]
-
-
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     st.cache_resource.clear()
@@ -43,8 +39,9 @@ def test_a_link_opens_the_same_view() -> None:
     assert not app.exception
     assert not app.warning
     assert app.text_area(key="text").value == "She sees the sea."
-    assert [app.button_group(key=key).value for key in ("kind", "layer", "head")] == ["encoder", 2, 6]
-    assert app.button_group(key="row_encoder").value == 3
+    assert [app.session_state[key] for key in ("kind", "layer", "head", "row_encoder")] == ["encoder", 2, 6, 3]
+    assert shown_head(app) == (2, 6)
+    assert "head 6, **the** looks at" in texts(app)  # the reading of row 3
     assert app.toggle(key="hide").value is True
     assert say("heads.map_title", attention="Encoder attention", layer=2, head=6) in titles(app)
     again = opened({name: app.query_params[name] for name in app.query_params})
@@ -76,15 +73,16 @@ def test_the_wall_of_heads_is_in_the_link() -> None:
 
 def test_choices_are_written_into_the_link() -> None:
     app = opened({})
-    app.button_group(key="row_cross").set_value(4).run()
+    choose(app, "row_cross", 4)
     assert "".join(app.query_params["row_cross"]) == "4"
-    app.button_group(key="row_cross").set_value(1).run()  # where it starts
+    choose(app, "row_cross", 1)  # where it starts
     assert "row_cross" not in app.query_params
-    app.button_group(key="row_cross").set_value(2).run()
+    choose(app, "row_cross", 2)
     go_to(app, "layers")
-    assert "row_cross" not in app.query_params  # no such choice on this page
+    assert "row_cross" not in app.query_params  # no such choice on this page, which starts with the other stack
     go_to(app, "heads")
-    assert app.button_group(key="row_cross").value == 2
+    assert app.session_state.row_cross == 2
+    assert "".join(app.query_params["row_cross"]) == "2"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +107,8 @@ def test_a_link_says_what_it_could_not_do_and_does_the_rest(name: str, value: st
 def test_edits_that_cannot_be_read_are_named_and_the_rest_is_shown() -> None:
     app = opened({"edits": "heads:cross.2.5=0.0;nonsense", "head": "1"})
     assert "nonsense" in app.warning[0].value.replace("\\", "")
-    assert app.button_group(key="head").value == 1
+    assert app.session_state.head == 1
+    assert shown_head(app) == (0, 1)
 
 
 def test_a_link_made_with_other_weights_is_told() -> None:
@@ -123,7 +122,7 @@ def test_what_the_link_asks_for_waits_until_something_can_be_shown() -> None:
     app = opened({"text": " ", "row_cross": "3", "layer": "99"})
     assert [w.value for w in app.warning] == [say("errors.text_empty")]
     app.text_area(key="text").set_value("I see a tree.").run()
-    assert app.button_group(key="row_cross").value == 3
+    assert app.session_state.row_cross == 3
     assert "layer" in app.warning[0].value
 
 

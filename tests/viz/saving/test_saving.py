@@ -22,7 +22,7 @@ from model.generation.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator.translator import Translator
-from tests.app.test_pages import APP, PAGES, go_to
+from tests.app.driving import APP, PAGES, go_to
 from tests.serving import CHROMIUM, chromium
 from viz.figures.grid import grid
 from viz.figures.heads import head_heatmap, head_mosaic

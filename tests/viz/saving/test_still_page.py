@@ -1,0 +1,40 @@
+"""What a saved page says and shows in place of what only the live page can do."""
+
+import numpy as np
+import pytest
+
+from model.huggingface.recording.layers import WeightsOnlyLayer
+from model.trace.attention import Attention
+from model.trace.tokens import Tokens
+from viz.figures.heads import head_mosaic
+from viz.figures.theme import LIGHT
+from viz.saving.still_page import still_caption, with_frame
+
+
+@pytest.mark.parametrize(
+    ("caption", "kept"),
+    [
+        ("Each tile is one head: click it to open it.", "Each tile is one head."),
+        ("Rows add up to 100 %. Click a row. Blank is forbidden.", "Rows add up to 100 %. Blank is forbidden."),
+        ("Click a bar.", ""),
+        ("Point at a cell to read it.", "Point at a cell to read it."),
+    ],
+)
+def test_a_saved_caption_asks_for_no_click(caption: str, kept: str) -> None:
+    assert still_caption(caption) == kept
+
+
+def test_a_saved_picture_of_all_heads_frames_the_chosen_one() -> None:
+    weights = np.full((2, 3, 4, 4), 0.25, np.float32)
+    tokens = Tokens(("that", "that", "is", "that"), (False,) * 4)
+    layers = tuple(WeightsOnlyLayer(layer) for layer in weights)
+    attention = Attention("encoder", tokens, tokens, 3, 0, layers)
+    mosaic = head_mosaic(attention, LIGHT)
+    framed = with_frame(mosaic, 1, 2, LIGHT)
+    tiles = mosaic.layout.meta["tiles"]
+    x, y = (1, 2) if tiles["transposed"] else (2, 1)
+    (box,) = framed.layout.shapes
+    assert (box.x0 + box.x1) / 2 == pytest.approx(x)
+    assert (box.y0 + box.y1) / 2 == pytest.approx(y)
+    assert not mosaic.layout.shapes  # the page's own figure stays as it was
+    assert with_frame(mosaic, 5, 0, LIGHT) is mosaic

@@ -1,0 +1,145 @@
+// The tour of a minute: a card that points at one part of the page after the other, and blocks none of them. A first visit
+// is offered it in the bar at the top, or at the foot of a narrow screen; this browser is asked once.
+const OFFERED = "headlight-tour", OPEN = "headlight-tour-open"
+const PHONE = 640, GAP = 12, EDGE = 8, LOOK = 200 // pixels; milliseconds between two looks at where the part stands
+let here = null // {parts, words, begin, offer} as viz/widgets/tour.py sends it
+let begun = 0 // the newest request of the server that was followed
+let step = null // of the tour that is on screen
+let finish = null // tells the server to begin the first lesson
+let watch = null
+
+const element = id => document.getElementById(id)
+const remembered = (store, key) => { try { return store.getItem(key) } catch { return null } }
+const remember = (store, key, value) => { try { store.setItem(key, value) } catch { /* a browser that stores nothing */ } }
+
+function make(tag, inside, attributes = {}, text = "") {
+  const made = Object.assign(document.createElement(tag), { textContent: text })
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
+  inside.append(made)
+  return made
+}
+
+function button(inside, text, act, kind = "") {
+  const made = make("button", inside, { type: "button", class: kind }, text)
+  made.addEventListener("click", act)
+  return made
+}
+
+// The part that a step speaks of: the first of its selectors that is on the page.
+const target = part => part.at.map(at => document.querySelector(at)).find(one => one?.getBoundingClientRect().width)
+
+function place() {
+  const card = element("tour-card"), mark = element("tour-mark")
+  if (!card) return
+  const at = target(here.parts[step])?.getBoundingClientRect()
+  mark.hidden = !at
+  const { offsetWidth: width, offsetHeight: height } = card, bottom = innerHeight - height - EDGE
+  let [left, top] = [(innerWidth - width) / 2, bottom]
+  if (at) {
+    Object.assign(mark.style, { left: `${at.left - 4}px`, top: `${at.top - 4}px`, width: `${at.width + 8}px`, height: `${at.height + 8}px` })
+    if (innerWidth > PHONE) {
+      const fits = at.bottom + GAP <= bottom
+      const above = at.top - GAP - height
+      left = at.left
+      top = fits ? at.bottom + GAP : above
+      if (!fits && above < EDGE) [left, top] = [at.left > width + GAP ? at.left - width - GAP : at.right + GAP, at.top]
+    }
+  }
+  card.style.left = `${Math.max(EDGE, Math.min(left, innerWidth - width - EDGE))}px`
+  card.style.top = `${Math.max(EDGE, Math.min(top, bottom))}px`
+}
+
+function close() {
+  clearInterval(watch)
+  element("tour-card")?.remove()
+  element("tour-mark")?.remove()
+}
+
+function end() {
+  close()
+  step = null
+  document.querySelector(".st-key-sentence textarea, .st-key-sentence button")?.focus({ preventScroll: true })
+}
+
+function show(number) {
+  close()
+  step = number
+  const { parts, words } = here, last = step === parts.length - 1
+  make("div", document.body, { id: "tour-mark" })
+  const card = make("section", document.body, { id: "tour-card", role: "dialog", "aria-labelledby": "tour-title", "aria-describedby": "tour-text" })
+  make("p", card, { class: "place" }, words.place.replace("{step}", step + 1).replace("{steps}", parts.length))
+  button(card, "×", end, "close").setAttribute("aria-label", words.close)
+  make("h2", card, { id: "tour-title" }, parts[step].title)
+  make("p", card, { id: "tour-text" }, parts[step].text)
+  const row = make("div", card, { class: "row" })
+  if (step) button(row, words.back, () => show(step - 1))
+  const on = last ? () => { end(); finish() } : () => show(step + 1)
+  const next = button(row, last ? words.lesson : words.next, on, "next")
+  card.addEventListener("keydown", event => {
+    event.stopPropagation() // the page has keys of its own
+    if (event.key === "Escape") end()
+    else if (event.key === "ArrowRight" && !last) show(step + 1)
+    else if (event.key === "ArrowLeft" && step) show(step - 1)
+  })
+  const part = target(parts[step])
+  const box = part?.getBoundingClientRect()
+  const bar = document.querySelector(".st-key-bar")?.getBoundingClientRect().bottom ?? 0
+  if (box && !part.closest(".st-key-bar") && (box.top < bar || box.bottom > innerHeight)) {
+    part.style.scrollMarginTop = `${bar + EDGE}px`
+    part.scrollIntoView({ block: "start" })
+  }
+  place()
+  next.focus({ preventScroll: true })
+  watch = setInterval(place, LOOK)
+}
+
+function withdraw() {
+  element("tour-offer")?.remove()
+  document.documentElement.removeAttribute("data-offered")
+}
+
+function answer(then) {
+  remember(sessionStorage, OPEN, "")
+  withdraw()
+  then?.()
+}
+
+// In the bar at the top where there is room between its ends, else at the foot of the screen.
+function placeOffer() {
+  const offer = element("tour-offer")
+  if (!offer) return
+  offer.classList.remove("foot")
+  const left = Math.max(0, ...[...document.querySelectorAll("[data-testid=stToolbar] button, [data-testid=stToolbar] a")].map(one => one.getBoundingClientRect().right).filter(right => right < innerWidth / 2))
+  const right = document.querySelector(".st-key-top_bar button")?.getBoundingClientRect().left ?? 0
+  const foot = right - left < offer.offsetWidth + 2 * GAP || left === 0
+  offer.classList.toggle("foot", foot)
+  offer.style.left = foot ? "" : `${(left + right - offer.offsetWidth) / 2}px`
+}
+
+function propose() {
+  if (element("tour-offer") || step !== null) return
+  if (remembered(localStorage, OFFERED) && !remembered(sessionStorage, OPEN)) return
+  remember(localStorage, OFFERED, "1")
+  remember(sessionStorage, OPEN, "1")
+  const offer = make("aside", document.body, { id: "tour-offer", "aria-label": here.words.offer })
+  make("span", offer, {}, here.words.offer)
+  button(offer, here.words.start, () => answer(() => show(0)), "next")
+  button(offer, "×", () => answer(), "close").setAttribute("aria-label", here.words.later)
+  document.documentElement.setAttribute("data-offered", "")
+  placeOffer()
+  setTimeout(placeOffer, 600) // fonts and menus may come later
+}
+
+addEventListener("resize", () => { placeOffer(); place() })
+document.addEventListener("keydown", event => event.key === "Escape" && step !== null && end())
+
+export default function ({ data, setTriggerValue }) {
+  here = data
+  finish = () => setTriggerValue("lesson", true)
+  if (here.begin > begun) {
+    begun = here.begin
+    answer(() => show(0))
+  } else if (step !== null && !element("tour-card")) show(step)
+  else if (here.offer) propose()
+  return () => { close(); withdraw() }
+}

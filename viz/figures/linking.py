@@ -1,0 +1,43 @@
+"""What a figure tells the browser of its tokens, so that pointing at one marks it in every figure of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+FocusTokens = tuple[str, Sequence[int]]  # "encoder" or "decoder", and positions of tokens
+
+
+def query_stack(kind: str) -> str:
+    """Stack of the tokens that ask in a kind of attention: "encoder", or "decoder" also for cross-attention."""
+    return "encoder" if kind == "encoder" else "decoder"
+
+
+def focus_rows(focus: FocusTokens, axis: str = "y") -> list[dict[str, Any]]:
+    """Where the tokens of a figure stand, one a row or one a column, as `viz/browser/focus.js` reads it.
+
+    Belongs into `layout.meta["focus"]`.
+
+    Args:
+        focus: stack and positions of the tokens, in the order of the rows.
+        axis: "y" for rows, "x" for columns or bars.
+    """
+    stack, positions = focus
+    at = list(range(len(positions)))
+    return [{"axis": axis, "stack": stack, "at": at, "places": list(positions), "half": 0.5}]
+
+
+def focus_points(
+    stack: str, places: Sequence[int], points: Sequence[Sequence[float]], half: tuple[float, float]
+) -> list[dict[str, Any]]:
+    """Where the tokens of a figure stand as points, for `layout.meta["focus"]`; a box is drawn around one.
+
+    Args:
+        stack, places: of the tokens.
+        points: x and y of each.
+        half: half the width and half the height of the box.
+    """
+    return [
+        {"axis": "y", "stack": stack, "at": [y], "places": [place], "half": half[1], "span": [x - half[0], x + half[0]]}
+        for place, (x, y) in zip(places, points, strict=True)
+    ]
