@@ -1,0 +1,121 @@
+"""Clips of moving handwritten digits, drawn so that every track is known.
+
+The digits are the 1,797 images of 8 × 8 pixels of `sklearn.datasets.load_digits`, which stand in the order of their
+writers; the parts are cut from that order, so that most writers of the test are in no other part.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.translator.divided_attention import DIRECTIONS, patches
+
+PARTS = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Images and what they show.
+
+    Attributes:
+        images: float32 [image, 8, 8], 0 (paper) to 1 (ink)
+        names: int64 [image], 0 to 9
+    """
+
+    images: Tensor
+    names: Tensor
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips with their answers.
+
+    Attributes:
+        pixels: uint8 [clip, frame, height, width]
+        answers: int64 [clip, 10]; for each digit 0 where it is not in the clip, else 1 + its place in `DIRECTIONS`.
+        ink: how much of each pixel each of the one or two digits covers. float32 [clip, 2, frame, height, width]
+        names, directions: of each of the two, absent ones too. int64 [clip, 2]
+    """
+
+    pixels: Tensor
+    answers: Tensor
+    ink: Tensor
+    names: Tensor
+    directions: Tensor
+
+    def of_patches(self, patch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What covers each patch, where at least a tenth of it is ink; of two digits the one with more ink.
+
+        Returns:
+            covered bool, name and direction int64, [clip, frame, patch] each; both 0 where nothing covers it.
+        """
+        ink = torch.stack([patches(self.ink[:, digit], patch).mean(-1) for digit in (0, 1)])  # [digit, clip, f, p]
+        covered, more = ink.amax(0) > 0.1, ink.argmax(0)
+
+        def of(values: Tensor) -> Tensor:
+            return values.gather(1, more.flatten(1)).view(more.shape) * covered
+
+        return covered, of(self.names), of(self.directions)
+
+
+def read_digits(part: str) -> Digits:
+    """The digits of one part: "train", "validation" or "test"."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    begin, end = (round(share * len(digits.target)) for share in PARTS[part])
+    images = torch.tensor(digits.images[begin:end], dtype=torch.float32) / 16
+    return Digits(images, torch.tensor(digits.target[begin:end]))
+
+
+def draw(digits: Digits, count: int, frames: int, size: int, seed: int, shown: int | None = None) -> Clips:
+    """Clips of one or two different digits, each moving straight on in one of eight directions.
+
+    With `shown`, only so many frames of each clip are drawn, one after the other, from a random one on.
+
+    Each digit is turned by up to 12 degrees, 8 to 11 pixels large, moves 10 to 15 pixels, and stays inside.
+    """
+    rng = torch.Generator().manual_seed(seed)
+    which = torch.randint(len(digits.names), (count, 2), generator=rng)
+    same = digits.names[which[:, 0]] == digits.names[which[:, 1]]
+    present = torch.stack([torch.ones(count), (torch.rand(count, generator=rng) < 0.5) & ~same], dim=1)  # [clip, 2]
+    direction = torch.randint(len(DIRECTIONS), (count, 2), generator=rng)
+    angle = direction * (2 * math.pi / len(DIRECTIONS))
+    length = 10 + 5 * torch.rand(count, 2, generator=rng)
+    way = length[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)  # x, y in pixels, first to last frame
+    step = way / (frames - 1)
+    half = (8 + 3 * torch.rand(count, 2, generator=rng)) / 2
+    # The middle starts where neither it nor the place it gets to is less than half a digit from the border.
+    low = half[..., None] - way.clamp(max=0)
+    high = size - half[..., None] - way.clamp(min=0)
+    begin = low + (high - low) * torch.rand(count, 2, 2, generator=rng)
+    middle = begin[:, :, None] + step[:, :, None] * torch.arange(frames)[:, None]  # [clip, digit, frame, (x, y)]
+    if shown is not None:
+        first = torch.randint(frames - shown + 1, (count, 1, 1, 1), generator=rng)
+        middle = middle.gather(2, (first + torch.arange(shown)[:, None]).expand(-1, 2, -1, 2))
+    turn = (torch.rand(count, 2, generator=rng) - 0.5) * math.radians(24)
+    ink = _placed(digits.images[which], middle, half, turn, size) * present[..., None, None, None]
+    answers = torch.zeros(count, 10, dtype=torch.int64)
+    names, rows = digits.names[which], torch.arange(count)
+    for digit in (1, 0):  # the first is in every clip, and overwrites an absent second one of its name
+        answers[rows, names[:, digit]] = (direction[:, digit] + 1) * present[:, digit].long()
+    return Clips((255 * ink.amax(dim=1)).round().to(torch.uint8), answers, ink, names, direction)
+
+
+def _placed(images: Tensor, middle: Tensor, half: Tensor, turn: Tensor, size: int) -> Tensor:
+    """Images drawn around their middles. images: [clip, digit, 8, 8]. Returns [clip, digit, frame, height, width]"""
+    count, digits, frames = middle.shape[:3]
+    cos, sin = turn.cos(), turn.sin()
+    matrix = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], -2)  # [clip, digit, 2, 2]
+    matrix = matrix / half[..., None, None] * size / 2  # of the picture's coordinates into the image's, both -1 to 1
+    shift = -(matrix[:, :, None] @ (2 * middle / size - 1)[..., None])  # [clip, digit, frame, 2, 1]
+    affine = torch.cat([matrix[:, :, None].expand(-1, -1, frames, -1, -1), shift], dim=-1).flatten(0, 2)
+    grid = F.affine_grid(affine, [len(affine), 1, size, size], align_corners=False)
+    repeated = images[:, :, None].expand(-1, -1, frames, -1, -1).flatten(0, 2)[:, None]
+    drawn = F.grid_sample(repeated, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return drawn.view(count, digits, frames, size, size)

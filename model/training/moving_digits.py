@@ -1,0 +1,178 @@
+"""Train the video model: a clip of one or two moving digits in; which digits, and which way each moves, out.
+
+    python -m model.training.moving_digits --out runs/moving-digits
+    python -m model.training.moving_digits --out runs/moving-digits --score
+
+Needs scikit-learn for its digits (BSD licence). Clips are drawn anew for every round, so every track is known.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.attention.record import BatchCall as Call
+from model.attention.record import record
+from model.training.clips import Clips, Digits, draw, read_digits
+from model.training.loop import Batch, add_options, options_from, train
+from model.translator.divided_attention import VideoConfig, VideoTransformer
+
+IGNORED = -100  # targets that F.cross_entropy leaves out
+TEST_CLIPS, VALIDATION_CLIPS = 2000, 500
+TEST_SEED = 1  # of the test clips; training clips use larger ones
+
+
+class MovingDigits:
+    """Examples, loss and figures of the video model; args: as `main` reads them."""
+
+    short = True
+
+    def __init__(self, config: VideoConfig, args: argparse.Namespace) -> None:
+        self.config, self.args = config, args
+        self.digits: Digits = read_digits("train")
+        self.held = draw(read_digits("validation"), VALIDATION_CLIPS, config.frames, config.size, seed=2)
+
+    def batches(self, number: int) -> Sequence[Batch]:
+        """A round is 100 batches: of whole clips, and in the first rounds of four times as many clips of two frames.
+
+        Two frames tell as well what a digit looks like and which way it moves, and as many of them show more digits.
+        """
+        args, config, seed = self.args, self.config, 1000 + 10_000 * self.args.seed + number
+        size, shown = (4 * args.clips, 2) if number < args.short_rounds else (args.clips, config.frames)
+        clips = draw(self.digits, 100 * size, config.frames, config.size, seed, shown)
+        covered, names, directions = clips.of_patches(self.config.patch)
+        names[~covered] = self.config.digits
+        directions[~covered] = IGNORED
+        every = (clips.pixels, clips.answers, names, directions)
+        return list(zip(*(part.split(size) for part in every), strict=True))
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """The loss of the clips' answers, and those of what each patch shows and of which way that moves."""
+        assert isinstance(module, VideoTransformer)
+        pixels, answers, names, directions = batch
+        hidden = module.encode(pixels)[-1]
+        of_clips = F.cross_entropy(module.answer(hidden).float().flatten(0, 1), answers.flatten())
+        name, direction = (logits.float().flatten(0, 2) for logits in module.answer_of_patches(hidden))
+        of_names = F.cross_entropy(name, names.flatten())
+        return of_clips + of_names + F.cross_entropy(direction, directions.flatten(), ignore_index=IGNORED)
+
+    def evaluate(self, module: nn.Module) -> dict[str, float]:
+        assert isinstance(module, VideoTransformer)
+        logits = answer(module, self.held.pixels)
+        loss = F.cross_entropy(logits.flatten(0, 1), self.held.answers.flatten()).item()
+        return {"validation_loss": loss} | accuracies(logits, self.held.answers)
+
+    def save(self, module: nn.Module, folder: Path) -> None:
+        assert isinstance(module, VideoTransformer)
+        module.save(folder)
+
+
+@torch.no_grad()
+def answer(module: VideoTransformer, pixels: Tensor, batch: int = 50) -> Tensor:
+    """Logits of many clips. uint8 [clip, frame, height, width] -> float32 [clip, digit, answer]"""
+    device = module.head.weight.device
+    return torch.cat([module(part.to(device)).float().cpu() for part in pixels.split(batch)])
+
+
+def accuracies(logits: Tensor, answers: Tensor) -> dict[str, float]:
+    """Shares of clips that are answered right, in percent.
+
+    Args:
+        logits: [clip, digit, answer]; answers: int64 [clip, digit]; answer 0 is "not in the clip".
+
+    Returns:
+        "digits": the digits said to be there are those that are there, none missing and none too many;
+        "directions": every digit that is there gets its direction, the likeliest of the eight;
+        each also for the clips of "one" and of "two" digits.
+    """
+    there = answers > 0
+    digits = ((logits.argmax(-1) > 0) == there).all(-1)
+    directions = ((logits[..., 1:].argmax(-1) + 1 == answers) | ~there).all(-1)
+    count = there.sum(-1)
+    found = {}
+    for name, clips in (("", count > 0), ("_one", count == 1), ("_two", count == 2)):
+        for what, right in (("digits", digits), ("directions", directions)):
+            found[what + name] = 100 * right[clips].float().mean().item()
+    return found
+
+
+def weights_of(call: Call) -> Tensor:
+    """Attention weights of a recorded call without a mask. [batch, head, query, key]"""
+    return (call.query @ call.key.transpose(-1, -2) * call.scale).softmax(-1)
+
+
+def on_track(weights: Tensor, track: Tensor) -> tuple[Tensor, float]:
+    """How much of the time attention on other frames goes to frames in which the digit covers the same place.
+
+    Mean over the patches that the digit covers, in places that it covers in some but not in all frames.
+
+    Args:
+        weights: of one layer. [clip, patch, head, frame (query), frame (key)]
+        track: bool [clip, frame, patch], True where the digit covers the patch.
+
+    Returns:
+        the share of each head, [head], and the share that even attention would have.
+    """
+    frames = track.shape[1]
+    covered = track.transpose(1, 2)  # [clip, patch, frame]
+    others = ~torch.eye(frames, dtype=torch.bool)
+    wanted = covered[..., None, :] & others  # [clip, patch, query, key]
+    asking = covered & (wanted.sum(-1) > 0) & (wanted.sum(-1) < frames - 1)
+    looked = weights * others
+    share = (looked * wanted[:, :, None]).sum(-1) / looked.sum(-1).clamp(min=1e-12)  # [clip, patch, head, query]
+    chance = wanted.sum(-1) / (frames - 1)
+    return share.transpose(2, 3)[asking].mean(0), chance[asking].float().mean().item()
+
+
+@torch.no_grad()
+def tracks(module: VideoTransformer, clips: Clips) -> dict[str, object]:
+    """`on_track` of every time head, over the clips of one digit."""
+    one = (clips.answers > 0).sum(-1) == 1
+    pixels = clips.pixels[one][:200]
+    track = clips.of_patches(module.config.patch)[0][one][:200]
+    shares, chance = [], 0.0
+    with record() as kept:
+        module(pixels)
+    for layer in range(module.config.layers):
+        weights = weights_of(kept.calls["time", layer]).unflatten(0, (len(pixels), -1))
+        share, chance = on_track(weights, track)
+        shares.append([round(value, 3) for value in share.tolist()])
+    best = max((value, layer, head) for layer, row in enumerate(shares) for head, value in enumerate(row))
+    return {"share_of_each_time_head": shares, "best": best, "chance": round(chance, 3), "clips": len(pixels)}
+
+
+def score(folder: Path) -> dict[str, object]:
+    """Figures of the saved model on clips of digits that no training clip showed."""
+    module = VideoTransformer.open(folder)
+    clips = draw(read_digits("test"), TEST_CLIPS, module.config.frames, module.config.size, TEST_SEED)
+    found: dict[str, object] = {"clips": len(clips.pixels)}
+    found |= {name: round(value, 2) for name, value in accuracies(answer(module, clips.pixels), clips.answers).items()}
+    found["track"] = tracks(module, clips)
+    (folder / "scores.json").write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--score", action="store_true", help="score the saved model instead of training")
+    parser.add_argument("--clips", type=int, default=16, help="clips in a batch")
+    parser.add_argument("--short-rounds", type=int, default=30, help="rounds of clips of two frames, to begin with")
+    parser.add_argument("--frames", type=int, default=8)
+    add_options(parser, steps=8000, peak=1e-3, warmup=300, cooldown=3000, evaluate_every=500)
+    args = parser.parse_args()
+    if args.score:
+        print(json.dumps(score(args.out), indent=1))
+        return
+    torch.manual_seed(args.seed)
+    config = VideoConfig(frames=args.frames)
+    train(VideoTransformer(config), MovingDigits(config, args), options_from(args), args.out)
+
+
+if __name__ == "__main__":
+    main()

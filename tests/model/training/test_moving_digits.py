@@ -1,0 +1,191 @@
+"""Clips whose answers are right, attention over time and space apart, figures on hand-made cases."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.attention.record import record
+from model.training.clips import DIRECTIONS, Digits, draw, patches
+from model.training.moving_digits import MovingDigits, accuracies, on_track, weights_of
+from model.translator.divided_attention import VideoConfig, VideoTransformer
+
+CONFIG = VideoConfig(frames=3, size=8, patch=4, d_model=16, num_heads=2, layers=2, d_ff=32)
+DIGITS = Digits(torch.ones(10, 8, 8), torch.arange(10))
+
+
+@pytest.fixture(scope="module")
+def module() -> VideoTransformer:
+    torch.manual_seed(0)
+    return VideoTransformer(CONFIG).eval()
+
+
+def pixels(clips: int = 2) -> torch.Tensor:
+    return torch.randint(0, 256, (clips, 3, 8, 8), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+
+
+def test_patches_are_cut_row_by_row() -> None:
+    frame = torch.arange(64).view(1, 1, 8, 8)
+    cut = patches(frame, 4)
+    assert cut.shape == (1, 1, 4, 16)
+    assert cut[0, 0, :, 0].tolist() == [0, 4, 32, 36]
+    assert cut[0, 0, 0, :5].tolist() == [0, 1, 2, 3, 8]
+
+
+def test_rows_sum_to_one_over_time_and_over_space(module: VideoTransformer) -> None:
+    with torch.no_grad(), record() as kept:
+        module(pixels())
+    assert set(kept.calls) == {(kind, layer) for kind in ("time", "space") for layer in range(2)}
+    for (kind, _), call in kept.calls.items():
+        weights = weights_of(call)
+        assert weights.shape == ((8, 2, 3, 3) if kind == "time" else (6, 2, 4, 4))  # clip · place; clip · frame
+        torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+
+
+def test_space_attention_never_crosses_frames_and_time_attention_never_places(module: VideoTransformer) -> None:
+    layer = module.layers[0]
+    x = torch.randn(1, 3, 4, 16, generator=torch.Generator().manual_seed(2))
+
+    def moved(part: str) -> torch.Tensor:
+        """Which frames and places a change of frame 1, place 2 reaches through one of the attentions. [frame, place]"""
+        y = x.clone()
+        y[0, 1, 2] += 1
+        results = []
+        for value in (x, y):
+            if part == "time":
+                out = layer.time_attention(*[value.transpose(1, 2).flatten(0, 1)] * 2, None)
+                results.append(out.unflatten(0, (1, 4)).transpose(1, 2))
+            else:
+                results.append(layer.space_attention(*[value.flatten(0, 1)] * 2, None).unflatten(0, (1, 3)))
+        return ((results[0] - results[1]).abs().amax(-1) > 1e-7)[0]
+
+    with torch.no_grad():
+        assert moved("time").nonzero().tolist() == [[0, 2], [1, 2], [2, 2]]
+        assert moved("space").nonzero().tolist() == [[1, 0], [1, 1], [1, 2], [1, 3]]
+
+
+def test_a_layer_attends_as_its_two_attentions_say(module: VideoTransformer) -> None:
+    """The layer hands each attention the tokens of one place, or of one frame, in order."""
+    layer = module.layers[1]
+    x = torch.randn(2, 3, 4, 16, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        y = x.clone()
+        for clip in range(2):
+            for place in range(4):
+                row = layer.norm_1(x[clip : clip + 1, :, place])
+                y[clip, :, place] += layer.time_attention(row, row, None)[0]
+        z = y.clone()
+        for clip in range(2):
+            for frame in range(3):
+                row = layer.norm_2(y[clip : clip + 1, frame])
+                z[clip, frame] += layer.space_attention(row, row, None)[0]
+        z += layer.feed_forward(layer.norm_3(z))
+        torch.testing.assert_close(layer(x), z, atol=1e-5, rtol=1e-5)
+
+
+def test_saved_and_opened_it_is_the_same(module: VideoTransformer, tmp_path: Path) -> None:
+    module.save(tmp_path)
+    opened = VideoTransformer.open(tmp_path)
+    assert opened.config == CONFIG
+    with torch.no_grad():
+        torch.testing.assert_close(opened(pixels()), module(pixels()), atol=1e-2, rtol=1e-2)
+
+
+def test_a_digit_moves_the_way_its_answer_says_and_stays_inside() -> None:
+    clips = draw(DIGITS, 300, 6, 28, seed=0)
+    ways = torch.tensor([[1, 0], [1, 1], [0, 1], [-1, 1], [-1, 0], [-1, -1], [0, -1], [1, -1]])  # x, y of DIRECTIONS
+    grid = torch.arange(28) + 0.5
+    assert len(ways) == len(DIRECTIONS)
+    for clip in range(300):
+        there = clips.answers[clip].nonzero().flatten()
+        ink = clips.ink[clip]
+        assert len(there) == (ink.sum((1, 2, 3)) > 0).sum()
+        if len(there) == 1:
+            mass = ink[0].sum((1, 2))
+            assert mass.min() > 0.93 * mass.max()  # nothing of it is ever outside
+            x = (ink[0].sum(1) * grid).sum(-1) / mass
+            y = (ink[0].sum(2) * grid).sum(-1) / mass
+            step = torch.stack([x[-1] - x[0], y[-1] - y[0]])
+            way = ways[clips.answers[clip, there[0]] - 1] / ways[clips.answers[clip, there[0]] - 1].float().norm()
+            assert (step @ way) / step.norm() > 0.99
+
+
+def test_patches_know_what_covers_them() -> None:
+    clips = draw(DIGITS, 40, 4, 28, seed=3)
+    covered, names, directions = clips.of_patches(4)
+    assert covered.shape == (40, 4, 49)
+    for clip in range(40):
+        there = clips.answers[clip].nonzero().flatten()
+        assert set(names[clip][covered[clip]].tolist()) <= set(there.tolist())
+        for name in there.tolist():
+            ways = directions[clip][covered[clip] & (names[clip] == name)]
+            assert (ways + 1 == clips.answers[clip, name]).all()
+    ink = patches(clips.pixels, 4).float().mean(-1) / 255
+    assert (ink[~covered] < 0.21).all()  # less than a tenth of each of the two
+    assert (ink[covered] > 0.09).all()
+
+
+def test_of_a_clip_two_neighbouring_frames_may_be_shown() -> None:
+    part = draw(DIGITS, 60, 8, 28, seed=3, shown=2)
+    assert part.pixels.shape == (60, 2, 28, 28)
+    grid = torch.arange(28) + 0.5
+    ink = part.ink[:, 0]
+    x, y = ((ink.sum(axis) * grid).sum(-1) / ink.sum((2, 3)) for axis in (2, 3))
+    steps = ((x[:, 1] - x[:, 0]) ** 2 + (y[:, 1] - y[:, 0]) ** 2).sqrt()
+    assert steps.min() > 10 / 7 - 0.3
+    assert steps.max() < 15 / 7 + 0.3
+
+
+def test_clips_are_the_same_for_the_same_seed() -> None:
+    assert torch.equal(draw(DIGITS, 5, 4, 28, 7).pixels, draw(DIGITS, 5, 4, 28, 7).pixels)
+    assert not torch.equal(draw(DIGITS, 5, 4, 28, 7).pixels, draw(DIGITS, 5, 4, 28, 8).pixels)
+
+
+def test_accuracies_of_a_case_made_by_hand() -> None:
+    answers = torch.zeros(4, 10, dtype=torch.int64)
+    answers[0, 3] = 2
+    answers[1, 3], answers[1, 5] = 2, 4
+    answers[2, 7] = 8
+    answers[3, 1], answers[3, 2] = 1, 1
+    logits = torch.nn.functional.one_hot(answers, 9).float()
+    assert set(accuracies(logits, answers).values()) == {100.0}
+    logits[0, 9, 0], logits[0, 9, 6] = 0.0, 2.0  # one digit too many, with its own direction right
+    logits[1, 5] = torch.eye(9)[3]  # the digit is there, the direction wrong
+    logits[2, 7] = torch.tensor([2.0, 0, 0, 0, 0, 0, 0, 0, 1])  # the digit missed; its direction is the likeliest
+    found = accuracies(logits, answers)
+    assert found["digits"] == 50.0
+    assert found["digits_one"] == 0.0
+    assert found["digits_two"] == 100.0
+    assert found["directions"] == 75.0
+    assert found["directions_one"] == 100.0
+    assert found["directions_two"] == 50.0
+
+
+def test_attention_on_the_track_of_a_case_made_by_hand() -> None:
+    track = torch.zeros(1, 4, 2, dtype=torch.bool)
+    track[0, :2, 0] = True  # place 0 is covered in frames 0 and 1; place 1 never
+    even = torch.full((1, 2, 1, 4, 4), 0.25)
+    share, chance = on_track(even, track)
+    assert share.tolist() == pytest.approx([1 / 3])  # of three other frames one is covered
+    assert chance == pytest.approx(1 / 3)
+    sharp = even.clone()
+    sharp[0, 0, 0, 0] = torch.tensor([0.1, 0.7, 0.1, 0.1])  # from frame 0: 0.7 of 0.9
+    sharp[0, 0, 0, 1] = torch.tensor([0.8, 0.2, 0.0, 0.0])  # from frame 1: all of 0.8
+    assert on_track(sharp, track)[0].tolist() == pytest.approx([(7 / 9 + 1) / 2])
+
+
+def test_the_parts_share_no_image() -> None:
+    pytest.importorskip("sklearn")
+    from model.training.clips import read_digits
+
+    parts = {name: read_digits(name) for name in ("train", "validation", "test")}
+    assert sum(len(part.names) for part in parts.values()) == 1797
+    assert len(parts["test"].names) == 359
+    recipe = MovingDigits(VideoConfig(), argparse.Namespace(seed=1, clips=2, short_rounds=1))
+    for number, shape in ((0, (8, 2, 28, 28)), (1, (2, 8, 28, 28))):
+        batches = recipe.batches(number)
+        assert len(batches) == 100
+        assert batches[0][0].shape == shape
