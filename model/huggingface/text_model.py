@@ -34,8 +34,8 @@ from model.huggingface.recording.eager_run import library_attentions, run_eager
 from model.huggingface.recording.hooks import hook_last_block, hook_positions
 from model.huggingface.recording.layers import recorded_layers, weights_only_layers
 from model.huggingface.tracing import TracedBatch
+from model.measures.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
-from model.measures.silencing import head_effects
 from model.positions.scheme import PositionScheme
 from model.tokenization.encoding import TextOptions, encode
 from model.tokenization.labels import label_ids

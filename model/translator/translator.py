@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
+from model.arrays.finite_weights import check_finite_weights
 from model.arrays.lazy import LazySequence
 from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
 from model.attention.devices import dtype_name, find_device
@@ -23,8 +24,8 @@ from model.attention.record import Record, record
 from model.errors import check_ids, check_length
 from model.generation.decoding import Decoding, DecodingResult
 from model.generation.search import decode
+from model.measures.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
-from model.measures.silencing import head_effects
 from model.positions.scheme import PositionScheme
 from model.positions.sinusoidal import sinusoidal
 from model.tokenization.labels import label_pieces
@@ -82,11 +83,13 @@ class Translator:
         Raises:
             ValueError: this machine has no such device.
             OSError: a file of the folder is missing.
+            ModelError: weights hold NaN or infinite numbers.
         """
         with skip_initialization():
             module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
         half = load_file(folder / "model.safetensors")
         module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
+        check_finite_weights(module)
         return cls(module.to(dtype), Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
 
     def positions(self) -> PositionScheme:

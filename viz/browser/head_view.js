@@ -1,7 +1,7 @@
 // The large head, in the browser: pointing at a tile, or an arrow key, shows that head in the map, its heading, its lines and
 // its reading at once, without the server; a click or key tells the server, whose own figures then replace what lies over.
 //
-// What `viz.sections.head_view.message` makes comes as globalThis.headlightHeads: length of the header (uint32), the header
+// What `viz.sections.heads.head_view.message` makes comes as globalThis.headlightHeads: length of the header (uint32), the header
 // (JSON), then, deflated, 256 colours (RGBA) and a byte a cell [head, row, column] of one layer, 255 where masked. Other layers
 // are taken from the picture of all heads. Which head the server shows stands in `.chosen-head` on the page; what is said of
 // each head, and which ones are changed, in `.heads-said`; which tiles are to be lit in `.found-heads`.

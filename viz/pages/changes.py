@@ -4,7 +4,7 @@ import streamlit as st
 
 from viz.frame import results, session
 from viz.language.messages import say
-from viz.sections.output import changes
+from viz.sections import changes
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()

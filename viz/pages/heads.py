@@ -5,7 +5,7 @@ import streamlit as st
 from model.maps.words import merge_words
 from viz.frame import results, session
 from viz.language.messages import say
-from viz.sections import head_finder, head_view
+from viz.sections.heads import head_finder, head_view
 from viz.widgets import charts, headings, output_line, pickers, save_menu
 
 trace = results.trace()

@@ -136,7 +136,7 @@ def _pick_heads(trace: Trace, attention: Attention, other: OtherRun) -> tuple[Si
         arrows.button(
             f":material/{icon}:",
             key=f"ab_{words}",
-            shortcut=None if state.get("projector") else key,
+            shortcut=key,
             on_click=_step,
             args=(f"b_{what}" if side == "B" else what, step, count),
             help=say(f"audience.{words}"),

@@ -97,7 +97,8 @@ def _step(
 ) -> None:
     """Draw one decoding step: the text so far, the candidates, and what the last token looks at."""
     state, last = st.session_state, len(trace.ids["decoder"]) - trace.prompt_length
-    state.step = min(int(state.get("step", st.query_params.get("step", 0)) or 0), last)
+    links.restore("step", range(last + 1))
+    state.step = min(state.get("step") or 0, last)
     if state.get("playing") and not state.whole and time.monotonic() - state.get("stepped", 0.0) > 0.7 * PACE:
         _go(1, last)
         state.stepped = time.monotonic()
