@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,19 +24,22 @@ def load_in_process(
     # Imported here: the pages' frame is drawn before PyTorch is imported, and not every model needs transformers.
     from model.attention.devices import find_device, find_dtype, split_device_choice
     from model.catalog.fetching import find_or_fetch
+    from model.catalog.folder_check import read_json
     from model.catalog.store import input_kind
     from model.memory.fit import check_memory_fits
 
     folder = find_or_fetch(name, progress or (lambda share, what: None))
+    _check_files(name, folder)
     adapter = None
     if not (folder / "config.json").is_file():  # an adapter alone: it is merged into the model that it names
         adapter, folder = folder, find_or_fetch(_base_of(name, folder), progress or (lambda share, what: None))
+        _check_files(name, folder)
     check_memory_fits(name, folder)
     device, dtype = split_device_choice(device, dtype)
     number_format = find_dtype(dtype)
     find_device(device)  # raises before gigabytes are read
     try:
-        if "model_type" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
+        if "model_type" not in read_json(folder / "config.json"):
             from model.translator.translator import Translator
 
             return Translator.open(folder, device, number_format)
@@ -53,8 +55,37 @@ def load_in_process(
     # Whatever a library raises: each has errors of its own, and a panic of Rust code is not even an Exception.
     except BaseException as error:
         raise ModelError(
-            "not_transformer", f"{name!r} is here, but cannot be opened as a transformer: {error}"
+            "not_transformer",
+            f"{name!r} is here, but cannot be opened as a transformer: {_without_path(error, folder)}",
         ) from error
+
+
+def _check_files(name: str, folder: Path) -> None:
+    """Raise an error where a folder is not safe to read, or its configuration describes what cannot be opened here.
+
+    Raises:
+        ModelError: the message names the model and the file inside the folder.
+    """
+    from model.catalog.config_bounds import check_config
+    from model.catalog.folder_check import check_folder
+
+    try:
+        check_folder(folder)
+        if (folder / "config.json").is_file():
+            check_config(folder)
+    except ModelError as error:
+        if error.reason != "not_transformer":
+            raise
+        raise ModelError(error.reason, f"{name!r} is here, but cannot be opened as a transformer: {error}") from error
+
+
+def _without_path(error: BaseException, folder: Path) -> str:
+    """The text of a library's error, in which files are named as they are inside the model's folder."""
+    text = str(error)
+    places = {place for place in (str(folder), str(folder.resolve())) if "/" in place.strip("/")}
+    for place in sorted(places, key=len, reverse=True):
+        text = text.replace(f"{place}/", "").replace(place, "its folder")
+    return text
 
 
 def _base_of(name: str, folder: Path) -> str:
@@ -65,7 +96,10 @@ def _base_of(name: str, folder: Path) -> str:
     """
     from model.huggingface.loading.adapters import base_model
 
-    base = base_model(folder)
+    try:
+        base = base_model(folder)
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
+        raise ModelError("not_transformer", "adapter_config.json cannot be read.") from error
     if not base:
         raise ModelError("not_transformer", f"{name!r} is an adapter, and does not say for which model.")
     return base

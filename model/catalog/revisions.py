@@ -18,7 +18,7 @@ def revision(name: str) -> str:
     For weights in several files, it is the checksum of their checksums.
     """
     folder = local_folder(name)
-    files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern)) if folder else []
+    files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern) if file.is_file()) if folder else []
     checksums = [_checksum(file.resolve(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     if len(checksums) > 1:
         checksums = [hashlib.sha256("".join(checksums).encode()).hexdigest()]

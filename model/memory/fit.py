@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import psutil
 
 from model.errors import ModelError
+from model.memory.weight_headers import is_regular, tensor_shapes
 
 
 def needed_memory(folder: Path) -> int:
@@ -18,14 +18,14 @@ def needed_memory(folder: Path) -> int:
 
     Args:
         folder: with the model's files.
+
+    Raises:
+        ModelError: a file of weights is no regular file, or its header is damaged ("not_transformer").
     """
     total = 0
     for file in folder.glob("*.safetensors"):
-        with file.open("rb") as weights:
-            header = json.loads(weights.read(int.from_bytes(weights.read(8), "little")))
-        shapes = [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
-        total += sum(4 * math.prod(shape) for shape in shapes)
-    return total or sum(file.stat().st_size for file in folder.glob("*.bin"))
+        total += sum(4 * math.prod(shape) for shape in tensor_shapes(file))
+    return total or sum(file.stat().st_size for file in folder.glob("*.bin") if is_regular(file))
 
 
 def format_bytes(size: float) -> str:

@@ -79,6 +79,12 @@ class ModelRegistry:
         with self._lock:
             return list(self._models)
 
+    def evict_all(self) -> None:
+        """Evict all models, also those that a pass runs on: they leave the memory when it ends."""
+        with self._lock:
+            self._models.clear()
+        free_memory()
+
     def _find(self, key: Key) -> Lens | None:
         """An open model, marked as the most recently used."""
         with self._lock:
@@ -92,7 +98,9 @@ class ModelRegistry:
         while True:
             try:
                 return self._check(name)
-            except ModelError:
+            except ModelError as error:
+                if error.reason != "memory":  # no room would help
+                    raise
                 if not self._evict_model():
                     if results_evicted:
                         raise

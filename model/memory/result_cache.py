@@ -60,6 +60,14 @@ class ResultCache:
         pending.set_result(result)
         return result
 
+    def find(self, key: Hashable) -> Any:
+        """The cached result of a key; None where there is none. Nothing is computed or waited for."""
+        with self._lock:
+            if key not in self._results:
+                return None
+            self._results.move_to_end(key)
+            return self._results[key][0]
+
     def clear(self) -> None:
         """Evict all results."""
         with self._lock:

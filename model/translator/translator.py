@@ -14,11 +14,11 @@ from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
-from model.arrays.finite_weights import check_finite_weights
 from model.arrays.lazy import LazySequence
 from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
 from model.attention.devices import dtype_name, find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
+from model.attention.finite_weights import check_finite_weights
 from model.attention.projections import find_projections
 from model.attention.record import Record, record
 from model.errors import check_ids, check_length

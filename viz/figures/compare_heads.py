@@ -12,7 +12,7 @@ from model.trace.attention import Attention
 from viz.figures.grid import axis_ticks, grid
 from viz.figures.heads import MAX_TILE, THUMBNAIL_PIXELS, png_uri, resize
 from viz.figures.linking import focus_rows
-from viz.figures.theme import Palette, base_figure, escape, rgba_colours, unvalidated_figure
+from viz.figures.theme import TITLE_ROOM, Palette, base_figure, escape, rgba_colours, unvalidated_figure
 from viz.language.messages import say
 
 TILE_PIXELS = 168  # width of a head's map in the mosaic of selected heads
@@ -21,7 +21,7 @@ MORE_HEIGHT = 460  # pixels of a figure below the maps
 
 
 def picker_mosaic(mosaic: go.Figure, wide: int = PICKER_WIDTH) -> go.Figure:
-    """The mosaic of all heads for a narrower column, without its title; the browser boxes the heads of A and B.
+    """The mosaic of all heads for a narrower column; the browser boxes the heads of A and B.
 
     Args:
         mosaic: from `viz.figures.heads.head_mosaic`.
@@ -29,10 +29,11 @@ def picker_mosaic(mosaic: go.Figure, wide: int = PICKER_WIDTH) -> go.Figure:
     """
     layout = dict(mosaic._layout)
     (left, right), (down, up) = (layout[f"{axis}axis"]["range"] for axis in "xy")
-    margin = layout["margin"] | {"t": 8}
-    room = (PICKER_HEIGHT - margin["t"] - margin["b"]) / (down - up)
+    margin = layout["margin"]
+    around = margin["t"] + margin["b"]
+    room = (PICKER_HEIGHT + TITLE_ROOM - around) / (down - up)
     tile = min((wide - margin["l"] - margin["r"]) / (right - left), room, MAX_TILE)
-    layout |= {"margin": margin, "height": round(tile * (down - up)) + margin["t"] + margin["b"], "title": {}}
+    layout["height"] = round(tile * (down - up)) + around
     return unvalidated_figure(mosaic._data, layout)
 
 

@@ -63,7 +63,7 @@ def key_bars(
     if compare is not None:
         traces += [_numbers(worked, drawn, form, 1.03 * limits[1], palette), _marks(compare[shown], palette)]
     layout = base_layout(title, palette, 0)
-    for axis, settings in _bar_axes(worked, title, limits, len(shown) + blank_rows, labels).items():
+    for axis, settings in _bar_axes(worked, title, limits, len(shown) + blank_rows, labels, form).items():
         layout[axis] = layout[axis] | settings
     low, high = layout["xaxis"]["range"]
     layout["shapes"] = [row_box(worked.chosen, low, high, palette)]
@@ -73,10 +73,12 @@ def key_bars(
     return resized(figure, len(shown) + blank_rows, worked.key_marks(), l=left, r=8, t=TOP, b=below)
 
 
-def _bar_axes(worked: WorkedHead, title: str, limits: tuple[float, float], rows: int, labels: bool) -> dict[str, Any]:
+def _bar_axes(
+    worked: WorkedHead, title: str, limits: tuple[float, float], rows: int, labels: bool, form: str
+) -> dict[str, Any]:
     """Layout of the axes of `key_bars`, with room for a number at the end of each bar."""
     low, high = min(limits[0], 0.0), max(limits[1], 0.0)
-    room = 0.34 * (high - low or 1.0)
+    room = (0.34 if form == ".2f" else 0.5) * (high - low or 1.0)  # "100.0%" and "1.0000" are longer
     across = {
         "title": {"text": title, "standoff": 4, "font": {"size": 13}},
         "side": "top",

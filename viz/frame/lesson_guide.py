@@ -17,7 +17,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from model.assets import ASSETS
-from model.lessons.lesson import Lesson, LessonStep, load_lessons
+from model.lessons.lesson import WIDGET_VALUES, Lesson, LessonStep, load_lessons
 from model.lessons.lesson_file import LessonError
 from viz.browser.resources import BROWSER
 from viz.frame import session
@@ -29,6 +29,8 @@ COLUMNS = ("time", "lesson", "step", "question", "answer", "right")
 NAME, NUMBER = "lesson", "lesson_step"  # keys in the session and in the link; in the link, steps count from 1
 DISPLAY = ("language", "projector")  # parameters of a link that leave the state of the app to the step
 TOGGLES = ("words", "hide")  # off unless a step switches them on
+OPENED = ("kind", "layer", "head", "row_encoder", "row_decoder", "row_cross")
+SET = ("model", "text", "edits", "whose", "target", "method", "forced_output", *OPENED, *WIDGET_VALUES)  # by steps
 
 
 @lru_cache(maxsize=8)
@@ -54,10 +56,14 @@ def current_step() -> tuple[Lesson, LessonStep, int] | None:
     return lesson, lesson.steps[number], number
 
 
-def go_to_step(name: str, number: int = 0) -> None:
-    """Start a step of a lesson, from 0; for callbacks of widgets."""
-    st.session_state[NAME], st.session_state[NUMBER] = name, number
-    st.session_state.lesson_enter = True
+def go_to_step(name: str, number: int = 0, *, afresh: bool = False) -> None:
+    """Start a step of a lesson, from 0; for callbacks of widgets. afresh: ask again what was answered"""
+    state = st.session_state
+    session.set_aside(SET)
+    if afresh:
+        state.lesson_given = {at: given for at, given in state.get("lesson_given", {}).items() if at[0] != name}
+    state[NAME], state[NUMBER] = name, number
+    state.lesson_enter = True
 
 
 def is_locked() -> bool:
@@ -66,10 +72,13 @@ def is_locked() -> bool:
     return current is not None and current[0].locked
 
 
-def leave_lesson() -> None:
-    """End the lesson and keep the state it set; for callbacks of widgets."""
+def leave_lesson(finished: bool = False) -> None:
+    """End the lesson, with the state that it found; for callbacks of widgets. finished: go on to the Lessons page"""
     for key in (NAME, NUMBER, "lesson_enter"):
         st.session_state.pop(key, None)
+    off = dict.fromkeys(TOGGLES, False)
+    session.put_back({"edits": "", "whose": session.OWN, "method": "greedy", "step": 0, **off})
+    st.session_state.lesson_finished = finished
 
 
 def apply_step(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
@@ -80,6 +89,8 @@ def apply_step(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
     """
     _follow_link()
     current = current_step()
+    if st.session_state.pop("lesson_finished", False):
+        _switch(pages["lessons"], {})
     if current is None:
         _write_link({})
         return
@@ -95,7 +106,7 @@ def apply_step(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
         st.html(f"<style>{LOCKED}</style>")
 
 
-def _switch(page: StreamlitPage | str, link: dict[str, str]) -> NoReturn:
+def _switch(page: StreamlitPage, link: dict[str, str]) -> NoReturn:
     """Switch to a page; its widgets write their own parameters into the link."""
     st.session_state.lesson_link = (link.get(NAME), link.get(NUMBER))
     # Without query parameters of its own, Streamlit refuses to leave a page whose widgets are in the link.
@@ -105,10 +116,6 @@ def _switch(page: StreamlitPage | str, link: dict[str, str]) -> NoReturn:
 # In a locked lesson the widgets stay on the page, where they hold the state, but are hidden; the sentence can be read.
 LOCKED = """[data-testid=stTopNav], [data-testid=stSidebar], [data-testid=stExpandSidebarButton],
 :is(.st-key-model, .st-key-examples, .st-key-forcing, .st-key-changing) { display: none !important; }"""
-
-
-COVERED_LABELS = """.st-key-covered :is(.xtick, .ytick, .x2tick, .y2tick) text,
-.st-key-covered [data-testid=stButtonGroup]:not(.st-key-controls *) { visibility: hidden !important; }"""
 
 
 def _follow_link() -> None:
@@ -121,6 +128,7 @@ def _follow_link() -> None:
     if link[NAME] not in names:
         st.warning(say("lessons.no_such", name=escape_markdown(link[NAME])), icon=":material/link_off:")
         return
+    session.set_aside(SET)
     state[NAME], state[NUMBER] = link[NAME], int(steps) - 1 if steps.isascii() and steps.isdigit() else 0
     # A session's first link with more parameters than the step was copied after changes to the step's state: keep them.
     state.lesson_enter = "lesson_link" in state or set(link) <= {NAME, NUMBER, *DISPLAY}
@@ -143,6 +151,7 @@ def _apply_state(step: LessonStep) -> None:
     """Set the widgets' values to those of a step."""
     state = st.session_state
     state.model, state.text, state.edits = step.model, step.sentence, step.edits
+    state.shown_model = step.model  # it opens where the step says, not at its own first head
     state.whose = session.OWN if step.target is None else session.FORCED
     state.method, state.step = "greedy" if step.target is None else "forced", 0  # of the Output page
     if step.target is not None:
@@ -172,10 +181,9 @@ def lesson_beside() -> Iterator[None]:
         _panel(lesson, step, number)
     state.covered = step.cover and _recorded_answer(lesson, number) is None
     with right:
-        if state.covered:
-            st.caption(f":material/visibility_off: {say('lessons.covered')}")
-            if step.cover == "all":
-                st.html(f"<style>{COVERED_LABELS}</style>")
+        if step.cover:  # once answered, the sentence leaves its room empty: what is below stays in its place
+            with st.container(key=("cover_all" if step.cover == "all" else "cover") if state.covered else "cover_room"):
+                st.caption(f":material/visibility_off: {say('lessons.covered')}")
         with st.container(key="covered" if state.covered else "uncovered"):
             yield
     if state.pop("lesson_answered", False):
@@ -190,34 +198,37 @@ def lesson_beside() -> Iterator[None]:
 def _panel(lesson: Lesson, step: LessonStep, number: int) -> None:
     """Draw the step: text, question, and the buttons to other steps."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", wrap=False):
-        place = say("lessons.place", step=number + 1, steps=len(lesson.steps))
-        st.caption(f"{lesson.title} · {place}")
+        st.caption(lesson.title)
         st.button(
             ":material/close:", key="lesson_leave", on_click=leave_lesson, help=say("lessons.leave"), type="tertiary"
         )
-    st.progress((number + 1) / len(lesson.steps))
+    place = say("lessons.place", step=number + 1, steps=len(lesson.steps))
+    st.progress((number + 1) / len(lesson.steps), text=place)
     st.header(step.title, anchor=False)
     st.markdown(step.text)
     if step.question:
         _question(lesson, step, number)
     with st.container(horizontal=True, key="lesson_steps"):
         if number:
-            st.button(say("lessons.back"), key="lesson_back", on_click=go_to_step, args=(lesson.name, number - 1))
+            there = (lesson.name, number - 1)
+            st.button(say("lessons.back"), key="lesson_back", on_click=go_to_step, args=there, shortcut="B")
         st.button(
             say("lessons.again"), key="lesson_again", on_click=go_to_step, args=(lesson.name, number), type="tertiary"
         )
-        if number + 1 < len(lesson.steps):
+        names = [one.name for one in lessons_and_errors()[0]]
+        after = names[names.index(lesson.name) + 1 :]
+        last = number + 1 == len(lesson.steps)
+        if last:
+            st.button(say("lessons.finish"), key="lesson_finish", on_click=leave_lesson, args=(True,))
+        if after or not last:
             st.button(
-                say("lessons.next"),
-                key="lesson_next",
+                say("lessons.next_lesson" if last else "lessons.next"),
+                key="lesson_after" if last else "lesson_next",
                 on_click=go_to_step,
-                args=(lesson.name, number + 1),
+                args=(after[0],) if last else (lesson.name, number + 1),
                 type="primary",
                 shortcut="N",
             )
-        elif st.button(say("lessons.finish"), key="lesson_finish", type="primary"):
-            leave_lesson()
-            _switch("viz/pages/lessons.py", {})
 
 
 def _question(lesson: Lesson, step: LessonStep, number: int) -> None:
@@ -279,15 +290,10 @@ def recorded_answers() -> list[tuple[str | int, ...]]:
 
 def as_csv(rows: list[tuple[str | int, ...]]) -> bytes:
     """Answers as CSV with a header, with a byte-order mark so that spreadsheets read it as UTF-8."""
+    from viz.saving.tables import spreadsheet_safe  # imports plotly, which the first page does not wait for
+
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(COLUMNS)
-    # A spreadsheet would run a cell that begins like a formula; the apostrophe makes it text.
-    writer.writerows(
-        [
-            f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
-            for cell in row
-        ]
-        for row in rows
-    )
+    writer.writerows([spreadsheet_safe(cell) for cell in row] for row in rows)
     return text.getvalue().encode("utf-8-sig")

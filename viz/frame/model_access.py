@@ -91,7 +91,10 @@ def memory_needed(name: str) -> str:
     from model.memory.fit import format_bytes, needed_memory
 
     entry, folder = CATALOG.get(name), local_folder(name)
-    size = needed_memory(folder) if folder else 1e6 * (entry.memory or entry.size) if entry else 0
+    try:
+        size = needed_memory(folder) if folder else 1e6 * (entry.memory or entry.size) if entry else 0
+    except ModelError:  # said when it is opened
+        return ""
     return format_bytes(size) if size else ""
 
 

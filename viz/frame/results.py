@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 
 import numpy as np
 import plotly.graph_objects as go
@@ -29,7 +28,7 @@ from viz.language import readings
 from viz.language.messages import current_language, say
 
 UNPROMPTED_WORK = 4_000  # heads × tokens up to which effects are computed without asking: about a second
-MAX_CACHED_EFFECTS = 100
+ENTRY_BYTES = 500  # of an entry's key and objects, beside its arrays
 _library_lock = threading.Lock()  # one library at a time: two would share the cores
 
 
@@ -113,10 +112,20 @@ def input_errors_shown(box: str = "text") -> Iterator[None]:
         raise session.Halt from error
 
 
-@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
+def _bytes(*arrays: object) -> int:
+    """The size of a cached result: that of its arrays, and of what is around them."""
+    return ENTRY_BYTES + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
+
+
 def _decode(name: str, device: str, text: str, how: Decoding, edits: Edits) -> DecodingResult:
-    with server_state.running_model(name, device) as model:
-        return model.decode(text, how, edits)
+    def make() -> DecodingResult:
+        with server_state.running_model(name, device) as model:
+            return model.decode(text, how, edits)
+
+    key = ("decode", name, device, text, how, edits.text())
+    return server_state.result_cache().get(
+        key, make, lambda found: ENTRY_BYTES + 40 * len(found.ids) + 300 * len(found.tree)
+    )
 
 
 def decode(text: str, how: Decoding) -> DecodingResult:
@@ -130,12 +139,15 @@ def decode(text: str, how: Decoding) -> DecodingResult:
         return _decode(session.chosen_model(), st.session_state.device, text, how, model_access.applied_edits())
 
 
-@st.cache_resource(show_spinner=False, max_entries=100, hash_funcs={Edits: Edits.text})
 def _logit_lens(
     name: str, device: str, text: str | bytes, target: Target, edits: Edits
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    with server_state.running_model(name, device) as model:
-        return model.logit_lens(text, target, edits)
+    def make() -> tuple[np.ndarray, np.ndarray] | None:
+        with server_state.running_model(name, device) as model:
+            return model.logit_lens(text, target, edits)
+
+    key = ("logit_lens", name, device, text, target, edits.text())
+    return server_state.result_cache().get(key, make, lambda found: _bytes(*found or ()))
 
 
 def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
@@ -147,10 +159,13 @@ def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarra
         return _logit_lens(session.chosen_model(), st.session_state.device, text, target, model_access.applied_edits())
 
 
-@st.cache_resource(show_spinner=False, max_entries=200, hash_funcs={Edits: Edits.text})
 def _masked_token_logits(name: str, device: str, text: str | bytes, place: int, edits: Edits) -> np.ndarray | None:
-    with server_state.running_model(name, device) as model:
-        return model.guess(text, place, edits)
+    def make() -> np.ndarray | None:
+        with server_state.running_model(name, device) as model:
+            return model.guess(text, place, edits)
+
+    key = ("masked_token", name, device, text, place, edits.text())
+    return server_state.result_cache().get(key, make, _bytes)
 
 
 def masked_token_logits(text: str | bytes, place: int) -> np.ndarray | None:
@@ -202,12 +217,6 @@ def characters(trace: Trace, attention: Attention) -> tuple[Character, ...]:
     )
 
 
-@st.cache_resource(show_spinner=False)
-def _effects_cache() -> dict[tuple[object, ...], tuple[dict[str, np.ndarray], bool]]:
-    """Head effects by model, device, input, target and edits."""
-    return {}
-
-
 def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.ndarray], bool] | None:
     """Effects of silencing each head, by attention kind [layer, head], and whether they are in bits; or None.
 
@@ -218,9 +227,11 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
         trace: the run without any head silenced; target: the output it is compared on.
         ask: label of the button that starts a computation longer than `UNPROMPTED_WORK`.
     """
-    key = (session.chosen_model(), st.session_state.device, model_access.model_input(), target, trace.edits)
-    cached = _effects_cache()
-    if key not in cached:
+    how = session.chosen_model(), st.session_state.device
+    key = ("head_effects", *how, model_access.model_input(), target, trace.edits.text())
+    cache = server_state.result_cache()
+    found: tuple[dict[str, np.ndarray], bool] | None = cache.find(key)
+    if found is None:
         heads_total = sum(layers * heads for layers, heads in model_access.open_model().heads.values())
         tokens = max(len(side) for side in trace.tokens.values())
         must_ask = heads_total * tokens > UNPROMPTED_WORK or st.session_state.get("effects_ended") == key
@@ -234,12 +245,12 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
             def show(share: float) -> None:
                 bar.progress(share, say("changes.running"))
 
-            with server_state.running_model(session.chosen_model(), st.session_state.device) as model:
-                cached[key] = model.head_effects(model_access.model_input(), target, trace.edits, show)
+            with server_state.running_model(*how) as model:
+                made = model.head_effects(model_access.model_input(), target, trace.edits, show)
         progress.empty()
-        if len(cached) > MAX_CACHED_EFFECTS:
-            cached.pop(next(iter(cached)))
-    return cached[key]
+        # Not computed inside `get`: a click that ends this run would end the others that wait for its result.
+        found = cache.get(key, lambda: made, lambda effects: _bytes(*effects[0].values()))
+    return found
 
 
 def _end_effects(key: tuple[object, ...]) -> None:
@@ -247,14 +258,19 @@ def _end_effects(key: tuple[object, ...]) -> None:
     st.session_state.effects_ended = key
 
 
-@st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: attrgetter("serial")})
 def multi_head(trace: Trace, kind: str, layer: int) -> MultiHeadLayer | NotMultiHead:
     """Projection matrices and inputs of one attention layer, cached; the reason where there are none."""
-    with server_state.running_model(session.chosen_model(), st.session_state.device):
-        return trace.multi_head(kind, layer)
+
+    def make() -> MultiHeadLayer | NotMultiHead:
+        with server_state.running_model(session.chosen_model(), st.session_state.device):
+            return trace.multi_head(kind, layer)
+
+    def size(found: MultiHeadLayer | NotMultiHead) -> int:
+        return _bytes(found.output, *vars(found.inputs).values()) if isinstance(found, MultiHeadLayer) else ENTRY_BYTES
+
+    return server_state.result_cache().get(("multi_head", trace.serial, kind, layer), make, size)
 
 
-@st.cache_resource(show_spinner=False, max_entries=50, hash_funcs={Trace: attrgetter("serial")})
 def library_run(trace: Trace, kind: str, layer: int, library: str, part: str) -> libraries.LibraryRun:
     """One attention layer of a trace recomputed by another library, cached.
 
@@ -265,7 +281,12 @@ def library_run(trace: Trace, kind: str, layer: int, library: str, part: str) ->
     Raises:
         LibraryError: the library is not installed or its run failed.
     """
-    projections = multi_head(trace, kind, layer)
-    inputs = projections.inputs if part == "layer" and isinstance(projections, MultiHeadLayer) else None
-    with _library_lock:
-        return libraries.run(library, part, vars(inputs or formula_inputs(trace.attentions[kind], layer)))
+
+    def make() -> libraries.LibraryRun:
+        projections = multi_head(trace, kind, layer)
+        inputs = projections.inputs if part == "layer" and isinstance(projections, MultiHeadLayer) else None
+        with _library_lock:
+            return libraries.run(library, part, vars(inputs or formula_inputs(trace.attentions[kind], layer)))
+
+    key = ("library_run", trace.serial, kind, layer, library, part)
+    return server_state.result_cache().get(key, make, lambda run: _bytes(run.weights, run.output))

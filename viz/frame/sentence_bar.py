@@ -79,8 +79,12 @@ def _pick_model() -> None:
     state = st.session_state
     if "model" not in state and "model" in st.query_params:
         state.model = st.query_params["model"]
-    if "model" in state and state.model is None:
-        state.model = next(iter(CATALOG))
+    if "model" in state:
+        state.model = _known_name(state.model) if state.model else next(iter(CATALOG))
+    if state.get("shown_model", state.get("model")) != state.get("model"):  # another model opens at its own first head
+        for key in ("kind", "layer", "head"):
+            state.pop(key, None)
+    state.shown_model = state.get("model")
     st.selectbox(
         say("sidebar.model"),
         list(CATALOG),
@@ -92,6 +96,15 @@ def _pick_model() -> None:
         persist_state="session",
     )
     links.store("model", session.chosen_model(), next(iter(CATALOG)))
+
+
+def _known_name(typed: str) -> str:
+    """The catalog id of a model that was typed by its shown name or id, in any case; else what was typed."""
+    names = {name.lower(): name for name in CATALOG}
+    names |= {entry.name.lower(): name for name, entry in CATALOG.items()}
+    names |= {entry.name.split(" (")[0].lower(): name for name, entry in CATALOG.items()}
+    names |= {entry.name.split("-")[0].split(" ")[0].lower(): name for name, entry in reversed(CATALOG.items())}
+    return names.get(typed.strip().lower(), typed.strip())
 
 
 def _type_text() -> None:

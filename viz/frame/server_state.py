@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 
-import streamlit as st
-
 from model import load
 from model.catalog.opening import check_model_fits
 from model.memory.cached_layers import with_cached_layers
@@ -25,20 +23,32 @@ _model_lock = threading.Lock()  # one forward pass at a time: two would share th
 _figure_lock = threading.Lock()
 
 
-@st.cache_resource(show_spinner=False)
+def _check_fits(name: str) -> None:
+    """As `check_model_fits`; with a remote backend, which opens the models itself, nothing is checked."""
+    if not backend_address():
+        check_model_fits(name)
+
+
+# At module level, and made once by the import: `st.cache_resource` is emptied by a message that any browser may send.
+# Each has a lock of its own.
+_result_cache = ResultCache(CACHE_BYTES)
+_model_registry = ModelRegistry(load, _check_fits, evict_results=_result_cache.clear)
+
+
 def result_cache() -> ResultCache:
     """The cache of computed results, shared by all sessions: equal inputs are computed once."""
-    return ResultCache(CACHE_BYTES)
+    return _result_cache
 
 
-@st.cache_resource(show_spinner=False)
 def model_registry() -> ModelRegistry:
     """The registry of opened models, shared by all sessions."""
-    return ModelRegistry(
-        load,
-        (lambda name: None) if backend_address() else check_model_fits,
-        evict_results=lambda: result_cache().clear(),
-    )
+    return _model_registry
+
+
+def drop_all() -> None:
+    """Drop all opened models and computed results and free their memory, as for a server that has just started."""
+    _result_cache.clear()
+    _model_registry.evict_all()
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import streamlit as st
 
 from model.assets import ASSETS
@@ -31,3 +33,17 @@ def palette() -> Palette:
     """The palette of the browser's theme, with more contrast in projector mode."""
     theme = DARK if st.context.theme.type == "dark" else LIGHT
     return high_contrast(theme) if st.session_state.get("projector") else theme
+
+
+def set_aside(keys: Iterable[str]) -> None:
+    """Remember the values under these keys for `put_back`, unless some are remembered already."""
+    state = st.session_state
+    if "aside" not in state:
+        state.aside = {key: state[key] for key in keys if key in state}
+
+
+def put_back(missing: Mapping[str, object]) -> None:
+    """Set the values again that were set aside; for callbacks of widgets. missing: values of keys that had none"""
+    state = st.session_state
+    if "aside" in state:
+        state.update({**missing, **state.pop("aside")})

@@ -16,6 +16,8 @@ from viz.language.messages import say
 if TYPE_CHECKING:
     import pandas as pd
 
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
 
 def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataFrame:
     """Table of one query's keys with position, token, score and weight, largest weight first."""
@@ -100,6 +102,29 @@ def figure_table(figure: go.Figure) -> pd.DataFrame:
 def _catches_clicks(trace: go.Scatter) -> bool:
     """Whether a trace has invisible markers, which only report clicks."""
     return trace.type == "scatter" and trace.marker.color == "rgba(0,0,0,0)"
+
+
+def spreadsheet_safe(cell: object) -> object:
+    """The same cell; text that a spreadsheet would run as a formula begins with an apostrophe, which makes it text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+def table_csv(table: pd.DataFrame) -> str:
+    """A table as CSV whose texts, headings included, no spreadsheet runs as formulas; numbers stay as they are."""
+    safe = table.rename(columns=spreadsheet_safe)
+    for place in range(safe.shape[1]):
+        column = safe.iloc[:, place]
+        if column.dtype.kind not in "biufc":
+            safe.isetitem(place, column.map(lambda cell: spreadsheet_safe(_one_kind_of_line_end(cell))))
+    return safe.to_csv(index=False)
+
+
+def _one_kind_of_line_end(cell: object) -> object:
+    """The same cell; a carriage return in a text, which CSV would leave without quotes, is a line feed."""
+    if not isinstance(cell, str) or "\r" not in cell:
+        return cell
+    start = "'" if cell.startswith("\r") else ""  # still told to be text
+    return start + cell.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def label_text(text: object) -> str:

@@ -157,7 +157,7 @@ def _tiles(a: Side, b: Side, other: OtherRun, palette: Palette) -> None:
     shown = a if alike or switch == "a" else b
     mosaic = compare_heads.picker_mosaic(results.mosaic(shown.trace, shown.attention, palette))
     table = save_menu.weights_table(shown.attention)
-    charts.chart(st, mosaic, "compare_tiles", say("heads.mosaic_look"), table=table)
+    charts.chart(st, mosaic, "compare_tiles", say("heads.mosaic_look"), table=table, titled=False)
     only = None if alike and other.own_head else switch
     ends = {"a": [a.layer, a.head], "b": [b.layer, b.head]}
     kept = ("a", "b") if only is None else (only,)

@@ -12,11 +12,11 @@ from viz.browser.resources import BROWSER
 from viz.figures import steps as figures
 from viz.figures.key_bars import divisor_bars, key_bars
 from viz.figures.worked_head import WorkedHead, worked_head
-from viz.frame import links, session
+from viz.frame import lesson_guide, links, session
 from viz.frame.fragments import page_fragment
 from viz.frame.option_row import option_row
 from viz.language import readings
-from viz.language.messages import escape_markdown, say
+from viz.language.messages import current_language, escape_markdown, say
 from viz.widgets import charts, pickers, save_menu
 
 STEPS = range(1, 6)
@@ -34,11 +34,18 @@ def current_step() -> int:
 
 
 def pick_step(step: int) -> None:
-    """Buttons back and next, each with its key, and a button for each step."""
+    """Buttons back and next, each with its key, and a button for each step.
+
+    In a lesson that leads through the steps, its own buttons go back and on, and have the keys.
+    """
+    lesson = lesson_guide.current_step()
+    led = lesson is not None and STEP in lesson[1].also
     with st.container(horizontal=True, key="inside_nav", vertical_alignment="center", gap="small", width="content"):
         for name, icon, key, move in (("back", "chevron_left", "B", -1), ("next", "chevron_right", "N", 1)):
             if name == "next":
                 option_row(say("inside.step"), STEPS, 1, STEP, name=lambda one: f"{one} · {say(f'inside.step_{one}')}")
+            if led:
+                continue
             there = step + move in STEPS
             st.button(
                 say(f"inside.{name}"),
@@ -225,8 +232,11 @@ def _other_divisor(worked: WorkedHead, place: st.delta_generator.DeltaGenerator)
     palette, steps = session.palette(), worked.steps
     own = FACTORS.index(1)
     links.restore("divisor", range(len(FACTORS)))
-    if st.session_state.get("divisor") not in range(len(FACTORS)):
-        st.session_state.divisor = own
+    # The browser remembers the slider's label: under other labels it would be at the left end.
+    mark = (f"{steps.divisor:.4g}", current_language())
+    known = st.session_state.setdefault("divisor_of", mark) == mark
+    if not known or st.session_state.get("divisor") not in range(len(FACTORS)):
+        st.session_state.divisor, st.session_state.divisor_of = own, mark
 
     def label(i: int) -> str:
         value = f"{steps.divisor * FACTORS[i]:.3g}"

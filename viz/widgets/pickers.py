@@ -99,14 +99,14 @@ def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | N
 
     Args:
         key: "layer" or "head", of the list and in the link.
-        arrows: keys of the two buttons; in projector mode the buttons above the page have them.
+        arrows: keys of the two buttons.
     """
     default = default if default < count else 0
     links.restore(key, range(count))
     if st.session_state.get(key) not in range(count):
         st.session_state[key] = default
     names = ("layer_up", "layer_down") if key == "layer" else ("head_left", "head_right")
-    shortcuts = arrows if arrows and not st.session_state.get("projector") else (None, None)
+    shortcuts = arrows or (None, None)
     with st.container(horizontal=True, key=f"step_{key}", vertical_alignment="center", gap=None, width="content"):
         st.markdown(say(f"pick.{key}_short"), width="content")
         for place, icon in enumerate(("chevron_left", "chevron_right")):

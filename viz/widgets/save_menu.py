@@ -108,7 +108,7 @@ def menu(key: str) -> None:
 def _csv(table: TableSource) -> bytes:
     """The table as CSV in UTF-8."""
     # Spreadsheets read it as UTF-8 only with a byte-order mark.
-    return b"\xef\xbb\xbf" + table().to_csv(index=False).encode()
+    return b"\xef\xbb\xbf" + tables.table_csv(table()).encode()
 
 
 def download_button(

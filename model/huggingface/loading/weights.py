@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from model.attention.finite_weights import check_finite_weights
 from model.huggingface.loading.adapters import has_adapter, merge_adapter
 
 # Quantisation method -> the package that reads its weights.
@@ -56,6 +57,7 @@ def load_pretrained(
     for place in (folder, adapter):
         if place is not None and has_adapter(place):
             merge_adapter(module, place)
+            check_finite_weights(module)
     return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
 
 
@@ -76,6 +78,7 @@ def load_weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype)
 
     Raises:
         ValueError: other weights are missing, which the library would make up, or weights of a layer would be dropped.
+        ModelError: weights hold NaN or infinite numbers.
     """
     module, info = opener.from_pretrained(
         name, config=config, trust_remote_code=False, weights_only=True, dtype=dtype, output_loading_info=True
@@ -91,6 +94,7 @@ def load_weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype)
         raise ValueError(f"its weights lack {len(lacking)} parts, such as {lacking[0]}")
     if unexpected:
         raise ValueError(f"{len(unexpected)} of its weights would not be used, such as {unexpected[0]}")
+    check_finite_weights(module)
     return module
 
 

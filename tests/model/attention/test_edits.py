@@ -14,7 +14,7 @@ import torch
 import model
 from model.attention import formula
 from model.errors import InputError
-from model.huggingface import attention_interface
+from model.huggingface.recording import attention_interface
 from model.huggingface.text_model import TextModel
 from model.trace.edits import Edits
 from model.trace.lens import Lens
@@ -26,6 +26,7 @@ TEXT, FRENCH = "The red car stopped.", "La voiture rouge s'est arrêtée."
 EVERY_KIND = Edits(
     heads={("cross", 2, 5): 0.0, ("encoder", 0, None): 0.5, ("encoder", 0, 3): 2.0},
     blocked={("encoder", 3, 0), ("decoder", 2, 1, 1)},
+    allowed={("decoder", 0, 2), ("decoder", None, 4, 2)},
     masks={("encoder", 1): "window2", ("cross", 0): "full"},
     temperature={"decoder": 2.0, "cross": 0.5},
     uniform={("decoder", 0, 1)},
@@ -174,6 +175,45 @@ def test_blocked_cells_have_weight_zero_and_rows_still_sum_to_1(lens: Translator
     assert trace.verify().ok
 
 
+def test_allowed_cells_get_weight_and_nothing_else_changes_in_the_mask(lens: Translator) -> None:
+    trace = lens.trace(TEXT, FRENCH, Edits(allowed={("decoder", 1, 4), ("decoder", 2, 5, 1)}))
+    attention = trace.attentions["decoder"]
+    for layer in range(3):
+        expected = np.tri(len(attention.queries), dtype=bool)
+        expected[1, 4] = True
+        expected[2, 5] = layer == 1
+        assert attention.mask(layer).tolist() == expected.tolist()
+        assert (attention.weights(layer)[:, 1, 4] > 0).all()
+    assert (attention.weights(1)[:, 2, 5] > 0).all()
+    assert trace.verify().ok
+
+
+def test_the_more_specific_cell_counts_and_of_equal_ones_the_blocked_one() -> None:
+    edits = Edits(
+        blocked={("encoder", None, 2), ("encoder", 1, 3), ("encoder", 0, 0)},
+        allowed={("encoder", 4, 2), ("encoder", 1, 3, 1), ("encoder", 0, 0), ("cross", 0, 1)},
+    )
+    found = {(query, key): allowed for query, key, allowed in edits.cells("encoder", 0)}
+    assert found == {(None, 2): False, (4, 2): True, (1, 3): False, (0, 0): False}
+    assert edits.cells("encoder", 0)[0] == (None, 2, False)  # applied first
+    assert edits.cells("encoder", 1)[-1] == (1, 3, True)
+
+
+def test_a_cell_changed_and_changed_back_leaves_no_trace(lens: Translator) -> None:
+    seen = Edits().with_cell("decoder", 0, 3, allowed=True)
+    assert seen == Edits(allowed={("decoder", 0, 3)})
+    assert seen.with_cell("decoder", 0, 3, allowed=False) == Edits()
+    closed = Edits().with_cell("decoder", 2, 1, allowed=False)
+    assert closed == Edits(blocked={("decoder", 2, 1)})
+    assert closed.with_cell("decoder", 2, 1, allowed=True) == Edits()
+    # Under another mask, the cell's own state does not follow from the model: it is said.
+    for others in (Edits(blocked={("decoder", None, 1)}), Edits(masks={("decoder", None): "window1"})):
+        edits = others
+        for wanted in (True, False, True, False):
+            edits = edits.with_cell("decoder", 3, 1, allowed=wanted)
+            assert lens.trace(TEXT, FRENCH, edits).attentions["decoder"].mask(0)[3, 1] == wanted
+
+
 def test_a_row_with_nothing_left_is_refused(lens: Translator) -> None:
     with pytest.raises(InputError, match="token 0 has nothing left") as caught:
         lens.trace(TEXT, FRENCH, Edits(blocked={("decoder", 0, 0)}))
@@ -231,6 +271,7 @@ def for_kind(kind: str, other: str, target: str) -> list[Edits]:
     return [
         Edits(heads={(kind, 1, 2): 0.0, (kind, 0, None): 0.5}),
         Edits(blocked={(kind, 3, 1), (kind, None, 2, 1)}),
+        Edits(blocked={(kind, None, 1)}, allowed={(kind, 2, 1), (kind, 0, 4, 1)}),
         Edits(masks={(kind, 0): "window1", (kind, 1): "block3"}),
         Edits(temperature={kind: 3.0}),
         Edits(uniform={(kind, 1, 0)}),
@@ -294,7 +335,12 @@ def test_edits_written_differently_are_equal() -> None:
 @pytest.mark.parametrize("family", ["mistral", "t5", None])
 @pytest.mark.parametrize(
     "edits",
-    [Edits(positions="shuffled"), Edits(masks={("decoder", None): "full"}), Edits(uniform={("decoder", None, None)})],
+    [
+        Edits(positions="shuffled"),
+        Edits(masks={("decoder", None): "full"}),
+        Edits(uniform={("decoder", None, None)}),
+        Edits(allowed={("decoder", 0, 1), ("decoder", 1, 6)}),
+    ],
 )
 def test_in_a_batch_edits_do_what_they_do_alone(
     opened: dict[str, TextModel],  # noqa: F811

@@ -18,11 +18,11 @@ from model.measures import similarity
 from model.trace.edits import Edits
 from model.translator.translator import Translator
 from tests.model.huggingface.test_families import FAMILIES, TARGET, TEXT, build
-from viz.figures.grid import MAX_CELLS
+from viz.figures.cell_pooling import MAX_CELLS
 from viz.figures.heads import THUMBNAIL_PIXELS, head_heatmap, head_thumbnails
 from viz.figures.lines import MAX_LINES, token_lines
 from viz.figures.theme import LIGHT
-from viz.sections import head_flip
+from viz.sections.heads import head_view
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 PLACES = ["cuda", "cuda, bfloat16", "cuda, float16"]
@@ -87,7 +87,7 @@ def test_of_large_maps_only_what_is_drawn_leaves_the_gpu(lens: Translator, monke
     assert 0 < leaves() <= 4 * MAX_CELLS
     token_lines(cross, 1, 2, LIGHT)
     assert 0 < leaves() <= 20 * MAX_LINES
-    head_flip.message(cross, 1, LIGHT, True, None)
+    head_view.message(cross, 1, LIGHT, True, None)
     assert 0 < leaves() <= 4 * MAX_CELLS * cross.num_heads
     assert len(head_thumbnails(cross, LIGHT).texts) == cross.num_layers * cross.num_heads
     assert 0 < leaves() <= cross.num_layers * cross.num_heads * (4 * THUMBNAIL_PIXELS**2 + 100)

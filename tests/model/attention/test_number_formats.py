@@ -15,7 +15,7 @@ from model.remote.messages import PROTOCOL_VERSION, STATUS_OK, pack, unpack
 from model.remote.request_handler import RequestHandler
 from model.translator import transformer
 from model.translator.translator import Translator
-from tests.app.test_pages import APP
+from tests.app.driving import APP, texts
 from tests.model.huggingface.test_families import TEXT, build
 from viz.language.messages import say
 
@@ -69,14 +69,15 @@ def test_a_replica_computes_in_half_precision() -> None:
 
 
 def test_the_page_runs_in_half_precision_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viz.frame.sidebar.device_choices", lambda: ["cpu, bfloat16", "cpu"])
+    monkeypatch.setattr("viz.frame.top_bar.device_choices", lambda: ["cpu, bfloat16", "cpu"])
     app = AppTest.from_file(APP, default_timeout=60).run()
-    app.selectbox(key="device").select("cpu, bfloat16").run()
-    app.session_state["badge_heads"] = True  # open
+    app.session_state["settings"] = True  # the menu is open
+    app.run().selectbox(key="device").select("cpu, bfloat16").run()
+    app.session_state["badge_page"] = True  # open
     app.run()
     assert not app.exception
     ran = say("parts.ran", device="cpu, bfloat16", count=6)
-    assert ran in [caption.value for caption in app.caption]
+    assert ran in texts(app)
     assert any("dtype='bfloat16'" in code.value for code in app.code)
 
 

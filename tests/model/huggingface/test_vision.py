@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import streamlit as st
 import torch
 import transformers
 from PIL import Image
@@ -24,6 +23,7 @@ from model.trace.tokens import Picture
 from tests.app.driving import titles
 from viz.figures.pictures import patch_overlay
 from viz.figures.theme import LIGHT
+from viz.frame import server_state
 from viz.language.messages import say
 
 PICTURES = sorted(Path("assets/pictures").glob("*.png"))
@@ -254,7 +254,7 @@ def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AppTest:
     build("vit", tmp_path)
     entry = Entry("made", "encoder", 0, "", "", ("encoder", 0, 0), folder=tmp_path, takes="image")
     monkeypatch.setitem(CATALOG, "made", entry)
-    st.cache_resource.clear()
+    server_state.drop_all()
     return AppTest.from_file(str(Path("app.py").resolve()), default_timeout=120)
 
 

@@ -137,7 +137,7 @@ def test_an_answer_keeps_its_verdict_when_the_language_changes() -> None:
     app.radio(key=f"lesson_answer_{name}_{number - 1}").set_value(english.choices[0])
     next(one for one in app.button if one.label == say("lessons.answer")).click()
     app.run()
-    app.selectbox(key="language").set_value("fr").run()
+    app.radio(key="language").set_value("fr").run()
     assert not app.exception
     shown = [one.value for one in app.markdown]
     assert french.text in shown

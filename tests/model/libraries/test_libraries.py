@@ -22,8 +22,8 @@ from model.trace.attention import Attention
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Trace
 from model.translator.translator import Translator
-from tests.app.test_pages import app as app  # the fixture
-from tests.app.test_pages import badge, go_to
+from tests.app.conftest import app as app  # the fixture
+from tests.app.driving import badge, choose, go_to
 from tests.model.huggingface.test_families import FAMILIES, TARGET, TEXT, build
 from viz.language.messages import say
 
@@ -187,7 +187,7 @@ def test_the_page_shows_the_files_themselves(app: AppTest) -> None:
     shown = [block.value for block in app.code]
     assert library_source("pytorch").strip() in [text.strip() for text in shown]
     assert any(formula_source("pytorch") in text for text in shown)
-    app.button_group(key="library").set_value("keras").run()
+    choose(app, "library", "keras")
     assert any("keras.layers.MultiHeadAttention(" in block.value for block in app.code)
     assert not app.exception
 
@@ -199,8 +199,8 @@ def verdict(app: AppTest) -> str:
 def test_page_runs_layer_and_formula(app: AppTest) -> None:
     go_to(app, "code")
     for part in ("formula", "layer"):
-        app.button_group(key="part").set_value(part).run()
-        assert any(say(f"code.about_{part}") == caption.value for caption in app.caption)
+        choose(app, "part", part)
+        assert any(f"def {part}(" in block.value for block in app.code)
         assert verdict(app).startswith(":green[")
         assert len(app.get("plotly_chart")) == 3
     assert "Checked" in badge(app)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-import streamlit as st
 
 import model
 from model.catalog.opening import check_model_fits
@@ -146,7 +145,7 @@ def test_a_kept_trace_does_not_keep_its_model_and_can_still_be_checked(kind: str
 
 
 def test_the_app_lets_models_go_when_memory_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    st.cache_resource.clear()
+    server_state.drop_all()
     test_families.build("bert", tmp_path)
     left = weakref.ref(server_state.model_registry().get("en-fr", "cpu").module)  # type: ignore[attr-defined]
     server_state.cached_traces("en-fr", "cpu", ("I see.",), (None,), edits.Edits())
@@ -166,7 +165,7 @@ def test_the_app_lets_models_go_when_memory_is_short(tmp_path: Path, monkeypatch
 
 
 def test_results_are_let_go_too_before_a_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    st.cache_resource.clear()
+    server_state.drop_all()
     test_families.build("bert", tmp_path)
     kept = weakref.ref(server_state.cached_traces("en-fr", "cpu", ("I see.",), (None,), edits.Edits())[0])
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Free", (), {"available": 1000})())

@@ -31,10 +31,13 @@ from model.remote.client import RemoteModel
 from model.remote.messages import PROTOCOL_VERSION, pack
 from model.remote.transport import transport_for
 from model.translator.translator import Translator
-from tests.app.test_pages import APP, heat
+from tests.app.driving import APP, heat
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is missing: pip install -r requirements-ray.txt"),
+    pytest.mark.skipif(
+        find_spec("ray") is None and "CI" not in os.environ,
+        reason="Ray is missing: pip install -r requirements-ray.txt",
+    ),
     pytest.mark.filterwarnings("ignore"),  # Ray's own
 ]
 TEXT = "The red car stopped."
@@ -186,14 +189,14 @@ def test_wrong_models_and_other_versions_are_said(address: str, monkeypatch: pyt
 
 
 def test_the_app_is_a_thin_client(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import streamlit as st
+    from viz.frame import server_state
 
-    st.cache_resource.clear()
+    server_state.drop_all()
     local = heat(AppTest.from_file(str(APP), default_timeout=120).run())["z"]
-    st.cache_resource.clear()
+    server_state.drop_all()
     monkeypatch.setenv("HEADLIGHT_BACKEND", address)
     app = AppTest.from_file(str(APP), default_timeout=120).run()
-    st.cache_resource.clear()
+    server_state.drop_all()
     assert not app.exception
     assert not app.error
     np.testing.assert_allclose(numbers(heat(app)["z"]), numbers(local), atol=1e-5)

@@ -25,7 +25,7 @@ from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.trace import Trace
 from model.translator.translator import Translator
-from tests.app.test_pages import APP, PAGES, go_to, heat
+from tests.app.driving import APP, PAGES, go_to, heat, texts
 from tests.model.huggingface.test_vision import build
 
 TEXT, HELD = "The red car stopped.", "We wait for it."
@@ -156,30 +156,30 @@ def test_a_failing_server_is_asked_again_and_a_missing_one_is_said(
 
 
 def test_the_app_is_a_thin_client(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import streamlit as st
+    from viz.frame import server_state
 
-    st.cache_resource.clear()
+    server_state.drop_all()
     here = AppTest.from_file(str(APP), default_timeout=120).run()
     local = heat(here)["z"]
-    st.cache_resource.clear()
+    server_state.drop_all()
     monkeypatch.setenv("HEADLIGHT_BACKEND", address)
     app = AppTest.from_file(str(APP), default_timeout=120).run()
     assert heat(app)["z"] == local
-    assert any(address.removeprefix("http://") in c.value.replace("\\", "") for c in app.caption)
+    app.session_state["badge_page"] = True  # the menu is open
+    app.run()
+    assert address.removeprefix("http://") in texts(app).replace("\\", "")
     for page in PAGES:
         go_to(app, page)
         assert not app.exception, page
         assert not app.error, page
-    st.cache_resource.clear()
+    server_state.drop_all()
 
 
 def test_a_slow_answer_keeps_nobody_else_waiting(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import streamlit as st
-
     from viz.frame import server_state
 
     monkeypatch.setenv("HEADLIGHT_BACKEND", address)
-    st.cache_resource.clear()
+    server_state.drop_all()
 
     def run(text: str) -> str | None:
         return server_state.cached_traces("en-fr", "auto", (text,), (None,), Edits())[0].output
@@ -194,7 +194,7 @@ def test_a_slow_answer_keeps_nobody_else_waiting(address: str, monkeypatch: pyte
         finally:
             Counted.held.set()
         assert slow.result(timeout=30)
-    st.cache_resource.clear()
+    server_state.drop_all()
 
 
 def test_equal_requests_at_one_time_are_computed_once(lens: Translator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from model.measures.probabilities import most_probable, probabilities, sampling_
 from model.trace.trace import Trace
 from viz.figures import output as figures
 from viz.figures.theme import Palette
-from viz.frame import model_access
+from viz.frame import links, model_access
 from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, isolate_rtl, say, strip_markdown
 from viz.widgets import charts, pickers, save_menu
