@@ -10,6 +10,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import pytest
 import torch
 
+pytest.register_assert_rewrite("tests.app.driving", "tests.browser.driving")
+
 import model
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator

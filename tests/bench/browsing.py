@@ -17,20 +17,30 @@ from tests.bench.texts import text_of_length, token_count
 from tests.bench.views import beyond_forward, forced_output
 from tests.serving import chromium, running, serve, settle
 
-# Presses a button and waits, frame by frame, until the map shows that head, which our page does by itself, and until
-# the figure that the server sent for it is drawn. Seconds: [shown, redrawn].
+# Clicks a tile, or a button of the floor, and waits, frame by frame, until heading and map show that head, which our
+# page does by itself, and until the figure that the server sent for it is drawn. Seconds: [shown, redrawn].
 CLICK = """([number, row]) => new Promise((resolve, reject) => {
-  const start = performance.now()
-  const buttons = [...document.querySelectorAll(`.st-key-${row} [role=radio], .st-key-${row} button`)]
-  const seconds = () => (performance.now() - start) / 1000
+  const start = performance.now(), seconds = () => (performance.now() - start) / 1000
+  const plot = () => document.querySelector('.st-key-heatmap .js-plotly-plot')
+  const tiles = document.querySelector('.st-key-mosaic .js-plotly-plot'), before = plot().data[0].z
+  const says = text => new RegExp(`\\b${row} ${number}\\b`, 'i').test(text ?? '')
+  const named = () => says(tiles ? document.querySelector('.st-key-head_title h2').textContent
+    : plot()?.querySelector('.gtitle')?.textContent)
+  if (tiles) {
+    const at = { ...document.querySelector('.chosen-head').dataset, [row]: number }, box = tiles.getBoundingClientRect()
+    const { xaxis, yaxis } = tiles._fullLayout
+    const [across, down] = tiles.layout.meta.tiles.transposed ? [at.layer, at.head] : [at.head, at.layer]
+    const clientX = box.left + xaxis._offset + xaxis.l2p(across), clientY = box.top + yaxis._offset + yaxis.l2p(down)
+    tiles.querySelector('.nsewdrag').dispatchEvent(new MouseEvent('click', { bubbles: true, clientX, clientY }))
+  } else {
+    [...document.querySelectorAll('.st-key-head button')].find(one => one.textContent.trim() === String(number)).click()
+  }
   let shown = null
-  buttons.find(one => one.textContent.trim() === String(number)).click()
   const look = () => {
-    const plot = document.querySelector('.st-key-heatmap .js-plotly-plot')
-    const says = text => text?.replace(/<.*?>/g, '').split(', ').some(part => part.trim().endsWith(`${row} ${number}`))
-    const drawn = plot?.querySelector('.hm image') && says(plot.querySelector('.gtitle')?.textContent)
+    const drawn = named() && plot()?.querySelector('.hm image')
     if (drawn) shown ??= seconds()
-    if (drawn && says(plot.layout.title.text)) requestAnimationFrame(() => resolve([shown, seconds()]))
+    if (drawn && plot().data[0].z !== before && !document.body.hasAttribute('data-painted'))
+      requestAnimationFrame(() => resolve([shown, seconds()]))
     else if (seconds() > 60) reject('never drawn')
     else requestAnimationFrame(look)
   }
@@ -115,7 +125,7 @@ def measure(names: list[str], times: int, lengths: list[int] | None) -> Iterator
 
 @torch.inference_mode()
 def typing(names: list[str], lengths: list[int], times: int) -> Iterator[dict[str, Any]]:
-    """A row for each model and length: seconds from a new text, given with Ctrl + Enter, to all of its figures."""
+    """A row for each model and length: seconds from a new text, given with Enter, to all of its figures."""
     with serve() as ours, chromium() as browser:
         for name in names:
             lens: Any = model.load(name, "cpu")
@@ -131,7 +141,7 @@ def typing(names: list[str], lengths: list[int], times: int) -> Iterator[dict[st
                 page.bring_to_front()
                 page.locator(".st-key-text textarea").fill(text)
                 page.evaluate(TYPED)
-                page.keyboard.press("Control+Enter")
+                page.keyboard.press("Enter")
                 seconds: float = page.evaluate("window.typed")
                 settle(page)
                 return seconds

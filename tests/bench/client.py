@@ -13,6 +13,7 @@ import numpy as np
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState
+from streamlit.runtime.state.session_state import STREAMLIT_INTERNAL_KEY_PREFIX
 from websockets.sync.client import connect
 
 TIMEOUT = 120.0  # seconds for one run of the page's script
@@ -52,6 +53,7 @@ class Client:
         self._states: dict[str, WidgetState] = {}
         self._ids: dict[str, str] = {}  # key of a widget -> its id
         self._fragments: dict[str, str] = {}  # id of a widget -> the fragment that runs when it changes
+        self._head = {"layer": 0, "head": 0}  # of the tile that was clicked last
         self._cached_messages: dict[str, ForwardMsg] = {}  # large ones, which the server does not send twice
 
     def close(self) -> None:
@@ -62,8 +64,11 @@ class Client:
         self._page = "" if page is None else self._pages[page]
         return self._run()
 
-    def choose(self, key: str, option: object) -> ScriptRun:
-        """Press one of a row of buttons."""
+    def choose(self, key: str, option: Any) -> ScriptRun:
+        """Press one of a row of buttons; where heads have tiles, click the one of this layer or head."""
+        if key in self._head and key not in self._ids:
+            self._head[key] = option
+            return self._trigger("flip", "head", list(self._head.values()))
         state = self._state(key)
         state.string_array_value.data[:] = [str(option)]
         return self._run(self._fragments[state.id])
@@ -73,6 +78,17 @@ class Client:
         state = self._state(key)
         state.string_value = text
         return self._run(self._fragments[state.id])
+
+    def _trigger(self, key: str, event: str, value: object) -> ScriptRun:
+        """Send an event of a component, as the browser does: it is in the state of one run only."""
+        component = self._ids[key]
+        state = WidgetState(id=f"{STREAMLIT_INTERNAL_KEY_PREFIX}_{component}__events")
+        state.json_trigger_value = json.dumps([{"event": event, "value": value}])
+        self._states[state.id] = state
+        try:
+            return self._run(self._fragments[component])
+        finally:
+            del self._states[state.id]
 
     def _state(self, key: str) -> WidgetState:
         """A new state of a widget, which replaces the one before."""

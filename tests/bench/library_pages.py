@@ -137,28 +137,29 @@ LIBRARY_VIEWS = {
     "inspectus": View(CELLS, value(1), value(0), "body", "inspectus", inspectus),
 }
 
-# Ours: the picture of the large map, and its title, which names layer and head.
+# Ours: the heading, which names layer and head, and the picture of the large map.
 MAP = """() => {
-  const title = document.querySelector('.st-key-heatmap .gtitle')
+  const heading = document.querySelector('.st-key-head_title h2')
   const drawn = document.querySelector('.st-key-heatmap .hm image')
-  return title && drawn ? title.textContent + drawn.href.baseVal : null
+  return heading && drawn ? heading.textContent + drawn.href.baseVal : null
 }"""
 # The same, once it is the figure that the server sent for that head: the browser shows it by itself before.
-REDRAWN = f"""() => {{
-  const shown = ({MAP})(), sent = document.querySelector('.st-key-heatmap .js-plotly-plot')?.layout?.title?.text
-  return sent && shown?.startsWith(sent) ? sent + shown : null
-}}"""
+REDRAWN = f"() => document.body.hasAttribute('data-painted') ? null : ({MAP})()"
 
 
-def button(key: str) -> str:
-    """A click on one of a row of our buttons."""
-    return f"""i => [...document.querySelectorAll('.st-key-{key} [role=radio], .st-key-{key} button')]
-      .find(one => one.textContent.trim() === String(i)).click()"""
+def pointed(layer: str, head: str) -> str:
+    """The pointer moves to a tile in the picture of all heads."""
+    return f"""i => {{
+      const gd = document.querySelector('.st-key-mosaic .js-plotly-plot'), box = gd.getBoundingClientRect()
+      const {{ xaxis, yaxis }} = gd._fullLayout
+      const [across, down] = gd.layout.meta.tiles.transposed ? [{layer}, {head}] : [{head}, {layer}]
+      gd.querySelector('.nsewdrag').dispatchEvent(new PointerEvent('pointermove', {{ bubbles: true,
+        clientX: box.left + xaxis._offset + xaxis.l2p(across), clientY: box.top + yaxis._offset + yaxis.l2p(down) }}))
+    }}"""
 
 
 TILE = ""  # a click with the mouse, on a place in the picture of all heads
 OWN_VIEWS = {
-    "Headlight, buttons": View(MAP, button("head"), button("layer"), ".st-key-heatmap"),
-    "Headlight, from the server": View(REDRAWN, button("head"), button("layer"), ".st-key-heatmap"),
-    "Headlight, all heads": View(REDRAWN, TILE, TILE, ".st-key-mosaic"),
+    "Headlight, pointed at": View(MAP, pointed("0", "i"), pointed("i", "0"), ".st-key-mosaic"),
+    "Headlight, from the server": View(REDRAWN, TILE, TILE, ".st-key-mosaic"),
 }

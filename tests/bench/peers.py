@@ -28,6 +28,7 @@ from tests.bench.client import Client
 from tests.bench.library_pages import LIBRARY_VIEWS, OWN_VIEWS, TILE, View, html_page
 from tests.bench.paging import without_errors
 from tests.bench.texts import text_of_length, token_count
+from tests.browser.driving import tile_at
 from tests.serving import chromium, serve, settle
 
 TIMEOUT = 120.0  # seconds for one picture
@@ -171,7 +172,7 @@ def change_time(page: Page, act: str, what: str, turn: int, heads: int) -> float
     before = page.screenshot()
     if act == TILE:
         layer, head = (0, number) if what == "another head" else (number, 0)
-        click_tile(page, layer, head, heads)
+        click_tile(page, layer, head)
     else:
         page.evaluate(ASK.replace("ACT", act).replace("HEADS", str(heads)), number)
     seconds = wait_until_drawn(page)
@@ -181,16 +182,11 @@ def change_time(page: Page, act: str, what: str, turn: int, heads: int) -> float
     return seconds
 
 
-def click_tile(page: Page, layer: int, head: int, heads: int) -> None:
+def click_tile(page: Page, layer: int, head: int) -> None:
     """Click on a head in the picture of all heads."""
     settle(page)
-    area = page.locator(".st-key-mosaic .nsewdrag").first
-    area.scroll_into_view_if_needed()
-    box = area.bounding_box()
-    assert box
-    layers = page.locator(".st-key-layer [role=radio]").count()
-    x, y = box["x"] + box["width"] * (head + 0.5) / heads, box["y"] + box["height"] * (layer + 0.5) / layers
-    page.mouse.move(x, y)
+    page.locator(".st-key-mosaic").scroll_into_view_if_needed()
+    page.mouse.move(*tile_at(page, layer, head))
     page.wait_for_timeout(300)
     page.evaluate(ARM)
     page.mouse.down()

@@ -99,7 +99,7 @@ function withdraw() {
 }
 
 function answer(then) {
-  remember(sessionStorage, OPEN, "")
+  try { remember(sessionStorage, OPEN, "") } catch { /* nothing was stored */ }
   withdraw()
   then?.()
 }
@@ -118,9 +118,11 @@ function placeOffer() {
 
 function propose() {
   if (element("tour-offer") || step !== null) return
-  if (remembered(localStorage, OFFERED) && !remembered(sessionStorage, OPEN)) return
-  remember(localStorage, OFFERED, "1")
-  remember(sessionStorage, OPEN, "1")
+  try {
+    if (remembered(localStorage, OFFERED) && !remembered(sessionStorage, OPEN)) return
+    remember(localStorage, OFFERED, "1")
+    remember(sessionStorage, OPEN, "1")
+  } catch { return } // a browser that stores nothing would be offered the tour at every visit
   const offer = make("aside", document.body, { id: "tour-offer", "aria-label": here.words.offer })
   make("span", offer, {}, here.words.offer)
   button(offer, here.words.start, () => answer(() => show(0)), "next")

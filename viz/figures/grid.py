@@ -16,7 +16,7 @@ from viz.figures.theme import Palette, Scale, base_figure, base_layout, colour_b
 
 MAX_TICKS, THINNED_TICKS = 40, 24  # more labels than the first are thinned to the second: each takes 0.5 ms to draw
 MAX_BORDERED = 60  # rows or columns; of more the cells have no borders
-SCREEN_HEIGHT, MIN_ROW, MAX_ROW = 490, 9, 44  # pixels of a figure in the first screen, and of one of its rows
+SCREEN_HEIGHT, MIN_ROW, MAX_ROW = 464, 9, 44  # pixels of a figure in the first screen, and of one of its rows
 BORDERLESS = {"showgrid": False, "zeroline": False, "showline": False, "ticks": ""}
 # The heat map hangs on hidden axes that have every label for the hover text. The visible axes, which show a thinned
 # selection because labels take time to draw, need a trace of their own.

@@ -69,7 +69,7 @@ DARK = Palette(
 )
 
 
-TITLE_ROOM = 34  # pixels that a figure's title takes above it
+TITLE_ROOM = 32  # pixels that a figure's title takes above it
 
 
 def untitled_figure(figure: go.Figure) -> go.Figure:

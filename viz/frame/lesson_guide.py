@@ -76,8 +76,7 @@ def leave_lesson(finished: bool = False) -> None:
     """End the lesson, with the state that it found; for callbacks of widgets. finished: go on to the Lessons page"""
     for key in (NAME, NUMBER, "lesson_enter"):
         st.session_state.pop(key, None)
-    off = dict.fromkeys(TOGGLES, False)
-    session.put_back({"edits": "", "whose": session.OWN, "method": "greedy", "step": 0, **off})
+    session.put_back({"edits": "", "whose": session.OWN, "method": "greedy", "step": 0, "words": False, "hide": False})
     st.session_state.lesson_finished = finished
 
 
@@ -209,14 +208,12 @@ def _panel(lesson: Lesson, step: LessonStep, number: int) -> None:
     if step.question:
         _question(lesson, step, number)
     with st.container(horizontal=True, key="lesson_steps"):
+        go, name = go_to_step, lesson.name
         if number:
-            there = (lesson.name, number - 1)
-            st.button(say("lessons.back"), key="lesson_back", on_click=go_to_step, args=there, shortcut="B")
-        st.button(
-            say("lessons.again"), key="lesson_again", on_click=go_to_step, args=(lesson.name, number), type="tertiary"
-        )
+            st.button(say("lessons.back"), key="lesson_back", on_click=go, args=(name, number - 1), shortcut="B")
+        st.button(say("lessons.again"), key="lesson_again", on_click=go, args=(name, number), type="tertiary")
         names = [one.name for one in lessons_and_errors()[0]]
-        after = names[names.index(lesson.name) + 1 :]
+        after = names[names.index(name) + 1 :]
         last = number + 1 == len(lesson.steps)
         if last:
             st.button(say("lessons.finish"), key="lesson_finish", on_click=leave_lesson, args=(True,))
@@ -224,8 +221,8 @@ def _panel(lesson: Lesson, step: LessonStep, number: int) -> None:
             st.button(
                 say("lessons.next_lesson" if last else "lessons.next"),
                 key="lesson_after" if last else "lesson_next",
-                on_click=go_to_step,
-                args=(after[0],) if last else (lesson.name, number + 1),
+                on_click=go,
+                args=(after[0],) if last else (name, number + 1),
                 type="primary",
                 shortcut="N",
             )
@@ -238,7 +235,8 @@ def _question(lesson: Lesson, step: LessonStep, number: int) -> None:
         key = f"lesson_answer_{lesson.name}_{number}"
         with st.form(f"lesson_form_{number}"):
             if step.choices:
-                st.radio(step.question, step.choices, index=None, key=key, format_func=escape_markdown)
+                flat = sum(map(len, step.choices)) < 12  # they fit into one line
+                st.radio(step.question, step.choices, index=None, key=key, format_func=escape_markdown, horizontal=flat)
             else:
                 st.text_input(step.question, key=key, max_chars=300)
             st.form_submit_button(say("lessons.answer"), on_click=_record_answer, args=(lesson, step, number, key))

@@ -81,10 +81,11 @@ def _pick_model() -> None:
         state.model = st.query_params["model"]
     if "model" in state:
         state.model = _known_name(state.model) if state.model else next(iter(CATALOG))
-    if state.get("shown_model", state.get("model")) != state.get("model"):  # another model opens at its own first head
+    current = state.get("model") or next(iter(CATALOG))
+    if state.get("shown_model", current) != current:  # another model opens at its own first head
         for key in ("kind", "layer", "head"):
             state.pop(key, None)
-    state.shown_model = state.get("model")
+    state.shown_model = current
     st.selectbox(
         say("sidebar.model"),
         list(CATALOG),

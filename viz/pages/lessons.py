@@ -35,16 +35,18 @@ for number, lesson in enumerate(lessons):
     # Down the left column, then down the right one.
     with columns[2 * number >= len(lessons)], st.container(border=True, key=f"lesson_card_{number}"):
         text, start = st.columns([5, 1], vertical_alignment="center")
-        text.header(lesson.title, anchor=False)
         done = {row[2] for row in answered if row[1] == lesson.name}
         questions = sum(bool(step.question) for step in lesson.steps)
+        finished = 0 < questions == len(done)
+        text.header(f"{lesson.title} :green[:material/check_circle:]" if finished else lesson.title, anchor=False)
         facts = say("lessons.facts", steps=len(lesson.steps), asked=questions, done=len(done))
         text.markdown(f"{lesson.about} :small[{facts}]")
         start.button(
-            say("lessons.start"),
+            say("lessons.once_more" if finished else "lessons.start"),
             key=f"start_{lesson.name}",
             on_click=lesson_guide.go_to_step,
             args=(lesson.name,),
+            kwargs={"afresh": finished},
             type="secondary" if number else "primary",
             width="stretch",
         )

@@ -73,7 +73,7 @@ def sinusoids(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
             figures.similarity_by_distance(encoding, palette), "pe_similarity", say("positions.similarity_look")
         )
     with right:
-        st.subheader(say("positions.rotation"), anchor=False, help=say("positions.rotation_why"))
+        st.header(say("positions.rotation"), anchor=False, help=say("positions.rotation_why"))
         encoding = sinusoidal(2 * length, d_model, base)  # every offset from every start stays inside
         start, offset = rotation_of_pair(encoding, speeds, palette, "positions.circle_title", tokens)
         error = abs(rotation(offset, d_model, base) @ encoding[start] - encoding[start + offset]).max()

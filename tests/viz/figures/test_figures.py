@@ -24,7 +24,7 @@ from viz.figures.margins import two_line_title
 from viz.figures.theme import LIGHT, escape, rgba_colours
 from viz.language import readings
 from viz.language.messages import say
-from viz.sections import head_view
+from viz.sections.heads import head_view
 
 
 @pytest.fixture(scope="module")

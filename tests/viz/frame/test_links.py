@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from model.catalog.revisions import revision
 from tests.app.driving import APP, choose, go_to, heat, shown_head, texts, titles
-from viz.frame import links
+from viz.frame import links, server_state
 from viz.language.messages import say
 from viz.saving.qr_code import qr_code
 
@@ -30,7 +29,7 @@ def opened(parameters: Mapping[str, str | list[str]], page: str = "heads") -> Ap
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    st.cache_resource.clear()
+    server_state.drop_all()
 
 
 def test_a_link_opens_the_same_view() -> None:

@@ -7,12 +7,12 @@ import string
 from pathlib import Path
 
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from model.catalog.entries import CATALOG
 from tests.app.driving import APP, PAGES, go_to
 from viz.figures.theme import escape
+from viz.frame import server_state
 from viz.frame.sentence_bar import examples
 from viz.language import messages
 from viz.language.messages import (
@@ -162,7 +162,7 @@ def test_right_to_left_words_do_not_turn_the_sentence(word: str) -> None:
 
 
 def test_right_to_left_words_in_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    st.cache_resource.clear()
+    server_state.drop_all()
     app = AppTest.from_file(str(APP), default_timeout=120)
     app.query_params["model"] = "en-fr"
     app.run()

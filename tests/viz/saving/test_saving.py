@@ -14,7 +14,6 @@ import pandas as pd
 import plotly.graph_objects as go
 import pypdf
 import pytest
-import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -28,6 +27,7 @@ from viz.figures.grid import grid
 from viz.figures.heads import head_heatmap, head_mosaic
 from viz.figures.output import beam_tree
 from viz.figures.theme import DARK, LIGHT, Palette, base_figure, rgba_colours
+from viz.frame import server_state
 from viz.language.messages import say
 from viz.saving import handout, tables
 from viz.saving.plotly_values import plain_text
@@ -100,7 +100,7 @@ def test_a_figures_table_has_its_cells_with_token_names(heatmap: go.Figure, trac
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_figure_of_every_page_can_be_taken_along(page: str) -> None:
-    st.cache_resource.clear()
+    server_state.drop_all()
     app = go_to(AppTest.from_file(str(APP), default_timeout=120).run(), page)
     drawn = app.session_state["drawn"]
     assert len(drawn) == len(app.get("plotly_chart"))

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from model.trace.edits import Edits
-from viz.sections.head_finder import head_mark
-from viz.sections.head_menu import _without_head
+from viz.sections.heads.head_finder import head_mark
+from viz.sections.heads.head_menu import _without_head
 
 
 def mark(edits: Edits, layer: int, head: int, kind: str = "encoder") -> str:

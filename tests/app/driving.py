@@ -1,0 +1,76 @@
+"""How tests drive the app without a browser, and read what it shows; see `AppTest` of Streamlit."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+APP = Path(__file__).parents[2] / "app.py"
+PAGES = ("heads", "inside", "compare", "masks", "positions", "layers", "output", "changes", "code")
+WIDGETS = ("button_group", "selectbox", "select_slider", "slider", "number_input", "toggle", "radio", "text_input")
+
+
+def opened() -> AppTest:
+    """The app as it is on a first visit, on Heads."""
+    return AppTest.from_file(str(APP), default_timeout=120).run()
+
+
+def go_to(app: AppTest, page: str) -> AppTest:
+    """The app on another page. page: its name, that of its file"""
+    return app.switch_page(f"viz/pages/{page}.py").run()
+
+
+def choose(app: AppTest, key: str, value: object) -> AppTest:
+    """The app after a choice: by the widget with this key, else as a click on a figure leaves it in the session."""
+    for kind in WIDGETS:
+        for widget in app.get(kind):
+            if widget.key == key:
+                return widget.set_value(value).run()
+    app.session_state[key] = value
+    return app.run()
+
+
+def heat(app: AppTest, number: int = 0) -> dict[str, object]:
+    """The heat map of this number on the page, from 0, as a Plotly trace."""
+    figures = [json.loads(chart.proto.spec) for chart in app.get("plotly_chart")]
+    maps = [part for figure in figures for part in figure["data"] if part["type"] == "heatmap"]
+    return maps[number]
+
+
+def shown_head(app: AppTest) -> tuple[int, int]:
+    """Layer and head that the heading of the Heads page names."""
+    named = (re.match(r"Layer (\d+), head (\d+)", one.value) for one in app.header)
+    (found,) = (one for one in named if one)
+    return int(found[1]), int(found[2])
+
+
+def titles(app: AppTest) -> list[str]:
+    """Titles of the page's figures, also where the page shows them without."""
+    return [one.figure.layout.title.text for one in app.session_state["drawn"].values()]
+
+
+def texts(app: AppTest) -> str:
+    """All Markdown on the page."""
+    return "\n".join(m.value for m in app.markdown)
+
+
+def output_line(app: AppTest) -> str:
+    """The words in the bar that follow the sentence, as one reads them: tokens and output, between spaces."""
+    lines = [block.proto.body for block in app.get("html") if 'class="tokens"' in block.proto.body]
+    return html.unescape(re.sub(r"(<[^>]*>)+", " ", "".join(lines))).strip()
+
+
+def badge(app: AppTest) -> str:
+    """Label of the page's verification badge."""
+    labels = [block.proto.popover.label for block in app.get("popover")]
+    return next(label for label in labels if label.startswith((":green[", ":red[")))
+
+
+def changed(app: AppTest) -> list[str]:
+    """The changes to the model, in words, that the bar lists."""
+    mark = ":orange[:material/edit:] "
+    return [m.value.removeprefix(mark) for m in app.markdown if m.value.startswith(mark)]

@@ -1,0 +1,182 @@
+"""How tests use the page in Chromium: visits, tiles and rows as a pointer meets them, and what is in sight."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.serving import CHROMIUM, settle
+
+needs_chromium = pytest.mark.skipif(
+    CHROMIUM is None and "CI" not in os.environ, reason="Chromium is missing: install Debian's package chromium"
+)
+DESKTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
+PARTS = ("sentence", "output", "mosaic", "heatmap", "lines", "reading")
+SECOND_VISIT = "localStorage.setItem('headlight-tour', '1')"  # the tour has been offered
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page of the app.
+
+    Attributes:
+        errors: what the console said was wrong, and requests to elsewhere.
+        sent: messages to the server, over the websocket.
+    """
+
+    page: Page
+    errors: list[str] = field(default_factory=list)
+    sent: list[object] = field(default_factory=list)
+
+
+@contextmanager
+def visit(browser: Browser, address: str, path: str = "", *, first: bool = False, **how: Any) -> Iterator[Visit]:
+    """A visit to the app in a context of its own, which fails on any error in the console.
+
+    Args:
+        path: page and parameters; by default Heads, which is waited for.
+        first: whether the tour is offered.
+        how: of the context, such as `viewport`, `has_touch` or `reduced_motion`.
+    """
+    with browser.new_context(**{"viewport": DESKTOP} | how) as context:
+        if not first:
+            context.add_init_script(SECOND_VISIT)
+        page = context.new_page()
+        made = Visit(page)
+        page.on("console", lambda message: made.errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: made.errors.append(str(error)))
+        page.on(
+            "request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else made.errors.append(r.url)
+        )
+        page.on("websocket", lambda socket: socket.on("framesent", lambda data: made.sent.append(data)))
+        open_at(page, f"{address}/{path}")
+        yield made
+    assert not made.errors, made.errors
+
+
+def open_at(page: Page, address: str) -> None:
+    """Open an address on Heads and wait until all is drawn."""
+    page.goto(address)
+    page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=90_000)
+    page.locator(".st-key-lines .main-svg").first.wait_for(timeout=30_000)
+    settle(page)
+
+
+def type_sentence(page: Page, sentence: str) -> None:
+    """Type a sentence and run it."""
+    box = page.locator(".st-key-sentence textarea")
+    box.fill(sentence)
+    box.press("Enter")
+    settle(page)
+
+
+def go(page: Page, group: str, title: str) -> None:
+    """Choose a page in the bar at the top, or on a phone in the menu at the left.
+
+    Args:
+        group: name of its group; title: of the page, which is also its heading's.
+    """
+    if page.viewport_size and page.viewport_size["width"] < 768:
+        page.get_by_test_id("stExpandSidebarButton").click()
+        page.get_by_test_id("stSidebarNavLink").filter(has=page.get_by_text(title, exact=True)).click()
+    else:
+        page.get_by_test_id("stTopNavSection").filter(has=page.get_by_text(group, exact=True)).click()
+        page.get_by_role("menuitem").filter(has=page.get_by_text(title, exact=True)).click()
+    expect(page.locator("h1")).to_contain_text(title)
+    settle(page)
+
+
+def out_of_sight(page: Page, parts: tuple[str, ...] = PARTS) -> list[str]:
+    """The parts of the page, by their keys, that are not there or not wholly within the window."""
+    return page.evaluate(
+        """parts => parts.filter(part => {
+          const found = document.querySelector(`.st-key-${part}`)?.getBoundingClientRect()
+          return !found || !found.width || !found.height || found.top < 0 || found.left < 0
+            || found.bottom > innerHeight + 0.5 || found.right > innerWidth + 0.5
+        })""",
+        list(parts),
+    )
+
+
+TILE = """([layer, head]) => {
+  const gd = document.querySelector(".st-key-mosaic .js-plotly-plot"), box = gd.getBoundingClientRect()
+  const { xaxis, yaxis } = gd._fullLayout
+  const [across, down] = gd.layout.meta.tiles.transposed ? [layer, head] : [head, layer]
+  return [box.left + xaxis._offset + xaxis.l2p(across), box.top + yaxis._offset + yaxis.l2p(down)]
+}"""
+ROW = """([key, place]) => {
+  const gd = document.querySelector(`.st-key-${key} .js-plotly-plot`), box = gd.getBoundingClientRect()
+  const mark = gd.layout.meta.focus.find(one => one.axis === "y" && one.places.includes(place))
+  const { xaxis, yaxis } = gd._fullLayout
+  const across = mark.span ? xaxis.l2p((mark.span[0] + mark.span[1]) / 2) : xaxis._length / 2
+  return [box.left + xaxis._offset + across,
+    box.top + yaxis._offset + yaxis.l2p(mark.at[mark.places.indexOf(place)])]
+}"""
+
+
+def tile_at(page: Page, layer: int, head: int) -> tuple[float, float]:
+    """The middle of a head's tile, in the window."""
+    x, y = page.evaluate(TILE, [layer, head])
+    return x, y
+
+
+def row_at(page: Page, place: int, key: str = "heatmap") -> tuple[float, float]:
+    """The middle of a token's row in a figure, in the window. key: of the figure"""
+    x, y = page.evaluate(ROW, [key, place])
+    return x, y
+
+
+def click_at(page: Page, at: tuple[float, float]) -> None:
+    """Move the pointer somewhere, press, and wait for the answer."""
+    page.mouse.move(*at)
+    page.wait_for_timeout(200)
+    page.mouse.down()
+    page.mouse.up()
+    settle(page)
+
+
+SHOWN = """() => {
+  const gd = document.querySelector(".st-key-heatmap .js-plotly-plot")
+  const box = document.querySelector(".st-key-mosaic .tile-box")?.getBoundingClientRect()
+  const reading = document.querySelector(".st-key-reading"), live = reading.querySelector(".live-reading")
+  const chosen = document.querySelector(".chosen-head").dataset
+  return {
+    layer: Number(chosen.layer), head: Number(chosen.head), row: Number(chosen.row),
+    heading: document.querySelector(".st-key-head_title h2").innerText,
+    reading: (live ?? reading).innerText,
+    box: box && [box.left + box.width / 2, box.top + box.height / 2],
+    tile: (TILE)([Number(chosen.layer), Number(chosen.head)]), // at the same time: the page may be scrolling
+    weights: Array.from(gd._fullData[0].z, row => Array.from(row, one => Number.isFinite(one) ? one : null)),
+  }
+}""".replace("TILE", TILE)
+
+
+def shown(page: Page) -> dict[str, Any]:
+    """The head and row that the server shows, heading, reading, box among the tiles, and the map's weights."""
+    found: dict[str, Any] = page.evaluate(SHOWN)
+    return found
+
+
+def assert_agrees(page: Page, layer: int, head: int, row: int | None = None) -> dict[str, Any]:
+    """What `shown` returns, once heading, tile box and reading have been found to speak of this head and of the map."""
+    found = shown(page)
+    assert re.match(rf"Layer {layer}, head {head}\b", found["heading"]), found["heading"]
+    assert (found["layer"], found["head"]) == (layer, head)
+    assert found["box"] == pytest.approx(found["tile"], abs=3)
+    assert row is None or found["row"] == row
+    told = re.match(r"In layer (\d+), head (\d+), .+? looks at (.*?%)(?:\.|$)(?:\s|$)", found["reading"])
+    assert told, found["reading"]
+    assert (int(told[1]), int(told[2])) == (layer, head)
+    percents = [int(one) for one in re.findall(r"(\d+) ?%", told[3])]
+    strongest = sorted((one for one in found["weights"][found["row"]] if one is not None), reverse=True)
+    assert percents
+    assert percents == pytest.approx([100 * one for one in strongest[: len(percents)]], abs=0.51)
+    return found

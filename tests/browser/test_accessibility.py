@@ -1,0 +1,61 @@
+"""No page has what axe-core calls a violation, in either theme."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.sync_api import Browser, Page
+
+from tests.app.driving import PAGES
+from tests.browser.driving import (
+    needs_chromium,
+)
+from tests.serving import settle
+
+pytestmark = needs_chromium
+
+
+COLOURS = """[getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor,
+  ...[...document.querySelectorAll('.gtitle')].map(title => title.style.fill)]"""
+
+
+# Elements to be replaced or still to come are drawn faint, and colours change by transitions.
+STILL = """() => !document.querySelector(
+    '[data-stale=true], [data-testid=stSkeleton], [data-test-script-state=running]')
+  && [...document.querySelectorAll('.stPlotlyChart')].every(one => one.querySelector('.main-svg'))
+  && document.getAnimations().every(one => one.effect.getComputedTiming().iterations === Infinity)"""
+
+
+def violations(page: Page) -> list[str]:
+    """Violations of all rules of axe-core on the current page."""
+    page.wait_for_function(STILL, timeout=90_000)
+    page.evaluate(AXE_FILE_PATH.read_text(encoding="utf-8"))
+    # The app makes new elements reachable by key after 50 ms (`audience.announce`).
+    page.evaluate("new Promise(then => setTimeout(then, 100))")
+    found = page.evaluate("axe.run({resultTypes: ['violations']}).then(result => result.violations)")
+    return [f"{one['id']}: {node['target']} {node['failureSummary']}" for one in found for node in one["nodes"]]
+
+
+RIGHT_TO_LEFT = quote("السيارة الحمراء توقفت.")
+PATHS = [*PAGES, "?projector=1&language=fr", "?lesson=04-one-head&lesson_step=4", f"?text={RIGHT_TO_LEFT}"]
+
+
+def test_no_page_has_what_axe_calls_a_violation(address: str, browser: Browser) -> None:
+    """Each page is opened once and checked in both themes: opening it takes longer than checking it."""
+    with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
+        page = context.new_page()
+        for path in PATHS:
+            page.emulate_media(color_scheme="light")
+            page.goto(f"{address}/{'' if path == 'heads' else path}")
+            page.locator("h1, .st-key-lesson h2").first.wait_for(timeout=60_000)
+            settle(page)
+            assert not violations(page), (path, "light")
+            light = page.evaluate(COLOURS)
+            page.emulate_media(color_scheme="dark")
+            # The server has also redrawn its figures.
+            page.wait_for_function(
+                f"light => ({COLOURS}).every((one, i) => one !== light[i])", arg=light, timeout=30_000
+            )
+            settle(page)
+            assert not violations(page), (path, "dark")

@@ -1,0 +1,191 @@
+"""Tiles and arrow keys: heading, reading, lines and map are of one head; what is shown before the server is asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.driving import (
+    PHONE,
+    Visit,
+    assert_agrees,
+    click_at,
+    needs_chromium,
+    shown,
+    tile_at,
+    visit,
+)
+from tests.serving import settle
+
+pytestmark = needs_chromium
+# The weights that the browser's own picture of a map shows, from its colours: null where masked. [row, column]
+PREVIEW = """async () => {
+  const sent = globalThis.headlightHeads
+  const bytes = new Uint8Array(sent.buffer ?? sent, sent.byteOffset ?? 0, sent.byteLength)
+  const start = 4 + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
+  const body = new Blob([bytes.subarray(start)]).stream().pipeThrough(new DecompressionStream("deflate"))
+  const colours = new Uint32Array((await new Response(body).arrayBuffer()).slice(0, 1024))
+  const steps = new Map(Array.from(colours, (colour, i) => [colour, i]))
+  const image = Object.assign(new Image(), { src: document.querySelector(".st-key-heatmap .hm image").href.baseVal })
+  await image.decode()
+  const { width, height } = image
+  const pen = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d")
+  pen.drawImage(image, 0, 0)
+  const pixels = new Uint32Array(pen.getImageData(0, 0, width, height).data.buffer)
+  return Array.from({ length: height }, (_, row) => Array.from({ length: width }, (_, column) => {
+    const step = steps.get(pixels[row * width + column])
+    return step === 255 ? null : step / 254
+  }))
+}"""
+# Whether anything in the figures moves, from now on: fades that scripts begin, and transitions in any frame.
+WATCH = """() => {
+  window.moves = 0
+  const begin = Element.prototype.animate
+  Element.prototype.animate = function (...how) { window.moves++; return begin.apply(this, how) }
+  const look = () => {
+    window.moves += document.getAnimations().filter(one =>
+      one.effect.target?.closest(".st-key-heatmap, .st-key-lines, .st-key-mosaic, .st-key-reading")
+      && !one.effect.target.closest("[data-stale], .modebar, .modebar-container")).length
+    requestAnimationFrame(look)
+  }
+  look()
+}"""
+
+
+def heading(page: Page, layer: int, head: int) -> None:
+    """Wait for the heading to name a head."""
+    expect(page.locator(".st-key-head_title h2")).to_contain_text(f"Layer {layer}, head {head}")
+
+
+def test_a_click_on_a_tile_opens_that_head_also_a_second_time(page: Page) -> None:
+    for layer, head in ((0, 1), (2, 6), (0, 1), (0, 1)):
+        click_at(page, tile_at(page, layer, head))
+        assert_agrees(page, layer, head)
+        page.mouse.move(640, 4)
+
+
+def test_arrow_keys_change_head_and_layer_and_go_round(page: Page) -> None:
+    steps = [("Right", 0, 4), ("Down", 1, 4), ("Left", 1, 3), ("Up", 0, 3), ("Up", 2, 3)]
+    before = shown(page)["weights"]
+    for key, layer, head in steps:
+        page.keyboard.press(f"Arrow{key}")
+        settle(page)
+        found = assert_agrees(page, layer, head)
+        assert found["weights"] != before
+        before = found["weights"]
+    assert "layer=2" in page.url
+
+
+def test_arrow_keys_in_the_box_move_its_cursor_only(page: Page) -> None:
+    page.locator(".st-key-sentence textarea").focus()
+    for key in ("Right", "Down", "Left", "Up"):
+        page.keyboard.press(f"Arrow{key}")
+    settle(page)
+    assert_agrees(page, 0, 3)
+
+
+def test_a_head_that_is_not_the_maps_would_be_found(page: Page) -> None:
+    """The measure itself."""
+    assert_agrees(page, 0, 3)
+    for part, text in ((".st-key-head_title h2", "Layer 0, head 4"), (".st-key-reading p", "looks at The 13%.")):
+        before = page.locator(part).first.inner_html()
+        page.evaluate("([part, text]) => { document.querySelector(part).innerText = text }", [part, text])
+        with pytest.raises(AssertionError):
+            assert_agrees(page, 0, 3)
+        page.evaluate("([part, html]) => { document.querySelector(part).innerHTML = html }", [part, before])
+    assert_agrees(page, 0, 3)
+
+
+@pytest.mark.parametrize("place", [(0, 5), (2, 5)])  # from the layer's own numbers, and from the tiles
+def test_a_tile_under_the_pointer_shows_its_head_before_the_server_is_asked(
+    visited: Visit, place: tuple[int, int]
+) -> None:
+    page, sent = visited.page, len(visited.sent)
+    server = page.locator(".st-key-heatmap .hm image:not(.fading)").get_attribute("href")
+    page.mouse.move(*tile_at(page, *place))
+    heading(page, *place)
+    page.wait_for_timeout(300)
+    preview = page.evaluate(PREVIEW)
+    assert page.locator(".st-key-heatmap .hm image:not(.fading)").get_attribute("href") != server
+    assert f"In layer {place[0]}, head {place[1]}," in shown(page)["reading"]
+    page.mouse.move(640, 4)
+    heading(page, 0, 3)
+    assert page.locator(".st-key-heatmap .hm image:not(.fading)").get_attribute("href") == server
+    assert len(visited.sent) == sent
+    click_at(page, tile_at(page, *place))
+    weights = assert_agrees(page, *place)["weights"]
+    assert len(preview) == len(weights)
+    for mine, theirs in zip(preview, weights, strict=True):
+        assert [one is None for one in mine] == [one is None for one in theirs]
+        assert [one or 0 for one in mine] == pytest.approx([one or 0 for one in theirs], abs=1 / 254)
+
+
+def test_the_preview_of_a_masked_map_has_its_blank_cells(visited: Visit, address: str) -> None:
+    page = visited.page
+    page.locator(".st-key-kind").get_by_role("radio", name="decoder").click()
+    settle(page)
+    now = shown(page)
+    other = (now["head"] + 2) % 8
+    page.mouse.move(*tile_at(page, now["layer"], other))
+    heading(page, now["layer"], other)
+    page.wait_for_timeout(300)
+    preview = page.evaluate(PREVIEW)
+    blank = [[one is None for one in row] for row in preview]
+    assert blank == [[column > row for column in range(len(preview))] for row in range(len(preview))]
+
+
+def moves(page: Page) -> int:
+    """How much moved while the pointer went over three tiles, and one was opened."""
+    page.evaluate(WATCH)
+    for head in (1, 5, 6):
+        page.mouse.move(*tile_at(page, 1, head))
+        page.wait_for_timeout(200)
+    click_at(page, tile_at(page, 1, 6))
+    found: int = page.evaluate("window.moves")
+    return found
+
+
+def test_maps_glide_unless_reduced_motion_is_asked_for(page: Page, browser: Browser, address: str) -> None:
+    assert moves(page) > 0
+    with visit(browser, address, reduced_motion="reduce") as visited:
+        assert moves(visited.page) == 0
+        assert_agrees(visited.page, 1, 6)
+
+
+def test_one_tap_on_a_phone_opens_a_head_and_brings_it_into_view(browser: Browser, address: str) -> None:
+    phone: dict[str, Any] = {"viewport": PHONE, "has_touch": True, "is_mobile": True}
+    with visit(browser, address, **phone) as visited:
+        page = visited.page
+        page.touchscreen.tap(*tile_at(page, 1, 6))
+        settle(page)
+        assert_agrees(page, 1, 6)
+        bar = page.locator(".st-key-bar").bounding_box()
+        title = page.locator(".st-key-head_title h2").bounding_box()
+        heatmap = page.locator(".st-key-heatmap .hm image").bounding_box()
+        assert bar
+        assert title
+        assert heatmap
+        assert title["y"] >= bar["y"] + bar["height"] - 1  # not under the bar
+        assert title["y"] + title["height"] <= PHONE["height"]
+        assert heatmap["y"] + heatmap["height"] <= PHONE["height"]
+
+
+FADING = """() => new Promise(resolve => {
+  const start = performance.now()
+  let most = 0
+  document.querySelector(".st-key-head_right button").click()
+  const look = () => {
+    const fading = document.getAnimations().filter(one => one.effect.target?.matches("[data-stale=true]"))
+    most = Math.max(most, fading.length)
+    if (performance.now() - start < 300) requestAnimationFrame(look)
+    else resolve(most)
+  }
+  look()
+})"""
+
+
+def test_nothing_begins_to_fade_while_an_answer_is_near(page: Page) -> None:
+    assert page.evaluate(FADING) == 0
+    expect(page.locator("body")).not_to_have_attribute("data-answering", "")  # slow answers may fade it

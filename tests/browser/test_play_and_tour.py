@@ -1,0 +1,168 @@
+"""What plays by itself: the depths of Layers, the steps of Output, in the browser's time; and the tour of a minute."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.driving import DESKTOP, PHONE, Visit, go, needs_chromium, open_at, shown, visit
+from tests.serving import settle
+from viz.language.messages import say
+from viz.widgets import tour
+
+pytestmark = needs_chromium
+
+
+def pressed(page: Page, key: str) -> None:
+    page.locator(f".st-key-{key} button").first.click()
+
+
+def test_layers_play_from_the_embedding_to_the_last_layer(page: Page) -> None:
+    go(page, "See", "Layers")
+    title = page.locator(".st-key-activations .gtitle")
+    pressed(page, "depth_play")
+    seen: list[str] = []
+    for _ in range(200):  # three layers take three seconds, longer on a busy machine
+        text = title.first.text_content() or ""
+        seen += [text] if text and text not in seen else []
+        if len(seen) == 4 and page.locator(".st-key-depth_play").get_by_text(say("layers.play")).count():
+            break
+        page.wait_for_timeout(100)
+    assert len(seen) == 4, seen  # the embedding and three layers, none left out
+    assert [str(layer) in text for layer, text in enumerate(seen[1:])] == [True] * 3, seen
+    expect(page.locator(".st-key-depth_play")).to_contain_text(say("layers.play"))
+    assert "depth=3" in page.url
+
+
+def test_pause_holds_the_depth(page: Page) -> None:
+    go(page, "See", "Layers")
+    pressed(page, "depth_play")
+    expect(page.locator(".st-key-depth_play")).to_contain_text(say("layers.pause"))
+    pressed(page, "depth_play")
+    expect(page.locator(".st-key-depth_play")).to_contain_text(say("layers.play"))
+    settle(page)
+    before = page.locator(".st-key-activations .gtitle").first.text_content()
+    page.wait_for_timeout(2_000)
+    assert page.locator(".st-key-activations .gtitle").first.text_content() == before
+
+
+def test_output_writes_one_token_after_the_other(page: Page) -> None:
+    words = page.locator(".st-key-output .token").all_inner_texts()
+    go(page, "See", "Output")
+    written = page.locator(".tokens.written")
+    page.wait_for_function("() => document.querySelector('.tokens.written .token.new')")
+    pressed(page, "play")
+    seen: list[str] = []
+    for _ in range(300):
+        text = " ".join(written.locator(".token").all_inner_texts())
+        seen += [text] if text and text not in seen else []
+        if len(seen) > 3:
+            break
+        page.wait_for_timeout(100)
+    assert len(seen) > 3, seen
+    for shorter, longer in pairwise(seen):  # each token once, in its order
+        assert longer.startswith(shorter)
+        assert len(longer.split(" ")) == len(shorter.split(" ")) + 1
+    assert " ".join(words).startswith(seen[-1])
+    pressed(page, "play")
+    settle(page)
+    held = written.inner_text()
+    page.wait_for_timeout(3_000)
+    assert written.inner_text() == held
+
+
+def test_the_tour_leads_through_the_page_to_lesson_1(browser: Browser, address: str) -> None:
+    with visit(browser, address, first=True) as visited:
+        page = visited.page
+        sent = len(visited.sent)
+        page.locator("#tour-offer").get_by_role("button", name=say("tour.start")).click()
+        card = page.locator("#tour-card")
+        for number, (part, places) in enumerate(tour.PARTS.items()):
+            expect(card).to_contain_text(say("tour.place", step=number + 1, steps=len(tour.PARTS)))
+            expect(card).to_contain_text(say(f"tour.{part}"))
+            page.wait_for_timeout(300)
+            mark, there = page.locator("#tour-mark").bounding_box(), page.locator(places[0]).first.bounding_box()
+            assert mark
+            assert there
+            assert mark["x"] <= there["x"]
+            assert mark["y"] <= there["y"]
+            assert mark["x"] + mark["width"] >= there["x"] + there["width"]
+            assert mark["y"] + mark["height"] >= there["y"] + there["height"]
+            box = card.bounding_box()
+            assert box
+            assert apart(box, there), part  # the card does not lie over what it speaks of
+            assert box["y"] + box["height"] <= DESKTOP["height"]
+            if number + 1 < len(tour.PARTS):
+                card.get_by_role("button", name=say("tour.next")).click()
+        assert len(visited.sent) == sent  # all of it in the browser
+        card.get_by_role("button", name=say("tour.lesson")).click()
+        expect(page.locator(".st-key-lesson")).to_be_visible(timeout=30_000)
+        settle(page)
+        assert "lesson=01" in page.url
+        assert card.count() == 0
+
+
+def apart(one: dict[str, float], other: dict[str, float]) -> bool:
+    """Whether two boxes have no point in common."""
+    return (
+        one["x"] >= other["x"] + other["width"]
+        or other["x"] >= one["x"] + one["width"]
+        or one["y"] >= other["y"] + other["height"]
+        or other["y"] >= one["y"] + one["height"]
+    )
+
+
+def test_the_tour_is_offered_once_and_ends_with_escape(browser: Browser, address: str) -> None:
+    with visit(browser, address, first=True) as visited:
+        page = visited.page
+        page.locator("#tour-offer").get_by_role("button", name=say("tour.start")).click()
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("#tour-card")).to_contain_text(say("tour.output"))
+        assert shown(page)["head"] == 3  # the page's own arrow keys rest meanwhile
+        page.keyboard.press("Escape")
+        expect(page.locator("#tour-card")).to_have_count(0)
+        open_at(page, address)
+        page.wait_for_timeout(500)
+        assert page.locator("#tour-offer").count() == 0
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1024, 768)])
+def test_the_offer_hides_nothing_that_is_pressed(browser: Browser, address: str, size: tuple[int, int]) -> None:
+    how = {"viewport": {"width": size[0], "height": size[1]}}
+    with visit(browser, address, first=True, **how) as visited:
+        offer = visited.page.locator("#tour-offer").bounding_box()
+        assert offer
+        assert offer["x"] + offer["width"] <= size[0]
+        pressed_ones = visited.page.locator(":is(header, .st-key-top_bar, .st-key-bar) :is(button, textarea, input)")
+        for one in pressed_ones.filter(visible=True).all():
+            there = one.bounding_box()
+            assert there
+            assert apart(offer, there), one.inner_text()
+
+
+def test_on_a_phone_the_tour_scrolls_to_what_it_speaks_of(browser: Browser, address: str) -> None:
+    with visit(browser, address, first=True, viewport=PHONE, has_touch=True, is_mobile=True) as visited:
+        page = visited.page
+        page.locator("#tour-offer").get_by_role("button", name=say("tour.start")).tap()
+        for number, part in enumerate(tour.PARTS):
+            expect(page.locator("#tour-card")).to_contain_text(say(f"tour.{part}"))
+            page.wait_for_timeout(400)
+            mark = page.locator("#tour-mark").bounding_box()
+            assert mark
+            assert mark["y"] < PHONE["height"] - 40, part
+            if number + 1 < len(tour.PARTS):
+                page.locator("#tour-card").get_by_role("button", name=say("tour.next")).tap()
+        page.locator("#tour-card").get_by_role("button", name=say("tour.close")).tap()
+
+
+def test_nothing_plays_by_itself(visited: Visit) -> None:
+    """Layers and Output rest until they are asked."""
+    page = visited.page
+    for name in ("Layers", "Output"):
+        go(page, "See", name)
+        page.wait_for_timeout(500)
+        sent = len(visited.sent)
+        page.wait_for_timeout(2_000)
+        assert len(visited.sent) == sent
