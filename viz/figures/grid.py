@@ -146,6 +146,7 @@ def _axes(layout: dict[str, Any], down: _Side, across: _Side, *, bar: bool, narr
         "tickfont": {"size": column_size},
     }
     visible_y = {"range": down.ends[::-1], "title": {"text": down.title}, "tickfont": {"size": row_size}}
+    visible_y["automargin"] = "left"  # the first row's label may reach a little above the map
     lines = 2 if narrow else 1
     return {
         "margin": margins(down.labels, across.labels, (row_size, column_size), angle, bar, lines=lines),
