@@ -67,7 +67,8 @@ def settle(page: Page) -> None:
 
 if __name__ == "__main__":
     with serve() as address, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 1700})
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.add_init_script("localStorage.setItem('headlight-tour', '1')")  # no offer of the tour in the picture
         page.goto(address)
         page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=60_000)
         settle(page)
