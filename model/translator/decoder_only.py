@@ -7,15 +7,13 @@ The layers are those of the decoder of Vaswani et al. 2017 without encoder-decod
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from model.positions.sinusoidal import sinusoidal
-from model.translator.transformer import Config, FeedForward, KeyValueCache, MultiHeadAttention
+from model.translator.transformer import Config, FeedForward, KeyValueCache, MultiHeadAttention, TiedEmbedding
 
 
 class CausalLayer(nn.Module):
@@ -34,27 +32,13 @@ class CausalLayer(nn.Module):
         return self.norm_2(x + self.dropout(self.feed_forward(x)))
 
 
-class DecoderOnly(nn.Module):
+class DecoderOnly(TiedEmbedding):
     """Token ids in, a score for every possible next token out, at every place."""
 
-    positions: Tensor
-
     def __init__(self, config: Config) -> None:
-        super().__init__()
-        self.config = config
-        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
-        table = torch.from_numpy(sinusoidal(config.max_tokens, config.d_model)).float()
-        self.register_buffer("positions", table, persistent=False)
+        super().__init__(config)
         self.decoder = nn.ModuleList(CausalLayer(config, layer) for layer in range(config.decoder_layers))
-        self.dropout = nn.Dropout(config.dropout)
-        for parameter in self.parameters():
-            if parameter.dim() > 1:
-                nn.init.xavier_uniform_(parameter)
-        nn.init.normal_(self.embedding.weight, std=config.d_model**-0.5)
-
-    def embed(self, ids: Tensor, start: int = 0) -> Tensor:
-        """Token embedding · √d_model + positional encoding from `start` on. [b, t] -> [b, t, d]"""
-        return self.embedding(ids) * math.sqrt(self.config.d_model) + self.positions[start : start + ids.shape[1]]
+        self.initialize()
 
     def decode(self, ids: Tensor, past: KeyValueCache | None = None) -> list[Tensor]:
         """ids: [b, t]. Returns the hidden states, embedding first, [b, t, d] each.
@@ -70,10 +54,6 @@ class DecoderOnly(nn.Module):
         if past is not None:
             past.length = ids.shape[1]
         return hidden
-
-    def project(self, hidden: Tensor) -> Tensor:
-        """Scores over the vocabulary, by the transposed embedding. [b, t, d] -> [b, t, vocab]"""
-        return hidden @ self.embedding.weight.T
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids: [b, t]. Returns logits [b, t, vocab]."""

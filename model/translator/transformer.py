@@ -152,8 +152,8 @@ class DecoderLayer(nn.Module):
         return self.norm_3(y + self.dropout(self.feed_forward(y)))
 
 
-class Transformer(nn.Module):
-    """Encoder-decoder transformer: from source and target ids to the logits of each next token."""
+class TiedEmbedding(nn.Module):
+    """Token embedding, positional encoding and, by the same weights, the projection to the vocabulary (§3.4, §3.5)."""
 
     positions: Tensor
 
@@ -166,13 +166,14 @@ class Transformer(nn.Module):
             torch.from_numpy(sinusoidal(config.max_tokens, config.d_model)).float(),
             persistent=False,
         )
-        self.encoder = nn.ModuleList(EncoderLayer(config, layer) for layer in range(config.encoder_layers))
-        self.decoder = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.decoder_layers))
         self.dropout = nn.Dropout(config.dropout)
+
+    def initialize(self) -> None:
+        """Draw fresh weights: Xavier for every matrix, a deviation of 1/√d_model for the embedding."""
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
-        nn.init.normal_(self.embedding.weight, std=config.d_model**-0.5)
+        nn.init.normal_(self.embedding.weight, std=self.config.d_model**-0.5)
 
     def embed(self, ids: Tensor, start: int = 0) -> Tensor:
         """Token embedding · √d_model + positional encoding (§3.4, §3.5). [b, token] -> [b, token, d]
@@ -182,6 +183,20 @@ class Transformer(nn.Module):
         """
         positions = move_positions(self.positions[start : start + ids.shape[1]])
         return self.embedding(ids) * math.sqrt(self.config.d_model) + positions
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """Logits over the vocabulary, by the transposed embedding (§3.4). [b, t, d] -> [b, t, vocab]"""
+        return hidden @ self.embedding.weight.T
+
+
+class Transformer(TiedEmbedding):
+    """Encoder-decoder transformer: from source and target ids to the logits of each next token."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.encoder = nn.ModuleList(EncoderLayer(config, layer) for layer in range(config.encoder_layers))
+        self.decoder = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.decoder_layers))
+        self.initialize()
 
     def encode(self, source: Tensor) -> tuple[list[Tensor], Tensor]:
         """Hidden states of the encoder, embedding first, [b, s, d] each, and the padding mask, bool [b, 1, 1, s].
@@ -216,10 +231,6 @@ class Transformer(nn.Module):
         if cache is not None:
             cache.length = target.shape[1]
         return hidden
-
-    def project(self, hidden: Tensor) -> Tensor:
-        """Logits over the vocabulary, by the transposed embedding (§3.4). [b, t, d] -> [b, t, vocab]"""
-        return hidden @ self.embedding.weight.T
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Logits of the token after each target token. [b, t, vocab]
