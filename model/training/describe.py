@@ -22,15 +22,15 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from model.training.loop import Batch, add_options, options_from, train
+from model.training.pair_recipe import PairRecipe, tokenizer_of
 from model.training.rouge import rouge
-from model.training.text import Ids, Pair, grouped_split, pair_batches, save, words_of
+from model.training.text import Ids, Pair, grouped_split, pair_batches, words_of
 from model.translator.generation import decode_greedily
 from model.translator.text_preparation import prepare_text
-from model.translator.tokenizer_training import train_tokenizer
-from model.translator.training import read_pairs, smoothed_loss
+from model.translator.training import read_pairs
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator
 
@@ -70,15 +70,13 @@ def window(text: str, shortest: int, longest: int, share: float, rng: random.Ran
     return " ".join(some), " ".join(whole)
 
 
-class Describe:
+class Describe(PairRecipe):
     """Examples, loss and figures of the summarizer; args: as `main` reads them."""
-
-    short = True
 
     def __init__(
         self, parts: dict[str, list[Pair]], tokenizer: Tokenizer, config: Config, args: argparse.Namespace
     ) -> None:
-        self.parts, self.tokenizer, self.config, self.args = parts, tokenizer, config, args
+        super().__init__(parts, tokenizer, config, args)
         self.others = rare_words(parts["train"])
         self.rare = set(self.others)
 
@@ -102,24 +100,14 @@ class Describe:
         rng = random.Random(f"{self.args.seed} {number}")
         return pair_batches(self.encode(self.examples(number, rng)), self.config, self.args.tokens, rng)
 
-    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(module, Transformer)
-        source, target = batch
-        return smoothed_loss(module, source, target, self.args.smoothing)
-
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         assert isinstance(module, Transformer)
         pairs = self.parts["validation"]
         device = next(module.parameters()).device
-        batches = pair_batches(self.encode(pairs), self.config, self.args.tokens, None)
-        losses = [smoothed_loss(module, source.to(device), target.to(device), 0.0).item() for source, target in batches]
         sample = pairs[: self.args.sample]
         outputs = summarize(Translator(module, self.tokenizer, str(device)), [source for source, _ in sample])
         scores = rouge(outputs, [target for _, target in sample])
-        return {"validation_loss": sum(losses) / len(losses)} | scores
-
-    def save(self, module: nn.Module, folder: Path) -> None:
-        save(module, self.tokenizer, folder)
+        return {"validation_loss": self.validation_loss(module, self.encode(pairs))} | scores
 
 
 def summarize(lens: Translator, texts: Sequence[str], batch: int = 50) -> list[str]:
@@ -177,11 +165,7 @@ def main() -> None:
         return
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
-    if (args.out / "tokenizer.json").exists():
-        tokenizer = Tokenizer.from_file(str(args.out / "tokenizer.json"))
-    else:
-        tokenizer = train_tokenizer([side for pair in parts["train"] for side in pair], args.vocab_size)
-        tokenizer.save(str(args.out / "tokenizer.json"))
+    tokenizer = tokenizer_of(args, parts["train"])
     config = Config(tokenizer.get_vocab_size(), max_tokens=LONGEST, dropout=args.dropout)
     train(Transformer(config), Describe(parts, tokenizer, config, args), options_from(args), args.out)
 

@@ -22,30 +22,28 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import nn
 
 from model.training.loop import Batch, add_options, options_from, train
+from model.training.pair_recipe import PairRecipe, tokenizer_of
 from model.training.subwords import Splitter
-from model.training.text import Ids, Pair, pair_batches, save
+from model.training.text import Ids, Pair, pair_batches
 from model.training.variation import british, from_template, join, proper_words, rename, renumber, retime, typed
 from model.translator.scoring import bleu_chrf, references, translate_all
-from model.translator.tokenizer_training import train_tokenizer
-from model.translator.training import read_pairs, smoothed_loss, split
+from model.translator.training import read_pairs, split
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator
 
 LONGEST = 90  # tokens of a side in training
 
 
-class EnFr:
+class EnFr(PairRecipe):
     """Examples, loss and figures of the translator; args: as `main` reads them."""
-
-    short = True
 
     def __init__(
         self, parts: dict[str, list[Pair]], tokenizer: Tokenizer, config: Config, args: argparse.Namespace
     ) -> None:
-        self.parts, self.tokenizer, self.config, self.args = parts, tokenizer, config, args
+        super().__init__(parts, tokenizer, config, args)
         self.proper = proper_words(parts["train"])
         self.splitter = Splitter(tokenizer)
         # Hours are rare in the data: these sentences stand in each round again, with other times.
@@ -85,23 +83,14 @@ class EnFr:
         rng = random.Random(f"{self.args.seed} {number}")
         return pair_batches(self.encode(self.examples(rng), rng), self.config, self.args.tokens, rng)
 
-    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
-        assert isinstance(module, Transformer)
-        source, target = batch
-        return smoothed_loss(module, source, target, self.args.smoothing)
-
     def evaluate(self, module: nn.Module) -> dict[str, float]:
         assert isinstance(module, Transformer)
         device = next(module.parameters()).device
-        held = pair_batches(self.encode(self.parts["validation"], None), self.config, self.args.tokens, None)
-        losses = [smoothed_loss(module, source.to(device), target.to(device), 0.0).item() for source, target in held]
+        loss = self.validation_loss(module, self.encode(self.parts["validation"], None))
         wanted = dict(list(references(self.parts["validation"]).items())[: self.args.sample])
         outputs = translate_all(Translator(module, self.tokenizer, str(device)), list(wanted))
         bleu, _ = bleu_chrf(outputs, list(wanted.values()))
-        return {"validation_perplexity": math.exp(sum(losses) / len(losses)), "validation_bleu": bleu}
-
-    def save(self, module: nn.Module, folder: Path) -> None:
-        save(module, self.tokenizer, folder)
+        return {"validation_perplexity": math.exp(loss), "validation_bleu": bleu}
 
 
 def judge(folder: Path, sentences: Path) -> str:
@@ -114,7 +103,6 @@ def judge(folder: Path, sentences: Path) -> str:
 
 def opened(args: argparse.Namespace, parts: dict[str, list[Pair]]) -> tuple[Tokenizer, Transformer]:
     """Tokenizer and module: those of `--start`, or new ones; the tokenizer of a run that is going on."""
-    mine = args.out / "tokenizer.json"
     if args.start:
         tokenizer = Tokenizer.from_file(str(args.start / "tokenizer.json"))
         sizes = json.loads((args.start / "config.json").read_text()) | {"dropout": args.dropout}
@@ -122,11 +110,7 @@ def opened(args: argparse.Namespace, parts: dict[str, list[Pair]]) -> tuple[Toke
         half = load_file(args.start / "model.safetensors")
         module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
         return tokenizer, module
-    if mine.exists():
-        tokenizer = Tokenizer.from_file(str(mine))
-    else:
-        tokenizer = train_tokenizer([side for pair in parts["train"] for side in pair], args.vocab_size)
-        tokenizer.save(str(mine))
+    tokenizer = tokenizer_of(args, parts["train"])
     config = Config(
         tokenizer.get_vocab_size(),
         encoder_layers=args.encoder_layers,
