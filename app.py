@@ -1,7 +1,7 @@
 """Headlight: the frame. The bars at the top and the list of pages; the pages do the rest."""
 
 import os
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 # Before torch is imported: waiting threads sleep instead of spinning, which a busy machine makes ten times slower.
@@ -23,7 +23,7 @@ st.html(HERE / "viz/browser/style.css")
 room_at_first = st.empty()
 waiting = first_visit.begin(room_at_first)
 
-from viz.frame import audience, lesson_guide, links, sentence_bar, session, top_bar
+from viz.frame import audience, guard, lesson_guide, links, sentence_bar, top_bar
 from viz.widgets import edit_panel, focus, output_line, save_menu, share_menu, tour
 
 audience.enter()
@@ -33,22 +33,28 @@ page = st.navigation(top_bar.grouped(pages), position="top")
 st.set_page_config(page_title=f"{page.title} · Headlight")
 if waiting:  # PyTorch comes with the first run of a page, and takes a second or two: the frame shows meanwhile
     waiting.title(page.title, anchor=False)
-links.begin_run()
-save_menu.begin_run()
-lesson_guide.apply_step(pages, page)
-share = top_bar.draw()
-room = sentence_bar.draw()
+room, share = None, st.container()
+with guard.guarded():
+    links.begin_run()
+    save_menu.begin_run()
+    lesson_guide.apply_step(pages, page)
+    share = top_bar.draw()
+    room = sentence_bar.draw()
 top = st.container()
 first_visit.end()
 room_at_first.empty()
 # Where a page halts it has said why; the way to undo what stopped it is still there.
-with suppress(session.Halt), lesson_guide.lesson_beside():
+with guard.guarded(), lesson_guide.lesson_beside():
     page.run()
-links.finish(top)
-output_line.draw_badge()
-edit_panel.panel(room)
-share_menu.share_menu(share, page.title)
-focus.draw()
-tour.draw(page.title)
+for draw in (
+    partial(links.finish, top),
+    output_line.draw_badge,
+    partial(edit_panel.panel, room),
+    partial(share_menu.share_menu, share, page.title),
+    focus.draw,
+    partial(tour.draw, page.title),
+):
+    with guard.guarded():
+        draw()
 audience.announce()
 st.session_state.whole = False

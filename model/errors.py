@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -71,3 +72,27 @@ class ModelError(ValueError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class OpeningError(ValueError):
+    """Raised where a model's files are understood and cannot be used; the message is a clause in plain words."""
+
+
+def is_failure(error: BaseException) -> bool:
+    """Whether an error says that code failed; not where it ends a program, or the run of a page.
+
+    A panic of Rust code is no Exception.
+    """
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there was no memory left; PyTorch has one of its own for each device."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (
+            isinstance(error, RuntimeError)
+            and re.search("not enough memory|can't allocate memory", str(error)) is not None
+        )
+    )

@@ -28,3 +28,15 @@ def tiny() -> Transformer:
     """Random weights; encoder and decoder of different depth."""
     torch.manual_seed(0)
     return Transformer(Config(50, d_model=16, num_heads=4, encoder_layers=3, decoder_layers=2, d_ff=32)).eval()
+
+
+@pytest.fixture(autouse=True)
+def _failures_are_seen(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure that the pages' guard would turn into a sentence fails the test, but for tests of the guard itself."""
+    if "guarded" not in request.keywords:
+        from viz.frame import guard
+
+        def report(error: BaseException, what: str = "page") -> None:
+            raise error
+
+        monkeypatch.setattr(guard, "report", report)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.catalog.entries import Progress
-from model.errors import ModelError
+from model.errors import ModelError, OpeningError, is_failure, is_out_of_memory
 
 if TYPE_CHECKING:
     from model.trace.lens import Lens
@@ -50,14 +50,25 @@ def load_in_process(
         from model.huggingface.text_model import TextModel
 
         return TextModel.open(folder, device, number_format, adapter)
-    except (MemoryError, KeyboardInterrupt, SystemExit, ModelError):
+    except ModelError:
         raise
     # Whatever a library raises: each has errors of its own, and a panic of Rust code is not even an Exception.
     except BaseException as error:
-        raise ModelError(
-            "not_transformer",
-            f"{name!r} is here, but cannot be opened as a transformer: {_without_path(error, folder)}",
-        ) from error
+        if not is_failure(error):
+            raise
+        raise _refusal(name, error, folder) from error
+
+
+def _refusal(name: str, error: BaseException, folder: Path) -> ModelError:
+    """The error that says in plain words why a model cannot be opened; a library's own words stay in its cause."""
+    if is_out_of_memory(error):
+        return ModelError("memory", f"There was not enough memory to open {name!r}. Pick a smaller model.")
+    why = "its files are damaged, or of a kind that is not read here."
+    if isinstance(error, OpeningError):
+        why = f"{_without_path(error, folder)}."
+    elif isinstance(error, ImportError):
+        why = "a library that it needs is not installed on this computer."
+    return ModelError("not_transformer", f"{name!r} is here, but cannot be opened as a transformer: {why}")
 
 
 def _check_files(name: str, folder: Path) -> None:

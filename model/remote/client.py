@@ -24,7 +24,9 @@ from model.remote.messages import (
     STATUS_INVALID_INPUT,
     STATUS_MODEL_ERROR,
     STATUS_OK,
+    STATUS_TOO_LARGE,
     STATUS_VERSION_MISMATCH,
+    STATUS_WRONG_SECRET,
     pack,
     unpack,
 )
@@ -103,7 +105,7 @@ class RemoteModel:
             ) from error
         if status == STATUS_INVALID_INPUT:
             raise InputError(meta["reason"], meta["message"], **meta["values"])
-        if status in (STATUS_MODEL_ERROR, STATUS_VERSION_MISMATCH):
+        if status in (STATUS_MODEL_ERROR, STATUS_VERSION_MISMATCH, STATUS_WRONG_SECRET, STATUS_TOO_LARGE):
             raise ModelError(meta["reason"], meta["message"])
         return meta, arrays
 
@@ -122,6 +124,8 @@ class RemoteModel:
                     STATUS_MODEL_ERROR,
                     STATUS_VERSION_MISMATCH,
                     STATUS_FILES_REQUIRED,
+                    STATUS_WRONG_SECRET,
+                    STATUS_TOO_LARGE,
                 ):
                     return status, content
                 failure = f"The server {self._address} answers {status}."

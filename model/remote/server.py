@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import math
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from model.memory import allocator
-from model.remote.request_handler import RequestHandler
+from model.remote.access import SECRET_HEADER, SECRET_VARIABLE, follow_token_mode, is_loopback, token_sentence
+from model.remote.messages import MAX_REQUEST_BYTES, STATUS_TOO_LARGE
+from model.remote.request_handler import TOO_LARGE, RequestHandler
 from model.remote.transport import SERVE_APP, Reply
 
 MAX_ONGOING_REQUESTS = 8  # per replica; further requests wait for the replica that is free first
@@ -80,14 +83,21 @@ def application(
             """Registers this replica as a "model" of its own name, so that Ray Serve can route requests to it."""
             return name
 
-        async def ask(self, body: bytes) -> Reply:
+        async def ask(self, body: bytes, secret: str = "") -> Reply:
             """Respond to a Ray client; the method's name is `SERVE_METHOD`."""
-            status, reply = await asyncio.get_running_loop().run_in_executor(self.executor, self.handler.handle, body)
+            loop = asyncio.get_running_loop()
+            status, reply = await loop.run_in_executor(self.executor, self.handler.handle, body, secret)
             return status, reply, self.name
 
         async def __call__(self, request: Request) -> Response:
-            """Respond to an HTTP request."""
-            status, reply, name = await self.ask(await request.body())
+            """Respond to an HTTP request; the body of one without the secret, or of one too large, is not kept."""
+            secret, body = request.headers.get(SECRET_HEADER, ""), bytearray()
+            if self.handler.allows(secret):
+                async for piece in request.stream():
+                    body += piece
+                    if len(body) > MAX_REQUEST_BYTES:
+                        return Response(TOO_LARGE, STATUS_TOO_LARGE)
+            status, reply, name = await self.ask(bytes(body), secret)
             return Response(reply, status, media_type="application/octet-stream", headers={"replica": name})
 
     return Headlight.bind()  # type: ignore[attr-defined, unused-ignore]
@@ -107,15 +117,26 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="that HTTP listens on; 0.0.0.0 for other machines")
     parser.add_argument("--port", type=int, default=8000)
     args = parser.parse_args()
+    secret = os.environ.get(SECRET_VARIABLE, "")
+    if not secret and not is_loopback(args.host):
+        parser.error(
+            f"{args.host} is reached from other computers. Set {SECRET_VARIABLE} to a long word that nobody guesses, "
+            f"here and where the app runs; without one only 127.0.0.1 is served."
+        )
+    follow_token_mode()
     import ray
     from ray import serve
 
-    ray.init(namespace="serve", runtime_env=RUNTIME_ENV)
+    try:
+        ray.init(namespace="serve", runtime_env=RUNTIME_ENV)
+    except ray.exceptions.AuthenticationError as error:
+        parser.exit(2, f"{token_sentence('The Ray cluster')}\n({error})\n")
     gpus = (
         gpus_per_replica(args.replicas, int(ray.cluster_resources().get("GPU", 0))) if args.gpus is None else args.gpus
     )
     serve.start(proxy_location="EveryNode", http_options={"host": args.host, "port": args.port})
-    serve.run(application(args.replicas, gpus, args.threads, partial(RequestHandler, args.device)), name=SERVE_APP)
+    make_handler = partial(RequestHandler, args.device, secret)
+    serve.run(application(args.replicas, gpus, args.threads, make_handler), name=SERVE_APP)
     print(f"HEADLIGHT_BACKEND=http://{args.host}:{args.port} streamlit run app.py", flush=True)
     while True:
         time.sleep(60)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from model.errors import ModelError
+from model.remote.access import SECRET_HEADER, SECRET_VARIABLE, follow_token_mode
 
 SERVE_APP, SERVE_METHOD = "headlight", "ask"  # names of the Ray Serve application and of its method for Ray clients
 AFFINITY_HEADER = "serve_multiplexed_model_id"  # by this HTTP header Ray Serve routes a request to a replica
@@ -48,9 +49,13 @@ class HttpTransport:
     def send(self, body: bytes, replica: str = "") -> Reply:
         import requests
 
-        headers = {AFFINITY_HEADER: replica} if replica else {}
+        headers = {SECRET_HEADER: secret} if (secret := os.environ.get(SECRET_VARIABLE)) else {}
+        headers |= {AFFINITY_HEADER: replica} if replica else {}
         try:
-            reply = self._session.post(self._address, data=body, timeout=TIMEOUT_SECONDS, headers=headers)
+            # Not followed elsewhere: the secret is for this address.
+            reply = self._session.post(
+                self._address, data=body, timeout=TIMEOUT_SECONDS, headers=headers, allow_redirects=False
+            )
         except requests.RequestException as error:
             raise Unreachable(f"The server {self._address} cannot be reached: {error}") from error
         return reply.status_code, reply.content, reply.headers.get("replica", "")
@@ -68,7 +73,7 @@ class RayTransport:
         handle = self._get_handle()
         method = handle.options(method_name=SERVE_METHOD, multiplexed_model_id=replica)
         try:
-            reply = method.remote(body).result(timeout_s=TIMEOUT_SECONDS)
+            reply = method.remote(body, os.environ.get(SECRET_VARIABLE, "")).result(timeout_s=TIMEOUT_SECONDS)
         except Exception as error:  # dead replicas, dead clusters and broken connections have no common exception
             self._drop_lost_handle(handle)
             raise Unreachable(f"The Ray cluster {self._address} did not answer: {error!r:.300}") from error
@@ -85,6 +90,7 @@ class RayTransport:
         """Connect to the cluster; the handle of the application."""
         # Through a client, a replica reports its queue length later than within the default of 0.1 s.
         os.environ.setdefault("RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S", "1")
+        follow_token_mode()
         try:
             import ray
             from ray import serve

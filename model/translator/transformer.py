@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from model.attention.edit_plan import move_positions
 from model.attention.formula import attention
 from model.attention.record import record_neurons
+from model.errors import OpeningError
 from model.positions.sinusoidal import sinusoidal
 
 _initialization_lock = threading.Lock()
@@ -46,7 +47,7 @@ class Config:
 
     def __post_init__(self) -> None:
         if self.d_model % self.num_heads or self.d_model % 2:
-            raise ValueError(
+            raise OpeningError(
                 f"d_model must be even and divisible by num_heads; got {self.d_model} and {self.num_heads}"
             )
 

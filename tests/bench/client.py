@@ -146,6 +146,8 @@ class Client:
                 run.texts.append(widget.body)
             elif kind == "exception":
                 run.errors.append(widget.message)
+            elif kind == "alert" and widget.format == widget.ERROR:  # the pages' guard
+                run.errors.append(widget.body)
 
 
 def heatmap_values(figure: str) -> np.ndarray:

@@ -55,7 +55,7 @@ def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size
         page.set_viewport_size({"width": size[0], "height": size[1]})
         page.locator(".stPlotlyChart .main-svg").first.wait_for()
         settle(page)
-        assert page.locator("[data-testid=stException]").count() == 0
+        assert page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count() == 0
         wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
         assert wide <= page.evaluate("document.querySelector('[data-testid=stMain]').clientWidth"), name
         if size[0] == 1280:

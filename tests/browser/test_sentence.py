@@ -164,7 +164,7 @@ def test_the_language_is_chosen_in_the_bar(page: Page) -> None:
     assert page.evaluate("document.documentElement.lang") == "de"
     go(page, message_catalog("de")["bar"]["see"], "Masken")
     assert "language=de" in page.url
-    assert page.locator("[data-testid=stException]").count() == 0
+    assert page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count() == 0
 
 
 def test_the_browser_is_greeted_in_its_own_language(address: str, browser: Browser) -> None:

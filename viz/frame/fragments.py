@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import wraps
 from typing import ParamSpec
 
 import streamlit as st
 
-from viz.frame import audience, session
+from viz.frame import audience
+from viz.frame.guard import guarded
 from viz.language.messages import set_language
 
 P = ParamSpec("P")
@@ -18,8 +18,8 @@ P = ParamSpec("P")
 def page_fragment(function: Callable[P, None], run_every: float | None = None) -> Callable[P, None]:
     """The function as a fragment: when only its own widgets change, Streamlit reruns nothing else.
 
-    Nothing outside may depend on what is chosen inside: it would be out of date. Sets the language of the thread, ends
-    quietly on `Halt`, and tells screen readers what the function announced.
+    Nothing outside may depend on what is chosen inside: it would be out of date. Sets the language of the thread, is
+    guarded as a page is, and tells screen readers what the function announced.
 
     Args:
         run_every: seconds after which it runs again by itself, again and again; None for never.
@@ -32,7 +32,7 @@ def page_fragment(function: Callable[P, None], run_every: float | None = None) -
         )  # set per thread, and `app.py`, which does it, may not have run in this one
         state = st.session_state
         before, state.said = state.said, ""
-        with suppress(session.Halt):
+        with guarded():
             function(*args, **kwargs)
         if not state.said:
             state.said = before

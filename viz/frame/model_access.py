@@ -13,7 +13,7 @@ from model.remote.client import RemoteModel
 from model.remote.transport import backend_address
 from model.trace.edits import Edits
 from model.trace.lens import Lens
-from viz.frame import server_state, session
+from viz.frame import guard, server_state, session
 from viz.language.messages import escape_markdown, say
 
 _fetch_lock = threading.Lock()  # two downloads at once would write the same files
@@ -62,9 +62,16 @@ def open_model(name: str | None = None) -> Lens:
         return model
     except ModelError as error:
         st.query_params.pop("revision", None)  # it was that of the model before
-        st.error(say(f"errors.model_{error.reason}", name=escape_markdown(name), detail=escape_markdown(str(error))))
-        st.button(say("sidebar.again"), key="again")
+        show_model_error(error, name)
         raise session.Halt from error
+
+
+def show_model_error(error: ModelError, name: str) -> None:
+    """Say why a model cannot be had, with a button to try again. name: of the model, as it was typed"""
+    st.error(say(f"errors.model_{error.reason}", name=escape_markdown(name), detail=escape_markdown(str(error))))
+    if error.__cause__ is not None:
+        guard.details(error)
+    st.button(say("sidebar.again"), key="again")
 
 
 def model_if_open() -> Lens | None:

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from model.errors import InputError
+from model.errors import InputError, ModelError
 from model.generation.decoding import Decoding, DecodingResult
 from model.libraries import runner as libraries
 from model.libraries.script import formula_inputs
@@ -23,7 +23,7 @@ from model.trace.trace import Target, Trace
 from viz.figures.heads import head_mosaic
 from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
-from viz.frame import model_access, server_state, session
+from viz.frame import guard, model_access, server_state, session
 from viz.language import readings
 from viz.language.messages import current_language, say
 
@@ -94,7 +94,9 @@ def traces(
 
 @contextmanager
 def input_errors_shown(box: str = "text") -> Iterator[None]:
-    """A context that turns an `InputError` into a warning on the page, and ends the page.
+    """A context around a run of the model that turns whatever it raises into a sentence on the page, and ends the page.
+
+    What is wrong with the input is a warning, everything else an error.
 
     Args:
         box: prefix of the error messages, which names the widget an invalid text was typed into.
@@ -109,6 +111,12 @@ def input_errors_shown(box: str = "text") -> Iterator[None]:
         kind = error.values.get("kind")
         values = error.values | ({"attention": say(f"kinds.{kind}_attention")} if kind else {})
         st.warning(say(f"errors.{reason}", **values), icon=":material/edit:")
+        raise session.Halt from error
+    except ModelError as error:
+        model_access.show_model_error(error, session.chosen_model())
+        raise session.Halt from error
+    except BaseException as error:
+        guard.report_failure(error, "pass")
         raise session.Halt from error
 
 

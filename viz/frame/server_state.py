@@ -14,6 +14,7 @@ from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
 from model.remote.transport import backend_address
 from model.trace.edits import Edits
+from model.trace.finite import check_finite
 from model.trace.lens import Lens
 from model.trace.trace import Target, Trace
 
@@ -91,6 +92,8 @@ def cached_traces(
     def make() -> tuple[Trace, ...]:
         with running_model(name, device) as model:
             traces = model.trace_batch(texts, targets, edits)
+        if not backend_address():  # the backend has looked at its own
+            check_finite(traces)
         return tuple(
             with_cached_layers(detach_from_model(trace, partial(model_registry().get, name, device)), cache)
             for trace in traces

@@ -11,6 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from model.errors import OpeningError
+
 CONFIG, WEIGHTS, PREFIX = "adapter_config.json", "adapter_model.safetensors", "base_model.model."
 
 
@@ -32,7 +34,7 @@ def merge_adapter(module: Any, folder: Path) -> None:
     """
     settings = _settings(folder)
     if settings.get("peft_type") != "LORA" or settings.get("use_dora") or not (folder / WEIGHTS).is_file():
-        raise ValueError(
+        raise OpeningError(
             "it holds an adapter that cannot be merged here: merge it with the library that made it "
             "(merge_and_unload()) and save the result"
         )
@@ -44,11 +46,11 @@ def merge_adapter(module: Any, folder: Path) -> None:
         target = parameters.get(name.removeprefix(PREFIX).split(".lora_A.")[0] + ".weight")
         upper = tensors.get(name.replace(".lora_A.", ".lora_B."))
         if target is None or upper is None:
-            raise ValueError(f"its adapter changes {name.removeprefix(PREFIX)}, which the model does not have")
+            raise OpeningError(f"its adapter changes {name.removeprefix(PREFIX)}, which the model does not have")
         _add(target, upper, lower, settings)
     unused = sorted(name for name in tensors if ".lora_A." not in name and ".lora_B." not in name)
     if unused:
-        raise ValueError(f"its adapter has {len(unused)} parts that are no LoRA matrices, such as {unused[0]}")
+        raise OpeningError(f"its adapter has {len(unused)} parts that are no LoRA matrices, such as {unused[0]}")
 
 
 def _add(target: Tensor, upper: Tensor, lower: Tensor, settings: dict[str, Any]) -> None:

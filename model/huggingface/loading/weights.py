@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from model.attention.finite_weights import check_finite_weights
+from model.errors import OpeningError
 from model.huggingface.loading.adapters import has_adapter, merge_adapter
 
 # Quantisation method -> the package that reads its weights.
@@ -49,7 +50,7 @@ def load_pretrained(
     """
     folder = Path(name)
     if not any(file for file in folder.glob("*") if re.match(TOKENIZER_FILES, file.name)):
-        raise ValueError(f"{folder.name} holds no tokenizer")
+        raise OpeningError(f"{folder.name} holds no tokenizer")
     # Eager from the start: some families cannot be switched to it later.
     config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
     _check_quantisation(config)
@@ -91,9 +92,9 @@ def load_weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype)
         return load_weights(AutoModel, name, config, dtype)
     if missing or mismatched:
         lacking = missing or mismatched
-        raise ValueError(f"its weights lack {len(lacking)} parts, such as {lacking[0]}")
+        raise OpeningError(f"its weights lack {len(lacking)} parts, such as {lacking[0]}")
     if unexpected:
-        raise ValueError(f"{len(unexpected)} of its weights would not be used, such as {unexpected[0]}")
+        raise OpeningError(f"{len(unexpected)} of its weights would not be used, such as {unexpected[0]}")
     check_finite_weights(module)
     return module
 
@@ -110,7 +111,7 @@ def _check_quantisation(config: Any) -> None:
     method = settings.get("quant_method") if isinstance(settings, dict) else getattr(settings, "quant_method", None)
     package = QUANTISATION.get(str(getattr(method, "value", method)))
     if package is None or find_spec(package) is None:
-        raise ValueError(
+        raise OpeningError(
             f"its weights are quantised ({getattr(method, 'value', method)}), and the library that reads them is not "
             f"installed here: open the unquantised model instead"
         )
@@ -146,7 +147,7 @@ def decoder_start_id(module: Any, tokenizer: Any) -> int:
                 return int(token_id)
     if tokenizer.bos_token_id is not None:
         return int(tokenizer.bos_token_id)
-    raise ValueError("nothing says which token its decoder starts with")
+    raise OpeningError("nothing says which token its decoder starts with")
 
 
 def supported_architectures(auto: Any) -> set[str]:

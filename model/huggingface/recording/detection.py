@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model.attention.record import Record, record
+from model.errors import OpeningError
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.attention_interface import HEADLIGHT
 from model.huggingface.recording.layers import Layers, layer_indices
@@ -83,7 +84,7 @@ def _check_pairs(layers: Layers, inputs: Mapping[str, Tensor]) -> None:
     for kind, rows in layers.items():
         for layer in rows[0]:
             if layer.shape[1:3] != (tokens, tokens):
-                raise ValueError(
+                raise OpeningError(
                     f"its {kind} attention does not give one weight for each pair of tokens, as with a sliding window"
                 )
 

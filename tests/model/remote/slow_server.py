@@ -19,9 +19,9 @@ SECONDS = 6.0
 class Slow(RequestHandler):
     """Right, but late."""
 
-    def handle(self, body: bytes) -> tuple[int, bytes]:
+    def handle(self, body: bytes, secret: str = "") -> tuple[int, bytes]:
         time.sleep(SECONDS)
-        return super().handle(body)
+        return super().handle(body, secret)
 
 
 if __name__ == "__main__":
