@@ -52,6 +52,9 @@ def main() -> None:
     def show(share: float, what: str) -> None:
         print(f"\r{share:4.0%} {what:60}", end="", file=sys.stderr, flush=True)
 
+    wanted = CATALOG.get(args.name)
+    if wanted and wanted.is_non_commercial and not local_folder(args.name):
+        print(f"{wanted.name} may not be used commercially: its licence is {wanted.licence}.", file=sys.stderr)
     try:
         folder = find_or_fetch(args.name, show)
     except ModelError as error:

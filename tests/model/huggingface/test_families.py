@@ -58,6 +58,7 @@ INSIDE = {
     "nllb-moe": ("NllbMoeForConditionalGeneration", "NllbMoeConfig", {**PAIR, "num_experts": 2, "encoder_sparse_step": 0, "decoder_sparse_step": 0}, ["encoder", "decoder", "cross"]),
 }  # fmt: skip
 OUTSIDE = {
+    "codegen": ("CodeGenForCausalLM", "CodeGenConfig", {"n_embd": 32, "n_layer": 2, "n_head": 4, "rotary_dim": 4}, ["decoder"]),
     "xlnet": ("XLNetLMHeadModel", "XLNetConfig", {"d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 37}, ["encoder"]),
     "bloom": ("BloomForCausalLM", "BloomConfig", {"hidden_size": 32, "n_layer": 2, "n_head": 4}, ["decoder"]),
     "mpt": ("MptForCausalLM", "MptConfig", {"d_model": 32, "n_heads": 4, "n_layers": 2, "max_seq_len": 64}, ["decoder"]),
