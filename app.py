@@ -23,6 +23,7 @@ st.html(HERE / "viz/browser/style.css")
 room_at_first = st.empty()
 waiting = first_visit.begin(room_at_first)
 
+from model.memory.keyed_traces import runs_held
 from viz.frame import audience, guard, lesson_guide, links, sentence_bar, top_bar
 from viz.widgets import edit_panel, focus, output_line, save_menu, share_menu, tour
 
@@ -44,7 +45,7 @@ top = st.container()
 first_visit.end()
 room_at_first.empty()
 # Where a page halts it has said why; the way to undo what stopped it is still there.
-with guard.guarded(), lesson_guide.lesson_beside():
+with guard.guarded(), runs_held(), lesson_guide.lesson_beside():
     page.run()
 for draw in (
     partial(links.finish, top),

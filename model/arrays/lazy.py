@@ -15,19 +15,23 @@ class LazyMapping(Mapping[str, Array]):
 
     Args:
         shapes: shape of each array, known beforehand.
-        compute: called once with a name; returns that array.
+        compute: called with a name; returns that array.
+        keep: False computes it again at each access, and holds nothing.
     """
 
-    def __init__(self, shapes: Mapping[str, Sequence[int]], compute: Callable[[str], Array]) -> None:
+    def __init__(self, shapes: Mapping[str, Sequence[int]], compute: Callable[[str], Array], keep: bool = True) -> None:
         self.shapes = {name: tuple(shape) for name, shape in shapes.items()}
-        self._compute, self._cache = compute, dict[str, Array]()
+        self._compute, self._keep, self._cache = compute, keep, dict[str, Array]()
 
     def __getitem__(self, name: str) -> Array:
         if name not in self.shapes:
             raise KeyError(name)
-        if name not in self._cache:
-            self._cache[name] = self._compute(name)
-        return self._cache[name]
+        if name in self._cache:
+            return self._cache[name]
+        array = self._compute(name)
+        if self._keep:
+            self._cache[name] = array
+        return array
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.shapes)
@@ -77,10 +81,11 @@ class LazyRows:
     Args:
         fetch: called with start and stop; returns those rows.
         shape: of the whole array.
+        keep: False fetches rows again at each access, and holds nothing.
     """
 
-    def __init__(self, fetch: Callable[[int, int], Array], shape: Sequence[int]) -> None:
-        self._fetch, self.shape = fetch, tuple(shape)
+    def __init__(self, fetch: Callable[[int, int], Array], shape: Sequence[int], keep: bool = True) -> None:
+        self._fetch, self.shape, self._keep = fetch, tuple(shape), keep
         self._cache: dict[tuple[int, int], Array] = {}
 
     def __len__(self) -> int:
@@ -103,9 +108,12 @@ class LazyRows:
 
     def _rows(self, start: int, stop: int) -> Array:
         """The rows from `start` up to `stop`, cached by that pair."""
-        if (start, stop) not in self._cache:
-            self._cache[start, stop] = self._fetch(start, stop)
-        return self._cache[start, stop]
+        if (start, stop) in self._cache:
+            return self._cache[start, stop]
+        rows = self._fetch(start, stop)
+        if self._keep:
+            self._cache[start, stop] = rows
+        return rows
 
 
 def array_shapes(arrays: Mapping[str, Array]) -> Mapping[str, tuple[int, ...]]:

@@ -13,7 +13,7 @@ from model.arrays.types import Array
 
 
 def stack_layers(stacks: Mapping[str, Sequence[Tensor]], row: int) -> LazyMapping:
-    """The states of all layers for one sentence of a batch, stacked on first access.
+    """The states of all layers for one sentence of a batch, stacked at each access: kept, they would be there twice.
 
     Args:
         stacks: "encoder" | "decoder" -> one tensor a layer, [batch, token, d].
@@ -23,7 +23,7 @@ def stack_layers(stacks: Mapping[str, Sequence[Tensor]], row: int) -> LazyMappin
         "encoder" | "decoder" -> float32 [layer, token, d]
     """
     shapes = {stack: (len(layers), *layers[0].shape[1:]) for stack, layers in stacks.items()}
-    return LazyMapping(shapes, lambda stack: to_numpy(torch.stack([layer[row] for layer in stacks[stack]])))
+    return LazyMapping(shapes, lambda stack: to_numpy(torch.stack([layer[row] for layer in stacks[stack]])), keep=False)
 
 
 def rows_to_numpy(tensor: Tensor) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -123,15 +124,22 @@ def device_choices() -> list[str]:
     return devices.device_choices()
 
 
-def check_model_fits(name: str) -> None:
+def check_model_fits(name: str, *beside: str) -> None:
     """Raise an error where a model on this machine does not fit into the free memory; do nothing for one that is not.
+
+    Args:
+        beside: names of models that are being opened, and may not have taken their memory yet.
 
     Raises:
         ModelError: it needs more memory than is free; the message has both numbers ("memory").
     """
     from model.catalog.store import local_folder
-    from model.memory.fit import check_memory_fits
+    from model.memory.fit import check_memory_fits, needed_memory
 
     folder = local_folder(name)
     if folder:
-        check_memory_fits(name, folder)
+        taken = 0
+        for other in filter(None, map(local_folder, beside)):
+            with suppress(ModelError):  # said where it is opened
+                taken += needed_memory(other)
+        check_memory_fits(name, folder, taken)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from model.generation.decoding import BeamNode, Decoding, DecodingResult
+from model.turns import rest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +52,7 @@ def decode(
     import torch
 
     def allowed_logits(prefixes: Sequence[Sequence[int]]) -> Tensor:
+        rest()  # a step is a slice: who waits for the model need not wait for the whole text
         logits = next_logits(prefixes).float()
         logits[:, list(banned_ids)] = -torch.inf
         return logits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,6 +15,9 @@ from model.huggingface.answers import WORDS, answer, word_logits
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.hooks import replace_block_output
 from model.trace.edits import Edits, Head
+from model.turns import rest
+
+MAX_SLICE_CELLS = 40_000_000  # logits that are computed at once, 160 MB
 
 
 def outputs(
@@ -37,23 +40,36 @@ def outputs(
     return answer(result), has_scores
 
 
-def layer_logits(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None) -> Tensor | None:
-    """Logits from each layer's states through the output head; as `TextModel.layer_logits`.
+def layer_logits(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None) -> Iterator[Tensor] | None:
+    """Logits from each layer's states through the output head, some layers at a time; as `TextModel.layer_logits`.
 
     Source: the logit lens (nostalgebraist 2020).
     """
     with torch.inference_mode(), apply_edits(plan):
         result = lens.run(lens.module, inputs, eager=False)
-        logits = word_logits(result)
-        # Families without the attention interface may also pass states between layers in a shape of their own.
-        if lens.head != WORDS or logits is None or lens.last_block is None or not lens.uses_interface:
-            return None
-        # The last hidden state already went through the model's final norm; the others did not.
-        states = torch.cat(result["decoder_hidden_states" if lens.is_encoder_decoder else "hidden_states"][:-1])
-        with replace_block_output(lens.last_block, states):
-            earlier = word_logits(lens.run(lens.module, _repeat(inputs, len(states)), eager=False))
-    assert earlier is not None
-    return torch.cat([earlier, logits])
+    logits = word_logits(result)
+    # Families without the attention interface may also pass states between layers in a shape of their own.
+    if lens.head != WORDS or logits is None or lens.last_block is None or not lens.uses_interface:
+        return None
+    # The last hidden state already went through the model's final norm; the others did not.
+    states = torch.cat(result["decoder_hidden_states" if lens.is_encoder_decoder else "hidden_states"][:-1])
+    return _logits_of(lens, inputs, plan, states, logits)
+
+
+def _logits_of(
+    lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, states: Tensor, last: Tensor
+) -> Iterator[Tensor]:
+    """Logits of states as the last block's output, some at a time, and then `last`. [layer, token, vocab]"""
+    block = lens.last_block
+    assert block is not None
+    for part in states.split(max(MAX_SLICE_CELLS // last.numel(), 1)):
+        # The hook is on the shared module, so it is in place within a slice only.
+        with torch.inference_mode(), apply_edits(plan), replace_block_output(block, part):
+            earlier = word_logits(lens.run(lens.module, _repeat(inputs, len(part)), eager=False))
+        assert earlier is not None
+        yield earlier
+        rest()
+    yield last
 
 
 def guess(lens: OpenedModel, inputs: dict[str, Tensor], position: int, plan: EditPlan | None) -> Array | None:

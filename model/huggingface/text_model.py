@@ -7,7 +7,7 @@ allows no edits.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -271,11 +271,12 @@ class TextModel:
         plan = plan_edits(self, edits)
         return outputs(self, self._inputs([text], [target], plan)[0], plan, silenced)
 
-    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None:
+    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Iterator[Tensor] | None:
         """Logits from each layer's states through the output head (logit lens, nostalgebraist 2020).
 
         Returns:
-            [layer + 1, token, vocab], row 0 for the embeddings; None where the model has no output head.
+            Some layers at a time, [layer, token, vocab], from the embeddings up; None where the model has no output
+            head.
         """
         plan = plan_edits(self, edits)
         return layer_logits(self, self._inputs([text], [target], plan)[0], plan)

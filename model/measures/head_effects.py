@@ -14,9 +14,11 @@ from model.arrays.types import Array
 from model.measures.probabilities_torch import kl_divergence_bits
 from model.trace.edits import Edits, Head
 from model.trace.trace import Target
+from model.turns import rest
 
 MAX_BATCH_CELLS = 40_000_000  # logits that a batch of passes may compute at once
 MAX_BATCH = 24
+MAX_BATCH_TOKENS = 400  # of a batch, so that it takes less than a second: others who wait for the model go in between
 TOKENS_PER_CHUNK = 256  # tokens whose distributions are compared at once
 
 
@@ -45,7 +47,8 @@ def head_effects(
     ]
     effects = {kind: np.zeros(shape) for kind, shape in lens.heads.items()}
     difference = kl_divergence_bits if are_logits else _cosine_distance
-    size = int(min(max(MAX_BATCH_CELLS // baseline[0].numel(), 1), MAX_BATCH))
+    fitting = min(MAX_BATCH_CELLS // baseline[0].numel(), MAX_BATCH_TOKENS // baseline.shape[1], MAX_BATCH)
+    size = max(fitting, 1)
     for start, batch in zip(range(0, len(heads), size), _batches(heads, size), strict=True):
         silenced, _ = lens.outputs(text, target, edits, batch)
         # In chunks: for a long text and a large vocabulary, intermediate results take several times the output.
@@ -54,6 +57,7 @@ def head_effects(
         for (kind, layer, head), effect in zip(batch, differences.mean(-1).tolist(), strict=True):
             effects[kind][layer, head] = effect
         progress(min((start + size) / len(heads), 1.0))
+        rest()
     return effects, are_logits
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from model.arrays.types import Array
 from model.trace.edits import Edits
 from model.trace.trace import Target
@@ -20,8 +22,10 @@ def logit_lens(lens: Any, text: Any, target: Target = None, edits: Edits | None 
         int64 ids and float32 probabilities, both [layer + 1, token], row 0 for the embeddings; None where the model
         has no output head.
     """
-    logits = lens.layer_logits(text, target, edits)
-    if logits is None:
+    slices = lens.layer_logits(text, target, edits)
+    if slices is None:
         return None
-    best = logits.softmax(-1).max(-1)
-    return best.indices.cpu().numpy(), best.values.cpu().numpy()
+    # Of a long text and a large vocabulary, all layers' logits at once would take gigabytes.
+    best = [logits.softmax(-1).max(-1) for logits in slices]
+    ids, chances = (torch.cat([getattr(one, name) for one in best]) for name in ("indices", "values"))
+    return ids.cpu().numpy(), chances.cpu().numpy()

@@ -11,6 +11,7 @@ from typing import Any
 from model.arrays.types import Array
 from model.maps.layer_maps import LayerMaps
 from model.maps.pooling import is_small
+from model.memory.keyed_traces import found
 from model.memory.result_cache import ResultCache
 from model.trace.attention import Attention
 from model.trace.recorded_layer import LayerOverview, RecordedLayer, WordPieces
@@ -104,6 +105,6 @@ def with_cached_layers(trace: Trace, cache: ResultCache) -> Trace:
 
 
 def without_cache(attention: Attention) -> Attention:
-    """The same attention without caching: for computations that read every map once."""
-    layers = (layer.layer if isinstance(layer, CachedLayer) else layer for layer in attention.layers)
+    """The same attention without caching, and with its run at hand: for computations that read every map once."""
+    layers = (found(layer.layer if isinstance(layer, CachedLayer) else layer) for layer in attention.layers)
     return replace(attention, layers=tuple(layers))

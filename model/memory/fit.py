@@ -33,16 +33,17 @@ def format_bytes(size: float) -> str:
     return f"{max(size / 1e6, 1):.0f} MB" if size < 1e9 else f"{size / 1e9:.1f} GB"
 
 
-def check_memory_fits(name: str, folder: Path) -> None:
+def check_memory_fits(name: str, folder: Path, taken: float = 0) -> None:
     """Raise an error where a model does not fit into the free memory, before anything of it is loaded.
 
     Args:
         name: for the message; folder: with the model's files.
+        taken: bytes of the free memory that others are about to take.
 
     Raises:
         ModelError: it needs more than 90 % of the free memory ("memory").
     """
-    needed, free = needed_memory(folder), psutil.virtual_memory().available
+    needed, free = needed_memory(folder), max(psutil.virtual_memory().available - taken, 0)
     if needed > 0.9 * free:
         raise ModelError(
             "memory",

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -25,42 +26,89 @@ class ModelRegistry:
 
     Args:
         load: opens a model by name and device.
-        check: raises a ModelError where a model of this name does not fit into the free memory.
+        check: raises a ModelError where a model of this name, and those of the further names, which are being opened,
+            do not fit into the free memory.
         evict_results: frees cached results; called when no idle model is left to evict.
     """
 
     def __init__(
-        self, load: Callable[[str, str], Lens], check: Callable[[str], None], evict_results: Callable[[], None]
+        self, load: Callable[[str, str], Lens], check: Callable[..., None], evict_results: Callable[[], None]
     ) -> None:
         self._load, self._check, self._evict_results = load, check, evict_results
         self._models: OrderedDict[Key, Lens] = OrderedDict()  # least recently used first
         self._pins: Counter[Key] = Counter()  # passes that run on a model
+        self._opening: dict[Key, Future[Lens]] = {}
+        self._loading: dict[Key, Future[Lens]] = {}  # those of them that there is room for
         self._lock = threading.Lock()  # never held while a model is opened
-        self._opening = threading.Lock()  # held while a model is opened; models that are open can be had meanwhile
+        self._room = threading.Lock()  # held while room is made for one model; never while it is opened
 
     def get(self, name: str, device: str) -> Lens:
-        """A model, opened first if it is not open.
+        """A model, opened first if it is not open; models that are opened meanwhile do not wait for each other.
 
         Raises:
             ModelError: it cannot be opened, or does not fit even after all idle models and results are evicted.
         """
+        return self.opening(name, device).result()
+
+    def opening(self, name: str, device: str) -> Future[Lens]:
+        """The model of `get`, now or later: it is opened in a thread of its own, once for all who ask meanwhile."""
         key = (name, device)
-        lens = self._find(key)
-        if lens is not None:
-            return lens
-        with self._opening:
-            lens = self._find(key)
-            if lens is None:
-                self._make_room(name)
-                if not self._models:  # imported modules are most of the objects at this point, and stay
-                    gc.freeze()
-                lens = self._load(name, device)
-                # A model is hundreds of thousands of long-lived objects: exclude them from later garbage collections.
-                gc.collect()
-                gc.freeze()
+        with self._lock:
+            if key in self._models:
+                self._models.move_to_end(key)
+                ready: Future[Lens] = Future()
+                ready.set_result(self._models[key])
+                return ready
+            if key in self._opening:
+                return self._opening[key]
+            future = self._opening[key] = Future()
+        threading.Thread(target=self._open, args=(key, future), daemon=True).start()
+        return future
+
+    def _open(self, key: Key, future: Future[Lens]) -> None:
+        """Open a model, and give it or the error to all who wait."""
+        try:
+            self._take_room(key, future)
+            lens = self._load(*key)
+            # A model is hundreds of thousands of long-lived objects: exclude them from later garbage collections.
+            gc.collect()
+            gc.freeze()
+        except BaseException as error:
+            with self._lock:
+                del self._opening[key]
+                self._loading.pop(key, None)
+            future.set_exception(error)
+            return
+        with self._lock:
+            self._models[key] = lens
+            del self._opening[key], self._loading[key]
+        future.set_result(lens)
+
+    def _take_room(self, key: Key, future: Future[Lens]) -> None:
+        """Wait until there is room for a model, beside those that are being loaded; idle ones leave for it.
+
+        Raises:
+            ModelError: as `_make_room`.
+        """
+        while True:
+            with self._room:
                 with self._lock:
-                    self._models[key] = lens
-            return lens
+                    loading = dict(self._loading)
+                try:
+                    self._check(key[0], *(name for name, _ in loading))
+                except ModelError as error:
+                    if error.reason != "memory" or not loading:
+                        self._make_room(key[0])
+                        loading.clear()
+                else:
+                    loading.clear()
+                if not loading:
+                    if not self._models:  # imported modules are most of the objects at this point, and stay
+                        gc.freeze()
+                    with self._lock:
+                        self._loading[key] = future
+                    return
+            wait(loading.values())  # what they take is known then
 
     @contextmanager
     def pinned(self, name: str, device: str) -> Iterator[Lens]:
@@ -79,18 +127,18 @@ class ModelRegistry:
         with self._lock:
             return list(self._models)
 
+    @property
+    def bytes(self) -> int:
+        """The size of the parameters of all open models; 0 for those on a server."""
+        with self._lock:
+            modules = [getattr(lens, "module", None) for lens in self._models.values()]
+        return sum(one.nbytes for module in modules if module is not None for one in module.parameters())
+
     def evict_all(self) -> None:
         """Evict all models, also those that a pass runs on: they leave the memory when it ends."""
         with self._lock:
             self._models.clear()
         free_memory()
-
-    def _find(self, key: Key) -> Lens | None:
-        """An open model, marked as the most recently used."""
-        with self._lock:
-            if key in self._models:
-                self._models.move_to_end(key)
-            return self._models.get(key)
 
     def _make_room(self, name: str) -> None:
         """Evict idle models, then results, until the memory check passes; raises its last error if it never does."""

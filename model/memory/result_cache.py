@@ -16,10 +16,12 @@ class ResultCache:
 
     Args:
         budget: the total size in bytes; a result larger than that is returned and not cached.
+        held_elsewhere: bytes of the same budget that others hold, such as what sessions show; asked at each new result.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, held_elsewhere: Callable[[], int] = lambda: 0) -> None:
         self.budget = budget
+        self._held_elsewhere = held_elsewhere
         self._results: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()  # least recently used first
         self._pending: dict[Hashable, Future[Any]] = {}
         self._bytes = 0
@@ -54,9 +56,10 @@ class ResultCache:
                 del self._pending[key]
             pending.set_exception(error)
             raise
+        room = self.budget - self._held_elsewhere()
         with self._lock:
             del self._pending[key]
-            self._store(key, result, size_of(result))
+            self._store(key, result, size_of(result), room)
         pending.set_result(result)
         return result
 
@@ -74,12 +77,11 @@ class ResultCache:
             self._results.clear()
             self._bytes = 0
 
-    def _store(self, key: Hashable, result: object, size: int) -> None:
-        """Add a result, and evict the least recently used ones until all fit into the budget."""
-        if size > self.budget:
-            return
-        self._results[key] = (result, size)
-        self._bytes += size
-        while self._bytes > self.budget:
+    def _store(self, key: Hashable, result: object, size: int, room: int) -> None:
+        """Add a result, and evict the least recently used ones until all fit into the room there is."""
+        if size <= room:
+            self._results[key] = (result, size)
+            self._bytes += size
+        while self._results and self._bytes > room:
             _, (_, freed) = self._results.popitem(last=False)
             self._bytes -= freed

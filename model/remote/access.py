@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from pathlib import Path
+from typing import Any
 
 SECRET_VARIABLE = "HEADLIGHT_SECRET"  # in the environment of the server and of the app
 SECRET_HEADER = "x-headlight-secret"  # of HTTP
@@ -38,6 +39,40 @@ def _has_token() -> bool:
         return bool(file.read_text(encoding="utf-8").strip())
     except (OSError, RuntimeError, ValueError):  # RuntimeError: there is no home folder
         return False
+
+
+def is_wrong_token(error: BaseException | None) -> bool:
+    """Whether an error, or one that it comes from, says that a cluster of Ray does not know this computer's token."""
+    while error is not None:
+        if type(error).__name__ == "AuthenticationError" or "InvalidAuthToken" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def client_is_turned_away(address: str) -> bool:
+    """Whether the client's door of a cluster turns this computer's token away; Ray's client would try for minutes.
+
+    Args:
+        address: host and port.
+    """
+    import grpc
+    from ray._private.grpc_utils import init_grpc_channel
+    from ray.core.generated import ray_client_pb2, ray_client_pb2_grpc
+
+    messages: Any = ray_client_pb2  # whose names are made when it is imported
+
+    channel = init_grpc_channel(address)
+    try:
+        request = messages.ClusterInfoRequest(type=messages.ClusterInfoType.PING)
+        ray_client_pb2_grpc.RayletDriverStub(channel).ClusterInfo(
+            request, timeout=5, metadata=[("client_id", "headlight")]
+        )
+    except grpc.RpcError as error:
+        return error.code() == grpc.StatusCode.UNAUTHENTICATED
+    finally:
+        channel.close()
+    return False
 
 
 def token_sentence(cluster: str) -> str:

@@ -26,7 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from model.memory import allocator
-from model.remote.access import SECRET_HEADER, SECRET_VARIABLE, follow_token_mode, is_loopback, token_sentence
+from model.remote.access import (
+    SECRET_HEADER,
+    SECRET_VARIABLE,
+    follow_token_mode,
+    is_loopback,
+    is_wrong_token,
+    token_sentence,
+)
 from model.remote.messages import MAX_REQUEST_BYTES, STATUS_TOO_LARGE
 from model.remote.request_handler import TOO_LARGE, RequestHandler
 from model.remote.transport import SERVE_APP, Reply
@@ -129,8 +136,10 @@ def main() -> None:
 
     try:
         ray.init(namespace="serve", runtime_env=RUNTIME_ENV)
-    except ray.exceptions.AuthenticationError as error:
-        parser.exit(2, f"{token_sentence('The Ray cluster')}\n({error})\n")
+    except Exception as error:  # Ray wraps its error of a wrong token in others
+        if not is_wrong_token(error):
+            raise
+        parser.exit(2, f"{token_sentence('The Ray cluster')}\n")
     gpus = (
         gpus_per_replica(args.replicas, int(ray.cluster_resources().get("GPU", 0))) if args.gpus is None else args.gpus
     )

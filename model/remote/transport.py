@@ -10,7 +10,13 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from model.errors import ModelError
-from model.remote.access import SECRET_HEADER, SECRET_VARIABLE, follow_token_mode
+from model.remote.access import (
+    SECRET_HEADER,
+    SECRET_VARIABLE,
+    client_is_turned_away,
+    follow_token_mode,
+    token_sentence,
+)
 
 SERVE_APP, SERVE_METHOD = "headlight", "ask"  # names of the Ray Serve application and of its method for Ray clients
 AFFINITY_HEADER = "serve_multiplexed_model_id"  # by this HTTP header Ray Serve routes a request to a replica
@@ -103,6 +109,8 @@ class RayTransport:
         try:
             # Ray Client itself waits half a minute for a cluster that does not exist.
             socket.create_connection((url.hostname or "", url.port or 10001), timeout=5).close()
+            if client_is_turned_away(f"{url.hostname}:{url.port or 10001}"):
+                raise ModelError("backend_secret", token_sentence(f"The Ray cluster {self._address}"))
             ray.shutdown()  # else a client stays connected to a cluster that was lost
             ray.init(self._address, namespace=SERVE_APP, log_to_driver=False)
         except (OSError, ValueError) as error:

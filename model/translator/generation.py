@@ -7,6 +7,7 @@ from torch import Tensor
 
 from model.attention.edit_plan import current_edit_plan
 from model.translator.transformer import KeyValueCache, Transformer
+from model.turns import rest
 
 
 @torch.inference_mode()
@@ -25,6 +26,7 @@ def decode_greedily(module: Transformer, source: Tensor) -> list[list[int]]:
     # Edits name positions in the whole text, so with edits every step runs the whole text.
     cache = None if current_edit_plan() else KeyValueCache()
     for _ in range(min(2 * source.shape[1] + 10, config.max_tokens - 1)):
+        rest()  # a step is a slice: who waits for the model need not wait for the whole text
         decoded = module.decode(target, hidden[-1], mask, cache)[-1]
         logits = module.project(decoded[:, -1])  # [batch, vocab]
         logits[:, [config.pad, config.bos, config.unk]] = -torch.inf

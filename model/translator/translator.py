@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -210,13 +210,17 @@ class Translator:
         with torch.inference_mode(), apply_edits(plan):
             return self.module(source.expand(runs, -1), fed.expand(runs, -1)), True
 
-    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Tensor | None:
-        """Logits from each decoder layer's states (logit lens, nostalgebraist 2020). [layer + 1, token, vocab]"""
+    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Iterator[Tensor]:
+        """Logits from each decoder layer's states (logit lens, nostalgebraist 2020). Of each layer [1, token, vocab]"""
         plan = plan_edits(self, edits)
         source, fed = self._inputs(text, target, plan)
         with torch.inference_mode(), apply_edits(plan):
             hidden, mask = self.module.encode(source)
-            return self.module.project(torch.cat(self.module.decode(fed, hidden[-1], mask)))
+            states = self.module.decode(fed, hidden[-1], mask)
+        for state in states:
+            with torch.inference_mode():
+                logits = self.module.project(state)
+            yield logits
 
     def translate(self, texts: Sequence[str]) -> list[str]:
         """Greedy translations of several texts, computed as one batch."""

@@ -14,6 +14,7 @@ from model.remote.transport import backend_address
 from model.trace.edits import Edits
 from model.trace.lens import Lens
 from viz.frame import guard, server_state, session
+from viz.frame.opening import wait_for_model
 from viz.language.messages import escape_markdown, say
 
 _fetch_lock = threading.Lock()  # two downloads at once would write the same files
@@ -72,8 +73,7 @@ def open_model(name: str | None = None) -> Lens:
     name, device = name or session.chosen_model(), st.session_state.device
     try:
         fetch_model(name)
-        with st.spinner(say("sidebar.opening")):
-            model = server_state.model_registry().get(name, device)
+        model = wait_for_model(name, device)
         if name == session.chosen_model():
             st.session_state.opened = (name, device)
         return model

@@ -3,37 +3,95 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+import psutil
 
 from model import load
+from model.catalog.entries import CATALOG
 from model.catalog.opening import check_model_fits
+from model.catalog.store import local_folder
+from model.catalog.trial import load_after_trial
+from model.errors import InputError
 from model.memory.cached_layers import with_cached_layers
+from model.memory.keyed_traces import held_run, without_arrays
 from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
 from model.remote.transport import backend_address
+from model.tokenization.limited import check_tokenizes
 from model.trace.edits import Edits
 from model.trace.finite import check_finite
 from model.trace.lens import Lens
 from model.trace.trace import Target, Trace
+from model.turns import Turns
 
-CACHE_BYTES = 650_000_000  # of cached traces, maps and pictures; the memory allocator holds up to a quarter on top
+CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
+MEMORY_SHARE = 0.8  # of this machine's memory, for open models and results together
 
-_model_lock = threading.Lock()  # one forward pass at a time: two would share the cores and both end later
+# Tokens × layers that may be asked for at once: a run of 2,000 tokens through 30 layers.
+MAX_TOKEN_LAYERS = 60_000
+MAX_LETTERS = 100_000  # of a text, before it is cut into tokens
+SHOWN_BYTES = 50_000  # of a trace without its arrays: labels, ids and shapes
+
+# One forward pass at a time: two would share the cores and both end later. Long work gives way between its slices.
+_model_turns = Turns()
 _figure_lock = threading.Lock()
 
 
-def _check_fits(name: str) -> None:
+def _load(name: str, device: str) -> Lens:
+    """An opened model; one that is not of the catalogue has passed a trial, and long texts are refused where there are
+    many layers.
+    """
+    if backend_address():
+        return load(name, device)
+    lens = load_after_trial(name, device)
+    module: Any = getattr(lens, "module", None)
+    layers = sum(layers for layers, _ in lens.heads.values()) or getattr(
+        getattr(module, "config", None), "num_hidden_layers", 1
+    )
+    if lens.takes == "text" and isinstance(layers, int):
+        lens.max_tokens = min(lens.max_tokens, max(MAX_TOKEN_LAYERS // max(layers, 1), 1))
+    return lens
+
+
+class ShownFigures(dict[str, Any]):
+    """The figures of one session's page by key; counted as long as the session holds them.
+
+    Attributes:
+        nbytes: their size.
+    """
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.nbytes = 0
+        _shown.add(self)
+
+
+def _check_fits(name: str, *beside: str) -> None:
     """As `check_model_fits`; with a remote backend, which opens the models itself, nothing is checked."""
     if not backend_address():
-        check_model_fits(name)
+        check_model_fits(name, *beside)
 
 
 # At module level, and made once by the import: `st.cache_resource` is emptied by a message that any browser may send.
 # Each has a lock of its own.
-_result_cache = ResultCache(CACHE_BYTES)
-_model_registry = ModelRegistry(load, _check_fits, evict_results=_result_cache.clear)
+_shown: WeakSet[ShownFigures] = WeakSet()
+
+
+def _held_elsewhere() -> int:
+    """Bytes of the results' budget that are not theirs: the figures of all pages, and what open models take of it."""
+    models = _model_registry.bytes - int(MEMORY_SHARE * psutil.virtual_memory().total - CACHE_BYTES)
+    return sum(figures.nbytes for figures in list(_shown)) + max(models, 0)
+
+
+_result_cache = ResultCache(CACHE_BYTES, _held_elsewhere)
+_model_registry = ModelRegistry(_load, _check_fits, evict_results=_result_cache.clear)
 
 
 def result_cache() -> ResultCache:
@@ -58,7 +116,7 @@ def running_model(name: str, device: str) -> Iterator[Lens]:
 
     With a remote backend (`model.remote`) passes are not serialized: the backend schedules them.
     """
-    with nullcontext() if backend_address() else _model_lock, model_registry().pinned(name, device) as model:
+    with nullcontext() if backend_address() else _model_turns.held(), model_registry().pinned(name, device) as model:
         yield model
 
 
@@ -76,6 +134,9 @@ def cached_traces(
 ) -> tuple[Trace, ...]:
     """The traces of a batch of texts or pictures, from the result cache or computed by one forward pass.
 
+    They hold no arrays (`without_arrays`), so sessions may keep them: what is read is found in the cache, or the pass
+    is made again where it has left the cache.
+
     Args:
         name: catalog id, hub id or folder of the model.
         device: as `model.load` takes it.
@@ -87,17 +148,64 @@ def cached_traces(
         InputError: a text or picture cannot be fed to the model.
         ModelError: the model cannot be opened.
     """
-    cache = result_cache()
+    key = ("run", name, device, texts, targets, edits.text())
+    shown: tuple[Trace, ...] | None = result_cache().find(("shown", key))
+    if shown is None:
+        arguments = (name, device, texts, targets, edits)
+        run, cache = held_run(arguments, partial(_cached_runs, *arguments)), result_cache()
+        shown = tuple(
+            with_cached_layers(without_arrays(trace, partial(_whole, row, *arguments)), cache)
+            for row, trace in enumerate(run)
+        )
+        shown = cache.get(("shown", key), partial(_same, shown), lambda traces: SHOWN_BYTES * len(traces))
+    return shown
+
+
+def _same(traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
+    return traces
+
+
+def _whole(row: int, *run: Any) -> Trace:
+    """A trace with its arrays. run: as `cached_traces`"""
+    return held_run(run, partial(_cached_runs, *run))[row]
+
+
+def _cached_runs(
+    name: str, device: str, texts: tuple[str | bytes, ...], targets: tuple[Target, ...], edits: Edits
+) -> tuple[Trace, ...]:
+    """As `cached_traces`, with their arrays: only the cache and who computes with them hold these."""
 
     def make() -> tuple[Trace, ...]:
+        _check_texts(name, [*texts, *targets, *(other for other, _ in edits.patched.values())])
         with running_model(name, device) as model:
             traces = model.trace_batch(texts, targets, edits)
         if not backend_address():  # the backend has looked at its own
             check_finite(traces)
-        return tuple(
-            with_cached_layers(detach_from_model(trace, partial(model_registry().get, name, device)), cache)
-            for trace in traces
-        )
+        reopen = partial(model_registry().get, name, device)
+        return tuple(detach_from_model(trace, reopen) for trace in traces)
 
     key = ("run", name, device, texts, targets, edits.text())
-    return cache.get(key, make, lambda traces: sum(trace.nbytes for trace in traces))
+    return result_cache().get(key, make, lambda traces: sum(trace.nbytes for trace in traces))
+
+
+def _check_texts(name: str, texts: Sequence[object]) -> None:
+    """Raise an error for a text that is too long to be cut into tokens, or that stops a tokenizer of unknown origin.
+
+    Before the model is taken: who waits for it does not wait for this.
+
+    Raises:
+        InputError: names the number of letters, or says what to do.
+    """
+    folder = None if name in CATALOG or backend_address() else local_folder(name)
+    for text in texts:
+        if not isinstance(text, str):
+            continue
+        if len(text) > MAX_LETTERS:
+            raise InputError(
+                "text_letters",
+                f"The text has {len(text)} letters; at most {MAX_LETTERS} are read. Shorten it.",
+                letters=len(text),
+                allowed=MAX_LETTERS,
+            )
+        if folder is not None:
+            check_tokenizes(folder, text)

@@ -13,7 +13,7 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
 output_line.draw(trace)
 states, tokens, palette = trace.hidden_states[stack], trace.tokens[stack], session.palette()
 layers.massive_reading(states, tokens)
-layers.player(states, tokens, stack, palette)
+layers.player(trace, stack, palette)
 layers.all_depths(states, tokens, stack, palette)
 if stack in trace.neurons:
     layers.feed_forward(trace.neurons[stack], tokens, stack, palette)

@@ -10,6 +10,7 @@ import streamlit as st
 
 from model.measures.hidden_states import massive_states
 from model.trace.tokens import Tokens
+from model.trace.trace import Trace
 from viz.figures import layers as figures
 from viz.figures.full_grid import cut_reading
 from viz.figures.linking import query_stack
@@ -32,11 +33,11 @@ def pick_stack(stacks: Sequence[str]) -> str:
     return stack
 
 
-def player(states: np.ndarray, tokens: Tokens, stack: str, palette: Palette) -> None:
+def player(trace: Trace, stack: str, palette: Palette) -> None:
     """Draw the hidden states at one depth beside the lengths at all depths; a button plays the depths."""
     playing = bool(st.session_state.get("layers_playing"))
     with st.container(key="depths", gap="small"):
-        page_fragment(_depth, run_every=PACE if playing else None)(states, tokens, stack, palette)
+        page_fragment(_depth, run_every=PACE if playing else None)(trace, stack, palette)
 
 
 def _play(last: int) -> None:
@@ -54,8 +55,9 @@ def _hold() -> None:
     st.session_state.layers_switched = True
 
 
-def _depth(states: np.ndarray, tokens: Tokens, stack: str, palette: Palette) -> None:
+def _depth(trace: Trace, stack: str, palette: Palette) -> None:
     """Draw one depth; while the depths play, the next one each time."""
+    states, tokens = trace.hidden_states[stack], trace.tokens[stack]
     state, last = st.session_state, len(states) - 1
     if state.pop("layers_switched", False) and not state.whole:
         st.rerun()  # the clock of the fragment starts or stops with the page

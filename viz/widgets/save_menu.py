@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from model.trace.attention import Attention
-from viz.frame import session
+from viz.frame import server_state, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import current_language, say
 from viz.saving import tables
@@ -30,7 +30,7 @@ MAX_ROWS = 1_000_000  # of a table that spreadsheets still open
 
 def begin_run() -> None:
     """Clear the lists of figures and model runs on the page; at the beginning of each run of the app."""
-    st.session_state.drawn, st.session_state.ran = {}, []
+    st.session_state.drawn, st.session_state.ran = server_state.ShownFigures(), []
 
 
 def weights_table(attention: Attention, layer: int | None = None, head: int | None = None) -> TableSource | int:
@@ -57,7 +57,19 @@ class PageFigure:
 def register_figure(figure: object, key: str, caption: str, table: TableSource | int | None = None) -> None:
     """Add a figure to those of the page, for its save menu and the handout."""
     assert isinstance(figure, go.Figure)
-    st.session_state.drawn[key] = PageFigure(figure, caption, table or partial(tables.figure_table, figure))
+    drawn = st.session_state.drawn
+    drawn.nbytes += figure_bytes(figure) - (figure_bytes(drawn[key].figure) if key in drawn else 0)
+    drawn[key] = PageFigure(figure, caption, table or partial(tables.figure_table, figure))
+
+
+def figure_bytes(figure: go.Figure) -> int:
+    """Approximate size in bytes of a figure: its arrays and pictures."""
+    size = sum(len(image.source or "") for image in figure.layout.images)
+    for trace in figure.data:
+        for name in ("x", "y", "z", "text", "customdata", "hovertext"):
+            values = getattr(trace, name, None)
+            size += getattr(values, "nbytes", 60 * len(values) if isinstance(values, (list, tuple, str)) else 0)
+    return size
 
 
 @page_fragment

@@ -105,7 +105,7 @@ def test_decoded_ids_can_be_forced(lens: Translator) -> None:
 def test_the_last_row_of_the_logit_lens_is_the_model(opened: dict[str, TextModel], family: str) -> None:  # noqa: F811
     lens = opened[family]
     target = TARGET if lens.is_encoder_decoder else ""
-    trace, layers = lens.trace(TEXT, target), lens.layer_logits(TEXT, target)
+    trace, layers = lens.trace(TEXT, target), torch.cat([*lens.layer_logits(TEXT, target)])
     assert layers is not None
     assert trace.logits is not None
     stack = "decoder" if lens.is_encoder_decoder else lens.single_stack
@@ -123,7 +123,7 @@ def same_as_by_hand(lens: TextModel, state: np.ndarray, logits: torch.Tensor) ->
 
 
 def test_logit_lens_of_the_translator(lens: Translator) -> None:
-    trace, layers = lens.trace("I see a tree."), lens.layer_logits("I see a tree.")
+    trace, layers = lens.trace("I see a tree."), torch.cat([*lens.layer_logits("I see a tree.")])
     assert layers is not None
     np.testing.assert_allclose(layers[-1].numpy(), trace.logits, atol=1e-5)
 

@@ -42,8 +42,8 @@ class Room:
         self.most = max(self.most, sum(SIZES[one.name] for one in self.held))
         return opened
 
-    def check(self, name: str) -> None:
-        if SIZES[name] + sum(SIZES[one.name] for one in self.held) > 10:
+    def check(self, name: str, *beside: str) -> None:
+        if sum(SIZES[one] for one in (name, *beside)) + sum(SIZES[one.name] for one in self.held) > 10:
             raise ModelError("memory", f"{name} needs {SIZES[name]}")
 
     def evict_results(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+import torch
 
 from model.generation.decoding import BeamNode, Decoding
 from model.measures import alignment, hidden_states, similarity
@@ -241,7 +242,7 @@ def test_the_beam_tree_draws_every_text_that_was_kept(lens: Translator) -> None:
 
 def test_the_logit_lens_shows_each_layers_likeliest_token(lens: Translator, sides: tuple[Trace, Trace]) -> None:
     trace = sides[0]
-    logits = lens.layer_logits(A)
+    logits = torch.cat([*lens.layer_logits(A)])
     assert logits is not None
     best = logits.softmax(-1).max(-1)
     names = [lens.labels(row) for row in best.indices.tolist()]

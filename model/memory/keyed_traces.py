@@ -1,0 +1,146 @@
+"""Traces that hold no arrays: what is read of one is taken from a cached run, which is made again where it has left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from model.arrays.lazy import LazyMapping, LazyRows, LazySequence, array_shapes
+from model.arrays.types import Array
+from model.maps.layer_maps import LayerMaps
+from model.trace.recorded_layer import LayerOverview, RecordedLayer, WordPieces
+from model.trace.trace import Trace
+
+_held: ContextVar[dict[Hashable, tuple[Trace, ...]] | None] = ContextVar("held_runs", default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class KeyedLayer(LayerMaps):
+    """A layer that is found anew for everything that is read of it.
+
+    Attributes:
+        find: the recorded layer, of a run in a cache.
+        shape: heads, queries, keys and head_dim; scale: of the scores; parallel_layers: as of the recorded layer.
+    """
+
+    find: Callable[[], RecordedLayer]
+    shape: tuple[int, int, int, int]
+    scale: float
+    parallel_layers: int = 1
+
+    @property
+    def bytes_by_address(self) -> dict[int, int]:
+        return {}  # the run is counted where it is cached
+
+    def array(self, name: str) -> Array:
+        return self.find().array(name)
+
+    def scores(self, masked: bool = True) -> Array:
+        return self.find().scores(masked)
+
+    def weights(self) -> Array:
+        return self.find().weights()
+
+    def pooled(self, head: int | None, queries: Sequence[int], keys: Sequence[int], shape: tuple[int, int]) -> Array:
+        return self.find().pooled(head, queries, keys, shape)
+
+    def strongest(
+        self, head: int, queries: Sequence[int], keys: Sequence[int], count: int
+    ) -> tuple[Array, Array, Array]:
+        return self.find().strongest(head, queries, keys, count)
+
+    def overview(self, side: int) -> LayerOverview:
+        return self.find().overview(side)
+
+    def select(self, heads: range, queries: Sequence[int]) -> RecordedLayer:
+        return self.find().select(heads, queries)
+
+    def merged_into_words(self, queries: WordPieces, keys: WordPieces) -> RecordedLayer:
+        shape = (self.shape[0], len(queries), len(keys), 0)
+        return KeyedLayer(
+            lambda: self.find().merged_into_words(queries, keys), shape, float("nan"), self.parallel_layers
+        )
+
+    def across_layers(self, measure: str, layers: Sequence[Any], *arguments: int) -> Array:
+        return self.find().across_layers(measure, [layer.find() for layer in layers], *arguments)
+
+
+def found(layer: RecordedLayer) -> RecordedLayer:
+    """The recorded layer behind one that is found anew each time; any other as it is."""
+    return layer.find() if isinstance(layer, KeyedLayer) else layer
+
+
+@contextmanager
+def runs_held() -> Iterator[None]:
+    """A context in which runs that were found once stay, so that a page which reads much of one computes it once."""
+    token = _held.set(_held.get() or {})
+    try:
+        yield
+    finally:
+        _held.reset(token)
+
+
+def held_run(key: Hashable, find: Callable[[], tuple[Trace, ...]]) -> tuple[Trace, ...]:
+    """The run of a key: the one that this context holds, else what `find` returns, which it then holds."""
+    held = _held.get()
+    if held is None:
+        return find()
+    if key not in held:
+        held[key] = find()
+    return held[key]
+
+
+def without_arrays(trace: Trace, find: Callable[[], Trace]) -> Trace:
+    """The same trace without its arrays; who keeps it keeps tokens, ids and shapes only.
+
+    Args:
+        find: the whole trace, from a cache or computed again with the same input.
+    """
+
+    def layer(kind: str, index: int) -> KeyedLayer:
+        recorded = trace.attentions[kind].layers[index]
+        return KeyedLayer(
+            partial(_recorded, find, kind, index), recorded.shape, recorded.scale, recorded.parallel_layers
+        )
+
+    logits: Any = None if trace.logits is None else _rows(trace.logits.shape, find)
+    return replace(
+        trace,
+        attentions={
+            kind: replace(one, layers=tuple(layer(kind, index) for index in range(one.num_layers)))
+            for kind, one in trace.attentions.items()
+        },
+        hidden_states=LazyMapping(
+            array_shapes(trace.hidden_states), lambda stack: find().hidden_states[stack], keep=False
+        ),
+        neurons=LazyMapping(array_shapes(trace.neurons), lambda stack: find().neurons[stack], keep=False),
+        predicted=None if trace.predicted is None else LazySequence(len(trace.predicted), partial(_predicted, find)),
+        logits=logits,
+        run_check=lambda: find().verify(),
+        find_layer=lambda recorded: find().find_layer(
+            recorded.find() if isinstance(recorded, KeyedLayer) else recorded
+        ),
+    )
+
+
+def _recorded(find: Callable[[], Trace], kind: str, index: int) -> RecordedLayer:
+    return find().attentions[kind].layers[index]
+
+
+def _rows(shape: Sequence[int], find: Callable[[], Trace]) -> LazyRows:
+    def rows(start: int, stop: int) -> Array:
+        logits = find().logits
+        assert logits is not None
+        return logits[start:stop]
+
+    return LazyRows(rows, shape, keep=False)
+
+
+def _predicted(find: Callable[[], Trace], index: int) -> str:
+    predicted = find().predicted
+    assert predicted is not None
+    return predicted[index]
