@@ -6,12 +6,14 @@ python -m model.catalog.trial NAME BYTES     in that process: prints one line of
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +24,7 @@ from model.catalog.opening import load_in_process
 from model.catalog.store import local_folder
 from model.errors import InputError, ModelError
 from model.memory.fit import needed_memory
+from model.tokenization.limited import check_tokenizes
 
 if TYPE_CHECKING:
     from model.trace.lens import Lens
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 SECONDS, CPU_SECONDS = 90, 30  # until the trial is stopped; a busy machine takes ten to import the libraries
 LIBRARY_BYTES = 1_000_000_000  # of PyTorch, its kin and a pass; half of that is measured
 TEXT = "The red car stopped. " + "".join(map(chr, range(33, 127))) + " äß éà ñ Жя 日本 العربية 😀"
+MAX_LETTERS, MAX_REMEMBERED = 100_000, 10_000
+_read: set[tuple[str, bytes]] = set()  # folders, and checksums of texts that their tokenizers have read
 _passed: set[tuple[Any, ...]] = set()  # folders with the sizes and times of their files
 _running: dict[str, subprocess.Popen[str]] = {}
 _lock = threading.Lock()
@@ -47,6 +52,34 @@ def load_after_trial(name: str, device: str = "auto") -> Lens:
             _try(name, folder)
             _passed.add((str(folder), files))
     return load_in_process(name, device)
+
+
+def check_texts(name: str, texts: Iterable[object]) -> None:
+    """Raise an error for a text that is too long to be cut into tokens, or that stops an unknown tokenizer.
+
+    Args:
+        texts: those of them that are no texts are left out.
+
+    Raises:
+        InputError: names the number of letters, or says what to do.
+    """
+    folder = None if name in CATALOG else local_folder(name)
+    for text in texts:
+        if not isinstance(text, str):
+            continue
+        if len(text) > MAX_LETTERS:
+            raise InputError(
+                "text_letters",
+                f"The text has {len(text)} letters; at most {MAX_LETTERS} are read. Shorten it.",
+                letters=len(text),
+                allowed=MAX_LETTERS,
+            )
+        key = (str(folder), hashlib.sha256(text.encode("utf-8", "replace")).digest())
+        if folder is not None and key not in _read:
+            check_tokenizes(folder, text)
+            if len(_read) >= MAX_REMEMBERED:
+                _read.clear()
+            _read.add(key)
 
 
 def stop_trial(name: str) -> None:

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from model.arrays.types import Array
-from model.catalog.opening import check_model_fits, load_in_process
+from model.catalog.opening import check_model_fits
 from model.catalog.revisions import commit, revision
+from model.catalog.trial import check_texts, load_after_trial
 from model.errors import InputError, ModelError, is_failure, is_out_of_memory
 from model.generation.decoding import Decoding
 from model.memory.cached_layers import with_cached_layers
@@ -72,7 +73,7 @@ class RequestHandler:
         find_device(name), find_dtype(dtype)  # raise at the start, not at the first request
         self.device, self._secret = device, secret
         self._cache = ResultCache(CACHE_BYTES)
-        self._registry = ModelRegistry(load_in_process, check_model_fits, evict_results=self._cache.clear)
+        self._registry = ModelRegistry(load_after_trial, check_model_fits, evict_results=self._cache.clear)
 
     def allows(self, secret: str) -> bool:
         """Whether a request with this secret is answered; compared in a time that does not tell where they differ."""
@@ -130,6 +131,14 @@ class RequestHandler:
                 version = {"revision": revision(request["model"]), "commit": commit(request["model"])}
                 return model_properties(lens) | version, {}
             edits = _parse_edits(request.get("edits", ""))
+            if lens.takes == "text":
+                typed = [
+                    request.get("text"),
+                    request.get("target"),
+                    *request.get("texts", ()),
+                    *request.get("targets", ()),
+                ]
+                check_texts(request["model"], [*typed, *(other for other, _ in edits.patched.values())])
             text = _model_input(lens, request["text"], files) if "text" in request else None
             target = _target(request.get("target"))
             if request["want"] == "decode":

@@ -4,6 +4,7 @@
     python -m tests.bench views --models minilm --times 9
     python -m tests.bench browsing typing cold
     python -m tests.bench crowd --sessions 1 10 30 --minutes 10
+    python -m tests.bench load --models smollm2 --sessions 30 --minutes 2
     python -m tests.bench peers --scripts FOLDER
     python -m tests.bench memory --models smollm2 --lengths 2048
     python -m tests.bench sizing --models en-fr --times 20
@@ -27,7 +28,7 @@ from model.memory import allocator
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the app does, before torch is imported
 allocator.retain_freed_memory()
 
-PARTS = ("computing", "paging", "views", "browsing", "typing", "cold", "crowd", "sizing", "peers", "memory")
+PARTS = ("computing", "paging", "views", "browsing", "typing", "cold", "crowd", "sizing", "load", "peers", "memory")
 PEERS = [16, 64, 128, 256, 512]
 
 
@@ -41,6 +42,7 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "typing": lambda module: module.typing(args.models, args.lengths or [64, 512], args.times),
         "cold": lambda module: module.cold(args.times // 2),
         "crowd": lambda module: module.measure(args.sessions, args.minutes, args.together),
+        "load": lambda module: module.measure(args.sessions, args.minutes, args.models[-1], args.words),
         "peers": lambda module: module.measure(args.scripts, args.times, args.lengths or PEERS),
         "memory": lambda module: module.measure(args.models, args.lengths or [2048]),
         "sizing": lambda module: module.measure(args.models, args.times, args.sentence_every, args.head_every),
@@ -66,6 +68,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=6, help="how often one click is made, or one view opened")
     parser.add_argument("--sessions", nargs="+", type=int, default=[1, 10, 30])
     parser.add_argument("--minutes", type=float, default=0.5, help="how long a class works")
+    parser.add_argument("--words", type=int, default=330, help="of a text, for load")
     parser.add_argument("--together", action="store_true", help="the class types its sentences in the same second")
     parser.add_argument("--scripts", type=Path, help="folder with what other libraries load from the network")
     parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for views, browsing, peers and memory")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -12,17 +12,13 @@ from weakref import WeakSet
 import psutil
 
 from model import load
-from model.catalog.entries import CATALOG
 from model.catalog.opening import check_model_fits
-from model.catalog.store import local_folder
-from model.catalog.trial import load_after_trial
-from model.errors import InputError
+from model.catalog.trial import check_texts, load_after_trial
 from model.memory.cached_layers import with_cached_layers
 from model.memory.keyed_traces import held_run, without_arrays
 from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
 from model.remote.transport import backend_address
-from model.tokenization.limited import check_tokenizes
 from model.trace.edits import Edits
 from model.trace.finite import check_finite
 from model.trace.lens import Lens
@@ -30,11 +26,10 @@ from model.trace.trace import Target, Trace
 from model.turns import Turns
 
 CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
-MEMORY_SHARE = 0.8  # of this machine's memory, for open models and results together
+MODELS_AND_RESULTS_BYTES = 0.8 * psutil.virtual_memory().total  # beyond that, open models take from the results
 
 # Tokens × layers that may be asked for at once: a run of 2,000 tokens through 30 layers.
 MAX_TOKEN_LAYERS = 60_000
-MAX_LETTERS = 100_000  # of a text, before it is cut into tokens
 SHOWN_BYTES = 50_000  # of a trace without its arrays: labels, ids and shapes
 
 # One forward pass at a time: two would share the cores and both end later. Long work gives way between its slices.
@@ -86,7 +81,7 @@ _shown: WeakSet[ShownFigures] = WeakSet()
 
 def _held_elsewhere() -> int:
     """Bytes of the results' budget that are not theirs: the figures of all pages, and what open models take of it."""
-    models = _model_registry.bytes - int(MEMORY_SHARE * psutil.virtual_memory().total - CACHE_BYTES)
+    models = _model_registry.bytes - int(MODELS_AND_RESULTS_BYTES - CACHE_BYTES)
     return sum(figures.nbytes for figures in list(_shown)) + max(models, 0)
 
 
@@ -176,7 +171,8 @@ def _cached_runs(
     """As `cached_traces`, with their arrays: only the cache and who computes with them hold these."""
 
     def make() -> tuple[Trace, ...]:
-        _check_texts(name, [*texts, *targets, *(other for other, _ in edits.patched.values())])
+        if not backend_address():  # before the model is taken: who waits for it does not wait for this
+            check_texts(name, [*texts, *targets, *(other for other, _ in edits.patched.values())])
         with running_model(name, device) as model:
             traces = model.trace_batch(texts, targets, edits)
         if not backend_address():  # the backend has looked at its own
@@ -186,26 +182,3 @@ def _cached_runs(
 
     key = ("run", name, device, texts, targets, edits.text())
     return result_cache().get(key, make, lambda traces: sum(trace.nbytes for trace in traces))
-
-
-def _check_texts(name: str, texts: Sequence[object]) -> None:
-    """Raise an error for a text that is too long to be cut into tokens, or that stops a tokenizer of unknown origin.
-
-    Before the model is taken: who waits for it does not wait for this.
-
-    Raises:
-        InputError: names the number of letters, or says what to do.
-    """
-    folder = None if name in CATALOG or backend_address() else local_folder(name)
-    for text in texts:
-        if not isinstance(text, str):
-            continue
-        if len(text) > MAX_LETTERS:
-            raise InputError(
-                "text_letters",
-                f"The text has {len(text)} letters; at most {MAX_LETTERS} are read. Shorten it.",
-                letters=len(text),
-                allowed=MAX_LETTERS,
-            )
-        if folder is not None:
-            check_tokenizes(folder, text)

@@ -30,7 +30,7 @@ TOKENIZER_FILES = r"tokenizer|vocab|spiece|source\.spm|merges|.*\.model$"
 
 # Parts of a file that no computation here needs: buffers that are made anew, and what pools states for a classifier.
 UNUSED = re.compile(
-    r"position_ids|pooler|inv_freq|masked_bias|attn\.bias$|num_batches_tracked|_float_tensor|token_type_ids"
+    r"position_ids|pooler|inv_freq|masked_bias|\.attn\.bias$|num_batches_tracked|_float_tensor|token_type_ids"
 )
 # A part of a layer: dropping it means that the layer computes something else than the one that was trained.
 WITHIN_LAYER = re.compile(r"\.\d+\.")

@@ -1,0 +1,161 @@
+"""Builders of hostile folders by kind: each spoils a small honest model in one way."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+
+def change(folder: Path, name: str, **fields: Any) -> None:
+    """Change fields of a JSON file, which need not be there."""
+    file = folder / name
+    before = json.loads(file.read_text()) if file.is_file() else {}
+    file.write_text(json.dumps(before | fields))
+
+
+class Runs:
+    """A pickle that would make a file beside itself."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(self.mark),)
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": torch.zeros(1), "y": Runs(folder / "ran")}, folder / "pytorch_model.bin")
+
+
+def old_pickle(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Runs(folder / "ran")))
+
+
+def zip_bomb(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with zipfile.ZipFile(folder / "pytorch_model.bin", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("archive/data.pkl", b"0" * 300_000_000)
+
+
+def remote_code(folder: Path) -> None:
+    (folder / "modeling_x.py").write_text(
+        f"import os\nos.mkdir({str(folder / 'ran')!r})\nclass X: pass\nclass C: pass\n"
+    )
+    auto = {"AutoConfig": "modeling_x.C", "AutoModel": "modeling_x.X", "AutoModelForCausalLM": "modeling_x.X"}
+    change(folder, "config.json", auto_map=auto, model_type="headlight_unknown")
+
+
+def remote_tokenizer(folder: Path) -> None:
+    (folder / "tok.py").write_text(f"import os\nos.mkdir({str(folder / 'ran')!r})\nclass T: pass\n")
+    change(folder, "tokenizer_config.json", auto_map={"AutoTokenizer": ["tok.T", "tok.T"]}, tokenizer_class="T")
+
+
+def tokenizer(**parts: Any) -> Callable[[Path], None]:
+    return lambda folder: change(folder, "tokenizer.json", **parts)
+
+
+def config(**fields: Any) -> Callable[[Path], None]:
+    return lambda folder: change(folder, "config.json", **fields)
+
+
+def write(name: str, text: str) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_text(text) and None
+
+
+def weights(spoil: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
+    def build(folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        spoil(tensors)
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+
+    return build
+
+
+def reshape(tensors: dict[str, torch.Tensor]) -> None:
+    name = next(name for name, one in tensors.items() if one.dim() == 2)
+    tensors[name] = torch.zeros(3, 5)
+
+
+def missing(tensors: dict[str, torch.Tensor]) -> None:
+    del tensors[next(name for name in tensors if ".0." in name)]
+
+
+def cut(folder: Path) -> None:
+    os.truncate(folder / "model.safetensors", (folder / "model.safetensors").stat().st_size // 2)
+
+
+def many_added(folder: Path) -> None:
+    change(folder, "added_tokens.json", **{f"<t{i}>": 10**6 + i for i in range(20_000)})
+
+
+LOOP = "{% for i in range(10**9) %}{% for j in range(10**9) %}x{% endfor %}{% endfor %}"
+DOUBLED = {"type": "Replace", "pattern": {"String": "q"}, "content": "qq"}
+KINDS: dict[str, Callable[[Path], None]] = {
+    "a pickle that runs code": pickled,
+    "an old pickle that runs code": old_pickle,
+    "a pickle that inflates": zip_bomb,
+    "code for the model": remote_code,
+    "code for the tokenizer": remote_tokenizer,
+    "quantised by GPTQ": config(quantization_config={"quant_method": "gptq", "bits": 4}),
+    "quantised by AWQ": config(quantization_config={"quant_method": "awq", "bits": 4}),
+    "quantised by nobody": config(quantization_config={"quant_method": "../x"}),
+    "quantised without a method": config(quantization_config={"bits": "four"}),
+    "quantised by a list": config(quantization_config=[1, 2]),
+    "a tokenizer that doubles letters": tokenizer(normalizer={"type": "Sequence", "normalizers": [DOUBLED] * 40}),
+    "a tokenizer of no type": tokenizer(model={"type": "Nothing"}),
+    "a tokenizer without a model": tokenizer(model=None),
+    "a tokenizer whose ids are far away": tokenizer(
+        model={"type": "WordLevel", "vocab": {"a": 4_000_000_000, "[UNK]": 0}, "unk_token": "[UNK]"}
+    ),
+    "a tokenizer that is no JSON": write("tokenizer.json", "{"),
+    "a tokenizer that is nested deeply": write("tokenizer.json", "[" * 100_000),
+    "a tokenizer's pattern that is none": tokenizer(
+        pre_tokenizer={"type": "Split", "pattern": {"Regex": "(("}, "behavior": "Isolated", "invert": False}
+    ),
+    "a tokenizer class that there is not": lambda folder: change(
+        folder, "tokenizer_config.json", tokenizer_class="NoSuchTokenizer"
+    ),
+    "settings of a tokenizer that are a list": write("tokenizer_config.json", "[1]"),
+    "a limit of a tokenizer that is a text": lambda folder: change(
+        folder, "tokenizer_config.json", model_max_length="many"
+    ),
+    "20,000 added tokens": many_added,
+    "marks that are numbers": write("special_tokens_map.json", '{"unk_token": 7}'),
+    "a chat template that never ends": lambda folder: change(folder, "tokenizer_config.json", chat_template=LOOP),
+    "no such activation": config(activation_function="os.system"),
+    "no such type of numbers": config(dtype="float7", torch_dtype="float7"),
+    "heads that do not divide": config(n_head=7),
+    "no heads": config(n_head=0),
+    "an architecture that is no model": config(architectures=["Trainer"]),
+    "an architecture that is a number": config(architectures=[7]),
+    "a type that is a path": config(model_type="../../gpt2"),
+    "a type that is a list": config(model_type=["gpt2"]),
+    "an epsilon that is a text": config(layer_norm_epsilon="small"),
+    "an end mark beyond the vocabulary": config(eos_token_id=10**9),
+    "settings of generation that are damaged": write("generation_config.json", "{"),
+    "weights of another shape": weights(reshape),
+    "weights that are missing": weights(missing),
+    "weights that are cut off": cut,
+    "weights of another kind of numbers": weights(
+        lambda tensors: tensors.update({name: one.to(torch.int8) for name, one in tensors.items()})
+    ),
+    "an index of nothing": write("model.safetensors.index.json", '{"weight_map": {"x": "y.safetensors"}}'),
+    "a processor without a tokenizer": lambda folder: (folder / "tokenizer.json").unlink(),
+}  # fmt: skip
+PROCESSORS: dict[str, dict[str, Any]] = {
+    "a picture of a million pixels a side": {"size": {"height": 10**6, "width": 10**6}},
+    "a picture of no size": {"size": {"height": 0, "width": 0}},
+    "a size that is a text": {"size": "large"},
+    "a processor that there is not": {"image_processor_type": "NoSuchProcessor"},
+    "means that are texts": {"image_mean": ["a", "b", "c"]},
+}
