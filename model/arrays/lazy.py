@@ -40,6 +40,43 @@ class LazyMapping(Mapping[str, Array]):
         return len(self.shapes)
 
 
+class DeferredMapping(Mapping[str, Array]):
+    """Arrays by name, of which not even the names are known before the first access.
+
+    Args:
+        names: names that may have an array.
+        compute: called once with a name; returns that array, or None where there is none.
+    """
+
+    def __init__(self, names: Sequence[str], compute: Callable[[str], Array | None]) -> None:
+        self._names, self._compute = tuple(names), compute
+        self._cache: dict[str, Array | None] = {}
+
+    @property
+    def computed(self) -> dict[str, Array]:
+        """The arrays that were computed so far."""
+        return {name: array for name, array in self._cache.items() if array is not None}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
+        if name not in self._cache:
+            self._cache[name] = self._compute(name)
+        found = self._cache[name]
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._names if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class LazySequence(Sequence[str]):
     """A sequence of texts, each computed on first access; equal to any sequence of the same texts.
 
@@ -118,4 +155,6 @@ class LazyRows:
 
 def array_shapes(arrays: Mapping[str, Array]) -> Mapping[str, tuple[int, ...]]:
     """The shapes of arrays by name; computes and fetches nothing."""
+    if isinstance(arrays, DeferredMapping):
+        return {name: array.shape for name, array in arrays.computed.items()}
     return arrays.shapes if isinstance(arrays, LazyMapping) else {name: array.shape for name, array in arrays.items()}

@@ -22,6 +22,7 @@ from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import Record, record
 from model.generation.decoding import Decoding, DecodingResult
 from model.huggingface.answers import WORDS, answer, head_kind
+from model.huggingface.decomposition import take_pass_apart
 from model.huggingface.generation import generate
 from model.huggingface.inputs import Encoding, encode_batch
 from model.huggingface.loading.adapters import has_adapter
@@ -64,6 +65,7 @@ class TextModel:
     """
 
     takes = "text"
+    take_apart = take_pass_apart
     adapter = ""  # the name of the adapter that was merged into the weights
     head_effects, logit_lens = head_effects, logit_lens
     heads: Mapping[str, tuple[int, int]]

@@ -92,7 +92,7 @@ class CachedLayer(LayerMaps):
 
 
 def with_cached_layers(trace: Trace, cache: ResultCache) -> Trace:
-    """The same trace with every layer wrapped in a `CachedLayer`."""
+    """The same trace with every layer wrapped in a `CachedLayer`; what it is taken apart into is cached too."""
     attentions = {
         kind: replace(one, layers=tuple(CachedLayer(layer, cache) for layer in one.layers))
         for kind, one in trace.attentions.items()
@@ -101,7 +101,15 @@ def with_cached_layers(trace: Trace, cache: ResultCache) -> Trace:
     def find(layer: RecordedLayer) -> Any:
         return trace.find_layer(layer.layer if isinstance(layer, CachedLayer) else layer)
 
-    return replace(trace, attentions=attentions, find_layer=find)
+    serial, take_apart = next(_serials), trace.take_apart
+
+    def take_apart_once(*wanted: Any) -> Any:
+        assert take_apart is not None
+        return cache.get((serial, "apart", *wanted), lambda: take_apart(*wanted), lambda found: found.nbytes)
+
+    return replace(
+        trace, attentions=attentions, find_layer=find, take_apart=None if take_apart is None else take_apart_once
+    )
 
 
 def without_cache(attention: Attention) -> Attention:

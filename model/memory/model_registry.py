@@ -179,7 +179,10 @@ def detach_from_model(trace: Trace, reopen: Callable[[], Lens]) -> Trace:
         reopen: opens the model again where the trace needs it after it was evicted.
     """
     return replace(
-        trace, run_check=_weakly_bound(trace.run_check, reopen), find_layer=_weakly_bound(trace.find_layer, reopen)
+        trace,
+        run_check=_weakly_bound(trace.run_check, reopen),
+        find_layer=_weakly_bound(trace.find_layer, reopen),
+        take_apart=None if trace.take_apart is None else _weakly_bound(trace.take_apart, reopen),
     )
 
 

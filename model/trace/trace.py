@@ -10,14 +10,19 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
-from model.arrays.lazy import array_shapes
+from model.arrays.lazy import DeferredMapping, array_shapes
 from model.arrays.types import Array
+from model.errors import InputError
 from model.trace.attention import Attention
 from model.trace.check import Check
+from model.trace.decomposition import Credit, Split
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
+from model.trace.stack import Stack, all_neurons
 from model.trace.tokens import Picture, Tokens
 
 _serials = itertools.count(time.time_ns())  # unique also where a server reloads changed code and keeps its cache
@@ -33,7 +38,8 @@ class Trace:
         text: the input as typed, or the path of a picture.
         attentions: by kind, only those the model has.
         hidden_states: "encoder" | "decoder" -> float32 [layer + 1, token, d_model]; row 0 is the embedding.
-        neurons: "encoder" | "decoder" -> float32 [layer, token, d_ff], feed-forward activations after ReLU.
+        neurons: "encoder" | "decoder" -> float32 [layer, token, d_ff]: what goes into the feed-forward layers' last
+            projection (after ReLU; of gated layers the product). Stacks without a feed-forward layer are not in it.
         tokens: "encoder" | "decoder" -> the tokens of that stack; decoder tokens are those fed in.
         ids: the same tokens as numbers of the vocabulary, without padding.
         prompt_length: number of decoder tokens before the output, which is generated or forced; 0 without a decoder.
@@ -45,6 +51,7 @@ class Trace:
         edits: the changes made to this pass.
         run_check: computes what `verify` returns.
         find_layer: computes what `multi_head` returns.
+        take_apart: computes what `blocks`, `credit` and `why` return; None where the model cannot.
         picture: the preprocessed picture of a vision model, or None.
         classes: what a classifier answers: labels and probabilities, likeliest first, of a classifier of tokens one a
             token; the answer of a question answerer; None for other models.
@@ -66,11 +73,15 @@ class Trace:
     edits: Edits
     run_check: Callable[[], Check]
     find_layer: Callable[[RecordedLayer], MultiHeadLayer | NotMultiHead]
+    take_apart: Callable[..., Any] | None = None
     picture: Picture | None = None
     classes: list[tuple[str, float]] | None = None
     serial: int = field(default_factory=_serials.__next__, init=False)
 
     def __post_init__(self) -> None:
+        if self.take_apart is not None and (not self.neurons or isinstance(self.neurons, DeferredMapping)):
+            deferred = DeferredMapping(tuple(self.hidden_states), partial(_neurons, self.take_apart))
+            object.__setattr__(self, "neurons", deferred)
         for stack, shape in array_shapes(self.hidden_states).items():
             if len(shape) != 3 or shape[1] != len(self.tokens[stack]):
                 raise ValueError(
@@ -107,3 +118,54 @@ class Trace:
         Runs the model once more.
         """
         return self.find_layer(self.attentions[kind].layers[layer])
+
+    def blocks(self, stack: str) -> Stack:
+        """The residual stream of a stack from the embedding to the last state, box by box.
+
+        Runs the model once more. How the model is built is found by measuring, not by its name.
+
+        Args:
+            stack: "encoder" or "decoder".
+
+        Raises:
+            InputError: the model's layers cannot be watched.
+        """
+        return self._take_apart("blocks", stack)
+
+    def credit(self, position: int, token: int, against: int | None = None) -> Credit:
+        """Which heads and feed-forward layers push the score of a token up or down (direct logit attribution).
+
+        Args:
+            position: after which token the score stands; token: its id.
+            against: the id of a second token, whose score is taken off.
+
+        Raises:
+            InputError: the model's scores are not a linear map of its last state, or its layers cannot be watched.
+        """
+        return self._take_apart("credit", position, token, against)
+
+    def why(self, kind: str, layer: int, head: int, query: int, key: int) -> Split:
+        """Where one attention score comes from: q · k split into what the two tokens' streams are made of.
+
+        Args:
+            kind: "encoder", "decoder" or "cross"; layer: among those that have attention.
+            query, key: positions.
+
+        Raises:
+            InputError: the model's layers cannot be watched.
+        """
+        return self._take_apart("why", kind, layer, head, query, key)
+
+    def _take_apart(self, *arguments: Any) -> Any:
+        if self.take_apart is None:
+            raise InputError("no_blocks", "The layers of this model cannot be watched one by one.")
+        return self.take_apart(*arguments)
+
+
+def _neurons(take_apart: Callable[..., Any], stack: str) -> Array | None:
+    """The feed-forward neurons of a stack, or None where it has none. [layer, token, d_ff]"""
+    try:
+        found: Stack = take_apart("blocks", stack)
+    except InputError:
+        return None
+    return all_neurons(found.layers)

@@ -36,6 +36,7 @@ from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Tokens
 from model.trace.trace import Target, Trace
+from model.translator.decomposition import take_pass_apart
 from model.translator.generation import decode_greedily
 from model.translator.labels import label_tokens, predicted_label
 from model.translator.text_preparation import prepare_text, text_notes
@@ -55,6 +56,7 @@ class Translator:
 
     takes = "text"
     head_effects, logit_lens = head_effects, logit_lens
+    take_apart = take_pass_apart
     is_encoder_decoder = True
     writes = True
     can_move_positions = True
@@ -160,6 +162,7 @@ class Translator:
                 edits=edits or UNCHANGED,
                 run_check=partial(self._verify, source, target, recorded, logits, row, plan),
                 find_layer=partial(self._find_projections, source, target, row, plan),
+                take_apart=partial(self.take_apart, source, target, row, plan, logits),
             )
             for row, text in enumerate(texts)
         )

@@ -1,0 +1,73 @@
+"""Normalization layers found by what they compute: the same output for a state and for twice that state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.arrays.torch_to_numpy import to_numpy
+from model.decomposition.observation import ModuleCall
+from model.decomposition.sums import is_close
+from model.trace.stack import Norm
+
+
+def is_norm(call: ModuleCall) -> bool:
+    """Whether a call normalized its input: a token at a time, and whatever the input's size."""
+    if call.x is None or call.y is None or call.x.shape != call.y.shape or not (args := call.arguments[0]):
+        return False
+    given = args[0]
+    if len(args) > 1 or call.arguments[1] or not isinstance(given, Tensor):
+        return False
+    if is_close(call.x, call.y) or any(True for _ in call.module.children()):
+        return False
+    with torch.inference_mode():
+        large, larger = call.module(1024 * given), call.module(4096 * given)
+    # Steep activations do not change either, so the formula has to fit as well.
+    same = isinstance(large, Tensor) and is_close(larger.float(), large.float(), 0.05)
+    return same and measure_norm(call.module, call.x) is not None
+
+
+def measure_norm(module: nn.Module, example: Tensor) -> Norm | None:
+    """The numbers that a normalization layer computes with, from its answers to a few states.
+
+    Args:
+        example: states of the sizes that it meets. [token, d_model]
+
+    Returns:
+        None where gain · (x - mean) / rms + shift is not what it computes.
+    """
+    weight = next(
+        (tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()), example
+    )
+    width = example.shape[-1]
+
+    def ask(states: Tensor) -> Tensor:
+        with torch.inference_mode():
+            answer: Tensor = module(states.to(device=weight.device, dtype=weight.dtype)[None])[0]
+        return answer.double().cpu()
+
+    random = torch.randn(8, width, generator=torch.Generator().manual_seed(0)).double()
+    shift = ask(torch.zeros(1, width))[0]
+    large = 1000 * random
+    answers = ask(large) - shift
+    centred = bool((ask(large + 50_000) - shift - answers).abs().max() < 0.01 * answers.abs().max())
+    kept = large - large.mean(-1, keepdim=True) if centred else large
+    unit = kept / kept.pow(2).mean(-1, keepdim=True).sqrt()
+    gain = (answers * unit).sum(0) / unit.pow(2).sum(0)
+    # A state as small as the epsilon tells how large that is.
+    epsilon = _measure_epsilon(ask, kept / 1000, gain, shift)
+    norm = Norm(to_numpy(gain.float()), to_numpy(shift.float()), centred, epsilon)
+    real = ask(example)
+    tolerance = 1e-4 if weight.dtype == torch.float32 else 0.02
+    size = np.abs(real.numpy()).max(-1, keepdims=True)
+    return norm if bool((np.abs(norm(to_numpy(example)) - real.numpy()) <= tolerance * size).all()) else None
+
+
+def _measure_epsilon(ask: Callable[[Tensor], Tensor], states: Tensor, gain: Tensor, shift: Tensor) -> float:
+    """The number added to the mean square, from states as small as it. states: [state, d_model], already centred"""
+    small = 1e-6 * states
+    factors = ((ask(small.float()) - shift) * small * gain).sum(-1) / (small * gain).pow(2).sum(-1)
+    return max((1 / factors.pow(2) - small.pow(2).mean(-1)).median().item(), 0.0)

@@ -1,0 +1,161 @@
+"""The residual stream of a stack, from one more pass: `model.trace.stack.Stack` of any transformer."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.arrays.torch_to_numpy import to_numpy
+from model.arrays.types import Array
+from model.attention.projections import shallow_copy
+from model.decomposition.layer_plan import BlockPlan, Key, chosen_experts, plan_layer
+from model.decomposition.model_parts import ModelPass, Run
+from model.decomposition.norms import measure_norm
+from model.decomposition.observation import LayerCalls, ModuleCall, Pass, find_layers, observe
+from model.decomposition.stack_plan import EmbeddingPlan, StackPlan, final_norm, plan_embedding
+from model.trace.stack import Block, Norm, Stack, StackLayer
+
+OnLayer = Callable[[int, Mapping[Key, ModuleCall], Sequence[BlockPlan], StackLayer], None]
+
+_plans: weakref.WeakKeyDictionary[nn.Module, dict[str, StackPlan]] = weakref.WeakKeyDictionary()
+
+
+def read_stack(given: ModelPass, stack: str) -> Stack:
+    """The residual stream of one stack in one pass, box by box.
+
+    How the model is built is read off one pass without edits, once a model.
+    """
+    return StackReader(given, stack).read()
+
+
+def _tolerance(module: nn.Module) -> float:
+    """How far two ways of adding the same numbers may differ, as a share of a token's largest number."""
+    dtype = next(iter(module.parameters())).dtype
+    return 40 * torch.finfo(dtype).eps
+
+
+def _plan(copied: nn.Module, layers: nn.ModuleList, words: nn.Module, tokens: int, run: Run) -> StackPlan:
+    """How the stack is built, from one pass."""
+    tolerance = _tolerance(copied)
+    plans: list[tuple[BlockPlan, ...]] = []
+    ends: list[Tensor | None] = []
+
+    def on_layer(layer: LayerCalls) -> None:
+        if not ends:
+            ends.append(layer.own.x)
+        ends.append(layer.own.y)
+        plans.append(plan_layer(layer, tolerance))
+
+    seen = observe(copied, layers, run, tokens, on_layer)
+    first, last = ends[0], ends[-1]
+    if first is None or last is None:
+        return StackPlan(EmbeddingPlan(None), tuple(plans), None)
+    norm = final_norm(last, seen.after)
+    embedding = plan_embedding(first, seen.before, copied, words, tolerance)
+    return StackPlan(embedding, tuple(plans), None if norm is None else norm.path)
+
+
+class StackReader:
+    """One pass read by the plan of its stack.
+
+    Args:
+        on_layer: gets the calls of each layer by their keys, its plans and its blocks, while they are there.
+    """
+
+    def __init__(self, given: ModelPass, stack: str, on_layer: OnLayer | None = None) -> None:
+        self.given, self.stack, self.on_layer = given, stack, on_layer
+        self.copied = shallow_copy(given.module)
+        self.layers = find_layers(given.stacks[stack](self.copied))
+        known = _plans.setdefault(given.module, {})
+        if stack not in known:
+            words = given.words(stack, self.copied)
+            known[stack] = _plan(self.copied, self.layers, words, given.tokens[stack], given.plain)
+        self.plan = known[stack]
+        self.states: list[Array] = []
+        self.blocks: list[StackLayer] = []
+        self.seen = Pass()
+
+    def read(self) -> Stack:
+        """The stack, from one pass."""
+        paths = {path for layer in self.plan.layers for block in layer for path in block.paths}
+        run, tokens = self.given.run, self.given.tokens[self.stack]
+        self.seen = seen = observe(self.copied, self.layers, run, tokens, self._read_layer, paths.__contains__)
+        embedding, positions, other, norm = self._embedding(seen)
+        last = next((call for call in seen.after if call.path == self.plan.final_norm), None)
+        final_norm, final = None, self.states[-1]
+        if last is not None and last.x is not None and last.y is not None:
+            final_norm, final = measure_norm(last.module, last.x), to_numpy(last.y)
+        states, layers = np.stack(self.states), tuple(self.blocks)
+        return Stack(embedding, positions, other, norm, layers, states, final_norm, final)
+
+    def _read_layer(self, layer: LayerCalls) -> None:
+        own = layer.own
+        assert own.x is not None
+        assert own.y is not None
+        if not self.states:
+            self.states.append(to_numpy(own.x))
+        calls = {call.key: call for call in layer.parts}
+        plans = self.plan.layers[len(self.blocks)]
+        found = [self._block(plan, calls) for plan in plans]
+        whole = tuple(block for block in found if block is not None)
+        self.blocks.append(StackLayer(whole if len(whole) == len(plans) else ()))
+        self.states.append(to_numpy(own.y))
+        if self.on_layer is not None:
+            self.on_layer(len(self.blocks) - 1, calls, plans, self.blocks[-1])
+
+    def _block(self, plan: BlockPlan, calls: dict[tuple[str, int], ModuleCall]) -> Block | None:
+        adds = calls.get(plan.adds)
+        if adds is None or adds.y is None:
+            return None
+        sum_norm: Norm | None = None
+        if plan.sum_norm is not None:
+            norm = calls[plan.sum_norm]
+            assert norm.x is not None
+            sum_norm = measure_norm(norm.module, norm.x)
+            if sum_norm is None:
+                return None
+        attention = next(iter(sorted(calls[plan.root].attention)), None) if plan.root in calls else None
+        neurons = calls[plan.neurons].x if plan.neurons in calls else None
+        experts = chosen_experts(calls[plan.experts]) if plan.experts in calls else None
+        return Block(
+            plan.kind,
+            plan.root[0],
+            plan.norm,
+            to_numpy(plan.factor * adds.y),
+            plan.reads,
+            sum_norm,
+            attention,
+            None if neurons is None else to_numpy(neurons),
+            None if experts is None else (to_numpy(experts[0]), to_numpy(experts[1])),
+        )
+
+    def _embedding(self, seen: Pass) -> tuple[Array, Array | None, Array | None, Norm | None]:
+        """Tokens, positions, what else is added, and the norm of the sum; what cannot be told apart is the tokens'."""
+        plan, first = self.plan.embedding, self.states[0]
+        calls = {call.path: call for call in seen.before if call.y is not None and len(call.y) == len(first)}
+        if plan.tokens is None or plan.tokens[0] not in calls:
+            return first, None, None, None
+        total, norm = first, None
+        if plan.norm is not None:
+            call = calls[plan.norm]
+            assert call.x is not None
+            total, norm = to_numpy(call.x), measure_norm(call.module, call.x)
+            if norm is None:
+                return first, None, None, None
+        tokens = to_numpy(self._part(calls, *plan.tokens))
+        others = [to_numpy(self._part(calls, name, factor)) for name, factor in plan.other if name in calls]
+        other = np.sum(others, axis=0) if others else None
+        rest = total - tokens - (0 if other is None else other)
+        small = np.abs(rest).max() <= 1e-4 * np.abs(total).max()
+        return tokens, None if small else rest, other, norm
+
+    @staticmethod
+    def _part(calls: dict[str, ModuleCall], name: str, factor: float) -> Tensor:
+        """What a part of the embedding adds. [token, d_model]"""
+        found = calls[name].y
+        assert found is not None
+        return factor * found

@@ -1,0 +1,106 @@
+"""How a stack is built, read from one run of it: its embedding, its layers, its last norm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model.decomposition.layer_plan import BlockPlan
+from model.decomposition.norms import is_norm
+from model.decomposition.observation import ModuleCall
+from model.decomposition.sums import find_sum, is_close
+
+
+@dataclass(frozen=True)
+class EmbeddingPlan:
+    """How the first state is made.
+
+    Attributes:
+        tokens: the part that looks the tokens up, and the factor of its output; None where it cannot be told apart.
+        other: parts whose output is added for something else than token and position, and their factors.
+        norm: the norm of the sum.
+    """
+
+    tokens: tuple[str, float] | None
+    other: tuple[tuple[str, float], ...] = ()
+    norm: str | None = None
+
+
+@dataclass(frozen=True)
+class StackPlan:
+    """Where the numbers of a stack are found in each run.
+
+    Attributes:
+        layers: the blocks of each layer; final_norm: the path of the norm after the last.
+    """
+
+    embedding: EmbeddingPlan
+    layers: tuple[tuple[BlockPlan, ...], ...]
+    final_norm: str | None
+
+
+def plan_embedding(
+    first: Tensor, before: Sequence[ModuleCall], module: nn.Module, words: nn.Module, tolerance: float
+) -> EmbeddingPlan:
+    """How the first layer's input is put together.
+
+    Args:
+        first: that input. [token, d_model]
+        before: calls before the first layer; words: the table that looks tokens up.
+    """
+    norm, target = None, first
+    for call in before:
+        if call.x is not None and is_close(call.y, first, tolerance) and is_norm(call):
+            norm, target = call.path, call.x
+            break
+    looked_up = [one for one in before if one.y is not None and one.y.shape == target.shape]
+    tables = [one for one in looked_up if isinstance(one.module, nn.Embedding) or one.module is words]
+    candidates = {call.path: call.y for call in tables if call.y is not None}
+    candidates |= _stored_tables(module, target)
+    own = next((call.path for call in tables if call.module is words), None)
+    if own is None:
+        return EmbeddingPlan(None)
+    names = list(candidates)
+    for fitted in (False, True):
+        found = find_sum(target, torch.zeros_like(target), [candidates[name] for name in names], tolerance, fitted)
+        if found is not None:
+            factors = {names[i]: factor for i, factor in found}
+            if own in factors:
+                other = [
+                    (name, factor) for name, factor in factors.items() if _is_constant(candidates[name], name, own)
+                ]
+                return EmbeddingPlan((own, factors[own]), tuple(other), norm)
+    return EmbeddingPlan(None)
+
+
+def _is_constant(values: Tensor, name: str, own: str) -> bool:
+    """Whether a part gives every token the same, as the type of a single sentence does."""
+    return name != own and len(values) > 1 and bool((values == values[0]).all())
+
+
+def _stored_tables(module: nn.Module, target: Tensor) -> dict[str, Tensor]:
+    """Parameters and buffers with a row for each position, cut to the rows that are used."""
+    rows, width = target.shape
+    found = {}
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        table = tensor[0] if tensor.dim() == 3 and len(tensor) == 1 else tensor
+        if table.dim() == 2 and table.shape[1] == width and len(table) >= rows and "position" in name:
+            found[name] = table[:rows].detach().float()
+    return found
+
+
+def final_norm(last: Tensor, after: Sequence[ModuleCall]) -> ModuleCall | None:
+    """The norm that the last layer's output goes through, or None."""
+    return next((call for call in after if is_close(call.x, last) and is_norm(call)), None)
+
+
+def parts_of(plan: EmbeddingPlan) -> Iterator[str]:
+    """The parts whose calls must be seen."""
+    yield from (name for name, _ in plan.other)
+    if plan.tokens is not None:
+        yield plan.tokens[0]
+    if plan.norm is not None:
+        yield plan.norm
