@@ -49,9 +49,9 @@ def measure_norm(module: nn.Module, example: Tensor) -> Norm | None:
             answer: Tensor = module(states.to(device=weight.device, dtype=weight.dtype)[None])[0]
         return answer.double().cpu()
 
-    random = torch.randn(8, width, generator=torch.Generator().manual_seed(0)).double()
+    waves = torch.arange(1, 8 * width + 1).double().pow(2).sin().view(8, width)  # any eight different states
     shift = ask(torch.zeros(1, width))[0]
-    large = 1000 * random
+    large = 1000 * waves
     answers = ask(large) - shift
     centred = bool((ask(large + 50_000) - shift - answers).abs().max() < 0.01 * answers.abs().max())
     kept = large - large.mean(-1, keepdim=True) if centred else large

@@ -65,7 +65,7 @@ class TextModel:
     """
 
     takes = "text"
-    take_apart = take_pass_apart
+    take_pass_apart = take_pass_apart
     adapter = ""  # the name of the adapter that was merged into the weights
     head_effects, logit_lens = head_effects, logit_lens
     heads: Mapping[str, tuple[int, int]]

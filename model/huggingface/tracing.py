@@ -39,7 +39,7 @@ class TracedModel(OpenedModel, Protocol):
 
     def find_projections(self, *args: Any) -> MultiHeadLayer | NotMultiHead: ...
 
-    def take_apart(self, *args: Any) -> Any: ...
+    def take_pass_apart(self, *args: Any) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ class TracedBatch:
             edits=self.edits,
             run_check=partial(lens.verify, self.inputs, attentions, self.scores, row, lengths, plan=self.plan),
             find_layer=partial(lens.find_projections, self.inputs, row, self.plan),
-            take_apart=partial(lens.take_apart, self.inputs, row, self.plan, self.logits),
+            take_apart=partial(lens.take_pass_apart, self.inputs, row, self.plan, self.logits),
             classes=classes(lens.head, self.scores[row], lens.config, encoding.tokens[stacks[-1]].texts),
         )
 

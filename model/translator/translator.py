@@ -56,7 +56,7 @@ class Translator:
 
     takes = "text"
     head_effects, logit_lens = head_effects, logit_lens
-    take_apart = take_pass_apart
+    take_pass_apart = take_pass_apart
     is_encoder_decoder = True
     writes = True
     can_move_positions = True
@@ -162,7 +162,7 @@ class Translator:
                 edits=edits or UNCHANGED,
                 run_check=partial(self._verify, source, target, recorded, logits, row, plan),
                 find_layer=partial(self._find_projections, source, target, row, plan),
-                take_apart=partial(self.take_apart, source, target, row, plan, logits),
+                take_apart=partial(self.take_pass_apart, source, target, row, plan, logits),
             )
             for row, text in enumerate(texts)
         )

@@ -138,7 +138,7 @@ class VisionModel(TextModel):
                     self.verify, inputs, attentions, answer, row, {"encoder": len(self.tokens)}, plan=plan
                 ),
                 find_layer=partial(self.find_projections, inputs, row, plan),
-                take_apart=None if self.frames else partial(self.take_apart, inputs, row, plan, None),
+                take_apart=None if self.frames else partial(self.take_pass_apart, inputs, row, plan, None),
                 picture=visible,
             )
             traces.append(trace)
