@@ -25,9 +25,13 @@ waiting = first_visit.begin(room_at_first)
 
 from model.memory.keyed_traces import runs_held
 from viz.frame import audience, guard, lesson_guide, links, sentence_bar, top_bar
+from viz.frame.limits import policy
 from viz.widgets import edit_panel, focus, output_line, save_menu, share_menu, tour
 
 audience.enter()
+if not policy.entered():  # the page says why
+    first_visit.end()
+    st.stop()
 audience.colours()
 pages = top_bar.pages()
 page = st.navigation(top_bar.grouped(pages), position="top")

@@ -40,16 +40,24 @@ def load(name: str, device: str = "auto", progress: Progress | None = None, *, d
             GPU; `Trace.verify` then allows that format's rounding errors.
 
     Raises:
-        ModelError: the model does not exist, cannot be reached, does not fit into memory, or is no transformer.
+        ModelError: the model does not exist, cannot be reached, does not fit into memory, is no transformer, or was
+            damaged since it was fetched ("damaged": the next call fetches it again).
         ValueError: the device or number format does not exist.
     """
     # Imported here: with a server no PyTorch is needed, and the frame of the pages can be drawn before it is imported.
+    from model.catalog.downloads.record import damage_or
     from model.catalog.opening import load_in_process
+    from model.errors import ModelError
     from model.remote.client import RemoteModel
     from model.remote.transport import backend_address
 
     name, address = str(name), backend_address()
-    return RemoteModel(address, name) if address else load_in_process(name, device, progress, dtype=dtype)
+    if address:
+        return RemoteModel(address, name)
+    try:
+        return load_in_process(name, device, progress, dtype=dtype)
+    except ModelError as error:
+        raise damage_or(name, error) from error
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from model.settings.settings import current
+
 
 class InputError(ValueError):
     """Raised where a text cannot be traced; the message says why and what to do.
@@ -29,10 +31,20 @@ def check_length(which: str, tokens: int, allowed: int, model_limit: int = 0) ->
         model_limit: what the model itself takes, where that is more and the maximum is Headlight's own.
 
     Raises:
-        InputError: the text has no tokens, or more than `allowed`; the message names both numbers.
+        InputError: the text has no tokens, or more than `allowed` or than the settings of this server let pass; the
+            message names both numbers.
     """
     if not tokens:
         raise InputError(f"{which}_empty", f"The {which} is empty: type at least one word.")
+    most = current().tokens_per_text
+    if most is not None and most < min(tokens, allowed):
+        raise InputError(
+            "over_setting",
+            f"The {which} has {tokens} tokens, and this server reads at most {most}. Shorten it. Who runs the server "
+            f"can allow more: `tokens_per_text` in headlight.toml.",
+            tokens=tokens,
+            allowed=most,
+        )
     if tokens > allowed and model_limit > allowed:
         raise InputError(
             "text_over_cap",

@@ -30,6 +30,7 @@ def main() -> None:
     )
     pack_parser.add_argument("--wheels", action="store_true", help="also download the Python packages")
     args = parser.parse_args()
+    from model.catalog.downloads.record import drop_damaged
     from model.catalog.fetching import find_or_fetch
     from model.catalog.store import local_folder
 
@@ -56,6 +57,9 @@ def main() -> None:
     if wanted and wanted.is_non_commercial and not local_folder(args.name):
         print(f"{wanted.name} may not be used commercially: its licence is {wanted.licence}.", file=sys.stderr)
     try:
+        dropped = drop_damaged(args.name)
+        if dropped:
+            print(f"Damaged, and fetched again: {', '.join(dropped)}", file=sys.stderr)
         folder = find_or_fetch(args.name, show)
     except ModelError as error:
         sys.exit(f"\n{error}")

@@ -10,7 +10,7 @@ import psutil
 
 from model.catalog.folder_check import check_plain_name, read_json
 from model.errors import ModelError
-from model.memory.fit import format_bytes
+from model.memory.fit import check_model_allowed, format_bytes
 from model.memory.weight_headers import refuse
 
 MAX_PARAMETERS = 100_000_000_000
@@ -69,6 +69,7 @@ def check_config(folder: Path) -> None:
     parameters = _parameters(config, MAX_DEPTH) if "model_type" in config else _own_parameters(config)
     if parameters > MAX_PARAMETERS:
         raise refuse("config.json describes a model of more than 100 billion parameters: that cannot be opened here.")
+    check_model_allowed("What config.json describes", 4 * parameters)
     _check_free(4 * parameters, "a model that needs")
 
 

@@ -7,7 +7,8 @@ import re
 from functools import cache
 from pathlib import Path
 
-from model.catalog.store import local_folder
+from model.catalog.downloads.record import read_record
+from model.catalog.store import fetched_folder, local_folder
 
 WEIGHTS = ("*.safetensors", "*.bin")
 
@@ -28,7 +29,9 @@ def revision(name: str) -> str:
 def commit(name: str) -> str:
     """The hub's commit of a model's files; "" where the model did not come from the hub."""
     folder = local_folder(name)
-    return folder.name if folder and folder.parent.name == "snapshots" else ""
+    if folder and folder.parent.name == "snapshots":
+        return folder.name
+    return str(read_record(folder).get("commit", "")) if folder and folder == fetched_folder(name) else ""
 
 
 @cache

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG, Hub
+from model.catalog.folder_check import read_json
+from model.catalog.permission import in_catalog, is_hub_name, may_be_folder, may_be_hub
+from model.errors import ModelError
 
 
 def download_folder() -> Path:
     """The folder that downloads from wheels are stored in.
 
-    $HEADLIGHT_HOME where it is set, else the `models` folder of a class pack, else a folder in the user's cache.
+    $HEADLIGHT_HOME where it is set, else the `models` folder of a class pack, else a folder in the user's cache, or in
+    the folder for temporary files where the user has no home.
     """
+    if chosen := os.environ.get("HEADLIGHT_HOME"):
+        return Path(chosen)
     packed = ASSETS.parent / "models"
-    default = packed if packed.is_dir() else Path.home() / ".cache" / "headlight"
-    return Path(os.environ.get("HEADLIGHT_HOME", default))
+    if packed.is_dir():
+        return packed
+    try:
+        return Path.home() / ".cache" / "headlight"
+    except RuntimeError:  # a user without a home
+        return Path(tempfile.gettempdir()) / f"headlight-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
 
 
 def local_folder(name: str) -> Path | None:
     """The folder of a model whose files are complete on this machine; None where they are not.
+
+    None, too, and without a look at the disk, for a model that may not be opened on this server.
 
     Args:
         name: a catalog id, a hub name ("owner/name") or a folder with a config.json.
@@ -28,17 +41,47 @@ def local_folder(name: str) -> Path | None:
     entry = CATALOG.get(name)
     if entry and entry.folder:
         return entry.folder
-    if entry is None and any((Path(name) / file).is_file() for file in ("config.json", "adapter_config.json")):
+    if may_be_folder(name) and _has_model(Path(name)):
         return Path(name)
-    downloaded = download_folder() / name
-    if (downloaded / "config.json").is_file():
+    if not (in_catalog(name) or may_be_hub(name)):
+        return None
+    downloaded = fetched_folder(name)
+    if downloaded:
         return downloaded
     hub = entry.hub if entry else Hub(name, "main")
-    if hub is None or (entry is None and Path(name).is_absolute()):
+    if hub is None:
         return None
-    from model.catalog.hub import cached_snapshot
+    from model.catalog.hub_cache import cached_snapshot
 
     return cached_snapshot(hub)
+
+
+def fetched_folder(name: str) -> Path | None:
+    """The folder that Headlight fetched a model into; None where it did not."""
+    if name not in CATALOG and not is_hub_name(name):
+        return None
+    folder = download_folder() / name
+    return folder if _has_model(folder) else None
+
+
+def adapter_base(name: str) -> str:
+    """The name of the model that an adapter on this machine belongs to; "" for what is no adapter alone."""
+    folder = local_folder(name)
+    if folder is None or (folder / "config.json").is_file():
+        return ""
+    try:
+        base = read_json(folder / "adapter_config.json").get("base_model_name_or_path")
+    except ModelError:  # said when it is opened
+        return ""
+    return base if isinstance(base, str) else ""
+
+
+def _has_model(folder: Path) -> bool:
+    """Whether a folder has the file that every model or adapter has."""
+    try:
+        return any((folder / file).is_file() for file in ("config.json", "adapter_config.json"))
+    except OSError:  # a name too long for a file, or a folder that may not be read
+        return False
 
 
 def input_kind(folder: Path) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import streamlit as st
 
 from model.errors import is_failure, is_out_of_memory
+from model.remote.access import is_loopback
 from viz.frame import session
+from viz.frame.limits import policy
 from viz.language.messages import say
 
 _log = logging.getLogger("headlight")
@@ -64,17 +66,5 @@ def details_allowed() -> bool:
 
     A proxy on this computer, such as nginx, asks for visitors from elsewhere; it names itself or the host they asked.
     """
-    headers = st.context.headers
-    if any(headers.get(name) for name in ("X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Forwarded", "Via")):
-        return False
-    host = (headers.get("Host") or "localhost").rpartition("@")[2]
-    return _is_loopback(host) and _is_loopback(st.get_option("server.address") or "")
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether a host, with or without a port, is this computer."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host if host.count(":") > 1 else host.split(":")[0]
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    asked = urlsplit(f"//{st.context.headers.get('Host') or 'localhost'}")
+    return not policy.is_shared() and is_loopback(asked.hostname or "")

@@ -2,66 +2,43 @@
 
 from __future__ import annotations
 
-import threading
-
 import streamlit as st
 
+from model.catalog import store
+from model.catalog.downloads.record import damage_or
 from model.catalog.entries import CATALOG
+from model.catalog.permission import check_allowed
 from model.catalog.revisions import commit, revision
 from model.errors import ModelError
 from model.remote.client import RemoteModel
 from model.remote.transport import backend_address
+from model.settings.settings import current
 from model.trace.edits import Edits
 from model.trace.lens import Lens
 from viz.frame import guard, server_state, session
+from viz.frame.limits import downloads
 from viz.frame.opening import wait_for_model
 from viz.language.messages import escape_markdown, say
 
-_fetch_lock = threading.Lock()  # two downloads at once would write the same files
-
 
 def fetch_model(name: str) -> None:
-    """Download a model's files with a progress bar on the page, unless they are on this machine or a backend has them.
+    """Download a model's files, once the reader agreed, unless they are on this machine or a backend has them.
 
     Raises:
+        Halt: the page asks first.
         ModelError: there is no such model, or the download failed.
     """
-    from model.catalog.fetching import find_or_fetch
-    from model.catalog.store import local_folder
-
-    if backend_address() or local_folder(name):
+    if backend_address():
         return
-    _ask_about_licence(name)
-    expected, place = input_kind(), st.empty()
-    with place.status(say("sidebar.fetching", name=escape_markdown(name)), expanded=True):
-        bar = st.progress(0.0)
-
-        def show(share: float, what: str) -> None:
-            bar.progress(min(share, 1.0), escape_markdown(what))
-
-        try:
-            with _fetch_lock:
-                find_or_fetch(name, show)
-        finally:
-            place.empty()
-    if input_kind() != expected:
-        st.rerun()  # the input widget was drawn for text, and this model reads pictures
-
-
-def _ask_about_licence(name: str) -> None:
-    """Say before a download that a licence forbids commercial use, and wait until that is accepted in this session.
-
-    Raises:
-        Halt: it was not accepted yet.
-    """
-    entry, accepted = CATALOG.get(name), st.session_state.setdefault("accepted_licences", set())
-    if entry is None or not entry.is_non_commercial or name in accepted:
-        return
-    said = say("sidebar.non_commercial", name=escape_markdown(entry.name), licence=entry.licence)
-    st.warning(said, icon=":material/gavel:")
-    label = say("sidebar.fetch_anyway", size=entry.size)
-    st.button(label, key="accept_licence", on_click=accepted.add, args=(name,))
-    raise session.Halt
+    if not store.local_folder(name):
+        expected = input_kind()
+        downloads.bring(name)
+        if input_kind() != expected:
+            st.rerun()  # the input widget was drawn for text, and this model reads pictures
+    base = store.adapter_base(name)
+    if base and not store.local_folder(base):
+        check_allowed(base)
+        downloads.bring(base)
 
 
 def open_model(name: str | None = None) -> Lens:
@@ -72,12 +49,14 @@ def open_model(name: str | None = None) -> Lens:
     """
     name, device = name or session.chosen_model(), st.session_state.device
     try:
+        check_allowed(name)
         fetch_model(name)
         model = wait_for_model(name, device)
         if name == session.chosen_model():
             st.session_state.opened = (name, device)
         return model
     except ModelError as error:
+        error = damage_or(name, error)
         st.query_params.pop("revision", None)  # it was that of the model before
         show_model_error(error, name)
         raise session.Halt from error
@@ -111,10 +90,9 @@ def weights_version(name: str) -> tuple[str, str]:
 
 def memory_needed(name: str) -> str:
     """The memory that a model needs, formatted such as "30 MB"; "" where unknown before its files are fetched."""
-    from model.catalog.store import local_folder
     from model.memory.fit import format_bytes, needed_memory
 
-    entry, folder = CATALOG.get(name), local_folder(name)
+    entry, folder = CATALOG.get(name), store.local_folder(name)
     try:
         size = needed_memory(folder) if folder else 1e6 * (entry.memory or entry.size) if entry else 0
     except ModelError:  # said when it is opened
@@ -124,8 +102,6 @@ def memory_needed(name: str) -> str:
 
 def input_kind() -> str:
     """What the chosen model reads, "text" or "image"; "text" where unknown before its files are fetched."""
-    from model.catalog import store
-
     entry = CATALOG.get(session.chosen_model())
     if entry:
         return entry.takes
@@ -138,7 +114,7 @@ def model_input() -> str | bytes:
     state = st.session_state
     if open_model().takes == "text":
         return str(state.text)
-    uploaded = state.get("upload")
+    uploaded = state.get("upload") if current().uploads else None
     return session.PICTURES[state.picture] if uploaded is None else bytes(uploaded.getvalue())
 
 

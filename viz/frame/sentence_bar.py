@@ -11,9 +11,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG, Entry
+from model.catalog.permission import in_catalog
 from model.catalog.store import local_folder
+from model.settings.settings import current
 from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide, links, model_access, session
+from viz.frame.limits import policy
 from viz.frame.option_row import option_row
 from viz.language.messages import has_message, say
 
@@ -88,7 +91,7 @@ def _pick_model() -> None:
     state.shown_model = current
     st.selectbox(
         say("sidebar.model"),
-        list(CATALOG),
+        [name for name in CATALOG if in_catalog(name)],
         key="model",
         format_func=model_label,
         accept_new_options=True,
@@ -142,7 +145,11 @@ def _more(entry: Entry | None) -> None:
     """Menus beside the box: examples or an own picture, a forced output, and facts of the model."""
     if model_access.input_kind() == "image":
         with st.popover(say("sidebar.upload"), icon=":material/upload:"):
-            st.file_uploader(say("sidebar.upload"), key="upload", help=say("sidebar.upload_help"), max_upload_size=20)
+            if current().uploads:
+                upload_help = say("sidebar.upload_help")
+                st.file_uploader(say("sidebar.upload"), key="upload", help=upload_help, max_upload_size=20)
+            else:
+                st.caption(f"{say('limits.uploads')} {say('limits.who')}")
             if st.session_state.get("upload") is None:
                 chosen = st.session_state.picture
                 st.image(session.PICTURES[chosen], say(f"pictures.{chosen}_why"))
@@ -175,7 +182,7 @@ def _facts(entry: Entry | None) -> None:
     needed = model_access.memory_needed(session.chosen_model())
     if needed:
         st.markdown(say("sidebar.memory", needed=needed))
-    st.caption(say("sidebar.model_help"))
+    st.caption(policy.sentence() or say("sidebar.model_help"))
 
 
 def _pick_target() -> None:

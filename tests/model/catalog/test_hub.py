@@ -2,105 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Event, Thread
-from urllib.parse import unquote, urlsplit
+from threading import Event
 
 import pytest
-from huggingface_hub import constants, file_download
-from huggingface_hub.utils import _http
+from huggingface_hub import constants
 
 import model
 from model.catalog import fetching, store
+from model.catalog.revisions import commit
 from model.errors import ModelError
-from tests.model.huggingface.test_families import TEXT, build
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-class Hub(ThreadingHTTPServer):
-    """Serves `folder` as somebody/tiny; `cut` files end in the middle."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.folder = folder
-        self.cut: set[str] = set()
-        self.asked: list[str] = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Hub
-    protocol_version = "HTTP/1.1"
-
-    def log_message(self, *args: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.answer()
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def answer(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        self.server.asked.append(path)
-        folder = self.server.folder
-        if "somebody/gated" in path:
-            return self.send(403, b"", {"X-Error-Code": "GatedRepo"})
-        if "somebody/tiny" not in path:
-            return self.send(404, b"", {"X-Error-Code": "RepoNotFound"})
-        if "/revision/" in path:
-            return self.send(200, json.dumps({"_id": "1", "id": "somebody/tiny", "sha": COMMIT}).encode())
-        if "/tree/" in path:
-            files = [
-                {"type": "file", "oid": "0" * 40, "path": f.name, "size": f.stat().st_size} for f in folder.iterdir()
-            ]
-            return self.send(200, json.dumps(files).encode())
-        file = folder / path.rsplit("/", 1)[1]
-        if not file.is_file():
-            return self.send(404, b"", {"X-Error-Code": "EntryNotFound"})
-        content = file.read_bytes()
-        head = {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
-        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").split("-")[0])
-        if start:
-            head["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        return self.send(206 if start else 200, content[start:], head, cut=file.name in self.server.cut)
-
-    def send(self, status: int, content: bytes, head: dict[str, str] | None = None, cut: bool = False) -> None:
-        self.send_response(status)
-        for name, value in {**(head or {}), "Content-Length": str(len(content))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content[: len(content) // 2] if cut else content)
-        if cut:
-            self.close_connection = True
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The hub, with an empty cache."""
-    (tmp_path / "served").mkdir()
-    build("bert", tmp_path / "served")
-    (tmp_path / "served" / "modeling.py").write_text("raise SystemExit('code from the hub was run')")
-    server = Hub(tmp_path / "served")
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("HEADLIGHT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(constants, "ENDPOINT", address)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(file_download.time, "sleep", lambda seconds: None)  # the client waits between its attempts
-    _http.close_session()
-    yield server
-    server.shutdown()
-    server.server_close()
-    _http.close_session()
+from tests.model.catalog.hub_server import COMMIT, Handler, Hub
+from tests.model.huggingface.test_families import TEXT
 
 
 def test_a_model_is_fetched_opened_and_found_again_without_network(hub: Hub) -> None:
@@ -117,6 +29,7 @@ def test_a_model_is_fetched_opened_and_found_again_without_network(hub: Hub) -> 
     assert folder is not None
     assert not [*folder.glob("*.py")]
     assert model.load("somebody/tiny", "cpu").trace(TEXT).verify().ok
+    assert commit("somebody/tiny") == COMMIT
     assert hub.asked == []
 
 
