@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutput
 
 from model.attention.edit_plan import EditPlan, apply_edits
-from model.errors import check_ids, check_length
+from model.errors import InputError, check_ids, check_length
 from model.generation.decoding import Decoding, DecodingResult
 from model.generation.search import NextLogits, decode
 from model.huggingface.opened_model import OpenedModel
@@ -23,7 +23,12 @@ NEW_TOKENS = 20  # how many tokens a decoder-only model continues a text by
 
 
 def generate(
-    lens: OpenedModel, ids: Sequence[int], how: Decoding, plan: EditPlan | None, first_pass: Any | None = None
+    lens: OpenedModel,
+    ids: Sequence[int],
+    how: Decoding,
+    plan: EditPlan | None,
+    first_pass: Any | None = None,
+    language: str | None = None,
 ) -> DecodingResult:
     """The continuation of some ids, or the output of an encoder-decoder model for them.
 
@@ -32,8 +37,10 @@ def generate(
         how: decoding method, its parameters, and the longest output.
         plan: edits, applied in every step.
         first_pass: the library's output object for exactly these ids, with keys and values cached; saves one pass.
+        language: code of the language to write; None for the model's own.
     """
-    start = [lens.decoder_start] if lens.is_encoder_decoder else list(ids)
+    first, forced = first_tokens(lens, language) if lens.is_encoder_decoder else (0, None)
+    start = [first] if lens.is_encoder_decoder else list(ids)
     free_tokens = lens.max_tokens - len(start)
     if free_tokens < 1:
         return DecodingResult((), ended=False)
@@ -44,10 +51,39 @@ def generate(
     never = {*(settings.suppress_tokens or ()), *(one[0] for one in settings.bad_words_ids or () if len(one) == 1)}
     use_cache = lens.uses_interface and plan is None and how.method != "beam"
     next_logits = next_token_logits(lens, ids, plan, use_cache, first_pass if use_cache else None)
-    forced = getattr(settings, "forced_bos_token_id", None) if lens.is_encoder_decoder else None
     if forced is not None:
-        next_logits = _with_forced_start(next_logits, int(forced), len(start))
+        next_logits = _with_forced_start(next_logits, forced, len(start))
     return decode(next_logits, start, ends, never, how)
+
+
+def first_tokens(lens: OpenedModel, language: str | None) -> tuple[int, int | None]:
+    """The id that an encoder-decoder model's decoder is fed first, and the id that it must write first, or None.
+
+    Args:
+        language: code of the language to write; None for the model's own.
+
+    Raises:
+        InputError: the model has no such language.
+    """
+    forced = forced_first_id(lens.module)
+    known = lens.languages
+    language = language or (None if known is None else known.target)
+    if known is None or known.place == "prefix" or language is None:
+        return lens.decoder_start, forced
+    if language not in known.ids:
+        raise InputError("no_language", f"This model does not write {language!r}.", language=language)
+    if known.place == "start":
+        return known.ids[language], forced
+    return lens.decoder_start, known.ids[language]
+
+
+def forced_first_id(module: Any) -> int | None:
+    """The id that a model's own settings force as the first of its output; None where they force none."""
+    for place in (module.generation_config, module.config):
+        token_id = getattr(place, "forced_bos_token_id", None)
+        if token_id is not None:
+            return int(token_id)
+    return None
 
 
 def _with_forced_start(next_logits: NextLogits, token_id: int, prompt_length: int) -> NextLogits:
@@ -126,15 +162,24 @@ def output_text(
     return str(lens.tokenizer.decode(list(ids), skip_special_tokens=True))
 
 
-def output_ids(lens: OpenedModel, source: Sequence[int], target: Target, plan: EditPlan | None) -> list[int]:
+def output_ids(
+    lens: OpenedModel, source: Sequence[int], target: Target, plan: EditPlan | None, language: str | None = None
+) -> list[int]:
     """Ids of an encoder-decoder model's output, start mark included: forced, or generated where `target` is None.
+
+    A forced text follows the token that the model must write first, such as its language.
+
+    Args:
+        language: code of the language to write; None for the model's own.
 
     Raises:
         InputError: the output is too long, or a forced id is not in the vocabulary.
     """
+    first, forced = first_tokens(lens, language)
     if target is None:
-        target = generate(lens, source, Decoding(max_new_tokens=2 * len(source) + 10), plan).ids
-    ids = [lens.decoder_start, *forced_ids(lens, target)]
+        target = generate(lens, source, Decoding(max_new_tokens=2 * len(source) + 10), plan, language=language).ids
+    leading = [] if forced is None or not isinstance(target, str) else [forced]
+    ids = [first, *leading, *forced_ids(lens, target)]
     check_length("target", len(ids), lens.max_tokens)
     return ids
 

@@ -13,10 +13,11 @@ from model.errors import InputError, check_length
 from model.huggingface.answers import WORDS
 from model.huggingface.generation import forced_ids, output_ids, pad_ids
 from model.huggingface.opened_model import OpenedModel
-from model.tokenization.encoding import Encoded, TextOptions, encode
+from model.tokenization.encoding import Encoded, encode
 from model.tokenization.labels import label_ids
 from model.trace.tokens import Tokens
 from model.trace.trace import Target
+from model.trace.typed_text import TypedText, as_typed
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Encoding:
 
 
 def encode_batch(
-    lens: OpenedModel, texts: Sequence[str], targets: Sequence[Target], plan: EditPlan | None, options: TextOptions
+    lens: OpenedModel, texts: Sequence[str | TypedText], targets: Sequence[Target], plan: EditPlan | None
 ) -> tuple[dict[str, Tensor], list[Encoding]]:
     """The module's keyword arguments for a batch of texts, and each text on its own.
 
@@ -43,29 +44,32 @@ def encode_batch(
     """
     encoded, sources = [], []
     for text, target in zip(texts, targets, strict=True):
-        source = encode(
-            lens.tokenizer, text, "text", lens.max_tokens, options=options, model_limit=lens.model_max_tokens
-        )
+        source = encode(lens.tokenizer, text, "text", lens.max_tokens, model_limit=lens.model_max_tokens)
         _check_embeddings(lens, source)
         sources.append(source)
         encoded.append(
-            _with_output(lens, source, target, plan) if lens.is_encoder_decoder else _alone(lens, source, target)
+            _with_output(lens, source, target, plan, as_typed(text).target_language)
+            if lens.is_encoder_decoder
+            else _alone(lens, source, target)
         )
     first = "encoder" if lens.is_encoder_decoder else lens.single_stack
     ids, padding_mask = pad_ids(lens, [one.ids[first] for one in encoded])
     inputs = {"input_ids": ids, "attention_mask": padding_mask}
     if lens.is_encoder_decoder:
         inputs["decoder_input_ids"], _ = pad_ids(lens, [one.ids["decoder"] for one in encoded])
-    types = [source.type_ids for source in sources]
-    if options.pair is not None and all(types) and ids.shape[1] == len(types[0] or ()):
-        inputs["token_type_ids"] = torch.tensor(types, device=lens.device)
+    types = [source.type_ids or [] for source in sources]
+    if all(types) and any(as_typed(text).pair is not None for text in texts) and not any(targets):
+        padded = [[*row, *[0] * (ids.shape[1] - len(row))] for row in types]
+        inputs["token_type_ids"] = torch.tensor(padded, device=lens.device)
     return inputs, encoded
 
 
-def _with_output(lens: OpenedModel, source: Encoded, target: Target, plan: EditPlan | None) -> Encoding:
+def _with_output(
+    lens: OpenedModel, source: Encoded, target: Target, plan: EditPlan | None, language: str | None
+) -> Encoding:
     """What an encoder and its decoder read: the output, generated or forced; a classifier's decoder reads the input."""
     if lens.head == WORDS:
-        output = output_ids(lens, source.ids, target, plan)
+        output = output_ids(lens, source.ids, target, plan, language)
     else:
         output = [lens.decoder_start, *source.ids[:-1]]
     tokens = {"encoder": source.tokens, "decoder": label_ids(lens.tokenizer, output)}

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from model.tokenization.languages import Languages
+
 
 class OpenedModel(Protocol):
     """A Hugging Face model ready to run; `model.huggingface.text_model.TextModel` is one.
@@ -16,6 +18,7 @@ class OpenedModel(Protocol):
         model_max_tokens: the longest input that the model itself takes.
         max_tokens: the longest input in tokens.
         decoder_start: id of the token that an encoder-decoder model's decoder is fed first, -1 in other models.
+        languages: the languages that it translates between, where its tokenizer has tokens for them.
         is_encoder_decoder: True for an encoder-decoder model.
         single_stack: what a single stack is, "encoder" or "decoder", by its masks.
         writes: True where the model predicts a next token.
@@ -30,6 +33,7 @@ class OpenedModel(Protocol):
     model_max_tokens: int
     head: str
     decoder_start: int
+    languages: Languages | None
     is_encoder_decoder: bool
     single_stack: str
     writes: bool

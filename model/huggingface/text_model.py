@@ -23,11 +23,11 @@ from model.attention.record import Record, record
 from model.generation.decoding import Decoding, DecodingResult
 from model.huggingface.answers import WORDS, answer, head_kind
 from model.huggingface.decomposition import take_pass_apart
-from model.huggingface.generation import generate
+from model.huggingface.generation import forced_first_id, generate
 from model.huggingface.inputs import Encoding, encode_batch
 from model.huggingface.loading.adapters import has_adapter
 from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_pretrained, max_input_tokens
-from model.huggingface.positions import detect_scheme
+from model.huggingface.positions import measure_schemes
 from model.huggingface.probes import guess, layer_logits, outputs
 from model.huggingface.recording.attention_interface import name_attention_calls
 from model.huggingface.recording.detection import describe_other_layers, detect_interface
@@ -38,13 +38,15 @@ from model.huggingface.tracing import TracedBatch
 from model.measures.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
-from model.tokenization.encoding import TextOptions, encode
+from model.tokenization.encoding import encode, input_choices
 from model.tokenization.labels import label_ids
+from model.tokenization.languages import find_languages
 from model.trace.check import Check
 from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.trace import Target, Trace
+from model.trace.typed_text import InputChoices, TypedText, as_typed
 from model.verification import huggingface_reference
 
 
@@ -82,6 +84,10 @@ class TextModel:
         self.model_max_tokens = max_input_tokens(self.module, tokenizer)
         self.max_tokens = min(self.model_max_tokens, OWN_LIMIT)
         self.decoder_start = decoder_start_id(self.module, tokenizer) if self.is_encoder_decoder else -1
+        self.languages = None
+        if self.is_encoder_decoder:
+            self.languages = find_languages(tokenizer, self.decoder_start, forced_first_id(self.module))
+        self._schemes: dict[str, PositionScheme] = {}
         self._install_attention()
 
     def _install_attention(self) -> None:
@@ -95,6 +101,11 @@ class TextModel:
         self.can_move_positions = hook_positions(self.module)
         self.last_block = hook_last_block(self.module.get_decoder() if self.is_encoder_decoder else self.module)
         self.writes = self.head == WORDS and (self.is_encoder_decoder or self.single_stack == "decoder")
+        self.choices = self._find_choices()
+
+    def _find_choices(self) -> InputChoices:
+        """What may be chosen for a typed text."""
+        return input_choices(self.tokenizer, self.languages, self.writes)
 
     @classmethod
     def open(
@@ -127,6 +138,8 @@ class TextModel:
         pair: str | None = None,
         chat: bool = False,
         marks: bool = True,
+        source_language: str | None = None,
+        target_language: str | None = None,
     ) -> Trace:
         """The trace of one pass: attention, hidden states and logits of every layer.
 
@@ -137,18 +150,19 @@ class TextModel:
             pair: a second sentence, for models trained on pairs: ids and token types as `tokenizer(text, pair)`.
             chat: read the text as a user's turn of the model's chat template.
             marks: read marks typed by hand, such as "[MASK]", as the marks; False spells them out.
+            source_language, target_language: codes of a multilingual model, such as "fr_XX"; None for its own.
 
         Raises:
             InputError: a text is blank or too long, or an edit cannot be applied.
         """
-        return self.trace_batch([text], [target], edits, TextOptions(marks, pair, chat))[0]
+        typed = TypedText(text, pair, chat, marks, source_language, target_language)
+        return self.trace_batch([typed], [target], edits)[0]
 
     def trace_batch(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str | TypedText],
         targets: Sequence[Target],
         edits: Edits | None = None,
-        options: TextOptions = TextOptions(),  # noqa: B008  (frozen)
     ) -> tuple[Trace, ...]:
         """Traces of several texts, run as one padded batch; those of shorter ones include "<pad>" tokens.
 
@@ -156,8 +170,8 @@ class TextModel:
         """
         if edits and len(texts) > 1:
             pairs = zip(texts, targets, strict=True)
-            return tuple(self.trace_batch([text], [target], edits, options)[0] for text, target in pairs)
-        inputs, encoded = self._inputs(texts, targets, plan := plan_edits(self, edits), options)
+            return tuple(self.trace_batch([text], [target], edits)[0] for text, target in pairs)
+        inputs, encoded = self._inputs(texts, targets, plan := plan_edits(self, edits))
         # The continuation of a prompt reuses the keys and values of this pass.
         continues = [*targets] == [None] and self.writes and not self.is_encoder_decoder
         use_cache = continues and plan is None and self.uses_interface
@@ -166,22 +180,21 @@ class TextModel:
         batch = TracedBatch(self, inputs, result, recorded, plan, edits or UNCHANGED)
         rows = zip(texts, targets, encoded, strict=True)
         return tuple(
-            batch.trace(row, text, target, one, continues=use_cache) for row, (text, target, one) in enumerate(rows)
+            batch.trace(row, as_typed(text).text, target, one, continues=use_cache)
+            for row, (text, target, one) in enumerate(rows)
         )
 
     def _inputs(
-        self,
-        texts: Sequence[str],
-        targets: Sequence[Target],
-        plan: EditPlan | None,
-        options: TextOptions = TextOptions(),  # noqa: B008  (frozen)
+        self, texts: Sequence[str | TypedText], targets: Sequence[Target], plan: EditPlan | None
     ) -> tuple[dict[str, Tensor], list[Encoding]]:
         """As `model.huggingface.inputs.encode_batch`."""
-        return encode_batch(self, texts, targets, plan, options)
+        return encode_batch(self, texts, targets, plan)
 
-    def positions(self) -> PositionScheme:
-        """The model's positional encoding."""
-        return detect_scheme(self.module)
+    def positions(self, stack: str | None = None) -> PositionScheme:
+        """The positional encoding of a stack, "encoder" or "decoder"; by default of the one that reads the text."""
+        if not self._schemes:  # two threads may both measure them; the results are equal
+            self._schemes = measure_schemes(self)
+        return self._schemes.get(stack or "", next(iter(self._schemes.values())))
 
     def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
         """The library's output object of one pass of `module`, a copy of the model's, with all hidden states.
@@ -244,22 +257,23 @@ class TextModel:
             library_attentions(result, self.single_stack if not self.is_encoder_decoder else None), rows
         )
 
-    def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> DecodingResult:
+    def decode(self, text: str | TypedText, how: Decoding, edits: Edits | None = None) -> DecodingResult:
         """The output for a text, or its continuation, with a chosen decoding method."""
         encoded = encode(self.tokenizer, text, "text", self.max_tokens, model_limit=self.model_max_tokens)
-        return generate(self, encoded.ids, how, plan_edits(self, edits))
+        language = as_typed(text).target_language
+        return generate(self, encoded.ids, how, plan_edits(self, edits), language=language)
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Readable label of each id on its own."""
         return label_ids(self.tokenizer, ids).texts
 
-    def guess(self, text: str, position: int, edits: Edits | None = None) -> Array | None:
+    def guess(self, text: str | TypedText, position: int, edits: Edits | None = None) -> Array | None:
         """Logits [vocab] of a position whose token is masked; None where the model was not trained for that."""
         plan = plan_edits(self, edits)
         return guess(self, self._inputs([text], [None], plan)[0], position, plan)
 
     def outputs(
-        self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
+        self, text: str | TypedText, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
     ) -> tuple[Tensor, bool]:
         """Output for one text, from one pass or from one pass for each silenced head.
 
@@ -273,7 +287,9 @@ class TextModel:
         plan = plan_edits(self, edits)
         return outputs(self, self._inputs([text], [target], plan)[0], plan, silenced)
 
-    def layer_logits(self, text: str, target: Target = None, edits: Edits | None = None) -> Iterator[Tensor] | None:
+    def layer_logits(
+        self, text: str | TypedText, target: Target = None, edits: Edits | None = None
+    ) -> Iterator[Tensor] | None:
         """Logits from each layer's states through the output head (logit lens, nostalgebraist 2020).
 
         Returns:

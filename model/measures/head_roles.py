@@ -50,12 +50,14 @@ def role_scores(attention: Attention, layer: int) -> dict[str, Array]:
 def induction_scores(attention: Attention, layer: int) -> Array:
     """Mean weight of each head on the token that followed the query's token at its last occurrence.
 
-    The mean is over the queries whose token occurred before. High in induction heads (Olsson et al. 2022).
+    The mean is over the queries whose token occurred before: the same id, not only the same label. High in induction
+    heads (Olsson et al. 2022).
 
     Returns:
         float64 [head]; NaN where no token repeats.
     """
-    tokens = attention.query_tokens
+    # As the tokenizer writes them, tokens are as distinct as their ids; labels of two of them may be equal.
+    tokens = attention.queries.raw or attention.query_tokens
     last: dict[str, int] = {}
     pairs = []
     for position, token in enumerate(tokens):

@@ -3,26 +3,66 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
 
 @dataclass(frozen=True, eq=False)
-class PositionScheme:
-    """The positional encoding of a model.
+class Rotation:
+    """Pairs of dimensions that turn with the position, each by its own angle.
 
     Attributes:
-        kind: "sinusoidal", "learned", "rotary", "bias" (T5's relative bias, ALiBi), or "unseen" where it is not known.
-        table: encoding that is added to the embedding of the token at each position. [position, d_model]
-        frequencies: rotary angle of each pair of query or key dimensions, in radians per position. [pair]
-        pairs: the two dimensions of a query or key that each frequency rotates, where all layers do so. [pair, 2]
-        bias: added to the scores, by distance from query to key: negative behind, positive ahead. [head, distance]
+        frequencies: angle of each pair, in radians per position. [pair]
+        pairs: the two dimensions of a query or key that each frequency rotates; of a sinusoidal table the columns of
+            each sine and its cosine. None where it is not known which they are. [pair, 2]
+        layers: the attention layers, counted among those shown, whose queries and keys are rotated so.
+    """
+
+    frequencies: np.ndarray
+    pairs: np.ndarray | None = None
+    layers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class PositionScheme:
+    """The positional encoding of a stack of a model.
+
+    Attributes:
+        kind: "sinusoidal", "learned", "rotary", "bias" (T5's relative bias, ALiBi), "none" where queries, keys and
+            scores of equal tokens do not depend on their places, or "unseen" where it is not known.
+        table: encoding that is added to the embedding of the token at each position, row 0 for a text's first token.
+            [position, d_model]
+        first_row: the row of the model's own table that the first token gets; RoBERTa's is 2.
+        rotations: kind "rotary": one for each set of frequencies; "sinusoidal": the one of the table's columns.
+        unrotated: kind "rotary": the attention layers that are not rotated.
+        bias: added to the scores, by distance from query to key: negative behind, positive ahead; of the first layer
+            where layers differ. [head, distance]
+        layer_biases: the same of each layer, where layers differ. [layer, head, distance]
         distances: the distances of `bias`, in tokens. [distance]
     """
 
     kind: str
     table: np.ndarray | None = None
-    frequencies: np.ndarray | None = None
-    pairs: np.ndarray | None = None
+    first_row: int = 0
+    rotations: tuple[Rotation, ...] = ()
+    unrotated: tuple[int, ...] = ()
     bias: np.ndarray | None = None
+    layer_biases: np.ndarray | None = None
     distances: np.ndarray | None = None
+
+    def rotation(self, layer: int) -> Rotation | None:
+        """What rotates the queries and keys of an attention layer; None where nothing is known to."""
+        return next((one for one in self.rotations if layer in one.layers), None)
+
+    def equals(self, other: PositionScheme) -> bool:
+        """Whether another stack encodes positions in the same way."""
+
+        def parts(scheme: PositionScheme) -> list[np.ndarray | None]:
+            tables = [scheme.table, scheme.bias, scheme.layer_biases, scheme.distances]
+            return [*tables, *(one.frequencies for one in scheme.rotations)]
+
+        return self.kind == other.kind and all(
+            a is b or (a is not None and b is not None and np.array_equal(a, b))
+            for a, b in zip_longest(parts(self), parts(other))
+        )

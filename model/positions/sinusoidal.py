@@ -1,14 +1,26 @@
-"""Sinusoidal positional encodings (Vaswani et al. 2017, §3.5; NumPy only)."""
+"""Sinusoidal positional encodings (Vaswani et al. 2017, §3.5), in the layouts that models use (NumPy only)."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from model.positions.scheme import Rotation
 
-def sinusoidal(length: int, d_model: int, base: float = 10_000.0) -> np.ndarray:
-    """The sinusoidal encoding of the first `length` positions: sine in even dimensions, cosine in odd ones.
+# Sines in even columns, as in the paper; sines in the first half (Marian); the same from frequency 1 down to exactly
+# 1 / base (fairseq's models, such as M2M100).
+LAYOUTS = ("interleaved", "halves", "fairseq")
 
-    PE(pos, 2i) = sin(pos / base^(2i/d_model)), PE(pos, 2i+1) = cos(pos / base^(2i/d_model)).
+
+def sinusoidal(
+    length: int, d_model: int, base: float = 10_000.0, layout: str = "interleaved", first: int = 0
+) -> np.ndarray:
+    """The sinusoidal encoding of `length` positions.
+
+    PE(pos, sine i) = sin(pos / base^(2i/d_model)), PE(pos, cosine i) = cos(pos / base^(2i/d_model)).
+
+    Args:
+        layout: which columns are sines and cosines, of `LAYOUTS`.
+        first: the first position.
 
     Returns:
         float64 [position, d_model]
@@ -20,28 +32,42 @@ def sinusoidal(length: int, d_model: int, base: float = 10_000.0) -> np.ndarray:
         raise ValueError(
             f"sinusoidal needs length > 0, an even d_model > 0 and base > 0; got {length=}, {d_model=}, {base=}"
         )
-    angle = np.arange(length)[:, None] * frequencies(d_model, base)  # [position, pair]
+    turning = columns(d_model, base, layout)
+    assert turning.pairs is not None
+    angle = np.arange(first, first + length)[:, None] * turning.frequencies  # [position, pair]
     encoding = np.empty((length, d_model))
-    encoding[:, 0::2] = np.sin(angle)
-    encoding[:, 1::2] = np.cos(angle)
+    encoding[:, turning.pairs[:, 0]] = np.sin(angle)
+    encoding[:, turning.pairs[:, 1]] = np.cos(angle)
     return encoding
+
+
+def columns(d_model: int, base: float = 10_000.0, layout: str = "interleaved") -> Rotation:
+    """The frequency of each sine-cosine pair, and its two columns, the sine's first."""
+    pair = np.arange(d_model // 2)
+    if layout == "interleaved":
+        places = np.stack([2 * pair, 2 * pair + 1], axis=1)
+    else:
+        places = np.stack([pair, pair + len(pair)], axis=1)
+    slowest = max(len(pair) - 1, 1) if layout == "fairseq" else len(pair)  # the pair whose frequency is 1 / base
+    return Rotation(base ** (-pair / slowest), places)
 
 
 def frequencies(d_model: int, base: float = 10_000.0) -> np.ndarray:
     """The angular frequency of each sine-cosine pair, in radians per position. float64 [d_model / 2]"""
-    return base ** (-np.arange(0, d_model, 2) / d_model)
+    return columns(d_model, base).frequencies
 
 
-def rotation(offset: int, d_model: int, base: float = 10_000.0) -> np.ndarray:
-    """The matrix that shifts an encoding by `offset` positions: PE(pos + offset) = rotation(offset) @ PE(pos).
+def find_layout(table: np.ndarray) -> tuple[str, int] | None:
+    """The layout and the first position of a sinusoidal table of base 10,000; None where it is none.
 
-    It is the same for every pos: each sine-cosine pair turns by offset times its frequency. Vaswani et al. 2017, §3.5.
-
-    Returns:
-        float64 [d_model, d_model]
+    Args:
+        table: [position, d_model]
     """
-    matrix = np.zeros((d_model, d_model))
-    for pair, angle in enumerate(offset * frequencies(d_model, base)):
-        s, c = 2 * pair, 2 * pair + 1
-        matrix[[s, s, c, c], [s, c, s, c]] = np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle)
-    return matrix
+    if table.shape[1] % 2:
+        return None
+    for layout in LAYOUTS:
+        for first in range(3):  # fairseq's models keep the first rows for padding
+            expected = sinusoidal(len(table), table.shape[1], layout=layout, first=first)
+            if np.abs(table - expected).max() < 2e-3:  # half precision rounds to 5e-4
+                return layout, first
+    return None

@@ -30,6 +30,7 @@ from model.remote.messages import (
     pack,
     unpack,
 )
+from model.remote.position_message import from_message
 from model.remote.remote_layer import RemoteLayer, Request, Response
 from model.remote.transport import Unreachable, transport_for
 from model.trace.attention import Attention
@@ -39,6 +40,7 @@ from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
+from model.trace.typed_text import InputChoices, TypedText
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -74,6 +76,7 @@ class RemoteModel:
         self.writes: bool = properties["writes"]
         self.heads: Mapping[str, tuple[int, int]] = {kind: (n, h) for kind, (n, h) in properties["heads"].items()}
         self.can_move_positions: bool = properties["can_move_positions"]
+        self.choices = InputChoices(**_tuples(properties["choices"]))
         self.dtype: str = properties["dtype"]
         self.revision: str = properties["revision"]  # `model.catalog.revisions`, worked out on the server
         self.commit: str = properties["commit"]
@@ -136,8 +139,8 @@ class RemoteModel:
                 time.sleep(0.2 * 2**attempt)
         raise ModelError("backend_gone", failure)
 
-    def trace(self, text: Any, target: Target = None, edits: Edits | None = None) -> Trace:
-        return self.trace_batch([text], [target], edits)[0]
+    def trace(self, text: Any, target: Target = None, edits: Edits | None = None, **how: Any) -> Trace:
+        return self.trace_batch([TypedText(text, **how) if how else text], [target], edits)[0]
 
     def trace_batch(
         self, texts: Sequence[Any], targets: Sequence[Target], edits: Edits | None = None
@@ -150,10 +153,10 @@ class RemoteModel:
             for row, text in enumerate(texts)
         )
 
-    def _names_and_files(self, texts: Sequence[Any]) -> tuple[list[str], dict[str, bytes]]:
-        """The inputs as they stand in a request, texts unchanged and pictures by checksum; and the pictures' files."""
+    def _names_and_files(self, texts: Sequence[Any]) -> tuple[list[Any], dict[str, bytes]]:
+        """The inputs as they stand in a request, texts as typed and pictures by checksum; and the pictures' files."""
         if self.takes == "text":
-            return list(texts), {}
+            return [text if isinstance(text, str) else dataclasses.asdict(text) for text in texts], {}
         contents = [_picture_bytes(picture) for picture in texts]
         names = [hashlib.sha256(content).hexdigest() for content in contents]
         return names, dict(zip(names, contents, strict=True))
@@ -253,9 +256,10 @@ class RemoteModel:
         names, files = self._names_and_files([text])
         return {"text": names[0], "files": files}
 
-    def positions(self) -> PositionScheme:
-        meta, arrays = self._request("positions")
-        return PositionScheme(meta["kind"], **arrays)
+    def positions(self, stack: str | None = None) -> PositionScheme:
+        return from_message(
+            *self._request("positions", stack=stack or ("encoder" if self.is_encoder_decoder else "decoder"))
+        )
 
 
 @dataclasses.dataclass

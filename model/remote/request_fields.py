@@ -42,6 +42,10 @@ def _number(low: float, high: float) -> Check:
     return holds
 
 
+def _flag(value: object) -> bool:
+    return isinstance(value, bool)
+
+
 def _one_of(*options: str) -> Check:
     return lambda value: isinstance(value, str) and value in options
 
@@ -63,7 +67,9 @@ def _fields(checks: Mapping[str, Check], required: tuple[str, ...] = ()) -> Chec
 
 
 _POSITIONS = _items(_whole(0, MAX_POSITION), 0, MAX_IDS)
-_INPUT = _text(MAX_LETTERS)
+_TYPED = {"text": _text(MAX_LETTERS), "pair": _or_none(_text(MAX_LETTERS)), "chat": _flag, "marks": _flag}
+_TYPED |= dict.fromkeys(("source_language", "target_language"), _or_none(_text(100)))
+_HOW_READ = _fields(_TYPED, required=("text",))
 _IDS = _items(_whole(0, 2**31), 0, MAX_IDS)
 _HOW = _fields(
     {
@@ -78,16 +84,21 @@ _HOW = _fields(
 )
 
 
+def _is_input(value: object) -> bool:
+    """Whether it is a text, the checksum of a picture, or the fields of a `TypedText`."""
+    return _TYPED["text"](value) or _HOW_READ(value)
+
+
 def _is_target(value: object) -> bool:
-    return value is None or _INPUT(value) or _IDS(value)
+    return value is None or _TYPED["text"](value) or _IDS(value)
 
 
 FIELDS: Mapping[str, Check] = {
     "wire": _whole(0, 1_000_000),
     "model": _text(1_000),
     "want": _text(100),
-    "text": _INPUT,
-    "texts": _items(_INPUT, 1, MAX_TEXTS),
+    "text": _is_input,
+    "texts": _items(_is_input, 1, MAX_TEXTS),
     "target": _is_target,
     "targets": _items(_is_target, 1, MAX_TEXTS),
     "edits": _text(20_000),
@@ -111,14 +122,14 @@ FIELDS: Mapping[str, Check] = {
     "shape": _items(_whole(1, MAX_SIDE), 2, 2),
     "count": _whole(1, 1_000_000),
     "side": _whole(1, MAX_SIDE),
-    "masked": lambda value: isinstance(value, bool),
+    "masked": _flag,
 }
 _RUN, _LAYER = {"texts", "targets", "edits", "row"}, {"kind", "layer"}
 _ONE = {"text", "edits"}
 # What can be wanted -> the fields that it needs; every request also has "wire", "model" and "want".
 WANTS: Mapping[str, set[str]] = {
     "facts": set(),
-    "positions": set(),
+    "positions": {"stack"},
     "labels": {"ids"},
     "decode": _ONE | {"how"},
     "guess": _ONE | {"position"},

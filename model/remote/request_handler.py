@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from model.arrays.types import Array
 from model.catalog.opening import check_model_fits
 from model.catalog.revisions import commit, revision
@@ -37,12 +35,14 @@ from model.remote.messages import (
     pack,
     unpack,
 )
+from model.remote.position_message import to_message
 from model.remote.request_fields import check_request, refuse
 from model.remote.responses import Response, model_properties, trace_response
 from model.trace.edits import Edits
 from model.trace.finite import check_finite
 from model.trace.lens import Lens
 from model.trace.trace import Trace
+from model.trace.typed_text import TypedText
 
 CACHE_BYTES = 1_000_000_000  # of runs and responses, per replica
 WRONG_SECRET = pack(
@@ -156,10 +156,7 @@ class RequestHandler:
                 effects, are_words = lens.head_effects(text, target, edits)
                 return {"words": are_words}, effects
             if request["want"] == "positions":
-                scheme = vars(lens.positions())
-                return {"kind": scheme["kind"]}, {
-                    name: one for name, one in scheme.items() if isinstance(one, np.ndarray)
-                }
+                return to_message(lens.positions(request["stack"]))
             return trace_response(self._run(lens, request, files)[request.get("row", 0)], request)
 
     def _run(self, lens: Lens, request: dict[str, Any], files: Mapping[str, Array]) -> tuple[Trace, ...]:
@@ -194,14 +191,14 @@ class MissingFileError(Exception):
     """A request names a picture by its checksum, but the picture was not sent with it."""
 
 
-def _model_input(lens: Lens, text: str, files: Mapping[str, Array]) -> str | bytes:
-    """The input of a model: the text itself, or the content of the picture with this checksum.
+def _model_input(lens: Lens, text: Any, files: Mapping[str, Array]) -> str | TypedText | bytes:
+    """The input of a model: the text, with what is chosen for it, or the content of the picture with this checksum.
 
     Raises:
         MissingFileError: the picture was not sent. InputError: its content has another checksum ("picture_broken").
     """
     if lens.takes == "text":
-        return text
+        return TypedText(**text) if isinstance(text, dict) else str(text)
     if text not in files:
         raise MissingFileError(text)
     content = files[text].tobytes()

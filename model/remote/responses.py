@@ -112,5 +112,6 @@ def model_properties(lens: Lens) -> dict[str, Any]:
         "writes": lens.writes,
         "heads": dict(lens.heads),
         "can_move_positions": lens.can_move_positions,
+        "choices": dataclasses.asdict(lens.choices),
         "dtype": lens.dtype,
     }

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from model.errors import InputError, check_length
 from model.tokenization.labels import Piece, label_ids, tokenizer_lock
+from model.tokenization.languages import Languages, reading_language
 from model.trace.tokens import Tokens
-
-
-@dataclass(frozen=True)
-class TextOptions:
-    """How a typed text is read.
-
-    Attributes:
-        marks: True reads marks typed by hand, such as "[MASK]" or "</s>", as the marks; False spells them out.
-        pair: a second sentence, for models trained on pairs.
-        chat: the text as a user's turn of the model's chat template.
-    """
-
-    marks: bool = True
-    pair: str | None = None
-    chat: bool = False
+from model.trace.typed_text import InputChoices, TypedText, as_typed
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +31,10 @@ class Encoded:
 
 def encode(
     tokenizer: Any,
-    text: str,
+    typed: str | TypedText,
     which: str,
     allowed: int,
     special: bool = True,
-    options: TextOptions = TextOptions(),
     model_limit: int = 0,
 ) -> Encoded:
     """The ids and the tokens, with readable labels, of a text; ids equal the tokenizer's own on plain text.
@@ -60,30 +48,69 @@ def encode(
     Raises:
         InputError: the text is blank or too long, or the tokenizer has no chat template.
     """
-    blank = not text.strip()
-    if options.chat:
+    how = as_typed(typed)
+    text, blank = how.text, not how.text.strip()
+    if how.chat:
         text, special = _as_chat_turn(tokenizer, text), False
+    prefixed = getattr(tokenizer, "supported_language_codes", None)
+    if prefixed and how.target_language is not None:
+        text = f">>{how.target_language}<< {text}"
     sides = {"text_target": text} if which == "target" else {"text": text}
-    if options.pair is not None:
-        sides["text_pair"] = options.pair
+    if how.pair is not None:
+        sides["text_pair"] = how.pair
+    reader = tokenizer if how.marks else _spelling(tokenizer)
     # Slow tokenizers mean something else by it: they would cut every added token, such as the letters of a protein.
-    spelled = {} if options.marks or not tokenizer.is_fast else {"split_special_tokens": True}
-    with tokenizer_lock:
-        encoding = tokenizer(**sides, add_special_tokens=special, return_offsets_mapping=tokenizer.is_fast, **spelled)
+    spelled = {} if how.marks or not tokenizer.is_fast else {"split_special_tokens": True}
+    with tokenizer_lock, reading_language(tokenizer, how.source_language):
+        encoding = reader(**sides, add_special_tokens=special, return_offsets_mapping=tokenizer.is_fast, **spelled)
     ids = encoding["input_ids"]
     check_length(which, 0 if blank else len(ids), allowed, model_limit)
 
     def pieces() -> list[Piece]:
-        typed = (text, options.pair or "")
+        both = (text, how.pair or "")
         sentences = encoding.sequence_ids(0)
         found = []
         for (start, end), sentence in zip(encoding["offset_mapping"], sentences, strict=True):
             shift = (len(text) + 1) * (sentence or 0)  # places of the second sentence follow those of the first
-            found.append((typed[sentence or 0][start:end], start + shift, end + shift))
+            found.append((both[sentence or 0][start:end], start + shift, end + shift))
         return found
 
     tokens = label_ids(tokenizer, ids, pieces if tokenizer.is_fast else None)
     return Encoded(ids, tokens, encoding.get("token_type_ids"))
+
+
+def input_choices(tokenizer: Any, languages: Languages | None, writes: bool) -> InputChoices:
+    """What may be chosen for the texts of a model. writes: whether it goes on with words, and so takes no pairs"""
+    pairs = not writes and tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add()
+    chat = bool(getattr(tokenizer, "chat_template", None))
+    marks = typed_marks(tokenizer)
+    if languages is None:
+        return InputChoices(pairs, chat, marks)
+    codes = tuple(languages.ids)
+    sources = () if languages.source is None else codes
+    return InputChoices(pairs, chat, marks, sources, codes, languages.source, languages.target)
+
+
+def typed_marks(tokenizer: Any) -> tuple[str, ...]:
+    """The marks that may be typed by hand and be spelled out: special tokens, and added ones such as "[E1]"."""
+    if not tokenizer.is_fast:
+        return ()
+    added = tokenizer.added_tokens_decoder.values()
+    return tuple(one.content for one in added if one.special or not one.content[:1].isalnum())
+
+
+def _spelling(tokenizer: Any) -> Any:
+    """A tokenizer that cuts marks which are no special tokens, too: the library spells out only those that are."""
+    typed = typed_marks(tokenizer)
+    marks = [one for one in tokenizer.added_tokens_decoder.values() if not one.special and one.content in typed]
+    if not marks or not tokenizer.is_fast:
+        return tokenizer
+    copied = copy.deepcopy(tokenizer)
+    state = json.loads(copied.backend_tokenizer.to_str())
+    names = {one.content for one in marks}
+    state["added_tokens"] = [one for one in state["added_tokens"] if one["content"] not in names]
+    copied._tokenizer = type(copied.backend_tokenizer).from_str(json.dumps(state))
+    return copied
 
 
 def _as_chat_turn(tokenizer: Any, text: str) -> str:

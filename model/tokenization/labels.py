@@ -15,6 +15,21 @@ from model.trace.tokens import Tokens
 
 Piece = tuple[str, int, int]  # its text, and where that begins and ends in the input text
 VISIBLE_SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\u200d": "ZWJ", "\u200c": "ZWNJ", "\ufe0e": "VS15", "\ufe0f": "VS16"}
+# Names of other characters that leave no ink; those without one here are named by their number.
+INVISIBLE = {
+    "\0": "NUL",
+    "\xa0": "NBSP",
+    "\xad": "SHY",
+    "\u200b": "ZWSP",
+    "\u2060": "WJ",
+    "\ufeff": "BOM",
+    "\x7f": "DEL",
+}
+INVISIBLE |= {"\u200e": "LRM", "\u200f": "RLM", "\u061c": "ALM", "\u202f": "NNBSP", "\u3000": "IDSP", "\x1b": "ESC"}
+INVISIBLE |= dict(zip("\u202a\u202b\u202c\u202d\u202e", ("LRE", "RLE", "PDF", "LRO", "RLO"), strict=True))
+INVISIBLE |= dict(zip("\u2066\u2067\u2068\u2069", ("LRI", "RLI", "FSI", "PDI"), strict=True))
+# They leave no ink either, but shape the letters and pictures that they stand among.
+SHAPING = re.compile("[\u200c\u200d\ufe00-\ufe0f\U000e0020-\U000e007f]")
 # Scripts without spaces between words: two adjacent letters need not belong to one word.
 SPACELESS = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -35,7 +50,7 @@ def label_pieces(raw: Sequence[str], special: Sequence[bool]) -> Tokens:
     texts, inside_word = [], []
     for before, token in zip(["", *raw], raw, strict=False):
         inside = before[-1:].isalnum() and token[:1].isalnum()
-        texts.append(f"·{token}" if inside else token.removeprefix("▁") or "␣")
+        texts.append(_inked(f"·{token}" if inside else token.removeprefix("▁")) or "␣")
         inside_word.append(inside)
     return Tokens(tuple(texts), tuple(special), tuple(inside_word), tuple(raw))
 
@@ -154,7 +169,27 @@ def _visible(text: str) -> str:
     text = text.strip(" ") or text[:1]
     if len(text) == 1 and unicodedata.category(text).startswith("M") and text not in VISIBLE_SIGNS:
         return f"◌{text}"
-    return VISIBLE_SIGNS.get(text, text.strip() or "".join(VISIBLE_SIGNS.get(letter, letter) for letter in text))
+    if text in VISIBLE_SIGNS:
+        return VISIBLE_SIGNS[text]
+    return _inked(text.strip(" \n\t\r\f\v")) or "".join(VISIBLE_SIGNS.get(one, one) for one in text)
+
+
+def _inked(text: str) -> str:
+    """A text in which characters that leave no ink are written by name, such as "a‹ZWSP›b"; one alone as "ZWSP"."""
+    if text.isascii() and text.isprintable():
+        return text
+    named = [_name(letter) for letter in text]
+    if len(text) == 1 and named[0]:
+        return named[0]
+    return "".join(f"‹{name}›" if name else letter for name, letter in zip(named, text, strict=True))
+
+
+def _name(letter: str) -> str:
+    """The name of a character that leaves no ink, such as "NBSP" or "U+2028"; "" for any other."""
+    if letter in " \n\t" or SHAPING.match(letter):
+        return ""
+    invisible = unicodedata.category(letter) in ("Cc", "Cf", "Zs", "Zl", "Zp")
+    return INVISIBLE.get(letter, f"U+{ord(letter):04X}" if invisible else "")
 
 
 def _decode_pieces(tokenizer: Any, raw: Sequence[str], special: Sequence[bool]) -> list[Piece]:

@@ -9,6 +9,7 @@ from model.arrays.types import Array
 from model.positions.scheme import PositionScheme
 from model.trace.edits import Edits
 from model.trace.trace import Target, Trace
+from model.trace.typed_text import InputChoices
 
 if TYPE_CHECKING:  # naming the types must not import PyTorch
     from model.generation.decoding import Decoding, DecodingResult
@@ -25,6 +26,7 @@ class Lens(Protocol):
         is_encoder_decoder: True where it has an encoder and a decoder, whose output can be forced.
         writes: True where it predicts a next token.
         heads: attention kind -> (layers, heads); empty where the family supports no edits.
+        choices: what may be chosen for a typed text, such as a second sentence or languages.
         can_move_positions: True where it supports `Edits.positions`.
     """
 
@@ -35,12 +37,14 @@ class Lens(Protocol):
     is_encoder_decoder: bool
     writes: bool
     heads: Mapping[str, tuple[int, int]]
+    choices: InputChoices
     can_move_positions: bool
 
     def trace(self, text: Any, target: Target = None, edits: Edits | None = None) -> Trace:
         """The trace of one forward pass.
 
         Args:
+            text: here and below a `str`, a `model.trace.typed_text.TypedText`, or a picture.
             target: output to force, as text or ids; None lets the model write its own.
         """
         ...
@@ -51,8 +55,8 @@ class Lens(Protocol):
         """The traces of several texts with their targets, computed in one forward pass."""
         ...
 
-    def positions(self) -> PositionScheme:
-        """How the model encodes positions."""
+    def positions(self, stack: str | None = None) -> PositionScheme:
+        """How a stack, "encoder" or "decoder", encodes positions; by default the one that reads the input."""
         ...
 
     def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> DecodingResult:

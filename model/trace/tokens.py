@@ -73,6 +73,20 @@ class Tokens:
         text = self.texts[position]
         return f"{text} ({position})" if self._counts[text] > 1 else text
 
+    def words_in_pieces(self, most: int) -> tuple[str, ...]:
+        """The words that are cut into more than `most` tokens; none where a tokenizer cuts every word into letters."""
+        parts = self.word_parts or [text.removeprefix("·") for text in self.texts]
+        words: list[list[str]] = []
+        inside_word = self.inside_word or (False,) * len(self)
+        for part, inside, special in zip(parts, inside_word, self.special, strict=True):
+            if inside and words:
+                words[-1].append(part)
+            elif not special:
+                words.append([part])
+        if all(len(part.strip()) <= 1 for word in words for part in word):
+            return ()
+        return tuple(dict.fromkeys("".join(word).strip() for word in words if len(word) > most))
+
     @cached_property
     def _counts(self) -> Counter[str]:
         """How often each label occurs."""

@@ -27,7 +27,7 @@ from model.generation.search import decode
 from model.measures.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
-from model.positions.sinusoidal import sinusoidal
+from model.positions.sinusoidal import columns, sinusoidal
 from model.tokenization.labels import label_pieces
 from model.trace.attention import Attention
 from model.trace.check import Check
@@ -36,6 +36,7 @@ from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Tokens
 from model.trace.trace import Target, Trace
+from model.trace.typed_text import InputChoices
 from model.translator.decomposition import take_pass_apart
 from model.translator.generation import decode_greedily
 from model.translator.labels import label_tokens, predicted_label
@@ -55,6 +56,7 @@ class Translator:
     """
 
     takes = "text"
+    choices = InputChoices()
     head_effects, logit_lens = head_effects, logit_lens
     take_pass_apart = take_pass_apart
     is_encoder_decoder = True
@@ -94,9 +96,10 @@ class Translator:
         check_finite_weights(module)
         return cls(module.to(dtype), Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
 
-    def positions(self) -> PositionScheme:
-        """The positional encoding that the model adds to its embeddings."""
-        return PositionScheme("sinusoidal", table=sinusoidal(self.max_tokens, self.config.d_model))
+    def positions(self, stack: str | None = None) -> PositionScheme:
+        """The positional encoding that the model adds to its embeddings, the same in every stack."""
+        width = self.config.d_model
+        return PositionScheme("sinusoidal", table=sinusoidal(self.max_tokens, width), rotations=(columns(width),))
 
     def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
         """The trace of one pass: attention, hidden states, neurons and logits of every layer.

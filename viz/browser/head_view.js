@@ -132,7 +132,7 @@ function follow() {
   if (!at || !here) return
   const heading = found(".st-key-head_title h2")
   if (heading) {
-    const name = here.heading.replace("{layer}", at.layer).replace("{head}", at.head)
+    const name = here.heading.replace("{layer}", here.layerNames[at.layer]).replace("{head}", at.head)
     const end = heads().said[`${at.layer}.${at.head}`]
     const text = end ? `${name} · ${end}` : name
     const span = heading.querySelector("span") ?? heading

@@ -14,9 +14,12 @@ from viz.figures.theme import Palette, base_figure, escape
 from viz.language.messages import say
 
 Head = tuple[str, int, int]
+Layers = Mapping[str, Sequence[int]]
 
 
-def head_effect_bars(effects: Mapping[str, np.ndarray], unit: str, palette: Palette, most: int = 14) -> go.Figure:
+def head_effect_bars(
+    effects: Mapping[str, np.ndarray], unit: str, palette: Palette, most: int = 14, layers: Layers | None = None
+) -> go.Figure:
     """Bar chart of the heads whose silencing changes the prediction most, largest effect first; bars are clickable.
 
     Args:
@@ -24,12 +27,14 @@ def head_effect_bars(effects: Mapping[str, np.ndarray], unit: str, palette: Pale
         unit: title of the value axis.
         palette: colours of the page.
         most: bars drawn at most.
+        layers: kind -> which layer of the model each attention layer is; 0, 1, 2 … by default.
 
     Returns:
         A figure whose bars have [kind, layer, head] as customdata.
     """
     heads = heads_by_effect(effects)[:most]
     kinds = list(effects)
+    index = layers or {kind: range(len(values)) for kind, values in effects.items()}
     figure = base_figure(say("changes.ranked_title"), palette, height=60 + 22 * max(len(heads), 4) + 60)
     for kind in kinds:
         places = [i for i, (k, *_) in enumerate(heads) if k == kind]
@@ -40,9 +45,12 @@ def head_effect_bars(effects: Mapping[str, np.ndarray], unit: str, palette: Pale
             marker={"color": palette.lines[kinds.index(kind)]},
             name=say(f"kinds.{kind}"),
             customdata=[list(heads[i]) for i in places],
+            hovertext=[str(index[kind][heads[i][1]]) for i in places],
             hovertemplate=say("changes.ranked_hover") + "<extra></extra>",
         )
-    labels = [say("changes.head_label", kind=say(f"kinds.{k}"), layer=layer, head=head) for k, layer, head in heads]
+    labels = [
+        say("changes.head_label", kind=say(f"kinds.{k}"), layer=index[k][layer], head=head) for k, layer, head in heads
+    ]
     figure.update_layout(
         xaxis={"title": unit, "rangemode": "tozero"},
         yaxis={
@@ -64,20 +72,24 @@ def heads_by_effect(effects: Mapping[str, np.ndarray]) -> list[Head]:
     return sorted(heads, key=lambda one: -effects[one[0]][one[1], one[2]])
 
 
-def head_effect_heatmaps(effects: Mapping[str, np.ndarray], unit: str, palette: Palette) -> dict[str, go.Figure]:
+def head_effect_heatmaps(
+    effects: Mapping[str, np.ndarray], unit: str, palette: Palette, layers: Layers | None = None
+) -> dict[str, go.Figure]:
     """Heat map of the effect of silencing each head, one for each kind of attention, all on one scale.
 
     Args:
         effects: kind -> [layer, head], drawn layers down and heads across.
         unit: of the effects.
         palette: colours of the page.
+        layers: as for `head_effect_bars`.
     """
+    index = layers or {kind: range(len(values)) for kind, values in effects.items()}
     largest = max((float(values.max()) for values in effects.values()), default=0.0) or 1.0
     return {
         kind: with_bar_below(
             grid(
                 values,
-                rows=[str(i) for i in range(values.shape[0])],
+                rows=[str(layer) for layer in index[kind]],
                 columns=[str(i) for i in range(values.shape[1])],
                 title=say("changes.map_title", kind=say(f"kinds.{kind}")),
                 row_title=say("heads.layer_axis"),

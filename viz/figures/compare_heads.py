@@ -66,7 +66,7 @@ def selected_heads_mosaic(
             x=column,
             y=row - 0.5,
             # In two lines: four titles fit side by side on a phone.
-            text=say("compare.tile", layer=layer, head=head).replace(", ", "<br>"),
+            text=say("compare.tile", layer=attention.layer_index[layer], head=head).replace(", ", "<br>"),
             showarrow=False,
             yanchor="top",
         )
@@ -85,26 +85,30 @@ def selected_heads_mosaic(
         figure,
         [(n % across, n // across) for n in range(len(heads))],
         heads,
-        [say("compare.tile", layer=layer, head=head) for layer, head in heads],
+        [say("compare.tile", layer=attention.layer_index[layer], head=head) for layer, head in heads],
     )
     bare = {"visible": False, "fixedrange": True}
     figure.update_layout(xaxis={"range": [-0.5, across - 0.5], **bare}, yaxis={"range": [down - 0.5, -0.5], **bare})
     return figure
 
 
-def head_similarity_heatmap(values: np.ndarray, selected: tuple[int, int], palette: Palette) -> go.Figure:
+def head_similarity_heatmap(
+    values: np.ndarray, selected: tuple[int, int], palette: Palette, layers: Sequence[int] = ()
+) -> go.Figure:
     """Heat map of the similarity of each head to one head, layers down, heads across; a click reports [layer, head].
 
     Args:
         values: [layer, head]
         selected: (layer, head) that all are compared with.
         palette: colours of the page.
+        layers: which layer of the model each row is; 0, 1, 2 … by default.
     """
+    layers = layers or range(len(values))
     figure = grid(
         values,
-        rows=[str(i) for i in range(values.shape[0])],
+        rows=[str(layer) for layer in layers],
         columns=[str(i) for i in range(values.shape[1])],
-        title=say("compare.similar_title", layer=selected[0], head=selected[1]),
+        title=say("compare.similar_title", layer=layers[selected[0]], head=selected[1]),
         row_title=say("heads.layer_axis"),
         column_title=say("heads.head_axis"),
         unit=say("compare.similarity"),
@@ -118,12 +122,14 @@ def head_similarity_heatmap(values: np.ndarray, selected: tuple[int, int], palet
         figure,
         [(head, layer) for layer, head in cells],
         cells,
-        [say("compare.similar_cell", layer=i, head=h, value=f"{values[i, h]:.2f}") for i, h in cells],
+        [say("compare.similar_cell", layer=layers[i], head=h, value=f"{values[i, h]:.2f}") for i, h in cells],
     )
     return figure
 
 
-def head_scatter(points: np.ndarray, explained: float, selected: tuple[int, int], palette: Palette) -> go.Figure:
+def head_scatter(
+    points: np.ndarray, explained: float, selected: tuple[int, int], palette: Palette, names: Sequence[int] = ()
+) -> go.Figure:
     """Scatter plot of all heads, heads with similar maps near each other; a click reports [layer, head].
 
     Args:
@@ -131,9 +137,10 @@ def head_scatter(points: np.ndarray, explained: float, selected: tuple[int, int]
         explained: share of the variance that the two dimensions keep, for the title.
         selected: (layer, head) that is highlighted.
         palette: colours of the page.
+        names: which layer of the model each layer is; 0, 1, 2 … by default.
     """
     figure = base_figure(say("compare.map_title", kept=f"{explained:.0%}"), palette, height=MORE_HEIGHT)
-    layers = len(points)
+    layers, names = len(points), names or range(len(points))
     for layer, heads in enumerate(points):
         is_selected = np.array([(layer, head) == selected for head in range(len(heads))])
         red, green, blue, _ = rgba_colours(np.array(0.15 + 0.85 * layer / max(layers - 1, 1)), palette.sequential)
@@ -141,10 +148,11 @@ def head_scatter(points: np.ndarray, explained: float, selected: tuple[int, int]
             x=heads[:, 0].astype(np.float32),
             y=heads[:, 1].astype(np.float32),
             mode="markers+text" if layers * len(heads) <= 80 else "markers",
-            text=[f"{layer}/{head}" for head in range(len(heads))],
+            text=[f"{names[layer]}/{head}" for head in range(len(heads))],
             textposition="top center",
             textfont={"size": 10},
             customdata=[[layer, head] for head in range(len(heads))],
+            hovertext=[str(names[layer])] * len(heads),
             marker={
                 "size": np.where(is_selected, 16, 10),
                 "color": f"rgb({red},{green},{blue})",
@@ -154,7 +162,7 @@ def head_scatter(points: np.ndarray, explained: float, selected: tuple[int, int]
                 },
             },
             hovertemplate=say("compare.map_hover") + "<extra></extra>",
-            name=say("layers.layer", layer=layer),
+            name=say("layers.layer", layer=names[layer]),
             showlegend=False,
         )
     figure.update_layout(

@@ -68,7 +68,12 @@ def head_heatmap(
         columns=[attention.key_tokens[i] for i in keys],
         row_names=[name(attention.queries, i) for i in queries],
         column_names=[name(attention.keys, i) for i in keys],
-        title=say("heads.map_title", attention=say(f"kinds.{attention.kind}_attention"), layer=layer, head=head),
+        title=say(
+            "heads.map_title",
+            attention=say(f"kinds.{attention.kind}_attention"),
+            layer=attention.layer_index[layer],
+            head=head,
+        ),
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
         unit=say("heads.unit"),
@@ -141,7 +146,7 @@ def head_thumbnails(attention: Attention, palette: Palette, characters: Sequence
             texts.append(
                 say(
                     "heads.thumbnail",
-                    layer=layer,
+                    layer=attention.layer_index[layer],
                     head=head,
                     query=escape(attention.queries.name(query)),
                     key=escape(attention.keys.name(key)),
@@ -205,8 +210,9 @@ def head_mosaic(
     }
     axis = {"showgrid": False, "zeroline": False, "showline": False, "fixedrange": True, "automargin": False}
     titles = (say("heads.layer_axis"), say("heads.head_axis"))[:: 1 if transposed else -1]
-    across = {"range": [-0.5, columns - 0.5], "title": {"text": titles[0], "standoff": 6}, **_numbers(columns)}
-    down = {"range": [rows - 0.5, -0.5], "title": {"text": titles[1], "standoff": 6}, **_numbers(rows)}
+    named = (attention.layer_index, range(heads))[:: 1 if transposed else -1]
+    across = {"range": [-0.5, columns - 0.5], "title": {"text": titles[0], "standoff": 6}, **_numbers(named[0])}
+    down = {"range": [rows - 0.5, -0.5], "title": {"text": titles[1], "standoff": 6}, **_numbers(named[1])}
     # Tiles are square however wide the page is.
     layout |= {
         "images": [picture],
@@ -223,10 +229,11 @@ def head_mosaic(
     return unvalidated_figure([squares], layout)
 
 
-def _numbers(count: int) -> dict[str, object]:
-    """Ticks that number tiles, thinned where they would touch."""
-    step = 1 if count <= 16 else 2 if count <= 24 else 5
-    return {"tickmode": "array", "tickvals": list(range(0, count, step)), "tickangle": 0}
+def _numbers(names: Sequence[int]) -> dict[str, object]:
+    """Ticks that number tiles, thinned where they would touch. names: the number of each"""
+    step = 1 if len(names) <= 16 else 2 if len(names) <= 24 else 5
+    texts = [str(name) for name in names[::step]]
+    return {"tickmode": "array", "tickvals": list(range(0, len(names), step)), "ticktext": texts, "tickangle": 0}
 
 
 def resize(values: np.ndarray, size: int) -> np.ndarray:

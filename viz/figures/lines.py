@@ -56,7 +56,9 @@ def token_lines(
     traces = _line_traces(ends, weights, highlighted, palette)
     traces += _label_traces(attention, (queries, keys), (query_heights, key_heights), span, row, palette)
     if beside is not None:
-        layout = _beside_layout(say("heads.lines_title", layer=layer, head=head), palette, span, beside)
+        layout = _beside_layout(
+            say("heads.lines_title", layer=attention.layer_index[layer], head=head), palette, span, beside
+        )
         focus = {"axis": "y", "stack": query_stack(attention.kind), "at": query_heights.tolist(), "places": queries}
         lines = {"left": query_heights.tolist(), "right": key_heights.tolist()}
         lines |= {"row": queries.index(row) if row in queries else -1}
@@ -65,7 +67,9 @@ def token_lines(
             layout["meta"] = {"focus": [focus | {"half": half, "span": [-0.45, -0.01]}], "lines": lines}
         return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
     layout = base_layout(
-        say("heads.lines_title", layer=layer, head=head), palette, height=int(min(max(span * 26, 140), 900)) + 110
+        say("heads.lines_title", layer=attention.layer_index[layer], head=head),
+        palette,
+        height=int(min(max(span * 26, 140), 900)) + 110,
     )
     layout |= {
         "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},

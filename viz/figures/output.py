@@ -29,10 +29,11 @@ def query_heatmap(attention: Attention, row: int, palette: Palette) -> go.Figure
     values = np.concatenate([attention.row(layer, row) for layer in range(layers)])  # [layer · head, key]
     allowed = np.concatenate([np.repeat(attention.mask(layer)[row][None], heads, 0) for layer in range(layers)])
     keys = np.flatnonzero(allowed.any(axis=0))  # keys that are masked in every head have no column
-    names = [say("compare.tile", layer=layer, head=head) for layer in range(layers) for head in range(heads)]
+    index = attention.layer_index
+    names = [say("compare.tile", layer=layer, head=head) for layer in index for head in range(heads)]
     figure = grid(
         np.where(allowed, values, np.nan)[:, keys],
-        rows=[f"{layer}/{head}" for layer in range(layers) for head in range(heads)],
+        rows=[f"{layer}/{head}" for layer in index for head in range(heads)],
         columns=[attention.keys.texts[i] for i in keys],
         row_names=names,
         column_names=[attention.keys.name(int(i)) for i in keys],
@@ -110,7 +111,12 @@ def look_bars(attention: Attention, layer: int, head: int, row: int, palette: Pa
         keys.texts,
         palette,
         names=[keys.name(i) for i in range(len(keys))],
-        title=say("output.look_title", kind=say(f"kinds.{attention.kind}_attention"), layer=layer, head=head),
+        title=say(
+            "output.look_title",
+            kind=say(f"kinds.{attention.kind}_attention"),
+            layer=attention.layer_index[layer],
+            head=head,
+        ),
         hover=say("output.look_hover"),
         token_title=say(f"kinds.{attention.kind}_asked"),
         axis={"tickformat": ".0%", "range": [0, 1], "fixedrange": True},

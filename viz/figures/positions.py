@@ -124,7 +124,6 @@ def similarity_by_distance(encoding: np.ndarray, palette: Palette) -> go.Figure:
 
 def rotation_circle(
     encoding: np.ndarray,
-    pair: int,
     start: int,
     offset: int,
     palette: Palette,
@@ -136,15 +135,14 @@ def rotation_circle(
     A shift by `offset` positions turns the hand by the same angle wherever it starts.
 
     Args:
-        encoding: [position, d_model]
-        pair: which two dimensions, 2 · pair (sine) and 2 · pair + 1 (cosine).
+        encoding: the sine and the cosine of the pair. [position, 2]
         start: position of the first hand.
         offset: positions from the first hand to the second.
         palette: colours of the page.
         title: of the figure.
         focus: the tokens that stand at the first positions.
     """
-    points = encoding[:, [2 * pair + 1, 2 * pair]]  # x: cosine, y: sine
+    points = encoding[:, [1, 0]]  # x: cosine, y: sine
     figure = base_figure(title, palette, height=380)
     figure.add_scatter(
         x=points[:, 0].astype(np.float32),

@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.positions.rotary import match_by_distance
-from model.positions.scheme import PositionScheme
+from model.positions.scheme import Rotation
 from viz.figures.linking import FocusTokens, focus_rows
 from viz.figures.theme import Palette, base_figure
 from viz.language.messages import say
@@ -26,24 +26,34 @@ class Wave:
         name: in the legend.
         frequency: radians per position.
         cosine: whether it starts at 1 instead of 0.
+        first: the position of the first token.
     """
 
     name: str
     frequency: float
     cosine: bool
+    first: int = 0
 
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Its values at some positions."""
-        return (np.cos if self.cosine else np.sin)(positions * self.frequency)
+        return (np.cos if self.cosine else np.sin)((positions + self.first) * self.frequency)
 
 
-def sinusoid_waves(dimensions: Sequence[int], frequencies: np.ndarray) -> list[Wave]:
-    """The waves of some dimensions of a sinusoidal encoding, sine in even ones. frequencies: [d_model / 2]"""
+def sinusoid_waves(dimensions: Sequence[int], turning: Rotation, first: int = 0) -> list[Wave]:
+    """The waves of some columns of a sinusoidal table.
+
+    Args:
+        turning: the frequency of each pair, and the columns of its sine and its cosine.
+        first: the position of the first token.
+    """
+    assert turning.pairs is not None
+    places = {int(column): (pair, part) for pair, two in enumerate(turning.pairs) for part, column in enumerate(two)}
     return [
         Wave(
-            say("positions.wave_name", dimension=dimension, function="cos" if dimension % 2 else "sin"),
-            float(frequencies[dimension // 2]),
-            dimension % 2 == 1,
+            say("positions.wave_name", dimension=dimension, function=("sin", "cos")[places[dimension][1]]),
+            float(turning.frequencies[places[dimension][0]]),
+            places[dimension][1] == 1,
+            first,
         )
         for dimension in dimensions
     ]
@@ -121,7 +131,7 @@ def _smooth_curve(
 def match_curve(
     query: np.ndarray,
     key: np.ndarray,
-    scheme: PositionScheme,
+    rotation: Rotation,
     distances: tuple[int, int, int],
     pairs: Sequence[int],
     palette: Palette,
@@ -130,17 +140,16 @@ def match_curve(
 
     Args:
         query, key: rotated by their own positions, as the model multiplies them. [head_dim]
-        scheme: a rotary one that names its pairs.
+        rotation: of the head's layer, with its pairs.
         distances: from the key to the query, in positions: the first and the last drawn, and the true one.
         pairs: whose parts are drawn, in the colours of `wave_curves`.
         palette: colours of the page.
     """
-    assert scheme.frequencies is not None
-    assert scheme.pairs is not None
+    assert rotation.pairs is not None
     first, last, true = distances
     figure = base_figure(say("positions.match_title"), palette, height=HEIGHT)
     fine, whole = (
-        match_by_distance(query, key, at - true, scheme.frequencies, scheme.pairs)
+        match_by_distance(query, key, at - true, rotation.frequencies, rotation.pairs)
         for at in (_fine(first, last), np.arange(first, last + 1))
     )
     for number, pair in enumerate(pairs):
@@ -165,10 +174,9 @@ def match_curve(
 
 
 def match_at_whole_distances(
-    query: np.ndarray, key: np.ndarray, scheme: PositionScheme, distances: tuple[int, int, int]
+    query: np.ndarray, key: np.ndarray, rotation: Rotation, distances: tuple[int, int, int]
 ) -> np.ndarray:
     """The dot product at each whole distance; arguments as for `match_curve`. float64 [distance]"""
-    assert scheme.frequencies is not None
-    assert scheme.pairs is not None
+    assert rotation.pairs is not None
     first, last, true = distances
-    return match_by_distance(query, key, np.arange(first, last + 1) - true, scheme.frequencies, scheme.pairs).total
+    return match_by_distance(query, key, np.arange(first, last + 1) - true, rotation.frequencies, rotation.pairs).total

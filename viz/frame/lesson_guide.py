@@ -149,6 +149,7 @@ def _write_link(wanted: dict[str, str]) -> None:
 def _apply_state(step: LessonStep) -> None:
     """Set the widgets' values to those of a step."""
     state = st.session_state
+    session.forget_text_choices()
     state.model, state.text, state.edits = step.model, step.sentence, step.edits
     state.shown_model = step.model  # it opens where the step says, not at its own first head
     state.whose = session.OWN if step.target is None else session.FORCED

@@ -15,6 +15,7 @@ from model.remote.transport import backend_address
 from model.settings.settings import current
 from model.trace.edits import Edits
 from model.trace.lens import Lens
+from model.trace.typed_text import TypedText
 from viz.frame import guard, server_state, session
 from viz.frame.limits import downloads
 from viz.frame.opening import wait_for_model
@@ -109,11 +110,11 @@ def input_kind() -> str:
     return store.input_kind(folder) if folder else "text"
 
 
-def model_input() -> str | bytes:
-    """The chosen model's input: the typed text, the path of an example picture, or the bytes of an uploaded one."""
-    state = st.session_state
-    if open_model().takes == "text":
-        return str(state.text)
+def model_input() -> str | TypedText | bytes:
+    """The chosen model's input: the typed text and how to read it, the path of a picture, or the bytes of one."""
+    state, model = st.session_state, open_model()
+    if model.takes == "text":
+        return session.typed_text(str(state.text), model.choices)
     uploaded = state.get("upload") if current().uploads else None
     return session.PICTURES[state.picture] if uploaded is None else bytes(uploaded.getvalue())
 

@@ -20,10 +20,11 @@ from model.trace.attention import Attention
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Target, Trace
+from model.trace.typed_text import TypedText
 from viz.figures.heads import head_mosaic
 from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
-from viz.frame import guard, model_access, server_state, session
+from viz.frame import guard, input_choices, model_access, server_state, session
 from viz.language import readings
 from viz.language.messages import current_language, say
 
@@ -38,11 +39,16 @@ def trace() -> Trace:
     Raises:
         Halt: there is none, and the page says why: no model, or an input that cannot be fed to it.
     """
-    model_access.open_model()  # fetched and opened here, where its progress can be shown
-    text, target = model_access.model_input(), model_access.forced_target()
+    text, target = _bar_input(), model_access.forced_target()
     found = traces((text,), (target,), edits=model_access.applied_edits(warn=True))[0]
     st.session_state.bar_run = found.serial
     return found
+
+
+def _bar_input() -> str | TypedText | bytes:
+    """The input of the bar, once the bar shows how the open model can read it."""
+    input_choices.draw(model_access.open_model().choices)  # fetched and opened here, where its progress can be shown
+    return model_access.model_input()
 
 
 def output_without_edits(trace: Trace) -> str | None:
@@ -61,11 +67,11 @@ def output_without_edits(trace: Trace) -> str | None:
 
 def unedited_trace() -> Trace:
     """The trace that `trace` returns, without the edits."""
-    return traces((model_access.model_input(),), (model_access.forced_target(),))[0]
+    return traces((_bar_input(),), (model_access.forced_target(),))[0]
 
 
 def traces(
-    texts: tuple[str | bytes, ...],
+    texts: tuple[str | TypedText | bytes, ...],
     targets: tuple[Target, ...],
     box: str = "text",
     edits: Edits | None = None,
@@ -125,7 +131,7 @@ def _bytes(*arrays: object) -> int:
     return ENTRY_BYTES + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
-def _decode(name: str, device: str, text: str, how: Decoding, edits: Edits) -> DecodingResult:
+def _decode(name: str, device: str, text: str | TypedText | bytes, how: Decoding, edits: Edits) -> DecodingResult:
     def make() -> DecodingResult:
         with server_state.running_model(name, device) as model:
             return model.decode(text, how, edits)
@@ -136,7 +142,7 @@ def _decode(name: str, device: str, text: str, how: Decoding, edits: Edits) -> D
     )
 
 
-def decode(text: str, how: Decoding) -> DecodingResult:
+def decode(text: str | TypedText | bytes, how: Decoding) -> DecodingResult:
     """The tokens that the chosen model generates for a text, with the chosen edits, and a beam search's tree.
 
     Raises:
@@ -148,7 +154,7 @@ def decode(text: str, how: Decoding) -> DecodingResult:
 
 
 def _logit_lens(
-    name: str, device: str, text: str | bytes, target: Target, edits: Edits
+    name: str, device: str, text: str | TypedText | bytes, target: Target, edits: Edits
 ) -> tuple[np.ndarray, np.ndarray] | None:
     def make() -> tuple[np.ndarray, np.ndarray] | None:
         with server_state.running_model(name, device) as model:
@@ -158,7 +164,7 @@ def _logit_lens(
     return server_state.result_cache().get(key, make, lambda found: _bytes(*found or ()))
 
 
-def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
+def logit_lens(text: str | TypedText | bytes, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
     """Ids and probabilities of the likeliest token by layer, [layer + 1, token] each; None without an output head.
 
     Source: nostalgebraist, "interpreting GPT: the logit lens" (2020).
@@ -167,7 +173,9 @@ def logit_lens(text: str | bytes, target: Target) -> tuple[np.ndarray, np.ndarra
         return _logit_lens(session.chosen_model(), st.session_state.device, text, target, model_access.applied_edits())
 
 
-def _masked_token_logits(name: str, device: str, text: str | bytes, place: int, edits: Edits) -> np.ndarray | None:
+def _masked_token_logits(
+    name: str, device: str, text: str | TypedText | bytes, place: int, edits: Edits
+) -> np.ndarray | None:
     def make() -> np.ndarray | None:
         with server_state.running_model(name, device) as model:
             return model.guess(text, place, edits)
@@ -176,7 +184,7 @@ def _masked_token_logits(name: str, device: str, text: str | bytes, place: int, 
     return server_state.result_cache().get(key, make, _bytes)
 
 
-def masked_token_logits(text: str | bytes, place: int) -> np.ndarray | None:
+def masked_token_logits(text: str | TypedText | bytes, place: int) -> np.ndarray | None:
     """Logits of a masked language model where the token at `place` is masked; None for other models. [vocab]"""
     with input_errors_shown():
         return _masked_token_logits(

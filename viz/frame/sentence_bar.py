@@ -54,7 +54,9 @@ def draw() -> DeltaGenerator | None:
             _pick_model()
             entry = CATALOG.get(session.chosen_model())
             {"text": _type_text, "image": _pick_picture}[model_access.input_kind()]()
-            _more(entry)
+            second = st.container(key="pair_room", width="content")
+            reading = _more(entry)
+            state.input_rooms = second, reading  # filled once the model is open, which knows what may be chosen
             # In a session's first run the box below has not yet taken the text from the link.
             requested = model_access.parse_edits(state.get("edits", st.query_params.get("edits", "")), None, warn=False)
             count = len(list(requested.items()))
@@ -141,8 +143,13 @@ def _pick_picture() -> None:
     links.store("picture", state.picture, next(iter(session.PICTURES)))
 
 
-def _more(entry: Entry | None) -> None:
-    """Menus beside the box: examples or an own picture, a forced output, and facts of the model."""
+def _more(entry: Entry | None) -> DeltaGenerator:
+    """Menus beside the box: examples or an own picture, a forced output, and facts of the model.
+
+    Returns:
+        Room for how the text is read.
+    """
+    reading = st.container(key="reading_room", width="content")
     if model_access.input_kind() == "image":
         with st.popover(say("sidebar.upload"), icon=":material/upload:"):
             if current().uploads:
@@ -170,6 +177,7 @@ def _more(entry: Entry | None) -> None:
     ) as about:
         if about.open:
             _facts(entry)
+    return reading
 
 
 def _facts(entry: Entry | None) -> None:
@@ -191,5 +199,6 @@ def _pick_target() -> None:
 
 
 def _take_example(number: int) -> None:
+    session.forget_text_choices()
     st.session_state.text = examples()[number]["text"]
     st.session_state.whose = session.OWN

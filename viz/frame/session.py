@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import streamlit as st
 
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG
 from model.trace.edits import Edits
+from model.trace.typed_text import InputChoices, TypedText
 from viz.figures.theme import DARK, LIGHT, Palette, high_contrast
 
 PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}  # name -> file
+READ, SPELLED = "read", "spelled"  # values of the widget "marks"
+TEXT_CHOICES = ("pair", "chat", "marks", "source_language", "target_language")  # keys of how the text is read
 OWN, FORCED = "own", "forced"  # values of the widget "whose": the model's own output, or one that the user typed
 
 
@@ -47,3 +50,37 @@ def put_back(missing: Mapping[str, object]) -> None:
     state = st.session_state
     if "aside" in state:
         state.update({**missing, **state.pop("aside")})
+
+
+def has_marks(choices: InputChoices) -> bool:
+    """Whether what is typed contains a mark of the model's."""
+    state = st.session_state
+    typed = f"{state.get('text', '')} {state.get('pair', '') if choices.pairs else ''}"
+    return any(mark and mark in typed for mark in choices.marks)
+
+
+def typed_text(text: str, choices: InputChoices) -> str | TypedText:
+    """A text with what is chosen for it; the text alone where nothing is."""
+    state = st.session_state
+    pair = state.get("pair") or "" if choices.pairs else ""
+    typed = TypedText(
+        text,
+        pair if pair.strip() else None,
+        bool(choices.chat and state.get("chat")),
+        not (has_marks(choices) and state.get("marks") == SPELLED),
+        _language("source_language", choices.source_languages, choices.source),
+        _language("target_language", choices.target_languages, choices.target),
+    )
+    return text if typed == TypedText(text) else typed
+
+
+def forget_text_choices() -> None:
+    """Choose nothing, for a text that is set by a button or a lesson."""
+    for key in TEXT_CHOICES:
+        st.session_state.pop(key, None)
+
+
+def _language(key: str, codes: Sequence[str], default: str | None) -> str | None:
+    """The language chosen under a key; None where it is the model's own."""
+    chosen = st.session_state.get(key)
+    return chosen if chosen in codes and chosen != default else None

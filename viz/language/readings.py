@@ -31,7 +31,7 @@ def row_reading(trace: Trace, attention: Attention, layer: int, head: int, row: 
     best = best[: max(int((weights[best] >= 0.005).sum()), 1)]
     keys = [say("reading.key", key=escape_markdown(attention.keys.name(k)), weight=f"{weights[k]:.0%}") for k in best]
     query = escape_markdown(attention.queries.name(row))
-    sentence = say("reading.row", layer=layer, head=head, query=query, keys=", ".join(keys))
+    sentence = say("reading.row", layer=attention.layer_index[layer], head=head, query=query, keys=", ".join(keys))
     if trace.predicted is None or attention.queries is not trace.tokens["decoder"]:  # merged words have no prediction
         return sentence
     return f"{sentence} {say('reading.next', query=query, next=escape_markdown(trace.predicted[row]))}"

@@ -2,15 +2,17 @@
 
 import streamlit as st
 
-from viz.frame import model_access, results, session
+from viz.frame import results, session
 from viz.language.messages import say
-from viz.sections import positions
+from viz.sections import positions, rotary
 from viz.widgets import headings, output_line
 
+SECTIONS = {**positions.SECTIONS, "rotary": rotary.rotary}
+
 trace = results.trace()
-scheme = model_access.open_model().positions()
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("positions")
 output_line.draw(trace)
+stack, scheme = positions.pick_scheme(trace)
 st.caption(say(f"positions.{scheme.kind}"), help=positions.formula(scheme))
-positions.SECTIONS[scheme.kind](trace, scheme, session.palette())
+SECTIONS.get(scheme.kind, positions.nothing)(trace, stack, scheme, session.palette())

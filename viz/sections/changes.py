@@ -57,7 +57,8 @@ def output_change(before: Trace, after: Trace, palette: Palette) -> None:
     comparable = after  # a trace with edits on the same tokens
     if before.ids[stack] != after.ids[stack]:
         # Only equal token sequences can be compared position by position: the edited model is fed the old output.
-        comparable = results.traces((before.text,), (before.ids[stack][before.prompt_length :],), edits=after.edits)[0]
+        outputs = (before.ids[stack][before.prompt_length :],)
+        comparable = results.traces((model_access.model_input(),), outputs, edits=after.edits)[0]
     assert comparable.logits is not None
     tokens = before.tokens[stack]
     bits = kl_divergence_bits(before.logits, comparable.logits)
@@ -107,11 +108,12 @@ def head_effects(trace: Trace, palette: Palette) -> None:
         return
     effects, in_bits = measured
     unit = say("changes.bits" if in_bits else "changes.turned")
+    layers = {kind: attention.layer_index for kind, attention in trace.attentions.items()}
     left, right = st.columns([5, 7], gap="small")
     with left:
-        figure = figures.head_effect_bars(effects, unit, palette)
+        figure = figures.head_effect_bars(effects, unit, palette, layers=layers)
         charts.chart_with_menu(figure, "ranked", say("changes.ranked_look"), on_select=_select_clicked_head)
-    maps = figures.head_effect_heatmaps(effects, unit, palette)
+    maps = figures.head_effect_heatmaps(effects, unit, palette, layers)
     with right:
         for column, (kind, figure) in zip(st.columns(len(maps), gap="small"), maps.items(), strict=True):
             with column:

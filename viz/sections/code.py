@@ -82,7 +82,7 @@ def _library_map(name: str, run: LibraryRun, selected: SelectedHead, own_output:
     attention, layer, head = selected.attention, selected.layer, selected.head
     own = attention.weights(layer)
     library = say(f"code.{name}")
-    title = say("code.map_title", library=library, layer=layer, head=head)
+    title = say("code.map_title", library=library, layer=attention.layer_index[layer], head=head)
     st.markdown(f"**{library}**", help=say("code.map_look", how=run.versions) + " " + say("code.maps_look"))
     figure = library_heatmap(run.weights[head], attention, layer, title, session.palette())
     pairs = {"weights": (run.weights, own), "output": (run.output, own_output)}
@@ -104,7 +104,9 @@ def script(trace: Trace, selected: SelectedHead, library: str) -> None:
     """Draw, folded, the head as a script for a library, to be downloaded, and the whole file of that library."""
     name = say(f"code.{library}")
     with st.expander(say("code.copy"), icon=":material/content_copy:"):
-        st.markdown(say("code.copy_why", library=name, layer=selected.layer, head=selected.head))
+        st.markdown(
+            say("code.copy_why", library=name, layer=selected.attention.layer_index[selected.layer], head=selected.head)
+        )
         text = head_script(
             library, selected.attention, selected.layer, selected.head, model=session.chosen_model(), text=trace.text
         )

@@ -175,7 +175,8 @@ def _pick() -> None:
 
 def _title(name: str, side: Side) -> str:
     """Title of the map of side A or B."""
-    return say("compare.side", side=name, kind=say(f"kinds.{side.attention.kind}"), layer=side.layer, head=side.head)
+    layer = side.attention.layer_index[side.layer]
+    return say("compare.side", side=name, kind=say(f"kinds.{side.attention.kind}"), layer=layer, head=side.head)
 
 
 def _maps(

@@ -19,6 +19,7 @@ from model.trace.edits import Edits, most_specific
 from model.trace.lens import Lens
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
+from model.trace.typed_text import TypedText
 from viz.figures.compare_runs import ALONE
 from viz.figures.linking import query_stack
 from viz.frame import links, model_access, results, session
@@ -121,6 +122,8 @@ def other_run(trace: Trace, preset: str) -> OtherRun:
         text = _pick_text(trace, preset) if "text" in fields else model_access.model_input()
         written = _pick_changes(trace, preset) if "edits" in fields else None
         model = model_access.open_model(name)
+        if isinstance(text, TypedText):  # another model may not take what is chosen for this one
+            text = session.typed_text(text.text, model.choices)
         edits = trace.edits if written is None else model_access.parse_edits(written, model, warn=True)
         other = _run(trace, text, edits, name, model)
         output, badge_room = st.container(width="content", key="b_output"), st.container(width="content", key="b_badge")
@@ -136,7 +139,7 @@ def pick_kind(attention: Attention, other: OtherRun) -> Attention:
     return other.trace.attentions[kind]
 
 
-def _run(trace: Trace, text: str | bytes, edits: Edits, name: str, model: Lens) -> Trace:
+def _run(trace: Trace, text: str | TypedText | bytes, edits: Edits, name: str, model: Lens) -> Trace:
     """The trace of side B; A's own where nothing differs."""
     same_input = text == model_access.model_input()
     target = model_access.forced_target() if model.is_encoder_decoder and same_input else None

@@ -62,7 +62,7 @@ def padding(palette: Palette) -> None:
     """Draw the masks of the sentence and of a second one beside it, which are read as one batch."""
     st.header(say("masks.batch"), anchor=False, help=say("masks.batch_why"))
     other = st.text_input(say("masks.other"), say("masks.other_default"), key="other", bind="query-params")
-    pair = results.traces((st.session_state.text, other), (model_access.forced_target(), None), box="other")
+    pair = results.traces((model_access.model_input(), other), (model_access.forced_target(), None), box="other")
     kinds = [kind for kind in pair[0].attentions if kind != "decoder" or len(pair[0].attentions) == 1]
     columns = iter(st.columns(4, gap="small"))  # at most two kinds of two sentences
     for number, one in enumerate(pair, 1):

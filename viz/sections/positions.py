@@ -5,43 +5,63 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from model.positions.scheme import PositionScheme
-from model.positions.sinusoidal import frequencies, rotation, sinusoidal
+from model.positions.rotary import rotate
+from model.positions.scheme import PositionScheme, Rotation
+from model.positions.sinusoidal import columns, find_layout, sinusoidal
 from model.trace.trace import Trace
 from viz.figures import positions as figures
 from viz.figures import waves
 from viz.figures.full_grid import colour_limit, cut_reading
 from viz.figures.linking import FocusTokens, query_stack
 from viz.figures.theme import Palette
-from viz.frame import links
-from viz.language.messages import escape_markdown, say
-from viz.widgets import charts, pickers, save_menu
+from viz.frame import links, model_access
+from viz.frame.option_row import option_row
+from viz.language.messages import say
+from viz.widgets import charts, pickers
 
 MAX_POSITIONS, MAX_DIMENSIONS = 64, 1024  # of a learned table that are drawn
-MIN_DISTANCE = 64  # positions that the match of a query and a key is drawn for, at least
-FLAT = 0.1  # of the largest match: a smaller change with the distance is called none
+
+
+def pick_scheme(trace: Trace) -> tuple[str, PositionScheme]:
+    """The stack whose positions are shown and its scheme; chosen by buttons where the two stacks of a model differ."""
+    positions = model_access.open_model().positions
+    stack = query_stack(st.session_state.get("kind") or pickers.default_kind(trace))
+    if {"encoder", "decoder"} <= trace.tokens.keys() and not positions("encoder").equals(positions("decoder")):
+        names = {one: say(f"kinds.{one}") for one in ("encoder", "decoder")}
+        stack = option_row(say("positions.stack"), list(names), "encoder", "pe_stack", name=names.__getitem__)
+    return stack, positions(stack)
 
 
 def formula(scheme: PositionScheme) -> str | None:
     """Markdown of the formula behind a scheme; None where there is none to tell."""
     if scheme.kind != "sinusoidal":
         return None
+    layout, _ = _layout(scheme)
+    places = (r"2i", r"2i+1") if layout == "interleaved" else (r"i", r"d/2+i")
+    power = r"i/(d/2-1)" if layout == "fairseq" else r"2i/d"
     parts = (
-        rf"PE_{{(pos,\,{part}\!\left(\frac{{pos}}{{base^{{\,2i/d}}}}\right)"
-        for part in (r"2i)} = \sin", r"2i+1)} = \cos")
+        rf"PE_{{(pos,\,{place})}} = \{function}\!\left(\frac{{pos}}{{base^{{\,{power}}}}}\right)"
+        for place, function in zip(places, ("sin", "cos"), strict=True)
     )
     return "\n\n".join([say("positions.formula"), *(f"$${part}$$" for part in parts)])
 
 
-def _tokens(trace: Trace, length: int) -> FocusTokens | None:
+def _layout(scheme: PositionScheme) -> tuple[str, int]:
+    """The layout of a sinusoidal table, and its first position."""
+    assert scheme.table is not None
+    found = find_layout(scheme.table[:MAX_POSITIONS])
+    assert found is not None
+    return found
+
+
+def focus_tokens(trace: Trace, stack: str, length: int) -> FocusTokens | None:
     """The tokens of the line under the sentence that stand at the first `length` positions; None for a picture."""
-    stack = query_stack(st.session_state.get("kind") or pickers.default_kind(trace))
     if trace.picture is not None or stack not in trace.tokens:
         return None
     return stack, range(min(len(trace.tokens[stack]), length))
 
 
-def sinusoids(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
+def sinusoids(trace: Trace, stack: str, scheme: PositionScheme, palette: Palette) -> None:
     """Draw sinusoidal encodings as table, waves, similarities and rotation; sliders start at the model's own values."""
     assert scheme.table is not None
     own_width = scheme.table.shape[1]
@@ -55,16 +75,18 @@ def sinusoids(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
     length = c.slider(say("positions.length"), 8, 256, 64, 8, key="pe_length", bind="query-params")
     with d:
         dimensions = _pick_dimensions(d_model)
-    tokens, speeds = _tokens(trace, length), frequencies(d_model, base)
-    encoding = sinusoidal(length, d_model, base)
+    layout, first = _layout(scheme)
+    tokens, turning = focus_tokens(trace, stack, length), columns(d_model, base, layout)
+    assert turning.pairs is not None
+    encoding = sinusoidal(length, d_model, base, layout, first)
     own = say("positions.own" if (d_model, base) == (own_width, 10_000) else "positions.not_own", d_model=own_width)
+    look = say("positions.table_look" if layout == "interleaved" else "positions.halves_look")
     left, right = st.columns([3, 2], gap="small")
     with left:
-        charts.chart_with_menu(
-            figures.encoding_heatmap(encoding, palette, tokens), "pe_table", f"{say('positions.table_look')} {own}"
-        )
+        figure = figures.encoding_heatmap(encoding, palette, tokens)
+        charts.chart_with_menu(figure, "pe_table", f"{look} {own} {_first_row(scheme)}")
     with right:
-        curves = waves.sinusoid_waves(dimensions, speeds)
+        curves = waves.sinusoid_waves(dimensions, turning, first)
         drawn = waves.wave_curves(curves, length, palette, say("positions.waves_title"), say("positions.value"), tokens)
         charts.chart_with_menu(drawn, "waves", say("positions.waves_look"))
     left, right = st.columns([6, 7], gap="small")
@@ -74,10 +96,16 @@ def sinusoids(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
         )
     with right:
         st.header(say("positions.rotation"), anchor=False, help=say("positions.rotation_why"))
-        encoding = sinusoidal(2 * length, d_model, base)  # every offset from every start stays inside
-        start, offset = rotation_of_pair(encoding, speeds, palette, "positions.circle_title", tokens)
-        error = abs(rotation(offset, d_model, base) @ encoding[start] - encoding[start + offset]).max()
+        encoding = sinusoidal(2 * length, d_model, base, layout, first)  # every offset from every start stays inside
+        start, offset = rotation_of_pair(encoding, turning, palette, "positions.circle_title", tokens)
+        turned = rotate(encoding[start], offset, turning.frequencies, turning.pairs[:, ::-1])
+        error = abs(turned - encoding[start + offset]).max()
         st.caption(say("positions.rotated", offset=offset, start=start, error=f"{error:.1e}"))
+
+
+def _first_row(scheme: PositionScheme) -> str:
+    """A sentence on the row of the table that the first token gets, where it is not row 0."""
+    return say("positions.first_row", row=scheme.first_row) if scheme.first_row else ""
 
 
 def _pick_dimensions(d_model: int) -> list[int]:
@@ -92,20 +120,21 @@ def _pick_dimensions(d_model: int) -> list[int]:
 
 
 def rotation_of_pair(
-    encoding: np.ndarray, speeds: np.ndarray, palette: Palette, title: str, tokens: FocusTokens | None
+    encoding: np.ndarray, turning: Rotation, palette: Palette, title: str, tokens: FocusTokens | None
 ) -> tuple[int, int]:
     """Draw one pair of dimensions as a point on a circle that rotates with the position; sliders choose the rotation.
 
     Args:
-        encoding: sine and cosine of each pair, interleaved. [position, 2 · pair]
-        speeds: angular frequency of each pair, in radians per position. [pair]
+        encoding: sine and cosine of each pair. [position, 2 · pair]
+        turning: the frequency of each pair, and its columns of `encoding`.
         title: id of the figure's title among the texts.
         tokens: those at the first positions.
 
     Returns:
         The position where the rotation starts, and the offset by which it moves, in positions.
     """
-    length = len(encoding) // 2
+    assert turning.pairs is not None
+    length, speeds = len(encoding) // 2, turning.frequencies
     a, b, c = st.columns(3)
     if st.session_state.get("pe_pair", 0) >= len(speeds):
         del st.session_state["pe_pair"]
@@ -118,19 +147,20 @@ def rotation_of_pair(
     start = b.slider(say("positions.start"), 0, length - 2, min(3, length - 2), key="pe_start", bind="query-params")
     offset = c.slider(say("positions.offset"), 1, length - 1, 1, key="pe_offset", bind="query-params")
     angle = offset * float(speeds[pair])
-    named = say(title, pair=pair, sine=2 * pair, cosine=2 * pair + 1)
-    circle = figures.rotation_circle(encoding, pair, start, offset, palette, named, tokens)
+    sine, cosine = (int(column) for column in turning.pairs[pair])
+    named = say(title, pair=pair, sine=sine, cosine=cosine)
+    circle = figures.rotation_circle(encoding[:, [sine, cosine]], start, offset, palette, named, tokens)
     turned = say("positions.turned", pair=pair, offset=offset, radians=f"{angle:.4f}")
     charts.chart_with_menu(circle, "circle", say("positions.circle_look"))
     st.caption(turned)
     return start, offset
 
 
-def learned(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
+def learned(trace: Trace, stack: str, scheme: PositionScheme, palette: Palette) -> None:
     """Draw a learned position table and the similarities of its rows."""
     assert scheme.table is not None
     table = scheme.table[:MAX_POSITIONS, :MAX_DIMENSIONS]
-    tokens = _tokens(trace, len(table))
+    tokens = focus_tokens(trace, stack, len(table))
     shown = say(
         "positions.learned_shown",
         shown=len(table),
@@ -140,123 +170,29 @@ def learned(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
     )
     left, right = st.columns([8, 5], gap="small")
     with left:
-        look = f"{say('positions.learned_table_look')} {cut_reading(table, colour_limit(table))} {shown}"
+        cut = cut_reading(table, colour_limit(table))
+        look = f"{say('positions.learned_table_look')} {cut} {shown} {_first_row(scheme)}"
         charts.chart_with_menu(figures.encoding_heatmap(table, palette, tokens), "pe_table", look)
     with right:
         similar = figures.similarity_heatmap(table, palette, tokens)
         charts.chart_with_menu(similar, "pe_similarity_map", say("positions.learned_similarity_look"))
 
 
-def rotary(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
-    """Draw waves of some rotary pairs, the match of one query and key by distance, wavelengths, and a rotation."""
-    assert scheme.frequencies is not None
-    speeds = scheme.frequencies
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        suggested = sorted({0, len(speeds) // 8, len(speeds) // 4})
-        if any(pair >= len(speeds) for pair in st.session_state.get("pe_pairs", [])):
-            st.session_state.pe_pairs = suggested
-        pairs = st.multiselect(
-            say("positions.pairs_pick"),
-            range(len(speeds)),
-            suggested,
-            key="pe_pairs",
-            max_selections=8,
-            bind="query-params",
-            width=330,
-        )
-        chosen = pickers.head_stepper(trace, arrows=False)
-        row = pickers.chosen_row(chosen.attention)
-        key = _pick_key(chosen, row)
-    names = [say("positions.pair_wave", pair=pair, length=f"{2 * np.pi / speeds[pair]:,.0f}") for pair in pairs]
-    curves = [waves.Wave(name, float(speeds[pair]), True) for name, pair in zip(names, pairs, strict=True)]
-    tokens = _tokens(trace, MIN_DISTANCE)
-    left, right = st.columns(2, gap="small")
-    with left:
-        title, unit = say("positions.rotary_waves_title"), say("positions.cosine_of_angle")
-        drawn = waves.wave_curves(curves, MIN_DISTANCE, palette, title, unit, tokens)
-        charts.chart_with_menu(drawn, "waves", say("positions.rotary_waves_look"))
-    with right:
-        _match(chosen, row, key, scheme, pairs, palette)
-    left, right = st.columns([6, 7], gap="small")
-    with left:
-        charts.chart_with_menu(
-            figures.wavelength_bars(speeds, palette), "wavelengths", say("positions.wavelengths_look")
-        )
-    with right:
-        angle = np.arange(128)[:, None] * speeds
-        encoding = np.stack([np.sin(angle), np.cos(angle)], axis=-1).reshape(128, -1)
-        rotation_of_pair(encoding, speeds, palette, "positions.rotary_title", tokens)
-
-
-def _pick_key(chosen: pickers.SelectedHead, row: int) -> int:
-    """The key that a query is matched with: the one it looks at most, or one chosen from a list.
-
-    Heads rest on the first token and on special ones at any distance: these are left out at first, where others are.
-    """
-    attention = chosen.attention
-    weights = attention.row(chosen.layer, row)[chosen.head]
-    others = np.where([place == 0 or special for place, special in enumerate(attention.keys.special)], 0, weights)
-    strongest = int((others if others.any() else weights).argmax())
-    keys = range(len(attention.keys))
-    if st.session_state.get("pe_key") not in (None, *keys):
-        st.session_state.pe_key = None
-    links.restore("pe_key", keys)
-    named = attention.keys.name
-    key = st.selectbox(
-        say("positions.match_key"),
-        keys,
-        index=None,
-        format_func=named,
-        placeholder=say("positions.match_strongest", key=named(strongest)),
-        key="pe_key",
-        help=say("positions.match_key_help"),
-        width=240,
-    )
-    links.store("pe_key", key, None)
-    return strongest if key is None else int(key)
-
-
-def _match(
-    chosen: pickers.SelectedHead, row: int, key: int, scheme: PositionScheme, pairs: list[int], palette: Palette
-) -> None:
-    """Draw how the dot product of one query and one key of a head changes with the distance between them."""
-    attention, layer, head = chosen.attention, chosen.layer, chosen.head
-    if attention.kind == "cross" or scheme.pairs is None or not attention.has_vectors:
-        st.info(say("positions.match_cross" if attention.kind == "cross" else "positions.match_unknown"))
-        return
-    reach = max(MIN_DISTANCE, len(attention.keys))
-    distances = (0 if attention.kind == "decoder" and row >= key else -reach, reach, row - key)
-    query, asked = attention.query(layer)[head, row], attention.key(layer)[head, key]
-    figure = waves.match_curve(query, asked, scheme, distances, pairs, palette)
-    names = {
-        "query": escape_markdown(attention.queries.name(row)),
-        "key": escape_markdown(attention.keys.name(key)),
-    }
-    total = waves.match_at_whole_distances(query, asked, scheme, distances)
-    reading = say(
-        "positions.match_reading",
-        **names,
-        distance=row - key,
-        match=f"{query @ asked:.2f}",
-        best=distances[0] + int(total.argmax()),
-        most=f"{total.max():.2f}",
-    )
-    flat = np.ptp(total) < FLAT * np.abs(total).max()
-    charts.chart(st, figure, "match", say("positions.match_look", **names))
-    charts.announced_markdown(f"{reading} {say('positions.match_flat')}" if flat else reading)
-    save_menu.menu("match")
-
-
-def bias(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
+def bias(trace: Trace, stack: str, scheme: PositionScheme, palette: Palette) -> None:
     """Draw the bias that each head adds to its scores, by distance of query and key."""
     assert scheme.bias is not None
     assert scheme.distances is not None
-    figure = figures.bias_by_distance(scheme.bias, scheme.distances, palette)
+    table = scheme.bias
+    if scheme.layer_biases is not None:
+        table = scheme.layer_biases[
+            option_row(say("pick.layer"), range(len(scheme.layer_biases)), 0, "pe_layer", name=str)
+        ]
+    figure = figures.bias_by_distance(table, scheme.distances, palette)
     charts.chart_with_menu(figure, "pe_bias", say("positions.bias_look"))
 
 
-def unseen(trace: Trace, scheme: PositionScheme, palette: Palette) -> None:
-    """Draw nothing: the page's introduction says that the scheme is not exposed."""
+def nothing(trace: Trace, stack: str, scheme: PositionScheme, palette: Palette) -> None:
+    """Draw nothing: the sentence above says why."""
 
 
-SECTIONS = {"sinusoidal": sinusoids, "learned": learned, "rotary": rotary, "bias": bias, "unseen": unseen}
+SECTIONS = {"sinusoidal": sinusoids, "learned": learned, "bias": bias}

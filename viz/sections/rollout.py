@@ -50,11 +50,11 @@ def similar_heads(a: Side, palette: Palette) -> None:
     similarities = similarity.head_similarity(attention, *chosen, step)
     left, right = st.columns(2)
     with left:
-        figure = compare_heads.head_similarity_heatmap(similarities, chosen, palette)
+        figure = compare_heads.head_similarity_heatmap(similarities, chosen, palette, attention.layer_index)
         charts.chart_with_menu(figure, "similarity", say("compare.similar_look"), on_select=_opener("similarity"))
     with right:
         points, explained_variance = similarity.head_coordinates(attention, step)
-        figure = compare_heads.head_scatter(points, explained_variance, chosen, palette)
+        figure = compare_heads.head_scatter(points, explained_variance, chosen, palette, attention.layer_index)
         charts.chart_with_menu(figure, "head_map", say("compare.head_map_look"), on_select=_opener("head_map"))
 
 
@@ -71,7 +71,7 @@ def selected_heads(a: Side, palette: Palette) -> None:
         say("compare.wall_pick"),
         list(tiles),
         list(tiles)[:8],
-        format_func=lambda one: say("compare.tile", layer=tiles[one][0], head=tiles[one][1]),
+        format_func=lambda one: say("compare.tile", layer=attention.layer_index[tiles[one][0]], head=tiles[one][1]),
         max_selections=MAX_WALL_HEADS,
         key=key,
         persist_state="session",
@@ -145,7 +145,7 @@ def rollout_and_flow(a: Side, palette: Palette) -> None:
         st.caption(say("compare.flow_long", most=MAX_FLOW_TOKENS))
     labels = [tokens.name(i) for i in range(len(tokens))]
     figure = compare_heads.share_bars(shares, labels, palette, query_stack(a.attention.kind))
-    charts.chart_with_menu(figure, "through", say("compare.through_look", layer=a.layer))
+    charts.chart_with_menu(figure, "through", say("compare.through_look", layer=a.attention.layer_index[a.layer]))
     with st.expander(say("compare.claims")):
         for name in shares:
             st.markdown(say(f"compare.claim_{name}"))

@@ -13,6 +13,8 @@ from viz.frame.fragments import page_fragment
 from viz.language.messages import abbreviated, escape_markdown, isolate_rtl, say, strip_markdown
 from viz.widgets import badge
 
+MANY_PIECES = 3  # of a word: with more, a model has hardly learned what the whole means
+
 
 def draw(trace: Trace, before: str | None = None) -> None:
     """The tokens of a run in the bar, each of which shows its row in every figure of the page.
@@ -58,12 +60,22 @@ def _line(trace: Trace, before: str | None) -> str:
         parts = _tokens(trace.tokens[stack], stack)
     if trace.output and "cross" not in trace.attentions:
         parts += ['<span class="then">→</span>', f"<strong>{escape(isolate_rtl(trace.output))}</strong>"]
+    parts += [f'<span class="before">{escape(isolate_rtl(sentence))}</span>' for sentence in _guessed(trace)]
     if before is not None and before == trace.output:
         parts.append(f'<span class="before">{escape(say("bar.same"))}</span>')
     elif before is not None:
         was = f"<s>{escape(isolate_rtl(before))}</s>"
         parts.append(f'<span class="before">{escape(say("bar.before"))}: {was}</span>')
     return f'<div class="tokens">{"".join(parts)}</div>'
+
+
+def _guessed(trace: Trace) -> list[str]:
+    """A line each on words of a translated text that the model hardly knows: unknown ones, and ones cut small."""
+    if "cross" not in trace.attentions or trace.logits is None:
+        return []
+    words = {"guessed": dict(trace.notes).get("unknown", "")}
+    words["pieces"] = ", ".join(trace.tokens["encoder"].words_in_pieces(MANY_PIECES))
+    return [say(f"notes.{note}", detail=abbreviated(found)) for note, found in words.items() if found]
 
 
 def _tokens(tokens: Tokens, stack: str) -> list[str]:

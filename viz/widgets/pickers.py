@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -89,17 +90,19 @@ def head_stepper(trace: Trace, *, arrows: bool = True) -> SelectedHead:
     with st.container(horizontal=True, key="stepper", vertical_alignment="center", gap="small", width="content"):
         attention = pick_kind(trace)
         layer, head = default_head(default_kind(trace))
-        layer = _pick_number("layer", attention.num_layers, layer, ("Up", "Down") if arrows else None)
+        arrow_keys = ("Up", "Down") if arrows else None
+        layer = _pick_number("layer", attention.num_layers, layer, arrow_keys, attention.layer_index)
         head = _pick_number("head", attention.num_heads, head, ("Left", "Right") if arrows else None)
     return SelectedHead(attention, layer, head)
 
 
-def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | None) -> int:
+def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | None, names: Sequence[int] = ()) -> int:
     """A number below `count`, chosen from a list or by two buttons beside it.
 
     Args:
         key: "layer" or "head", of the list and in the link.
         arrows: keys of the two buttons.
+        names: what each number stands for, such as the layer of a hybrid; itself by default.
     """
     default = default if default < count else 0
     links.restore(key, range(count))
@@ -125,6 +128,7 @@ def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | N
                     say(f"pick.{key}"),
                     range(count),
                     key=key,
+                    format_func=lambda number: str(names[number] if number < len(names) else number),
                     label_visibility="collapsed",
                     width=76,
                     persist_state="session",

@@ -136,13 +136,15 @@ def decoder_start_id(module: Any, tokenizer: Any) -> int:
     Raises:
         ValueError: neither the configuration nor the tokenizer names one.
     """
-    settings = getattr(module, "generation_config", None)
-    places = [module.config, settings, getattr(module.config, "decoder", None)]
+    # The settings of generation come first, as in the library's own `generate`.
+    places = [getattr(module, "generation_config", None), module.config, getattr(module.config, "decoder", None)]
     if hasattr(module.config, "get_text_config"):
         places.append(module.config.get_text_config(decoder=True))
     for name in ("decoder_start_token_id", "bos_token_id"):
         for place in places:
             token_id = getattr(place, name, None) if place is not None else None
+            if isinstance(token_id, (list, tuple)):  # one for each text of a batch
+                token_id = token_id[0] if token_id else None
             if token_id is not None:
                 return int(token_id)
     if tokenizer.bos_token_id is not None:

@@ -25,12 +25,15 @@ from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import record
 from model.huggingface.answers import head_kind
 from model.huggingface.loading.weights import load_weights, supported_architectures
+from model.huggingface.positions import vision_scheme
 from model.huggingface.recording.layers import build_attention
 from model.huggingface.text_model import TextModel
 from model.huggingface.vision.image_files import PictureSource, read_picture
+from model.positions.scheme import PositionScheme
 from model.trace.edits import UNCHANGED, Edits
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
+from model.trace.typed_text import InputChoices
 
 # Labels of the tokens that may come before the patches, in this order, by the parameter that holds them.
 PREFIX_TOKENS = {"cls_token": "[CLS]", "distillation_token": "[DIST]", "register_tokens": "[REG]"}
@@ -144,11 +147,20 @@ class VisionModel(TextModel):
             traces.append(trace)
         return tuple(traces)
 
+    def _find_choices(self) -> InputChoices:
+        return InputChoices()
+
+    def positions(self, stack: str | None = None) -> PositionScheme:
+        """The table that is added to the patches."""
+        return vision_scheme(self.module)
+
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Names of classes by their ids."""
         return tuple(str(self.config.id2label[i]) for i in ids)
 
-    def guess(self, text: PictureSource, position: int, edits: Edits | None = None) -> None:
+    def guess(  # type: ignore[override]
+        self, text: PictureSource, position: int, edits: Edits | None = None
+    ) -> None:
         """None: the model was not trained to predict masked patches."""
 
     def _inputs(  # type: ignore[override]

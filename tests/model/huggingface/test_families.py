@@ -17,11 +17,9 @@ from transformers import PreTrainedTokenizerFast
 import model
 from model.attention.projections import shallow_copy
 from model.errors import InputError, ModelError
-from model.huggingface.positions import ROTATES_ALL_LAYERS
 from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
 from model.huggingface.recording.eager_run import library_attentions
 from model.huggingface.text_model import TextModel
-from model.positions.rotary import rotate
 
 TEXT, TARGET = "the cat sat on the mat because the cat was tired", "le chat était assis"
 FRENCH_AND_ENGLISH = [TEXT, TARGET, "a b c d e f g h i j k l m n o p q r s t u v w x y z é"]
@@ -242,51 +240,6 @@ def test_what_a_family_does_not_show_is_said(opened: dict[str, TextModel]) -> No
         assert (("sinks", FAMILIES[family][0]) in notes) == (family == "gpt-oss")
     with pytest.raises(ValueError, match="does not show its query"):
         opened["xlnet"].trace(TEXT).attentions["encoder"].query(0)
-
-
-def test_positions_are_those_of_the_family(opened: dict[str, TextModel]) -> None:
-    kinds = {"bert": "learned", "llama": "rotary", "t5": "bias", "bloom": "bias", "mpt": "bias", "falcon": "unseen"}
-    for family, kind in kinds.items():
-        assert opened[family].positions().kind == kind, family
-    slopes = opened["mpt"].positions().bias
-    assert slopes is not None
-    np.testing.assert_allclose(slopes[:, -2], [-(2.0 ** -(2 * head)) for head in (1, 2, 3, 4)])
-
-
-ROTARY = [family for family in FAMILIES if family.replace("-", "_") in ROTATES_ALL_LAYERS]
-
-
-def test_every_type_that_rotates_is_asked() -> None:
-    assert len(ROTARY) == len(ROTATES_ALL_LAYERS)
-
-
-@pytest.mark.parametrize("family", ROTARY)
-def test_a_query_further_on_is_the_same_query_rotated(family: str, opened: dict[str, TextModel]) -> None:
-    """A causal model that reads one word over and over has the same state everywhere: only positions differ."""
-    lens, kind = opened[family], FAMILIES[family][3][0]
-    scheme, attention = lens.positions(), lens.trace("cat cat cat cat cat").attentions[kind]
-    assert scheme.frequencies is not None
-    assert scheme.pairs is not None
-    assert attention.query_tokens[1] == attention.query_tokens[4] == "cat"
-    for layer in range(attention.num_layers if kind == "decoder" else 1):
-        for vectors in (attention.query(layer)[3], attention.key(layer)[3]):
-            assert np.abs(vectors[4] - vectors[1]).max() > 1e-3
-            further = rotate(vectors[1], 3, scheme.frequencies, scheme.pairs)
-            np.testing.assert_allclose(further, vectors[4], atol=1e-4 * np.abs(vectors).max())
-
-
-def test_a_family_that_is_not_known_to_rotate_everywhere_names_no_pairs(opened: dict[str, TextModel]) -> None:
-    assert opened["gpt-oss"].positions().pairs is None
-
-
-def test_the_first_row_of_a_learned_table_is_the_first_tokens(opened: dict[str, TextModel]) -> None:
-    for family, unused in (("bert", 0), ("roberta", 1), ("opt", 2)):
-        word = opened[family].module.get_input_embeddings()
-        whole = next(
-            part.weight for name, part in opened[family].module.named_modules()
-            if isinstance(part, torch.nn.Embedding) and part is not word and "position" in name
-        )  # fmt: skip
-        np.testing.assert_allclose(opened[family].positions().table, whole.detach().numpy()[unused:], atol=1e-6)
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])

@@ -9,8 +9,8 @@ import plotly.graph_objects as go
 import pytest
 
 from model.catalog.store import local_folder
-from model.positions.scheme import PositionScheme
-from model.positions.sinusoidal import frequencies, sinusoidal
+from model.positions.scheme import Rotation
+from model.positions.sinusoidal import columns, sinusoidal
 from viz.figures import positions, waves
 from viz.figures.cell_pooling import max_pooled
 from viz.figures.full_grid import colour_limit, cut_reading
@@ -59,7 +59,7 @@ def test_a_learned_table_with_outliers_keeps_its_colours() -> None:
 
 def test_waves_are_smooth_and_have_a_dot_at_each_position() -> None:
     encoding = sinusoidal(32, 16)
-    curves = waves.sinusoid_waves([0, 5], frequencies(16))
+    curves = waves.sinusoid_waves([0, 5], columns(16))
     figure = waves.wave_curves(curves, 32, LIGHT, "", "", ("decoder", range(4)))
     sine, dots, cosine, cosine_dots = figure.data
     np.testing.assert_allclose(dots.y, encoding[:, 0], atol=1e-6)
@@ -79,7 +79,7 @@ def test_similarity_depends_on_distance_alone_and_hands_stand_at_their_positions
     assert len(curves) == 32
     one_step = [curve.y[list(curve.x).index(1)] for curve in curves[:-1]]
     np.testing.assert_allclose(one_step, one_step[0], atol=1e-6)
-    circle = positions.rotation_circle(encoding, 2, 3, 4, LIGHT, "", ("encoder", range(3)))
+    circle = positions.rotation_circle(encoding[:, 4:6], 3, 4, LIGHT, "", ("encoder", range(3)))
     hand = circle.data[2]
     assert (hand.x[1], hand.y[1]) == (encoding[7, 5], encoding[7, 4])
     assert [mark["at"][0] for mark in circle.layout.meta["focus"]] == [encoding[i, 4] for i in range(3)]
@@ -92,17 +92,19 @@ def test_the_match_of_a_real_query_and_key_passes_through_the_recorded_score() -
 
     lens = model.load("smollm2")
     trace = lens.trace("The red car and the red house stopped.")  # "red" twice
-    attention, scheme = trace.attentions["decoder"], lens.positions()
+    attention = trace.attentions["decoder"]
     reds = [place for place, text in enumerate(attention.query_tokens) if text.strip() == "red"]
     assert len(reds) == 2
     layer, head, row, key = 3, 2, reds[1], reds[0]
+    rotation = lens.positions().rotation(layer)
+    assert rotation is not None
     query, asked = attention.query(layer)[head, row], attention.key(layer)[head, key]
     expected = float(attention.scores(layer)[head, row, key]) / attention.scale(layer)
     distances = (0, 64, row - key)
-    total = waves.match_at_whole_distances(query, asked, scheme, distances)
+    total = waves.match_at_whole_distances(query, asked, rotation, distances)
     assert total[row - key] == pytest.approx(expected, abs=1e-4)
     assert np.ptp(total) > 1
-    figure = waves.match_curve(query, asked, scheme, distances, [0, 4], LIGHT)
+    figure = waves.match_curve(query, asked, rotation, distances, [0, 4], LIGHT)
     smooth, dots, true = figure.data[-3:]
     assert (true.x[0], true.y[0]) == (row - key, pytest.approx(expected, abs=1e-4))
     np.testing.assert_allclose(dots.y, total, atol=1e-4)
@@ -111,9 +113,9 @@ def test_the_match_of_a_real_query_and_key_passes_through_the_recorded_score() -
 
 def test_the_parts_of_all_pairs_add_up_to_the_match() -> None:
     random = np.random.default_rng(1)
-    scheme = PositionScheme("rotary", frequencies=np.array([1.0, 0.1]), pairs=np.array([[0, 2], [1, 3]]))
+    rotation = Rotation(np.array([1.0, 0.1]), np.array([[0, 2], [1, 3]]))
     query, key = random.normal(size=4), random.normal(size=4)
-    figure = waves.match_curve(query, key, scheme, (0, 20, 5), [0, 1], LIGHT)
+    figure = waves.match_curve(query, key, rotation, (0, 20, 5), [0, 1], LIGHT)
     first, second, total = (np.asarray(figure.data[i].y, float) for i in range(3))
     np.testing.assert_allclose(first + second, total, atol=1e-6)
     assert total[5 * waves.POINTS] == pytest.approx(query @ key, abs=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 
 import numpy as np
@@ -44,10 +45,10 @@ def draw(trace: Trace, attention: Attention) -> None:
         help=say("characters.help"),
     )
     if chosen:
-        st.html(_list(names[chosen]))
+        st.html(_list(names[chosen], attention.layer_index))
 
 
-def _list(character: Character) -> str:
+def _list(character: Character, layers: Sequence[int]) -> str:
     """The heads of a character as HTML, highest share first; the browser opens the one that is clicked."""
     places = np.argwhere(character.named)
     order = np.argsort([-character.share[tuple(place)] for place in places], kind="stable")
@@ -57,7 +58,7 @@ def _list(character: Character) -> str:
     items = []
     for layer, head in places[:MOST]:
         share, baseline = f"{character.share[layer, head]:.0%}", f"{character.baseline[layer, head]:.0%}"
-        text = say(sentence, layer=layer, head=head, share=share, baseline=baseline)
+        text = say(sentence, layer=layers[layer], head=head, share=share, baseline=baseline)
         items.append(f'<span role="button" tabindex="0" data-open="{layer}.{head}">{escape(text)}</span>')
     if len(places) > MOST:
         items.append(f"<span>{escape(say('characters.more', count=len(places) - MOST))}</span>")

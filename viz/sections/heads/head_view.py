@@ -126,7 +126,10 @@ def _head(trace: Trace, attention: Attention, specials: bool, window: Window | N
         # The map first: what the browser gets with it, it shows with it.
         caption = readings.map_caption(attention, layer, specials, row)
         charts.chart(places.heatmap, heatmap, "heatmap", caption, table=numbers, titled=False)
-    heading = [say("heads.one", layer=layer, head=head), head_finder.head_words(trace, attention, layer, head)]
+    heading = [
+        say("heads.one", layer=attention.layer_index[layer], head=head),
+        head_finder.head_words(trace, attention, layer, head),
+    ]
     places.title.header(escape_markdown(" · ".join(filter(None, heading))), anchor=False)
     text = readings.row_reading(trace, attention, layer, head, row)
     hidden = "" if specials else " " + readings.special_mass_reading(attention, layer, head)
@@ -212,6 +215,7 @@ def message(
         "rows": rows,
         "columns": columns,
         "heading": say("heads.one", layer="{layer}", head="{head}"),
+        "layerNames": list(attention.layer_index),  # in a hybrid, the layers in between have no attention
         # As in the picture of all heads.
         "whole": [len(queries), len(keys)] == [len(attention.queries), len(attention.keys)],
         "thumb": THUMBNAIL_PIXELS,

@@ -88,11 +88,11 @@ def generated_trace(shared: Trace, decoding: Decoding | None, forced: str) -> tu
         spaced = model_access.open_model().is_encoder_decoder or forced[:1].isspace()
         target: Target = forced if spaced else f" {forced}"
     else:
-        decoded = results.decode(st.session_state.text, decoding)
+        decoded = results.decode(model_access.model_input(), decoding)
         target = decoded.ids
         if target == shared.ids["decoder"][shared.prompt_length :]:
             return shared, decoded
-    trace = results.traces((st.session_state.text,), (target,), edits=model_access.applied_edits())[0]
+    trace = results.traces((model_access.model_input(),), (target,), edits=model_access.applied_edits())[0]
     return (shared if trace.ids == shared.ids else trace), decoded
 
 

@@ -1,0 +1,140 @@
+"""Test passes that show what a Hugging Face model does with positions: one token, over and over.
+
+Equal tokens have equal embeddings, so whatever differs from place to place comes from their positions.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.arrays.torch_to_numpy import to_numpy
+from model.arrays.types import Array
+from model.attention.projections import shallow_copy
+from model.attention.record import Record, record
+from model.huggingface.opened_model import OpenedModel
+from model.huggingface.recording.detection import residual_stream
+from model.huggingface.recording.layers import Layers
+
+REACH = 32  # largest distance, each way, in the table of a bias
+SHIFT = 3  # positions by which a second pass stands further on
+IN_LAYER = re.compile(r"\.\d+\.")
+
+
+class PositionedModel(OpenedModel, Protocol):
+    """An opened model whose layers can be read off a pass."""
+
+    def dummy_inputs(self) -> dict[str, Tensor]: ...
+
+    def layers_of(self, result: Any, recorded: Record, rows: int) -> Layers: ...
+
+
+@dataclass(frozen=True, eq=False)
+class PositionRun:
+    """What one test pass showed.
+
+    Attributes:
+        states: stack -> what enters its first layer. [token, d_model]
+        layers: kind of attention -> its layers.
+        outputs: name of a module outside the layers -> the rows that it put out. [token, width]
+    """
+
+    states: Mapping[str, Array]
+    layers: Mapping[str, Any]
+    outputs: dict[str, Array] = field(default_factory=dict)
+
+
+def stacks(lens: PositionedModel) -> tuple[str, ...]:
+    """The stacks of a model."""
+    return ("encoder", "decoder") if lens.is_encoder_decoder else (lens.single_stack,)
+
+
+def plain_ids(lens: PositionedModel) -> tuple[int, int]:
+    """Two ids that are no marks, so that no model treats them apart."""
+    marks = {*lens.tokenizer.all_special_ids, lens.module.config.get_text_config().pad_token_id, lens.decoder_start}
+    count = lens.module.get_input_embeddings().weight.shape[0]
+    found = [i for i in range(count) if i not in marks][: count // 2 + 2]
+    return found[len(found) // 2], found[-1]
+
+
+def equal_tokens(lens: PositionedModel, token: int, places: int) -> dict[str, Tensor]:
+    """The smallest input's keyword arguments, with one token at all places but the last, which keeps its own."""
+    inputs = lens.dummy_inputs()
+    ids = torch.full((1, places), token, dtype=torch.long, device=lens.device)
+    ids[0, -1] = inputs["input_ids"][0, -1] if bool(inputs["input_ids"][0, -1]) else token
+    return dict.fromkeys(inputs, ids)
+
+
+@torch.inference_mode()
+def run(
+    lens: PositionedModel,
+    inputs: Mapping[str, Tensor],
+    *,
+    watch: bool = False,
+    silent: str | None = None,
+    shift: int = 0,
+) -> PositionRun:
+    """A pass of a copy of the model, so that passes of other threads are not touched.
+
+    Args:
+        watch: keep what modules outside the layers put out.
+        silent: name of a module whose output is replaced by zeros.
+        shift: first position, for models that take positions.
+    """
+    copied, outputs = shallow_copy(lens.module), dict[str, Array]()
+    places = next(iter(inputs.values())).shape[1]
+    for name, part in copied.named_modules():
+        if name == silent:
+            part.register_forward_hook(_zeros)
+        elif watch and not IN_LAYER.search(f".{name}.") and not any(part.children()):
+            part.register_forward_hook(_keep(outputs, name, places))
+    extra = {}
+    if shift:
+        extra["position_ids"] = torch.arange(shift, shift + places, device=lens.device)[None]
+    with record() as recorded:
+        result = lens.run(copied, {**inputs, **extra}, eager=not lens.uses_interface)
+    prefix = "{}_" if lens.is_encoder_decoder else ""
+    states = {
+        stack: to_numpy(residual_stream(result[f"{prefix.format(stack)}hidden_states"], lens.module.config)[0][0])
+        for stack in stacks(lens)
+    }
+    layers = {kind: rows[0] for kind, rows in lens.layers_of(result, recorded, 1).items()}
+    return PositionRun(states, layers, outputs)
+
+
+def takes_positions(module: nn.Module) -> bool:
+    """Whether a model can be told at which positions its tokens stand."""
+    return "position_ids" in inspect.signature(module.forward).parameters
+
+
+def constants(parts: Iterable[nn.Module]) -> list[Array]:
+    """Tables of numbers that modules keep beside their weights, such as CTRL's sinusoids. [row, column] each"""
+    found = []
+    for part in parts:
+        kept = [*part.buffers(recurse=False), *(one for one in vars(part).values() if isinstance(one, Tensor))]
+        found += [to_numpy(one.squeeze()) for one in kept if one.is_floating_point() and one.squeeze().dim() == 2]
+    return found
+
+
+def _zeros(_: nn.Module, __: Any, output: Any) -> Any:
+    return torch.zeros_like(output) if isinstance(output, Tensor) else output
+
+
+def _keep(outputs: dict[str, Array], name: str, places: int) -> Callable[..., None]:
+    """A forward hook that keeps an output with one row a token."""
+
+    def hook(_: nn.Module, __: Any, output: Any) -> None:
+        if isinstance(output, Tensor) and output.is_floating_point():
+            rows = output.reshape(output.shape[-3:] if output.dim() > 3 else output.shape)
+            rows = rows[0] if rows.dim() == 3 else rows
+            if rows.dim() == 2 and len(rows) == places:
+                outputs[name] = np.array(to_numpy(rows))
+
+    return hook

@@ -1,0 +1,97 @@
+"""How the typed text is read: a second sentence, a chat turn, marks, languages; drawn once the model is open."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from model.trace.typed_text import InputChoices
+from viz.frame import lesson_guide, links, session
+from viz.frame.option_row import option_row
+from viz.language.messages import say
+
+
+def draw(choices: InputChoices) -> None:
+    """Draw what the open model lets one choose, in the rooms that the sentence bar left for it."""
+    rooms = st.session_state.get("input_rooms")
+    if rooms is None:  # drawn already in this run
+        return
+    st.session_state.input_rooms = None
+    if choices.pairs:
+        with rooms[0]:
+            _type_pair()
+    typed_marks = session.has_marks(choices)
+    if choices.chat or choices.target_languages or typed_marks:
+        with rooms[1], st.popover(_label(choices), icon=":material/input:", key="reading_as"):
+            _pick_chat(choices)
+            _pick_languages(choices)
+            if typed_marks:
+                option_row(
+                    say("input.marks"),
+                    [session.READ, session.SPELLED],
+                    session.READ,
+                    "marks",
+                    name=lambda one: say(f"input.{one}"),
+                )
+
+
+def _label(choices: InputChoices) -> str:
+    """What the menu says without being opened: languages, a chat turn, spelled marks."""
+    state, said = st.session_state, []
+    for key in session.TEXT_CHOICES[1:]:
+        links.restore(key, _options(choices, key))
+    if choices.target_languages:
+        source = state.get("source_language") or choices.source or ""
+        said.append(f"{source} → {state.get('target_language') or choices.target or '?'}".strip())
+    if choices.chat and state.get("chat"):
+        said.append(say("input.chat_short"))
+    if session.has_marks(choices) and state.get("marks") == session.SPELLED:
+        said.append(say("input.spelled_short"))
+    return ", ".join(said) or say("input.title")
+
+
+def _options(choices: InputChoices, key: str) -> Sequence[object]:
+    """The values that a widget may have."""
+    languages = {"source_language": choices.source_languages, "target_language": choices.target_languages}
+    return languages[key] if key in languages else {"chat": (False, True)}.get(key, (session.READ, session.SPELLED))
+
+
+def _type_pair() -> None:
+    state = st.session_state
+    if "pair" not in state and "pair" in st.query_params:
+        state.pair = st.query_params["pair"]
+    typed = st.text_input(
+        say("input.pair"),
+        key="pair",
+        placeholder=say("input.pair"),
+        label_visibility="collapsed",
+        disabled=lesson_guide.is_locked(),
+        persist_state="session",
+    )
+    links.store("pair", typed or "", "")
+
+
+def _pick_chat(choices: InputChoices) -> None:
+    if choices.chat:
+        links.restore("chat", _options(choices, "chat"))
+        chosen = st.toggle(say("input.chat"), key="chat", help=say("input.chat_help"), persist_state="session")
+        links.store("chat", chosen, False)
+
+
+def _pick_languages(choices: InputChoices) -> None:
+    """Lists of the languages of the text and of the output; a model that tells the first itself has no list for it."""
+    for key, codes, default in (
+        ("source_language", choices.source_languages, choices.source),
+        ("target_language", choices.target_languages, choices.target),
+    ):
+        if not codes:
+            continue
+        links.restore(key, codes)
+        if st.session_state.get(key) not in (None, *codes):
+            st.session_state[key] = None
+        start = codes.index(default) if default in codes else None
+        chosen = st.selectbox(
+            say(f"input.{key}"), codes, start, key=key, placeholder=say("input.own_language"), persist_state="session"
+        )
+        links.store(key, chosen, default)
