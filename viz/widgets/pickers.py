@@ -108,7 +108,7 @@ def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | N
     links.restore(key, range(count))
     if st.session_state.get(key) not in range(count):
         st.session_state[key] = default
-    names = ("layer_up", "layer_down") if key == "layer" else ("head_left", "head_right")
+    helps = ("layer_up", "layer_down") if key == "layer" else ("head_left", "head_right")
     shortcuts = arrows or (None, None)
     with st.container(horizontal=True, key=f"step_{key}", vertical_alignment="center", gap=None, width="content"):
         st.markdown(say(f"pick.{key}_short"), width="content")
@@ -119,7 +119,7 @@ def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | N
                 shortcut=shortcuts[place],
                 on_click=_step,
                 args=(key, 2 * place - 1, count, default),
-                help=say(f"audience.{names[place]}"),
+                help=say(f"audience.{helps[place]}"),
                 type="tertiary",
                 disabled=count < 2,
             )
