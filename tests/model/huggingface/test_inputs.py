@@ -10,6 +10,8 @@ import transformers
 
 import model
 from model.errors import InputError
+from model.generation.decoding import Decoding
+from model.trace.typed_text import TypedText
 from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL, SPECIAL, TEXT, tokenizer
 from tests.model.huggingface.test_layer_kinds import opened
 
@@ -97,3 +99,36 @@ def test_a_limit_of_our_own_is_told_as_ours(tmp_path: Path) -> None:
     lens.model_max_tokens, lens.max_tokens = 131072, 2048
     with pytest.raises(InputError, match=r"takes 131072, but Headlight reads at most 2048"):
         lens.trace("the " * 2100)
+
+
+def test_added_marks_are_spelled_out_too_and_words_stay_words(tmp_path: Path) -> None:
+    lens = opened(tmp_path, "BertForMaskedLM", "BertConfig", SMALL)
+    lens.tokenizer.add_tokens(["[E1]", "zebra"])
+    lens.module.resize_token_embeddings(len(lens.tokenizer))
+    mark, word = lens.tokenizer.convert_tokens_to_ids(["[E1]", "zebra"])
+    read, spelled = (lens.trace("the [E1] zebra sat", marks=marks).ids["encoder"] for marks in (True, False))
+    assert {mark, word} <= set(read)
+    assert mark not in spelled
+    assert word in spelled
+
+
+def test_only_models_that_read_take_a_second_sentence(tmp_path: Path) -> None:
+    reads = opened(tmp_path / "a", "BertForMaskedLM", "BertConfig", SMALL)
+    assert not reads.choices.pairs  # this tokenizer puts no mark between two sentences
+    assert "<mask>" in reads.choices.marks
+    writes = opened(tmp_path / "b", "LlamaForCausalLM", "LlamaConfig", GROUPED)
+    assert (writes.choices.pairs, writes.choices.chat) == (False, False)
+
+
+def test_what_is_chosen_holds_for_every_way_to_ask(tmp_path: Path) -> None:
+    lens = opened(tmp_path, "LlamaForCausalLM", "LlamaConfig", GROUPED)
+    lens.tokenizer.chat_template = "<s> the {{ messages[0]['content'] }} </s>"
+    chat = TypedText("a cat", chat=True)
+    trace = lens.trace_batch([chat], [None])[0]
+    assert trace.text == "a cat"
+    found = lens.logit_lens(chat, None)
+    assert found is not None
+    assert found[0].shape[1] == len(trace.ids["decoder"])
+    greedy = lens.decode(chat, Decoding(max_new_tokens=3)).ids
+    assert greedy[0] == int(trace.logits[-1].argmax())
+    assert lens.head_effects(chat, greedy)[0]["decoder"].shape == (2, 4)

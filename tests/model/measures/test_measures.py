@@ -89,6 +89,9 @@ def test_induction_finds_the_planted_head_and_nothing_in_the_others() -> None:
     assert scores[2] < 0.3
     fresh = Tokens(tuple("abcdef"), (False,) * 6)
     assert np.isnan(induction_scores(Attention("decoder", fresh, fresh, 3, 1, (Fixed(heads),)), 0)).all()
+    # "a" with a space before it and "a" without are two ids, whatever their labels.
+    other = Tokens(tokens.texts, tokens.special, raw=("a", "b", "c", "Ġa", "Ġb", "Ġc"))
+    assert np.isnan(induction_scores(Attention("decoder", other, other, 3, 1, (Fixed(heads),)), 0)).all()
 
 
 def test_words_take_the_sum_of_their_pieces_and_ask_with_the_mean() -> None:

@@ -26,6 +26,8 @@ from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from tests.app.driving import APP, PAGES, go_to, heat, texts
+from tests.model.huggingface.test_families import GROUPED
+from tests.model.huggingface.test_layer_kinds import opened as made_text
 from tests.model.huggingface.test_vision import build
 
 TEXT, HELD = "The red car stopped.", "We wait for it."
@@ -115,6 +117,23 @@ def test_a_remote_run_has_the_same_numbers(address: str, lens: Translator, edits
     np.testing.assert_array_equal(remote.positions().table, lens.positions().table)  # type: ignore[arg-type]
     assert remote.guess(TEXT, 1) is None
     assert (remote.revision, remote.commit) == (revision("en-fr"), commit("en-fr"))
+
+
+def test_what_is_chosen_for_a_text_travels_and_positions_of_either_stack_too(address: str, tmp_path: Path) -> None:
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+    made_text(tmp_path / "t5", "T5ForConditionalGeneration", "T5Config", sizes)
+    own, remote = load_in_process(str(tmp_path / "t5"), "cpu"), RemoteModel(address, str(tmp_path / "t5"))
+    assert remote.choices == own.choices
+    ours, theirs = (one.trace("the <mask> sat", marks=False) for one in (own, remote))  # type: ignore[call-arg]
+    assert ours.ids == theirs.ids
+    assert theirs.text == "the <mask> sat"
+    assert ours.ids["encoder"] != remote.trace("the <mask> sat").ids["encoder"]
+    for stack in ("encoder", "decoder"):
+        assert remote.positions(stack).equals(own.positions(stack))
+    made_text(tmp_path / "llama", "LlamaForCausalLM", "LlamaConfig", GROUPED)
+    own, remote = load_in_process(str(tmp_path / "llama"), "cpu"), RemoteModel(address, str(tmp_path / "llama"))
+    assert remote.positions().equals(own.positions())
+    assert remote.positions().rotations[0].layers == (0, 1)
 
 
 def test_only_what_is_drawn_is_sent(address: str) -> None:

@@ -153,3 +153,22 @@ def test_a_pass_does_not_name_its_tokens(lens: Translator, monkeypatch: pytest.M
     assert not asked
     assert trace.tokens["decoder"].texts[:3] == ("<s>", "Le", "chat")
     assert asked == [1]
+
+
+@pytest.mark.parametrize(
+    ("typed", "label"),
+    [("\0", "NUL"), ("\xa0", "NBSP"), ("\u200b", "ZWSP"), ("\ufeff", "BOM"), ("\u202e", "RLO"), ("\u2028", "U+2028")],
+)
+def test_what_leaves_no_ink_has_a_name(single_bytes: PreTrainedTokenizerFast, typed: str, label: str) -> None:
+    whole, _ = read(single_bytes, typed)
+    assert {text.removeprefix("·").split()[0] for text in whole.texts[:-1]} == {label}
+    assert label_pieces([f"a{typed}b"], [False]).texts == (f"a‹{label}›b",)
+    assert label_pieces([FAMILY], [False]).texts == (FAMILY,)  # what joins a picture is left in it
+
+
+def test_words_cut_small_are_named(single_bytes: PreTrainedTokenizerFast) -> None:
+    inside = (False, False, False, True, True, True, False)
+    tokens = Tokens(("the", "cat", "Xy", "·zz", "·qw", "·ort", "</s>"), (*[False] * 6, True), inside)
+    assert tokens.words_in_pieces(3) == ("Xyzzqwort",)
+    assert tokens.words_in_pieces(4) == ()
+    assert read(single_bytes, "zzzzzz")[0].words_in_pieces(3) == ()  # it cuts every word into letters

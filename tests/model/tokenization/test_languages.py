@@ -48,7 +48,9 @@ def pieces(kind: str, folder: Path) -> Any:
 def opened(kind: str, module: str, config: str, folder: Path, **settings: Any) -> Any:
     tokenizer = pieces(kind, folder)
     torch.manual_seed(3)
-    made = getattr(transformers, module)(getattr(transformers, config)(vocab_size=len(tokenizer), **(SIZES | settings)))
+    made = getattr(transformers, module)(
+        getattr(transformers, config)(vocab_size=len(tokenizer) + 200, **(SIZES | settings))
+    )
     made.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return model.load(str(folder), device="cpu")
