@@ -26,6 +26,9 @@ class TypedText:
     target_language: str | None = None
 
 
+ModelInput = str | TypedText | bytes  # of a picture: its path, or the content of its file
+
+
 @dataclass(frozen=True)
 class InputChoices:
     """What may be chosen for a typed text of a model.

@@ -6,10 +6,16 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from model.trace.typed_text import InputChoices
-from viz.frame import lesson_guide, links, session
+from model.trace.typed_text import InputChoices, ModelInput
+from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.option_row import option_row
 from viz.language.messages import say
+
+
+def bar_input() -> ModelInput:
+    """The input of the bar, once the bar shows how the open model can read it."""
+    draw(model_access.open_model().choices)  # fetched and opened here, where its progress can be shown
+    return model_access.model_input()
 
 
 def draw(choices: InputChoices) -> None:

@@ -15,7 +15,7 @@ from model.remote.transport import backend_address
 from model.settings.settings import current
 from model.trace.edits import Edits
 from model.trace.lens import Lens
-from model.trace.typed_text import TypedText
+from model.trace.typed_text import ModelInput
 from viz.frame import guard, server_state, session
 from viz.frame.limits import downloads
 from viz.frame.opening import wait_for_model
@@ -110,7 +110,7 @@ def input_kind() -> str:
     return store.input_kind(folder) if folder else "text"
 
 
-def model_input() -> str | TypedText | bytes:
+def model_input() -> ModelInput:
     """The chosen model's input: the typed text and how to read it, the path of a picture, or the bytes of one."""
     state, model = st.session_state, open_model()
     if model.takes == "text":

@@ -20,7 +20,7 @@ from model.trace.attention import Attention
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Target, Trace
-from model.trace.typed_text import TypedText
+from model.trace.typed_text import ModelInput
 from viz.figures.heads import head_mosaic
 from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
@@ -39,16 +39,10 @@ def trace() -> Trace:
     Raises:
         Halt: there is none, and the page says why: no model, or an input that cannot be fed to it.
     """
-    text, target = _bar_input(), model_access.forced_target()
+    text, target = input_choices.bar_input(), model_access.forced_target()
     found = traces((text,), (target,), edits=model_access.applied_edits(warn=True))[0]
     st.session_state.bar_run = found.serial
     return found
-
-
-def _bar_input() -> str | TypedText | bytes:
-    """The input of the bar, once the bar shows how the open model can read it."""
-    input_choices.draw(model_access.open_model().choices)  # fetched and opened here, where its progress can be shown
-    return model_access.model_input()
 
 
 def output_without_edits(trace: Trace) -> str | None:
@@ -67,11 +61,11 @@ def output_without_edits(trace: Trace) -> str | None:
 
 def unedited_trace() -> Trace:
     """The trace that `trace` returns, without the edits."""
-    return traces((_bar_input(),), (model_access.forced_target(),))[0]
+    return traces((input_choices.bar_input(),), (model_access.forced_target(),))[0]
 
 
 def traces(
-    texts: tuple[str | TypedText | bytes, ...],
+    texts: tuple[ModelInput, ...],
     targets: tuple[Target, ...],
     box: str = "text",
     edits: Edits | None = None,
@@ -131,7 +125,7 @@ def _bytes(*arrays: object) -> int:
     return ENTRY_BYTES + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
-def _decode(name: str, device: str, text: str | TypedText | bytes, how: Decoding, edits: Edits) -> DecodingResult:
+def _decode(name: str, device: str, text: ModelInput, how: Decoding, edits: Edits) -> DecodingResult:
     def make() -> DecodingResult:
         with server_state.running_model(name, device) as model:
             return model.decode(text, how, edits)
@@ -142,7 +136,7 @@ def _decode(name: str, device: str, text: str | TypedText | bytes, how: Decoding
     )
 
 
-def decode(text: str | TypedText | bytes, how: Decoding) -> DecodingResult:
+def decode(text: ModelInput, how: Decoding) -> DecodingResult:
     """The tokens that the chosen model generates for a text, with the chosen edits, and a beam search's tree.
 
     Raises:
@@ -154,7 +148,7 @@ def decode(text: str | TypedText | bytes, how: Decoding) -> DecodingResult:
 
 
 def _logit_lens(
-    name: str, device: str, text: str | TypedText | bytes, target: Target, edits: Edits
+    name: str, device: str, text: ModelInput, target: Target, edits: Edits
 ) -> tuple[np.ndarray, np.ndarray] | None:
     def make() -> tuple[np.ndarray, np.ndarray] | None:
         with server_state.running_model(name, device) as model:
@@ -164,7 +158,7 @@ def _logit_lens(
     return server_state.result_cache().get(key, make, lambda found: _bytes(*found or ()))
 
 
-def logit_lens(text: str | TypedText | bytes, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
+def logit_lens(text: ModelInput, target: Target) -> tuple[np.ndarray, np.ndarray] | None:
     """Ids and probabilities of the likeliest token by layer, [layer + 1, token] each; None without an output head.
 
     Source: nostalgebraist, "interpreting GPT: the logit lens" (2020).
@@ -173,9 +167,7 @@ def logit_lens(text: str | TypedText | bytes, target: Target) -> tuple[np.ndarra
         return _logit_lens(session.chosen_model(), st.session_state.device, text, target, model_access.applied_edits())
 
 
-def _masked_token_logits(
-    name: str, device: str, text: str | TypedText | bytes, place: int, edits: Edits
-) -> np.ndarray | None:
+def _masked_token_logits(name: str, device: str, text: ModelInput, place: int, edits: Edits) -> np.ndarray | None:
     def make() -> np.ndarray | None:
         with server_state.running_model(name, device) as model:
             return model.guess(text, place, edits)
@@ -184,7 +176,7 @@ def _masked_token_logits(
     return server_state.result_cache().get(key, make, _bytes)
 
 
-def masked_token_logits(text: str | TypedText | bytes, place: int) -> np.ndarray | None:
+def masked_token_logits(text: ModelInput, place: int) -> np.ndarray | None:
     """Logits of a masked language model where the token at `place` is masked; None for other models. [vocab]"""
     with input_errors_shown():
         return _masked_token_logits(

@@ -23,7 +23,7 @@ from model.trace.edits import Edits
 from model.trace.finite import check_finite
 from model.trace.lens import Lens
 from model.trace.trace import Target, Trace
-from model.trace.typed_text import TypedText
+from model.trace.typed_text import ModelInput
 from model.turns import Turns
 
 CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
@@ -126,7 +126,7 @@ def one_at_a_time() -> AbstractContextManager[object]:
 
 
 def cached_traces(
-    name: str, device: str, texts: tuple[str | TypedText | bytes, ...], targets: tuple[Target, ...], edits: Edits
+    name: str, device: str, texts: tuple[ModelInput, ...], targets: tuple[Target, ...], edits: Edits
 ) -> tuple[Trace, ...]:
     """The traces of a batch of texts or pictures, from the result cache or computed by one forward pass.
 

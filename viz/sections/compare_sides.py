@@ -19,7 +19,7 @@ from model.trace.edits import Edits, most_specific
 from model.trace.lens import Lens
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
-from model.trace.typed_text import TypedText
+from model.trace.typed_text import ModelInput, TypedText
 from viz.figures.compare_runs import ALONE
 from viz.figures.linking import query_stack
 from viz.frame import links, model_access, results, session
@@ -139,7 +139,7 @@ def pick_kind(attention: Attention, other: OtherRun) -> Attention:
     return other.trace.attentions[kind]
 
 
-def _run(trace: Trace, text: str | TypedText | bytes, edits: Edits, name: str, model: Lens) -> Trace:
+def _run(trace: Trace, text: ModelInput, edits: Edits, name: str, model: Lens) -> Trace:
     """The trace of side B; A's own where nothing differs."""
     same_input = text == model_access.model_input()
     target = model_access.forced_target() if model.is_encoder_decoder and same_input else None
