@@ -108,7 +108,9 @@ def _spelling(tokenizer: Any) -> Any:
     copied = copy.deepcopy(tokenizer)
     state = json.loads(copied.backend_tokenizer.to_str())
     names = {one.content for one in marks}
-    state["added_tokens"] = [one for one in state["added_tokens"] if one["content"] not in names]
+    for number, one in enumerate(state["added_tokens"]):
+        if one["content"] in names:  # renamed, as those that follow would get other ids without it
+            one["content"] = f"\U0010fffd{number}\U0010fffd"
     copied._tokenizer = type(copied.backend_tokenizer).from_str(json.dumps(state))
     return copied
 
