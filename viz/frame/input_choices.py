@@ -33,6 +33,7 @@ def draw(choices: InputChoices) -> None:
             _pick_chat(choices)
             _pick_languages(choices)
             if typed_marks:
+                st.session_state.marks = st.session_state.get("marks", session.READ)
                 option_row(
                     say("input.marks"),
                     [session.READ, session.SPELLED],
@@ -65,8 +66,8 @@ def _options(choices: InputChoices, key: str) -> Sequence[object]:
 
 def _type_pair() -> None:
     state = st.session_state
-    if "pair" not in state and "pair" in st.query_params:
-        state.pair = st.query_params["pair"]
+    # Set anew in each run: a page that was just opened would begin with the widget's own default.
+    state.pair = state.get("pair", st.query_params.get("pair", ""))
     typed = st.text_input(
         say("input.pair"),
         key="pair",
@@ -80,7 +81,7 @@ def _type_pair() -> None:
 
 def _pick_chat(choices: InputChoices) -> None:
     if choices.chat:
-        links.restore("chat", _options(choices, "chat"))
+        st.session_state.chat = bool(st.session_state.get("chat"))
         chosen = st.toggle(say("input.chat"), key="chat", help=say("input.chat_help"), persist_state="session")
         links.store("chat", chosen, False)
 
@@ -93,11 +94,9 @@ def _pick_languages(choices: InputChoices) -> None:
     ):
         if not codes:
             continue
-        links.restore(key, codes)
-        if st.session_state.get(key) not in (None, *codes):
-            st.session_state[key] = None
-        start = codes.index(default) if default in codes else None
+        state = st.session_state
+        state[key] = state.get(key) if state.get(key) in codes else default
         chosen = st.selectbox(
-            say(f"input.{key}"), codes, start, key=key, placeholder=say("input.own_language"), persist_state="session"
+            say(f"input.{key}"), codes, None, key=key, placeholder=say("input.own_language"), persist_state="session"
         )
         links.store(key, chosen, default)

@@ -78,6 +78,7 @@ def forget_text_choices() -> None:
     """Choose nothing, for a text that is set by a button or a lesson."""
     for key in TEXT_CHOICES:
         st.session_state.pop(key, None)
+        st.query_params.pop(key, None)
 
 
 def _language(key: str, codes: Sequence[str], default: str | None) -> str | None:
