@@ -25,6 +25,7 @@ from model.catalog.store import local_folder
 from model.errors import InputError, ModelError
 from model.memory.fit import needed_memory
 from model.tokenization.limited import check_tokenizes
+from model.trace.typed_text import TypedText
 
 if TYPE_CHECKING:
     from model.trace.lens import Lens
@@ -64,7 +65,8 @@ def check_texts(name: str, texts: Iterable[object]) -> None:
         InputError: names the number of letters, or says what to do.
     """
     folder = None if name in CATALOG else local_folder(name)
-    for text in texts:
+    parts = (part for text in texts for part in ((text.text, text.pair) if isinstance(text, TypedText) else (text,)))
+    for text in parts:
         if not isinstance(text, str):
             continue
         if len(text) > MAX_LETTERS:

@@ -167,7 +167,7 @@ def _whole(row: int, *run: Any) -> Trace:
 
 
 def _cached_runs(
-    name: str, device: str, texts: tuple[str | bytes, ...], targets: tuple[Target, ...], edits: Edits
+    name: str, device: str, texts: tuple[ModelInput, ...], targets: tuple[Target, ...], edits: Edits
 ) -> tuple[Trace, ...]:
     """As `cached_traces`, with their arrays: only the cache and who computes with them hold these."""
 
