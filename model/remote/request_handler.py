@@ -138,6 +138,7 @@ class RequestHandler:
                     *request.get("texts", ()),
                     *request.get("targets", ()),
                 ]
+                typed = [TypedText(**one) if isinstance(one, dict) else one for one in typed]
                 check_texts(request["model"], [*typed, *(other for other, _ in edits.patched.values())])
             text = _model_input(lens, request["text"], files) if "text" in request else None
             target = _target(request.get("target"))
