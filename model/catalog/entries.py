@@ -56,6 +56,7 @@ class Entry:
         hub, wheel: download sources, tried in this order.
         takes: the kind of input, "text" or "image".
         reads: what its texts are: "language", "protein", "reaction" or "code".
+        task: what it does, of the texts `task.…`; by default by its family, and by what it takes and reads.
         memory: needed by the opened model, in MB; 0 where the size of the download says it.
     """
 
@@ -70,7 +71,14 @@ class Entry:
     wheel: Wheel | None = None
     takes: str = "text"
     reads: str = "language"
+    task: str = ""
     memory: int = 0
+
+    def __post_init__(self) -> None:
+        """Fill in the task by what is known of the model."""
+        if not self.task:
+            known = self.takes if self.takes != "text" else self.reads if self.reads != "language" else self.family
+            object.__setattr__(self, "task", known)
 
     @property
     def is_non_commercial(self) -> bool:

@@ -28,6 +28,19 @@ def rollout(layers: Iterable[Array], query: int) -> Array:
     return row
 
 
+def rollout_map(layers: Iterable[Array]) -> Array:
+    """Attention rollout of every token after the topmost layer; rows sum to 1. [token, input token]
+
+    Args:
+        layers: as for `rollout`, but first layer first.
+    """
+    from_bottom = iter(layers)
+    product = next(from_bottom)
+    for layer in from_bottom:
+        product = layer @ product
+    return product
+
+
 def flow(layers: Array, depth: int, query: int) -> Array:
     """Attention flow: the maximum flow from one token after layer `depth` down to each input token.
 

@@ -75,7 +75,7 @@ def model_label(name: str) -> str:
     entry = CATALOG.get(name)
     if entry is None:
         return name
-    task = say("task.image" if entry.takes == "image" else f"task.{entry.family}")
+    task = say(f"task.{entry.task}")
     state = say("bar.here") if local_folder(name) else say("bar.fetch", size=entry.size)
     return f"{entry.name.split(' (')[0]}: {task} · {state}"
 

@@ -20,6 +20,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "masks": "visibility_off",
         "positions": "waves",
         "layers": "layers",
+        "text": "article",
         "output": "edit_note",
     },
     "compare": {"compare": "compare", "changes": "science"},

@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.trace.attention import Attention
+from model.trace.tokens import Tokens
 from viz.language.messages import say
 
 if TYPE_CHECKING:
@@ -170,3 +171,23 @@ def _labels(figure: go.Figure, axis: str, count: int) -> list[str]:
     settings = figure.layout[axis[0] + "axis" + axis[1:]]
     texts = dict(zip(settings.tickvals or (), settings.ticktext or (), strict=False))
     return [html.unescape(str(texts.get(i, ""))) for i in range(count)]
+
+
+def focus_table(weights: np.ndarray, queries: Tokens, keys: Tokens, row: int, *, one_text: bool) -> pd.DataFrame:
+    """Table of the tokens of a text: how much one of them looks at each and, in one text, how much each looks at it.
+
+    Args:
+        weights: [query, key]
+        row: position of the token that looks.
+        one_text: whether queries and keys are the same tokens.
+    """
+    import pandas as pd
+
+    columns: dict[str, object] = {
+        say("table.position"): range(len(keys)),
+        say("table.token"): keys.texts,
+        say("table.looked_from", token=queries.name(row)): weights[row],
+    }
+    if one_text:
+        columns[say("table.looks_at", token=queries.name(row))] = weights[:, row]
+    return pd.DataFrame(columns)

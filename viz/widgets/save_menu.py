@@ -47,19 +47,30 @@ def weights_table(attention: Attention, layer: int | None = None, head: int | No
 
 @dataclass(frozen=True)
 class PageFigure:
-    """A figure on the page, its caption, and the source of its numbers or their count if there are too many."""
+    """A figure on the page, its caption, and the source of its numbers or their count if there are too many.
+
+    Attributes:
+        wide: source of the table that is shown on the page; None for that of its heat map or its points.
+    """
 
     figure: go.Figure
     caption: str
     table: TableSource | int
+    wide: TableSource | None = None
 
 
-def register_figure(figure: object, key: str, caption: str, table: TableSource | int | None = None) -> None:
+def register_figure(
+    figure: object,
+    key: str,
+    caption: str,
+    table: TableSource | int | None = None,
+    wide: TableSource | None = None,
+) -> None:
     """Add a figure to those of the page, for its save menu and the handout."""
     assert isinstance(figure, go.Figure)
     drawn = st.session_state.drawn
     drawn.nbytes += figure_bytes(figure) - (figure_bytes(drawn[key].figure) if key in drawn else 0)
-    drawn[key] = PageFigure(figure, caption, table or partial(tables.figure_table, figure))
+    drawn[key] = PageFigure(figure, caption, table or partial(tables.figure_table, figure), wide)
 
 
 def figure_bytes(figure: go.Figure) -> int:
@@ -114,7 +125,8 @@ def menu(key: str) -> None:
                 download_button("csv", partial(_csv, table), f"{name}.csv", "text/csv")
             download_button("html", live_page, f"{name}.html", "text/html")
         st.markdown(say("audience.table"))
-        st.dataframe(tables.wide_figure_table(figure), hide_index=True, alt=caption, key=f"table_{key}")
+        shown_table = registered.wide() if registered.wide else tables.wide_figure_table(figure)
+        st.dataframe(shown_table, hide_index=True, alt=caption, key=f"table_{key}")
 
 
 def _csv(table: TableSource) -> bytes:

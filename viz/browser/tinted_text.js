@@ -1,0 +1,120 @@
+// A text that is tinted by what the focus token looks at, and underlined by what looks at it, without the server.
+//
+// What `viz.widgets.tinted_text.message` makes comes as `data`: length of the header (uint32), the header (JSON), then, deflated,
+// a float32 a query (its largest weight), another (the share that rests), and a byte a cell [query, key] in steps of that weight.
+// Tokens are `.read-token` with data-stack and data-place, so `focus.js` moves the focus token as everywhere.
+let here = null // {stacks, names, rows, columns, scales, rested, cells, templates, rests}
+let drawn = new Map() // element -> "tint underline" as they are now
+let spoken = null // the timer that waits before a screen reader is told
+
+const tokens = stack => [...document.querySelectorAll(`.read-token[data-stack="${stack}"]`)]
+const percent = share => `${Math.round(100 * share)}%`
+
+async function inflated(bytes) {
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))
+  return new Response(stream).arrayBuffer()
+}
+
+async function read(data) {
+  const bytes = data instanceof Uint8Array ? data : new Uint8Array(data)
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
+  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))
+  const content = await inflated(bytes.subarray(4 + length))
+  const { rows } = header
+  here = {
+    ...header,
+    scales: new Float32Array(content, 0, rows),
+    rested: new Float32Array(content, 4 * rows, rows),
+    cells: new Uint8Array(content, 8 * rows),
+  }
+}
+
+const weight = (query, key) => (here.cells[query * here.columns + key] / 255) * here.scales[query]
+
+// What the focus token does: shade and underline of every token, by stack, from 0 to 1, and the sentence.
+function look(focus) {
+  const marks = { encoder: new Map(), decoder: new Map() }
+  if (!here || !focus) return { marks, said: "" }
+  const [asks, asked] = here.stacks
+  const { rows, columns, cells, templates } = here
+  const said = []
+  const add = (stack, place, name, value) => {
+    const mark = marks[stack].get(place) ?? { tint: 0, under: 0 }
+    mark[name] = value
+    marks[stack].set(place, mark)
+  }
+  if (focus.stack === asks && focus.place < rows) {
+    const found = []
+    for (let key = 0; key < columns; key++) {
+      const step = cells[focus.place * columns + key]
+      if (step) add(asked, key, "tint", step / 255)
+      if (!here.rests[key]) found.push([weight(focus.place, key), here.names[1][key]])
+    }
+    said.push(templates.looks.replace("{token}", () => here.names[0][focus.place]).replace("{list}", () => listed(found)))
+    if (here.rested[focus.place] >= 0.02) said.push(templates.rest.replace("{share}", percent(here.rested[focus.place])))
+  }
+  if (focus.stack === asked && focus.place < columns) {
+    const found = []
+    for (let query = 0; query < rows; query++) {
+      if (query === focus.place && asks === asked) continue
+      const step = cells[query * columns + focus.place]
+      if (step > 25) add(asks, query, "under", step / 255)
+      found.push([weight(query, focus.place), here.names[0][query]])
+    }
+    const template = asks === asked ? templates.looked : templates.looked_word
+    said.push(template.replace("{token}", () => here.names[1][focus.place]).replace("{list}", () => listed(found)))
+  }
+  return { marks, said: said.join(" ") }
+}
+
+function listed(found) {
+  const largest = found.filter(([value]) => value >= 0.02).sort((a, b) => b[0] - a[0]).slice(0, 3)
+  const { item, nothing } = here.templates
+  return largest.map(([value, name]) => item.replace("{token}", () => name).replace("{share}", percent(value))).join(", ") || nothing
+}
+
+function paint() {
+  const { focus, focusStack } = document.documentElement.dataset
+  const on = focus ? { stack: focusStack, place: Number(focus) } : null
+  const { marks, said } = look(on)
+  for (const stack of ["encoder", "decoder"])
+    for (const token of tokens(stack)) {
+      const { tint = 0, under = 0 } = marks[stack].get(Number(token.dataset.place)) ?? {}
+      const now = `${tint} ${under}`
+      if (drawn.get(token) === now) continue
+      drawn.set(token, now)
+      token.style.setProperty("--tint", tint.toFixed(3))
+      token.style.setProperty("--under", under.toFixed(3))
+    }
+  const place = document.querySelector(".st-key-reading .text-said")
+  if (!place || !said) return
+  const plain = said.replaceAll("**", "")
+  if (place.textContent !== plain) place.textContent = plain
+  clearTimeout(spoken)
+  spoken = setTimeout(() => { const live = document.querySelector("#said"); if (live) live.textContent = plain }, 700)
+}
+
+// One token can be reached by Tab; the arrow keys go on from there.
+function step(event) {
+  const token = event.target.closest?.(".read-token")
+  const by = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key]
+  if (!token || !by) return
+  event.preventDefault()
+  event.stopPropagation()
+  const all = [...token.closest(".read-text").querySelectorAll(".read-token")]
+  const next = all[Math.max(0, Math.min(all.length - 1, all.indexOf(token) + by))]
+  token.tabIndex = -1
+  next.tabIndex = 0
+  next.focus()
+}
+
+let listening = false
+export default function ({ data }) {
+  if (!data) return
+  read(data).then(() => { drawn = new Map(); paint() })
+  if (listening) return
+  listening = true
+  document.addEventListener("headlight-focus", paint)
+  document.addEventListener("headlight-drawn", paint)
+  document.addEventListener("keydown", step, true)
+}

@@ -1,0 +1,179 @@
+"""A text with what one token looks at shaded, and what looks at it underlined; its steps for the browser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from model.arrays.types import Array
+from model.tokenization.text_layout import PlacedToken
+from model.trace.tokens import Tokens
+from viz.figures.theme import Palette, base_figure, colour_bar, escape
+from viz.language.messages import say
+
+COLUMNS = 96  # letters of a line
+LINE_HEIGHT = 22  # pixels
+STEPS = 255  # of a row's largest weight, in which the browser gets it
+REST_SHARE = 0.3  # mean weight on the first token from which on it is a place to rest
+MIN_SCALE = 0.02  # a weight below is never drawn in full, however little a token looks at any word
+MIN_UNDERLINE = 0.1  # of the largest weight of whoever looks
+
+
+@dataclass(frozen=True, eq=False)
+class TextMap:
+    """Weights between the tokens of one text, or from one text to another.
+
+    Attributes:
+        weights: of a head, a mean of heads, or a rollout; 0 where masked. float32 [query, key]
+        queries, keys: the tokens of both sides.
+        stacks: "encoder" or "decoder" of the queries, and of the keys; the same text where they are equal.
+    """
+
+    weights: Array
+    queries: Tokens
+    keys: Tokens
+    stacks: tuple[str, str]
+
+    @cached_property
+    def rests(self) -> Array:
+        """Keys where attention rests: special tokens, and the first where much of it all goes there. bool [key]"""
+        found = np.array(self.keys.special, bool)
+        if len(found) and self.weights[:, 0].mean() > REST_SHARE:
+            found[0] = True
+        return found
+
+    @cached_property
+    def scales(self) -> Array:
+        """The largest weight of each query on keys that are no resting place, at least `MIN_SCALE`. float32 [query]"""
+        words = np.where(self.rests, 0, self.weights)
+        return words.max(axis=1, initial=0).clip(MIN_SCALE).astype(np.float32)
+
+    def rested(self) -> Array:
+        """The share of each query's attention that rests. float32 [query]"""
+        return self.weights[:, self.rests].sum(axis=1).astype(np.float32)
+
+    def steps(self) -> Array:
+        """Weights in steps of each row's scale. uint8 [query, key]"""
+        return (STEPS * self.weights / self.scales[:, None]).clip(0, STEPS).round().astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class TextSide:
+    """One text as it is drawn: its name, its tokens in their places, their stack, and which were copied."""
+
+    name: str
+    placed: Sequence[PlacedToken]
+    stack: str
+    copied: frozenset[int] = frozenset()
+
+
+def tinted_text(sides: Sequence[TextSide], found: TextMap, row: int, title: str, palette: Palette) -> go.Figure:
+    """The texts in lines, shaded by one query's weights; tokens that look at the same token are underlined.
+
+    Args:
+        sides: the texts, one below the other.
+        found: the weights.
+        row: position of the query in focus; where both sides are one text, it is also the key that others look at.
+        title: of the figure.
+    """
+    tint = np.nan_to_num(found.weights[row])
+    cells, words, lines = [], [], _Lines()
+    for side in sides:
+        if len(sides) > 1:
+            words.append((0.0, float(lines.heading()), f"<b>{escape(side.name)}</b>"))
+        for place, one in enumerate(side.placed):
+            start, line = lines.place(one)
+            width = max(len(one.shown.strip("\n")), 1)
+            if side.stack == found.stacks[1]:
+                cells.append((line, start, width, float(tint[place])))
+            if one.shown.strip():
+                words.append((start - 0.4, float(line), escape(one.shown)))
+            underline = side.stack == found.stacks[0] == found.stacks[1]
+            if underline and found.weights[place, row] > MIN_UNDERLINE * found.scales[place] and place != row:
+                lines.underlined.append((start - 0.4, start + width - 0.6, line + 0.42))
+            if side.stack == found.stacks[0] and place == row:
+                lines.focus = (start, width, line)
+        lines.end()
+    return _figure(cells, words, lines, title, palette)
+
+
+class _Lines:
+    """Where the next token stands, in columns and lines; what is underlined, and which token is in focus."""
+
+    def __init__(self) -> None:
+        self.column = self.line = 0
+        self.underlined: list[tuple[float, float, float]] = []
+        self.focus: tuple[int, int, int] | None = None
+
+    def place(self, one: PlacedToken) -> tuple[int, int]:
+        """Column and line of a token's first letter."""
+        for letter in one.before:
+            self._advance(letter)
+        if self.column + len(one.shown) > COLUMNS and self.column:
+            self.column, self.line = 0, self.line + 1
+        place = self.column, self.line
+        for letter in one.shown or " ":
+            self._advance(letter)
+        return place
+
+    def heading(self) -> int:
+        """The line of a heading, which it takes."""
+        self.line += 1
+        return self.line - 1
+
+    def end(self) -> None:
+        """End a text, with an empty line after it."""
+        self.column, self.line = 0, self.line + 2
+
+    def _advance(self, letter: str) -> None:
+        self.column, self.line = (0, self.line + 1) if letter == "\n" else (self.column + 1, self.line)
+
+
+def _figure(
+    cells: Sequence[tuple[int, int, int, float]],
+    words: Sequence[tuple[float, float, str]],
+    lines: _Lines,
+    title: str,
+    palette: Palette,
+) -> go.Figure:
+    """The figure of cells (line, column, width, weight) and words (column, line, text)."""
+    height = max(lines.line - 1, 1)
+    z = np.full((height, COLUMNS), np.nan, np.float32)
+    for line, start, width, weight in cells:
+        z[line, start : start + width] = weight
+    top = float(np.nanmax(z)) if np.isfinite(z).any() else 1.0
+    tint = ",".join(str(int(palette.accent[i : i + 2], 16)) for i in (1, 3, 5))
+    figure = base_figure(title, palette, height=LINE_HEIGHT * height + 80)
+    figure.add_heatmap(
+        z=z,
+        zmin=0,
+        zmax=top or 1.0,
+        colorscale=[[0, f"rgba({tint},0)"], [1, f"rgba({tint},0.55)"]],
+        colorbar=colour_bar(say("heads.unit"), ".0%"),
+        hoverinfo="skip",
+    )
+    x, y, texts = zip(*words, strict=True) if words else ((), (), ())
+    font: dict[str, Any] = {"family": "monospace", "size": 13, "color": palette.text}
+    quiet = {"hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=x, y=y, text=texts, mode="text", textposition="middle right", textfont=font, **quiet)
+    ends = [(value, line) for start, end, line in lines.underlined for value, line in _segment(start, end, line)]
+    ruled = {"color": palette.second, "width": 2}
+    figure.add_scatter(x=[at for at, _ in ends], y=[line for _, line in ends], mode="lines", line=ruled, **quiet)
+    if lines.focus:
+        start, width, line = lines.focus
+        box = {"x0": start - 0.5, "x1": start + width - 0.5, "y0": line - 0.5, "y1": line + 0.5}
+        figure.add_shape(type="rect", line={"color": palette.second, "width": 2}, **box)
+    hidden = {"visible": False, "fixedrange": True}
+    figure.update_layout(
+        xaxis={"range": [-0.5, COLUMNS - 0.5], **hidden}, yaxis={"range": [height - 0.5, -0.5], **hidden}
+    )
+    return figure
+
+
+def _segment(start: float, end: float, line: float) -> list[tuple[float | None, float | None]]:
+    return [(start, line), (end, line), (None, None)]

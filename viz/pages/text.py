@@ -1,0 +1,16 @@
+"""Reading: a long text as text; point at a word to see what it looks at, and what looks at it."""
+
+import streamlit as st
+
+from viz.frame import results, session
+from viz.sections import reading
+from viz.widgets import headings, output_line, pickers
+
+trace = results.trace()
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("text")
+    reading.require_text(trace)
+    selected = pickers.head_stepper(trace, arrows=False)
+    how = reading.pick_how(selected.attention)
+output_line.draw(trace)
+reading.draw(trace, selected, how, session.palette())

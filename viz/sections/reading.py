@@ -1,0 +1,131 @@
+"""The Reading page: the text as text, shaded by what a token looks at; source and output beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+
+from model.arrays.types import Array
+from model.maps.rollout import rollout_map
+from model.measures.copying import copied_runs, coverage
+from model.tokenization.text_layout import place_tokens, sentences, words
+from model.trace.attention import Attention
+from model.trace.trace import Trace
+from viz.figures.linking import query_stack
+from viz.figures.theme import Palette, escape
+from viz.figures.tinted_text import TextMap, TextSide, tinted_text
+from viz.frame import server_state, session
+from viz.frame.option_row import option_row
+from viz.language.messages import say
+from viz.saving import tables
+from viz.widgets import pickers, save_menu
+from viz.widgets import tinted_text as widget
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HOWS = ("one_head", "head_mean", "rollout")
+PALE = 0.5  # of its part of the text: a sentence with less of the attention is pale
+
+
+def require_text(trace: Trace) -> None:
+    """End the page where a model sees pictures.
+
+    Raises:
+        Halt: the page says so.
+    """
+    if trace.picture is not None:
+        st.info(say("text.pictures"), icon=":material/info:")
+        raise session.Halt
+
+
+def pick_how(attention: Attention) -> str:
+    """What is shown: one head, the mean of a layer's heads, or rollout, which self-attention alone has."""
+    return option_row(say("text.how"), HOWS if attention.kind != "cross" else HOWS[:2], HOWS[0], "reading_how")
+
+
+def draw(trace: Trace, selected: pickers.SelectedHead, how: str, palette: Palette) -> None:
+    """The texts of a run, with the weights of the chosen head, mean or rollout; and their save menu."""
+    attention, row = selected.attention, pickers.chosen_row(selected.attention)
+    key_stack = "decoder" if attention.kind == "decoder" else "encoder"
+    stacks = (query_stack(attention.kind), key_stack)
+    found = TextMap(_weights(trace, selected, how), attention.queries, attention.keys, stacks)
+    sides = _sides(trace, attention.kind)
+    widget.draw(found, row)
+    columns = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
+    for side, column in zip(sides, columns, strict=True):
+        parts = sentences(side.placed)
+        with column:
+            if attention.kind == "cross" and side.stack == "encoder":
+                covers, fair = coverage(found.weights, parts, [not one.special for one in side.placed])
+                pale = [cover < PALE * part for cover, part in zip(covers, fair, strict=True)]
+                st.html(widget.side_html(side, parts, [float(one) for one in covers], pale, named=True))
+            else:
+                st.html(widget.side_html(side, parts, named=len(sides) > 1))
+    token = escape(attention.queries.name(row))
+    title = say(f"text.figure_{how}", layer=selected.layer, head=selected.head, token=token)
+    notes = [say("text.look"), say("text.cover_look") if len(sides) > 1 else "", _claim(attention, how)]
+    one_text = stacks[0] == stacks[1]
+
+    def table() -> pd.DataFrame:
+        return tables.focus_table(found.weights, attention.queries, attention.keys, row, one_text=one_text)
+
+    figure = tinted_text(sides, found, row, title, palette)
+    save_menu.register_figure(figure, "text", " ".join(filter(None, notes)), table, wide=table)
+    save_menu.menu("text")
+
+
+def _claim(attention: Attention, how: str) -> str:
+    """What a mean or a rollout may claim; "" for one head."""
+    if how == "head_mean":
+        return say("text.mean_claim", heads=attention.num_heads)
+    return say("compare.claim_rollout") if how == "rollout" else ""
+
+
+def _weights(trace: Trace, selected: pickers.SelectedHead, how: str) -> Array:
+    """Weights of the chosen head, mean or rollout, 0 where masked. float32 [query, key]"""
+    attention, layer, head = selected.attention, selected.layer, selected.head
+    everything = range(len(attention.queries)), range(len(attention.keys))
+
+    def one(number: int) -> Array:
+        return np.nan_to_num(attention.pooled(layer, number, *everything), nan=0.0)
+
+    def make() -> Array:
+        if how == "one_head":
+            return one(head)
+        if how == "head_mean":
+            return sum(map(one, range(1, attention.num_heads)), start=one(0)) / np.float32(attention.num_heads)
+        steps = (attention.across_layers("attention_with_residual", below) for below in range(layer + 1))
+        return rollout_map(step.astype(np.float32) for step in steps)
+
+    key = ("reading", trace.serial, attention.kind, how, layer, head if how == "one_head" else None)
+    return server_state.result_cache().get(key, make, lambda made: made.nbytes)
+
+
+def _sides(trace: Trace, kind: str) -> Sequence[TextSide]:
+    """The texts that a kind of attention is between: one, or source and output with the words that stand in both."""
+    if kind == "encoder":
+        return [TextSide(say("text.source"), place_tokens(trace.tokens["encoder"], trace.text), "encoder")]
+    if kind == "decoder":
+        text = (trace.output or "") if "encoder" in trace.tokens else f"{trace.text}{trace.output or ''}"
+        return [TextSide(say("text.output"), place_tokens(trace.tokens["decoder"], text), "decoder")]
+    source = place_tokens(trace.tokens["encoder"], trace.text)
+    output = place_tokens(trace.tokens["decoder"], trace.output or "")
+    source_words, output_words = words(source), words(output)
+    runs = copied_runs([word for word, _ in output_words], [word for word, _ in source_words])
+    copied = [
+        _tokens_of(found, [(getattr(run, side), run.length) for run in runs])
+        for found, side in ((source_words, "source"), (output_words, "output"))
+    ]
+    return [
+        TextSide(say("text.source"), source, "encoder", copied[0]),
+        TextSide(say("text.output"), output, "decoder", copied[1]),
+    ]
+
+
+def _tokens_of(found: Sequence[tuple[str, range]], runs: Sequence[tuple[int, int]]) -> frozenset[int]:
+    """The tokens of runs of words. runs: the first word of each, and its length"""
+    return frozenset(place for start, length in runs for _, tokens in found[start : start + length] for place in tokens)

@@ -1,0 +1,99 @@
+"""Texts on the page, tinted in the browser by what the focus token looks at; for every page that shows text as text."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+from viz.browser.resources import BROWSER
+from viz.figures.tinted_text import TextMap, TextSide
+from viz.language import text_readings
+from viz.language.messages import isolate_rtl, say, strip_markdown
+
+_code = st.components.v2.component("headlight_text", js=(BROWSER / "tinted_text.js").read_text(encoding="utf-8"))
+
+
+def draw(found: TextMap, row: int) -> None:
+    """Send the weights of the texts on the page, once a head, and say what the token in focus does.
+
+    Args:
+        row: position of the query that the server shows.
+    """
+    st.html(BROWSER / "tinted_text.css")
+    column = found.weights[:, row] if found.stacks[0] == found.stacks[1] else np.zeros(0)
+    names = [[tokens.name(i) for i in range(len(tokens))] for tokens in (found.queries, found.keys)]
+    said = text_readings.focus_reading(found.weights[row], column, found.rests, names, row)
+    plain = strip_markdown(said)
+    with st.container(key="reading"):
+        st.html(f'<p class="text-said">{escape(plain)}</p>')
+    st.session_state.said = plain
+    _code(key="flip_text", data=message(found, names))
+
+
+def side_html(
+    side: TextSide,
+    parts: Sequence[range],
+    covers: Sequence[float] = (),
+    pale: Sequence[bool] = (),
+    *,
+    named: bool = False,
+) -> str:
+    """One text as HTML: white space as typed, each token with its stack and place.
+
+    Args:
+        parts: tokens of each sentence or line.
+        covers: the share of attention that fell on each part, drawn in the margin; empty for none.
+        pale: parts that got little of it.
+        named: show the name of the text above it.
+    """
+    pieces = []
+    for number, part in enumerate(parts):
+        inner = "".join(_token(side, place) for place in part)
+        if covers:
+            share = covers[number]
+            why = escape(say("text.covered"))
+            margin = f'<span class="cover" style="--cover: {share:.3f}" title="{why}">{share:.0%}</span>'
+            kind = " pale" if pale[number] else ""
+            inner = f'<span class="read-sentence covered{kind}">{margin}{inner.strip()}</span>'
+        pieces.append(inner)
+    name = escape(side.name)
+    body = f'<div class="read-text" role="group" aria-label="{name}">{"".join(pieces)}</div>'
+    return f'<p class="read-name">{name}</p>{body}' if named else body
+
+
+def _token(side: TextSide, place: int) -> str:
+    one = side.placed[place]
+    if not one.shown:
+        return ""
+    kinds = ["read-token"] + ["special"] * one.special + ["copied"] * (place in side.copied)
+    shown, after = one.shown, ""
+    if not shown.strip():  # white space that is a token: a sign to point at, then the space itself
+        shown, after = ("⏎", one.shown) if "\n" in one.shown else (one.shown, "")
+        kinds.append("sign")
+    label = f' aria-label="{escape(shown.strip() or "␣")}"' if not one.shown.strip() else ""
+    tab = 0 if place == 0 else -1  # the arrow keys go on from there
+    return (
+        f'{escape(one.before)}<span class="{" ".join(kinds)}" tabindex="{tab}" role="button"{label} '
+        f'data-stack="{side.stack}" data-place="{place}">{escape(isolate_rtl(shown))}</span>{after}'
+    )
+
+
+def message(found: TextMap, names: Sequence[Sequence[str]]) -> bytes:
+    """What the browser gets: length of the header, header, and deflated scales, resting shares and steps."""
+    header = {
+        "stacks": found.stacks,
+        "rows": len(found.queries),
+        "columns": len(found.keys),
+        "names": names,
+        "rests": [bool(one) for one in found.rests],
+        "templates": text_readings.focus_templates(),
+    }
+    text = json.dumps(header).encode()
+    numbers = found.scales.tobytes() + found.rested().tobytes() + found.steps().tobytes()
+    return struct.pack("<I", len(text)) + text + zlib.compress(numbers, 1)
