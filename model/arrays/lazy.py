@@ -138,12 +138,15 @@ class LazyRows:
 
     def __getitem__(self, item: Any) -> Any:
         if isinstance(item, (int, np.integer)):
-            row = int(item) % len(self)
+            row = range(len(self))[int(item)]
             return self._rows(row, row + 1)[0]
         if isinstance(item, slice) and item.step in (None, 1):
             start, stop, _ = item.indices(len(self))
             return self._rows(start, stop)
         return self._rows(0, len(self))[item]
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self._rows(0, len(self)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._rows(0, len(self)), name)

@@ -10,6 +10,7 @@ from typing import Any
 from weakref import WeakSet
 
 import psutil
+import streamlit as st
 
 from model import load
 from model.catalog.opening import check_model_fits
@@ -18,6 +19,7 @@ from model.memory.cached_layers import with_cached_layers
 from model.memory.keyed_traces import held_run, without_arrays
 from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
+from model.remote.access import is_loopback
 from model.remote.transport import backend_address
 from model.trace.edits import Edits
 from model.trace.finite import check_finite
@@ -29,8 +31,9 @@ from model.turns import Turns
 CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
 MODELS_AND_RESULTS_BYTES = 0.8 * psutil.virtual_memory().total  # beyond that, open models take from the results
 
-# Tokens × layers that may be asked for at once: a run of 2,000 tokens through 30 layers.
-MAX_TOKEN_LAYERS = 60_000
+# Tokens × layers that may be asked for at once: 2,000 tokens through 30 layers; 530 where others wait, for whom a pass
+# takes about a second then.
+MAX_TOKEN_LAYERS, MAX_TOKEN_LAYERS_SHARED = 60_000, 16_000
 SHOWN_BYTES = 50_000  # of a trace without its arrays: labels, ids and shapes
 
 # One forward pass at a time: two would share the cores and both end later. Long work gives way between its slices.
@@ -50,7 +53,8 @@ def _load(name: str, device: str) -> Lens:
         getattr(module, "config", None), "num_hidden_layers", 1
     )
     if lens.takes == "text" and isinstance(layers, int):
-        lens.max_tokens = min(lens.max_tokens, max(MAX_TOKEN_LAYERS // max(layers, 1), 1))
+        most = MAX_TOKEN_LAYERS if is_loopback(st.get_option("server.address") or "") else MAX_TOKEN_LAYERS_SHARED
+        lens.max_tokens = min(lens.max_tokens, max(most // max(layers, 1), 1))
     return lens
 
 

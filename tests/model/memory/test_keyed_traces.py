@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from model.arrays.lazy import LazyRows
 from model.memory.keyed_traces import runs_held
 from model.trace.edits import Edits
 from model.trace.trace import Trace
@@ -111,3 +112,14 @@ def test_figures_on_pages_take_room_from_the_results(monkeypatch: pytest.MonkeyP
     gc.collect()
     assert server_state._held_elsewhere() == before
     cache.clear()
+
+
+def test_rows_that_are_fetched_end_where_the_array_does() -> None:
+    array = np.arange(12.0).reshape(4, 3)
+    for keep in (True, False):
+        rows = LazyRows(lambda start, stop: array[start:stop], array.shape, keep)
+        assert [row.tolist() for row in rows] == array.tolist()
+        np.testing.assert_array_equal(rows[-1], array[3])
+        np.testing.assert_array_equal(rows[1:3], array[1:3])
+        with pytest.raises(IndexError):
+            rows[4]
