@@ -20,6 +20,7 @@ from model.trace.edits import Edits, Head, is_supported, most_specific
 
 if TYPE_CHECKING:
     from model.trace.lens import Lens
+    from model.trace.trace import Trace
 
 # Where "shuffled" moves the tokens of each block of eight: fixed, so that a link always shows the same picture.
 SHUFFLE = (3, 6, 0, 5, 1, 7, 4, 2)
@@ -220,9 +221,12 @@ def plan_edits(lens: Lens, edits: Edits | None) -> EditPlan | None:
     if edits.positions != "own" and not lens.can_move_positions:
         raise InputError("positions_fixed", "The way this model is told its positions cannot be changed.")
     patterns: dict[Head, Tensor] = {}
+    others: dict[tuple[str, str | None], Trace] = {}  # each sentence is traced once
     for (kind, layer, head), (text, target) in edits.patched.items():
         try:
-            other = lens.trace(text, target).attentions[kind]
+            if (text, target) not in others:
+                others[text, target] = lens.trace(text, target)
+            other = others[text, target].attentions[kind]
         except InputError as error:
             raise InputError("patch_text", f"The other sentence for a pattern: {error}", detail=str(error)) from error
         for at in range(other.num_layers) if layer is None else [layer]:

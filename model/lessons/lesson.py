@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from model.lessons.lesson_file import LessonError, LessonPart, parse_parts, read_lesson_file
+from model.lessons.lesson_file import LessonError, LessonPart, parse_parts, read_lesson_file, shown
 from model.trace.edits import KINDS, Edits
 
 LANGUAGE = "en"
+MAX_NUMBER = 1_000_000  # of a layer, a head, a row or a step
 FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "title": str,
     "page": str,
@@ -224,9 +225,11 @@ def _check_field(part: LessonPart, key: str, value: object) -> None:
     if key not in FIELDS:
         raise part.field_error(key, f"`{key}` is no field of a step; expected one of {', '.join(FIELDS)}")
     if not isinstance(value, FIELDS[key]) or (FIELDS[key] is int and isinstance(value, bool)):
-        raise part.field_error(key, f"`{key}` is {value!r}, which is of the wrong sort")
+        raise part.field_error(key, f"`{key}` is {shown(value)}, which is of the wrong sort")
     if isinstance(value, int) and value < 0:
-        raise part.field_error(key, f"`{key}` is {value}; counting starts at 0")
+        raise part.field_error(key, f"`{key}` is {shown(value)}; counting starts at 0")
+    if isinstance(value, int) and value > MAX_NUMBER:
+        raise part.field_error(key, f"`{key}` is above {MAX_NUMBER:,}, the most that a lesson can name")
 
 
 def _parse_step(part: LessonPart, before: LessonStep | None, pages: Collection[str]) -> LessonStep:
@@ -249,8 +252,11 @@ def _parse_step(part: LessonPart, before: LessonStep | None, pages: Collection[s
         raise part.field_error("edits", str(error)) from error
     for key, value in front.get("also", {}).items():
         allowed = WIDGET_VALUES.get(key, ())
-        if not (type(value) is allowed if isinstance(allowed, type) else value in allowed):
-            raise part.field_error("also", f"`also` sets {key} to {value!r}; it may set {', '.join(WIDGET_VALUES)}")
+        fits = type(value) is allowed if isinstance(allowed, type) else value in allowed
+        if not fits or (isinstance(value, int) and not 0 <= value <= MAX_NUMBER):
+            raise part.field_error(
+                "also", f"`also` sets {key} to {shown(value)}; it may set {', '.join(WIDGET_VALUES)}"
+            )
     choices = part.texts("choices")
     answer = part.texts("answer")
     if (choices or answer or front.get("cover")) and not front.get("question"):

@@ -24,6 +24,15 @@ class LessonError(ValueError):
         self.name, self.line, self.message, self.file = name, line, message, file
 
 
+def shown(value: object) -> str:
+    """A value for an error, shortened."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits or brackets
+        return "far too long"
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
 class LessonPart:
     """One part of a lesson file: the lines between two lines `---`.
 
@@ -58,6 +67,10 @@ class LessonPart:
             raise self.error_at(
                 f"the front matter is no TOML: {str(error).split(' (at')[0]}", self._first + index
             ) from error
+        except (ValueError, RecursionError) as error:  # a number with thousands of digits, thousands of brackets
+            raise self.error_at(
+                "the front matter has a number that is too long, or is nested too deeply", self._first
+            ) from error
 
     def error_at(self, message: str, line: int | None = None) -> LessonError:
         """An error at a line of the file, from 1; at the beginning of the part where none is given."""
@@ -88,7 +101,7 @@ class LessonPart:
         value = self.front.get(key, [])
         values = [value] if isinstance(value, str) else value
         if not all(isinstance(one, str) and one.strip() for one in values):
-            raise self.field_error(key, f"`{key}` must hold texts; got {value!r}")
+            raise self.field_error(key, f"`{key}` must hold texts; got {shown(value)}")
         return tuple(values)
 
 

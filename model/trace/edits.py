@@ -19,6 +19,8 @@ POSITION_MODES = ("own", "off", "shuffled")
 PLACE_LENGTHS = {"heads": (3,), "blocked": (3, 4), "allowed": (3, 4), "masks": (2,), "temperature": (1,)}
 PLACE_LENGTHS |= {"uniform": (3,), "patched": (3,)}
 CELL_FIELDS = ("blocked", "allowed")
+# Of a text: a model does not have more to change, and for each sentence that patterns come from it runs once more.
+MAX_EDITS, MAX_SENTENCES = 1_000, 10
 _MASK_SHAPE = re.compile(r"full|causal|(?:window|block)[1-9]\d{0,3}")
 
 
@@ -116,11 +118,16 @@ class Edits:
         Args:
             heads: the model's attention kinds -> (layers, heads).
         """
-        supported = self
-        for name, place, _ in self.items():
-            if not is_supported(name, place, heads):
-                supported = supported.without(name, place)
-        return supported
+        kept: dict[str, Any] = {}
+        for field_ in fields(self):
+            value: Any = getattr(self, field_.name)
+            if isinstance(value, str):
+                continue
+            name = field_.name
+            places = [key for key in value if is_supported(name, key if isinstance(key, tuple) else (key,), heads)]
+            if len(places) < len(value):
+                kept[name] = frozenset(places) if isinstance(value, frozenset) else {key: value[key] for key in places}
+        return replace(self, **kept) if kept else self
 
     def cells(self, kind: str, layer: int) -> list[tuple[int | None, int, bool]]:
         """The cells (query, key, allowed) that the edits set in one layer, in the order in which they are applied.
@@ -168,8 +175,11 @@ class Edits:
         """The edits whose short text, as `text` returns it, is given.
 
         Raises:
-            ValueError: a part of the text is no edit; the message names it.
+            ValueError: a part of the text is no edit, and the message names it; or there are more than `MAX_EDITS`, or
+                patterns of more than `MAX_SENTENCES` sentences.
         """
+        if text.count(";") >= MAX_EDITS:
+            raise ValueError(f"There are more than {MAX_EDITS:,} changes")
         sets = (*CELL_FIELDS, "uniform")
         parsed: dict[str, Any] = {field_.name: set() if field_.name in sets else {} for field_ in fields(cls)}
         parsed["positions"] = "own"
@@ -177,6 +187,8 @@ class Edits:
             left, _, value = part.partition("=")
             name, _, path = left.partition(":")
             try:
+                if any(len(p) > 9 for p in path.split(".")):
+                    raise ValueError(path[:20])
                 place = tuple(p if p.isalpha() else None if p == "*" else int(p) for p in path.split(".") if p)
                 if name != "positions":
                     _checked_place(name, place)
@@ -194,7 +206,10 @@ class Edits:
                 else:
                     parsed[name][place] = float(value) if name == "heads" else value
             except (ValueError, KeyError) as error:
-                raise ValueError(f"{part!r} is no edit that Headlight knows") from error
+                shown = part if len(part) <= 60 else f"{part[:60]}…"
+                raise ValueError(f"{shown!r} is no edit that Headlight knows") from error
+        if len(set(parsed["patched"].values())) > MAX_SENTENCES:
+            raise ValueError(f"There are patterns of more than {MAX_SENTENCES} sentences")
         return cls(**parsed)
 
 

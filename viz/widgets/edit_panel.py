@@ -16,6 +16,7 @@ from viz.language import readings
 from viz.language.messages import say
 
 Values = dict[str, Any]
+MAX_LISTED = 30  # changes that are listed in words
 ON_SCREEN = "shown"  # option instead of a number: the layer or head on screen when the edit is applied
 
 
@@ -115,7 +116,8 @@ def edit_list(key: str) -> None:
         key: suffix of the buttons' keys, for one list of several on a page.
     """
     edits = model_access.applied_edits()
-    for number, (name, where, value) in enumerate(edits.items()):
+    changes = list(edits.items())
+    for number, (name, where, value) in enumerate(changes[:MAX_LISTED]):
         left, right = st.columns([6, 1], vertical_alignment="center")
         outside = name in CELL_FIELDS and not _has_cell(where)
         sentence = readings.edit_reading(name, where, value) + (f" {say('change.beyond')}" if outside else "")
@@ -124,10 +126,12 @@ def edit_list(key: str) -> None:
             ":material/close:",
             key=f"undo_{key}_{number}",
             help=say("change.undo"),
-            on_click=session.set_edits,
-            args=(edits.without(name, where),),
+            on_click=_undo,
+            args=(edits, name, where),
             type="tertiary",
         )
+    if len(changes) > MAX_LISTED:
+        st.caption(say("change.more", count=len(changes) - MAX_LISTED))
     if edits:
         st.button(
             say("change.undo_all"),
@@ -136,6 +140,11 @@ def edit_list(key: str) -> None:
             on_click=session.set_edits,
             args=(Edits(),),
         )
+
+
+def _undo(edits: Edits, name: str, where: tuple[Any, ...]) -> None:
+    """Take one change back; a callback."""
+    session.set_edits(edits.without(name, where))
 
 
 def _has_cell(where: tuple[Any, ...]) -> bool:

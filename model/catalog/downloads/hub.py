@@ -64,7 +64,7 @@ def plan_from_hub(name: str, hub: Hub) -> Plan:
 def _plan(name: str, hub: Hub) -> Plan:
     from huggingface_hub import HfApi, hf_hub_url
     from huggingface_hub.hf_api import RepoFile
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub.utils._headers import build_hf_headers
 
     _check_reachable()
     token = account_token(hub.repository)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
@@ -374,3 +375,44 @@ def test_the_check_turns_red_for_a_nan_and_for_states_where_there_are_no_logits(
         assert not lens.trace("the cat").verify().ok
     finally:
         weight.data[0, 0] = kept
+
+
+def test_thousands_of_changes_are_refused_and_a_thousand_take_no_time() -> None:
+    cells = [f"blocked:decoder.{i // 40}.{i % 40}" for i in range(2000)]
+    with pytest.raises(ValueError, match="more than 1,000 changes"):
+        Edits.parse(";".join(cells))
+    begun = time.perf_counter()
+    heads = [f"heads:decoder.{i // 40}.{i % 40}=0.5" for i in range(500)]
+    many = Edits.parse(";".join([*cells[:499], *heads, "positions=off"]))
+    kept = many.supported_by({"decoder": (3, 8), "encoder": (1, 1)})
+    assert len(list(kept.items())) == 499 + 24 + 1
+    assert kept.positions == "off"
+    assert many.supported_by({"decoder": (13, 40)}) is many
+    assert not many.supported_by({}).heads
+    assert time.perf_counter() - begun < 1  # 20 seconds where each change is taken out one by one
+
+
+@pytest.mark.parametrize(
+    "text", ["heads:cross.%s.1=0" % ("9" * 5000), "heads:" + "x" * 5000, "blocked:cross.1.9999999999"]
+)
+def test_monstrous_changes_are_refused_with_a_short_sentence(text: str) -> None:
+    with pytest.raises(ValueError, match="no edit that Headlight knows") as caught:
+        Edits.parse(text)
+    assert len(str(caught.value)) < 150
+
+
+def test_patterns_come_from_a_few_sentences_each_of_which_runs_once(
+    lens: Translator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="more than 10 sentences"):
+        Edits.parse(";".join(f"patched:cross.0.{i}='{i}|" for i in range(11)))
+    ran: list[str] = []
+    real = lens.trace
+
+    def trace(text: str, *rest: object) -> object:
+        ran.append(text)
+        return real(text, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lens, "trace", trace)
+    lens.trace_batch(["I see."], [None], Edits(patched={("cross", 0, head): ("He ran.", None) for head in range(4)}))
+    assert ran == ["He ran."]

@@ -328,3 +328,24 @@ def test_answers_are_kept_with_time_step_and_verdict(app: AppTest) -> None:
     (row,) = app.session_state.lesson_answers
     assert row[1:] == (FOUND[0].name, 1, FOUND[0].steps[0].question, "9", "no")
     assert row[0].startswith("20")
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        ("layer = " + "9" * 5000, "a number that is too long"),
+        ("layer = " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("layer = 0x" + "f" * 5000, "the most that a lesson can name"),
+        ("question = 0x" + "f" * 5000, "far too long"),
+        ("layer = " + "9" * 4000, "the most that a lesson can name"),
+        ("layer = -" + "9" * 4000, "counting starts at 0"),
+        ("also = { b_layer = " + "9" * 400 + " }", "it may set"),
+        ('choices = ["' + "x" * 5000 + '", 7]', "must hold texts"),
+        ("a." * 3000 + "b = 1", ""),
+    ],
+)
+def test_monstrous_values_of_a_lesson_are_a_short_sentence(field: str, says: str) -> None:
+    with pytest.raises(LessonError) as caught:
+        parse_lesson("made", f'# A\n\n---\n+++\ntitle = "One"\npage = "heads"\n{field}\n+++\nLook.\n', PAGES)
+    assert says in str(caught.value) or "no TOML" in str(caught.value)
+    assert len(str(caught.value)) < 600
