@@ -39,6 +39,7 @@ RULES = {
     "viz/language": {"streamlit", "torch", "transformers"},
     "viz/pages": {"torch", "transformers", "plotly"},
     "app.py": {"torch", "transformers", "plotly"},
+    "server.py": {"torch", "transformers", "plotly", "viz"},
     "desktop.py": {"torch", "transformers", "plotly", "streamlit", "viz", "model"},
 }
 

@@ -19,7 +19,7 @@ from model.memory.fit import format_bytes
 
 PROJECT = ASSETS.parent
 PROJECT_FOLDERS = ("model", "viz", "assets", "static", ".streamlit", "docs")
-PROJECT_FILES = ("app.py", "desktop.py", *PROJECT_FOLDERS, "README.md", "LICENSE")
+PROJECT_FILES = ("app.py", "desktop.py", "server.py", *PROJECT_FOLDERS, "README.md", "LICENSE")
 REQUIREMENT_FILES = ("requirements.txt", "requirements-desktop.txt")
 INSTRUCTIONS = """\
 # Headlight for a class
