@@ -109,6 +109,22 @@ def run(
     return PositionRun(states, layers, outputs)
 
 
+@torch.inference_mode()
+def added_by(lens: PositionedModel, name: str) -> Array:
+    """What a parameter adds to the first layer's input: the difference to a pass in which it is 0. [token, d_model]"""
+    states = []
+    for present in (True, False):
+        copied = shallow_copy(lens.module)
+        if not present:
+            owner, _, last = name.rpartition(".")
+            part = copied.get_submodule(owner)
+            setattr(part, last, nn.Parameter(torch.zeros_like(getattr(part, last))))
+        result = lens.run(copied, lens.dummy_inputs(), eager=not lens.uses_interface)
+        states.append(to_numpy(result["hidden_states"][0][0]))
+    difference: Array = states[0] - states[1]
+    return difference
+
+
 def takes_positions(module: nn.Module) -> bool:
     """Whether a model can be told at which positions its tokens stand."""
     return "position_ids" in inspect.signature(module.forward).parameters

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -44,12 +43,14 @@ def measure_schemes(lens: PositionedModel) -> dict[str, PositionScheme]:
     return schemes
 
 
-def vision_scheme(module: Any) -> PositionScheme:
-    """The position table of a vision model, a parameter of its own; kind "unseen" where there is none."""
-    for name, parameter in module.named_parameters():
+def vision_scheme(lens: PositionedModel) -> PositionScheme:
+    """The table that a vision model adds to its patches, as a pass with it and one without differ; "unseen" without."""
+    for name, parameter in lens.module.named_parameters():
         if name.rsplit(".", 1)[-1] == "position_embeddings" and parameter.ndim == 3:
-            return PositionScheme("learned", table=to_numpy(parameter[0]).astype(np.float64))
-    for name, part in module.named_modules():
+            added = position_run.added_by(lens, name)
+            if added.any():
+                return PositionScheme("learned", table=added.astype(np.float64))
+    for name, part in lens.module.named_modules():
         if isinstance(part, nn.Embedding) and "position" in name.rsplit(".", 1)[-1]:
             return PositionScheme("learned", table=to_numpy(part.weight).astype(np.float64))
     return PositionScheme("unseen")

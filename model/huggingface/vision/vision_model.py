@@ -152,7 +152,7 @@ class VisionModel(TextModel):
 
     def positions(self, stack: str | None = None) -> PositionScheme:
         """The table that is added to the patches."""
-        return vision_scheme(self.module)
+        return vision_scheme(self)
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Names of classes by their ids."""

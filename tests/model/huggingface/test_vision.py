@@ -166,6 +166,8 @@ def test_a_learned_table_of_patches_is_shown(opened: dict[str, VisionModel]) -> 
     assert scheme.kind == "learned"
     assert scheme.table is not None
     assert scheme.table.shape == (10, 32)
+    own = next(part for name, part in opened["vit"].module.named_parameters() if name.endswith("position_embeddings"))
+    np.testing.assert_allclose(scheme.table, own[0].detach().numpy(), atol=1e-5 * np.abs(scheme.table).max() + 1e-6)
 
 
 def test_a_model_that_attends_in_windows_is_refused(tmp_path: Path) -> None:
