@@ -52,7 +52,10 @@ class CachedLayer(LayerMaps):
         return self.layer.bytes_by_address
 
     def array(self, name: str) -> Array:
-        return self.layer.array(name)
+        if name != "allowed":
+            return self.layer.array(name)
+        # Of every map that is drawn: it stays where the run has left.
+        return self.cache.get((self.serial, name), lambda: self.layer.array(name), lambda mask: mask.nbytes)
 
     def scores(self, masked: bool = True) -> Array:
         return self.layer.scores(masked)

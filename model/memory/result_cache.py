@@ -9,10 +9,11 @@ from concurrent.futures import Future
 from typing import Any, TypeVar, cast
 
 Result = TypeVar("Result")
+LARGE = 1 / 16  # share of the budget from which a result is large
 
 
 class ResultCache:
-    """Results by key; the least recently used ones are evicted. Safe to use from many threads.
+    """Results by key; the least recently used ones are evicted, large ones first where they crowd. For many threads.
 
     Args:
         budget: the total size in bytes; a result larger than that is returned and not cached.
@@ -83,5 +84,13 @@ class ResultCache:
             self._results[key] = (result, size)
             self._bytes += size
         while self._results and self._bytes > room:
-            _, (_, freed) = self._results.popitem(last=False)
-            self._bytes -= freed
+            self._bytes -= self._results.pop(self._next_to_leave(room))[1]
+
+    def _next_to_leave(self, room: int) -> Hashable:
+        """The key of the least recently used result; while large ones fill more than half of the room, of those.
+
+        A few whole runs would push out the maps that many sessions look at, whose models would then run again.
+        """
+        large = {key: size for key, (_, size) in self._results.items() if size > self.budget * LARGE}
+        crowded = sum(large.values()) > room / 2
+        return next(iter(large if crowded else self._results))

@@ -116,6 +116,7 @@ def measure(crowds: list[int], minutes: float, model: str, words: int) -> Iterat
             "words": words,
             "texts": len(texts),
             "text, median": float(np.median(texts)) if texts else 0.0,
+            "heads, median": float(np.median([seconds for one in students for seconds in one.clicks] or [0])),
             "clicks": sum(len(one.clicks) for one in students),
             "bystander's heads, median": float(np.median(bystander.clicks or [0])),
             "95 % of them": float(np.quantile(bystander.clicks or [0], 0.95)),

@@ -98,3 +98,18 @@ def test_a_trace_knows_about_how_much_memory_it_takes(lens: Translator) -> None:
     short, long = (lens.trace("I see a tree. " * n, target="Je vois. " * n) for n in (4, 32))
     tokens = [len(trace.tokens["encoder"]) + len(trace.tokens["decoder"]) for trace in (short, long)]
     assert long.nbytes / short.nbytes == pytest.approx(tokens[1] / tokens[0], rel=0.25)  # it grows with the tokens
+
+
+def test_large_results_do_not_push_out_the_small_ones() -> None:
+    kept = ResultCache(1_000)
+    for number in range(20):
+        kept.get(("map", number), lambda: "map", lambda _: 20)
+    for number in range(10):
+        kept.get(("run", number), lambda: "run", lambda _: 300)
+    assert all(kept.find(("map", number)) for number in range(20))
+    assert [number for number in range(10) if kept.find(("run", number))] == [8, 9]
+    assert kept.bytes == 1_000
+    for number in range(20, 60):
+        kept.get(("map", number), lambda: "map", lambda _: 20)
+    assert kept.bytes <= 1_000
+    assert kept.find(("map", 59))
