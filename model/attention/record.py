@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from model.attention.recorded_call import RecordedCall
-from model.turns import rest_in_slices
 
 # Receives kind, layer and weights [batch, head, query, key] of one attention call.
 WeightsCallback = Callable[[str, int, Tensor], None]
@@ -117,7 +116,6 @@ def record_call(kind: str, layer: int, call: BatchCall) -> None:
     opened = _record.get()
     if opened is not None:
         opened.calls[kind, layer] = call
-        rest_in_slices()
 
 
 def record_neurons(stack: str, layer: int, neurons: Tensor) -> None:

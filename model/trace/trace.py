@@ -23,6 +23,7 @@ from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.stack import Stack, all_neurons
+from model.trace.stack_summary import StackSummary
 from model.trace.tokens import Picture, Tokens
 
 _serials = itertools.count(time.time_ns())  # unique also where a server reloads changed code and keeps its cache
@@ -79,9 +80,8 @@ class Trace:
     serial: int = field(default_factory=_serials.__next__, init=False)
 
     def __post_init__(self) -> None:
-        if self.take_apart is not None and (isinstance(self.neurons, DeferredMapping) or not self.neurons):
-            keep = self.neurons.keep if isinstance(self.neurons, DeferredMapping) else True
-            deferred = DeferredMapping(tuple(self.hidden_states), partial(_neurons, self.take_apart), keep)
+        if self.take_apart is not None and (not self.neurons or isinstance(self.neurons, DeferredMapping)):
+            deferred = DeferredMapping(tuple(self.hidden_states), partial(_neurons, self.take_apart))
             object.__setattr__(self, "neurons", deferred)
         for stack, shape in array_shapes(self.hidden_states).items():
             if len(shape) != 3 or shape[1] != len(self.tokens[stack]):
@@ -132,6 +132,14 @@ class Trace:
             InputError: the model's layers cannot be watched.
         """
         return self._take_apart("blocks", stack)
+
+    def block_summary(self, stack: str) -> StackSummary:
+        """What a picture of a stack needs of its blocks: small arrays.
+
+        Raises:
+            InputError: the model's layers cannot be watched.
+        """
+        return self._take_apart("summary", stack)
 
     def credit(self, position: int, token: int, against: int | None = None) -> Credit:
         """Which heads and feed-forward layers push the score of a token up or down (direct logit attribution).

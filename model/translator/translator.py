@@ -42,7 +42,6 @@ from model.translator.generation import decode_greedily
 from model.translator.labels import label_tokens, predicted_label
 from model.translator.text_preparation import prepare_text, text_notes
 from model.translator.transformer import Config, Transformer, skip_initialization
-from model.turns import slices
 from model.verification.translator_reference import verify
 
 
@@ -133,7 +132,7 @@ class Translator:
         rows = self._targets(encoded, targets, plan)
         source = self._pad([[*line.ids, config.eos] for line in encoded])
         target = self._pad([[config.bos, *ids] for ids in rows])
-        with torch.inference_mode(), apply_edits(plan), record() as recorded, slices():
+        with torch.inference_mode(), apply_edits(plan), record() as recorded:
             encoder_hidden, mask = self.module.encode(source)
             decoder_hidden = self.module.decode(target, encoder_hidden[-1], mask)
             logits = self.module.project(decoder_hidden[-1])

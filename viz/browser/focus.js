@@ -4,6 +4,7 @@
 // A figure says in `layout.meta.focus` where its tokens stand: a list of
 //   {axis: "y" | "x", stack: "encoder" | "decoder", at: [coordinate, ...], places: [token, ...], half, span: [from, to]?}
 // `half` is half of a token's extent along the axis, `span` the part of the other axis that is marked (all of it if absent).
+// With {still: true} a click leaves the focus where it is.
 // {axis: "grid", stack, rows, columns, first}: tokens in rows and columns from (0, 0) on, the first of them at place `first`.
 // With {pick: name} a click chooses the token under that name on the server, and leaves the focus where it is.
 // A word on the page carries data-stack and data-place.
@@ -41,7 +42,7 @@ function tokenAt(gd, event) {
     if (mark.span && (across.p2l(aside) < Math.min(...mark.span) || across.p2l(aside) > Math.max(...mark.span))) continue
     const value = along.p2l(pixel)
     const found = mark.at.findIndex(at => Math.abs(at - value) <= mark.half)
-    if (found >= 0) return { stack: mark.stack, place: mark.places[found], pick: mark.pick }
+    if (found >= 0) return { stack: mark.stack, place: mark.places[found], pick: mark.pick, still: mark.still }
   }
   return null
 }
@@ -133,7 +134,7 @@ function set(token) {
 
 function fix(token) {
   if (token?.pick) return tell?.("pick", [token.pick, token.place])
-  if (!token || same(token, fixed)) return
+  if (!token || token.still || same(token, fixed)) return
   fixed = token
   set(token)
   // On Heads only the large head is drawn anew, whose component has a way of its own.
@@ -162,7 +163,7 @@ function listen() {
   }, true)
   // Figures come and go with every run of the page.
   let waiting = null
-  const ours = ".focus-marks, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading"
+  const ours = ".focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading"
   new MutationObserver(changes => {
     if (changes.every(one => one.target.closest?.(ours) || [...one.addedNodes, ...one.removedNodes].every(node => node.matches?.(ours)))) return
     waiting ??= setTimeout(() => {

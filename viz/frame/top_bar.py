@@ -15,6 +15,7 @@ from viz.language.messages import say
 # Group -> its pages, each with its icon.
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "see": {
+        "whole": "account_tree",
         "heads": "grid_view",
         "inside": "function",
         "masks": "visibility_off",

@@ -1,0 +1,131 @@
+"""The picture of the whole model: its boxes, their order, their numbers and pictures, derived from one table."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import replace
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from model.trace.trace import Trace
+from model.translator.translator import Translator
+from tests.model.decomposition.families import TEXT, small_model
+from viz.figures.theme import LIGHT
+from viz.figures.whole_boxes import HEIGHT, WIDTH, WholeModel, boxes, joints
+from viz.figures.whole_model import whole_model
+from viz.saving.still_image import still_image
+
+
+def picture(trace: Trace, opened: int = 1) -> WholeModel:
+    """What is drawn of a run, one layer open in each stack."""
+    summaries = {stack: trace.block_summary(stack) for stack in trace.hidden_states}
+    places = [block.attention for one in summaries.values() for block in one.layers[opened] if block.attention]
+    tiles = {place: trace.attentions[place[0]].layers[place[1]].overview(28).maps for place in places}
+    candidates = [("chat", 0.6), ("chien", 0.3)] if trace.logits is not None else []
+    return WholeModel(summaries, trace.tokens, dict.fromkeys(summaries, opened), tiles, candidates, 0)
+
+
+@pytest.fixture(scope="module")
+def translated(lens: Translator) -> WholeModel:
+    return picture(lens.trace("The cat saw the cat."))
+
+
+def test_boxes_come_in_the_order_of_computing(translated: WholeModel) -> None:
+    names = [box.name for box in boxes(translated)]
+    encoder = ["embedding", "positions", "0", "1.0", "1.1", "2"]
+    decoder = ["embedding", "positions", "0", "1.0", "1.1", "1.2", "2"]
+    assert names == [*(f"encoder.{one}" for one in encoder), *(f"decoder.{one}" for one in decoder), "output"]
+    kinds = [box.kind for box in boxes(translated) if box.block is not None and box.stack == "decoder"]
+    assert kinds == ["attention", "cross_attention", "feed_forward"]
+
+
+@pytest.mark.parametrize("opened", [0, 1])
+def test_boxes_neither_overlap_nor_leave_the_picture(translated: WholeModel, opened: int) -> None:
+    for model in (translated, picture(small_model("llama").trace(TEXT), opened)):
+        table = boxes(model)
+        for i, one in enumerate(table):
+            assert 0 <= one.x[0] < one.x[1] <= WIDTH
+            assert 0 <= one.y[0] < one.y[1] <= HEIGHT
+            for other in table[:i]:
+                apart = one.x[0] >= other.x[1] or one.x[1] <= other.x[0]
+                assert apart or one.y[1] <= other.y[0] or one.y[0] >= other.y[1], (one.name, other.name)
+
+
+def test_numbers_are_those_of_the_run(lens: Translator) -> None:
+    trace = lens.trace("The cat saw the cat.")
+    table = {box.name: box for box in boxes(picture(trace))}
+    block = trace.blocks("decoder").layers[1].blocks[2]
+    state = trace.blocks("decoder").states[1]
+    for one in trace.blocks("decoder").layers[1].blocks[:2]:
+        state = one.apply(state)
+    share = float(np.median(np.linalg.norm(block.adds, axis=-1) / np.linalg.norm(state, axis=-1)))
+    assert table["decoder.1.2"].share == pytest.approx(share, rel=1e-4)
+    assert table["decoder.1.2"].note == f"adds {share:.0%}"
+    assert "1,024" in table["decoder.1.2"].title
+    assert table["decoder.1.1"].attention == ("cross", 1)
+    assert table["decoder.1.1"].page == "heads"
+    assert "8 heads" in table["encoder.1.0"].sentence
+
+
+def test_tokens_stand_side_by_side_in_every_strip(translated: WholeModel) -> None:
+    figure = whole_model(translated, LIGHT)
+    texts = translated.tokens["encoder"].texts
+    assert texts.count("cat") == 2
+    strips = [one for one in figure.layout.meta["focus"] if one["axis"] == "x" and one["stack"] == "encoder"]
+    assert len(strips) == 5  # embedding, positions, two folded layers, neurons
+    assert all(one["places"] == list(range(len(texts))) for one in strips)
+    labels = [note for note in figure.layout.annotations if note.text == "cat" and note.x < WIDTH / 2]
+    assert [note.x for note in labels] == pytest.approx(
+        [strips[0]["at"][i] for i, text in enumerate(texts) if text == "cat"]
+    )
+
+
+def test_pictures_show_what_they_stand_for(translated: WholeModel) -> None:
+    figure = whole_model(translated, LIGHT)
+    sources = {box["name"]: box["image"] for box in figure.layout.meta["boxes"]}
+
+    def pixels(name: str) -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(sources[name].split(",", 1)[1]))))
+
+    embedding = pixels("encoder.embedding")
+    wide = embedding.shape[1] // len(translated.tokens["encoder"])
+    first, again = (i for i, text in enumerate(translated.tokens["encoder"].texts) if text == "cat")
+    np.testing.assert_array_equal(embedding[:, first * wide], embedding[:, again * wide])  # the same word
+    positions = pixels("encoder.positions")
+    assert (positions[:, first * wide] != positions[:, again * wide]).any()  # at another place
+    # A decoder's tiles are blank above the diagonal.
+    assert (pixels("decoder.1.0")[0, 20:28, 3] == 0).all()
+
+
+def test_joints_say_where_norms_stand() -> None:
+    summary = small_model("llama").trace(TEXT).block_summary("decoder")
+    assert joints(summary.layers[1]) == ["norm", "add · norm", "add"]
+    summary = small_model("gemma2").trace(TEXT).block_summary("decoder")
+    assert joints(summary.layers[1]) == ["norm", "norm, then add · norm", "norm, then add"]
+    summary = small_model("bert").trace(TEXT).block_summary("encoder")
+    assert joints(summary.layers[1]) == ["", "add, then norm", "add, then norm"]
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt-neox", "qwen3-moe", "lfm2", "t5", "bloom"])
+def test_every_build_is_drawn_and_saved(family: str) -> None:
+    lens = small_model(family)
+    trace = lens.trace(TEXT, "le chat était assis" if lens.is_encoder_decoder else None)
+    model = (
+        picture(trace)
+        if lens.uses_interface
+        else WholeModel({"decoder": trace.block_summary("decoder")}, trace.tokens, {"decoder": 1})
+    )
+    figure = whole_model(model, LIGHT)
+    go.Figure(figure.to_dict())  # Plotly checks every property
+    assert still_image(figure, "#ffffff", "png").startswith(b"\x89PNG")
+
+
+def test_boxes_that_cannot_be_told_apart_are_said(translated: WholeModel) -> None:
+    summary = replace(translated.stacks["encoder"], layers=((), (), ()))
+    model = WholeModel({"encoder": summary}, translated.tokens, {"encoder": 1})
+    assert [box.kind for box in boxes(model)][-2:] == ["unknown", "folded"]
+    whole_model(model, LIGHT)

@@ -1,0 +1,153 @@
+// The picture of the whole model: pointing at a box shows it large beside the picture, a click opens its layer or its page,
+// and Play walks through the boxes in the order of computing. The boxes stand in `layout.meta.boxes` of the figure.
+const SVG = "http://www.w3.org/2000/svg"
+const PACE = 2600 // milliseconds for a box while it plays; longer sentences take longer
+let data = null, tell = null, at = -1, timer = null, pointed = false // whether the pointer chose the box, and not a step
+
+const figure = () => document.querySelector(".st-key-whole .js-plotly-plot")
+const table = () => figure()?.layout?.meta?.boxes ?? []
+const inside = (box, x, y) => x >= box.x[0] && x <= box.x[1] && y >= box.y[0] && y <= box.y[1]
+
+function boxAt(event) {
+  const gd = event.target.closest?.(".st-key-whole .js-plotly-plot")
+  if (!gd?._fullLayout) return -1
+  const edge = gd.getBoundingClientRect(), { xaxis, yaxis } = gd._fullLayout
+  const x = xaxis.p2l(event.clientX - edge.left - xaxis._offset), y = yaxis.p2l(event.clientY - edge.top - yaxis._offset)
+  return table().findIndex(box => inside(box, x, y))
+}
+
+function mark() {
+  const gd = figure(), svg = gd && [...gd.querySelectorAll(".main-svg")].at(-1)
+  if (!svg || !gd._fullLayout) return
+  let layer = svg.querySelector(":scope > .box-marks")
+  if (!layer) {
+    layer = document.createElementNS(SVG, "g")
+    layer.setAttribute("class", "box-marks")
+    svg.append(layer)
+  }
+  layer.replaceChildren()
+  const box = table()[at]
+  if (!box) return
+  const { xaxis, yaxis } = gd._fullLayout
+  const [left, right] = box.x.map(value => xaxis._offset + xaxis.l2p(value))
+  const [top, bottom] = box.y.map(value => yaxis._offset + yaxis.l2p(value))
+  const drawn = document.createElementNS(SVG, "rect")
+  for (const [name, value] of Object.entries({ x: left - 2, y: top - 2, width: right - left + 4, height: bottom - top + 4, rx: 4 }))
+    drawn.setAttribute(name, value)
+  layer.append(drawn)
+}
+
+function text(tag, words, className) {
+  const made = document.createElement(tag)
+  made.textContent = words
+  if (className) made.className = className
+  return made
+}
+
+function show() {
+  const panel = document.querySelector(".whole-panel"), box = table()[at]
+  if (!panel) return
+  if (!box) return panel.replaceChildren(text("p", data.words.point))
+  const parts = [text("h3", box.title), text("p", box.text)]
+  if (box.image) {
+    const picture = document.createElement("img")
+    picture.src = box.image
+    picture.alt = ""
+    parts.splice(1, 0, picture)
+  }
+  const token = document.documentElement.dataset, found = data.follow[box.name]
+  if (found?.length && token.focus !== "" && token.focusStack === box.stack && found.length[token.focus] !== undefined) {
+    const kept = `${Math.round(100 * found.kept[token.focus])}\u202f%`
+    parts.push(text("p", data.words.stream.replace("{length}", found.length[token.focus]).replace("{kept}", kept), "stream"))
+  }
+  panel.replaceChildren(...parts)
+}
+
+function go(index) {
+  if (index === at) return
+  at = index
+  mark()
+  show()
+}
+
+// Folded layers in a row are one step.
+function next(by) {
+  const boxes = table()
+  let index = at < 0 ? (by > 0 ? 0 : boxes.length - 1) : at + by
+  const folded = place => boxes[place]?.kind === "folded" && boxes[place - by]?.kind === "folded"
+  while (folded(index)) index += by
+  go(Math.min(Math.max(index, 0), boxes.length - 1))
+  return index < boxes.length - 1
+}
+
+function stop() {
+  clearTimeout(timer)
+  timer = null
+  buttons()
+}
+
+function play() {
+  if (timer) return stop()
+  if (pointed || at >= table().length - 1) at = -1
+  pointed = false
+  const walk = () => {
+    const more = next(1)
+    timer = more ? setTimeout(walk, Math.max(PACE, 45 * (table()[at]?.text.length ?? 0))) : null
+    if (!more) buttons()
+  }
+  walk()
+  buttons()
+}
+
+function buttons() {
+  const room = document.querySelector(".whole-play")
+  if (!room) return
+  const made = [["back", "◀", () => { stop(); next(-1) }], [timer ? "pause" : "play", timer ? "❚❚" : "▶", play], ["on", "▶▏", () => { stop(); next(1) }]]
+  const old = [...room.children]
+  made.forEach(([name, sign, act], index) => {
+    const button = old[index] ?? room.appendChild(document.createElement("button"))
+    button.type = "button"
+    button.textContent = index === 1 ? `${sign} ${data.words[name]}` : sign
+    button.setAttribute("aria-label", data.words[name])
+    button.title = data.words[name]
+    button.onclick = act
+  })
+}
+
+function listen() {
+  document.addEventListener("pointermove", event => {
+    if (timer || !event.target.closest?.(".st-key-whole")) return
+    const found = boxAt(event)
+    if (found < 0) return
+    pointed = true
+    go(found)
+  }, { capture: true, passive: true })
+  document.addEventListener("click", event => {
+    const found = boxAt(event)
+    if (found < 0) return
+    stop()
+    go(found)
+    tell?.(table()[found].name)
+  }, true)
+  document.addEventListener("keydown", event => {
+    if (!figure() || event.target.closest?.("input, textarea, [role=slider], [contenteditable]") || event.ctrlKey || event.metaKey || event.altKey) return
+    if (event.key === "ArrowRight") next(1)
+    else if (event.key === "ArrowLeft") next(-1)
+    else if (event.key === "Enter" && at >= 0 && !event.target.closest?.("button, a, [role=button]")) tell?.(table()[at].name)
+    else return
+    stop()
+  })
+  document.addEventListener("headlight-focus", () => figure() && show())
+  document.addEventListener("headlight-drawn", () => { if (figure()) { mark(); buttons() } })
+}
+
+let listening = false
+export default function ({ data: given, setTriggerValue }) {
+  data = given
+  tell = name => setTriggerValue("click", name)
+  if (!listening) listen()
+  listening = true
+  buttons()
+  mark()
+  show()
+}

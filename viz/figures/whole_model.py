@@ -1,0 +1,257 @@
+"""The whole model as one picture, from the tokens at the bottom to the next token at the top, drawn from a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from model.trace.stack_summary import StackSummary
+from viz.figures.heads import png_uri, resize
+from viz.figures.theme import Palette, Scale, base_layout, escape, rgba_colours, shorten, unvalidated_figure
+from viz.figures.whole_boxes import BAR, GAP, GUTTER, HEADER, HEIGHT, LABEL, WIDTH, Box, WholeModel, boxes, joints
+from viz.language.messages import say
+
+MOST_LABELS, TILE_PIXELS = 30, 28
+
+
+def whole_model(model: WholeModel, palette: Palette) -> go.Figure:
+    """The picture of a model with a sentence in it.
+
+    `layout.meta` holds the boxes as `viz/browser/whole.js` shows and plays them, and where each token stands in each.
+
+    Args:
+        model: what is drawn; palette: colours of the page.
+    """
+    table = boxes(model)
+    drawing = _Drawing(model, palette)
+    for box in table:
+        drawing.draw(box)
+    for stack in model.stacks:
+        drawing.around(stack, [box for box in table if box.stack == stack])
+    drawing.memory(table)
+    layout = base_layout(say("whole.title"), palette, HEIGHT + 44)
+    axis = {"visible": False, "fixedrange": True, "showgrid": False, "zeroline": False}
+    layout |= {
+        "xaxis": layout["xaxis"] | axis | {"range": [0, WIDTH]},
+        "yaxis": layout["yaxis"] | axis | {"range": [HEIGHT, 0]},
+        "images": drawing.images,
+        "shapes": drawing.shapes,
+        "annotations": drawing.notes,
+        "margin": {"l": 0, "r": 0, "t": 44, "b": 0},
+        "meta": {
+            "focus": drawing.marks,
+            "boxes": [_for_browser(box, drawing.sources.get(box.name, "")) for box in table],
+        },
+        "showlegend": False,
+    }
+    return unvalidated_figure(drawing.lines, layout)
+
+
+def _for_browser(box: Box, source: str) -> dict[str, Any]:
+    """A box as the browser gets it. source: its picture as a PNG data URI"""
+    place = {"x": list(box.x), "y": list(box.y)}
+    words = {"title": box.title, "note": box.note, "text": box.sentence}
+    return {
+        "name": box.name,
+        "kind": box.kind,
+        "stack": box.stack,
+        "layer": box.layer,
+        "image": source,
+        **place,
+        **words,
+    }
+
+
+class _Drawing:
+    """The parts of the figure, collected box by box."""
+
+    def __init__(self, model: WholeModel, palette: Palette) -> None:
+        self.model, self.palette = model, palette
+        self.images: list[dict[str, Any]] = []
+        self.shapes: list[dict[str, Any]] = []
+        self.notes: list[dict[str, Any]] = []
+        self.lines: list[dict[str, Any]] = []
+        self.marks: list[dict[str, Any]] = []
+        self.sources: dict[str, str] = {}
+
+    def draw(self, box: Box) -> None:
+        """One box with its picture and words."""
+        summary = self.model.stacks[box.stack]
+        if box.kind != "output":
+            self._rectangle(box.x, box.y, self.palette.faint, 1)
+        if box.kind == "embedding":
+            self._strip(box, summary.embedding, signed=True)
+            self._text(box.x[0], box.y[1] + LABEL / 2, box.title, size=11, left=True) if not self._labels(box) else None
+        elif box.kind == "positions":
+            if summary.positions is not None:
+                self._strip(box, summary.positions, signed=True)
+            self._text(box.x[0], box.y[1] + LABEL / 2, box.title, size=11, left=True)
+        elif box.kind == "folded":
+            assert box.layer is not None
+            self._strip(box, summary.layer_share[box.layer][:, None], signed=False, tall=box.y[1] - box.y[0] > 12)
+            if box.y[1] - box.y[0] > 12:
+                self._text(box.x[0] + 4, sum(box.y) / 2, box.title, size=11, left=True)
+        elif box.kind == "output":
+            self._bars(box)
+        else:
+            self._block(box, summary)
+
+    def _block(self, box: Box, summary: StackSummary) -> None:
+        """A block of the open layer: its name, what it adds, and its heads or neurons."""
+        self._text(box.x[0] + 5, box.y[0] + 8, f"<b>{escape(box.title)}</b>", size=12, left=True)
+        self._text(box.x[1] - 5, box.y[0] + 8, box.note, size=11, left=False)
+        room = (box.y[0] + HEADER, box.y[1] - 3)
+        maps = self.model.tiles.get(box.attention) if box.attention else None
+        block = summary.layers[box.layer or 0][box.block or 0] if box.block is not None else None
+        if maps is not None:
+            self._tiles(box, maps, room)
+        elif block is not None and block.neurons is not None:
+            self._strip(box, block.neurons, signed=False, y=room)
+        elif block is not None and block.experts is not None:
+            self._strip(box, _chosen(*block.experts), signed=False, y=room)
+        elif block is not None:
+            self._strip(box, block.share[:, None], signed=False, y=room)
+
+    def _tiles(self, box: Box, maps: np.ndarray, room: tuple[float, float]) -> None:
+        """Small maps of all heads in a row, the rows of a token marked across all of them."""
+        step = min((box.x[1] - box.x[0] - 8) / len(maps), room[1] - room[0] + 2)
+        size = min(step - 2, room[1] - room[0])
+        tiles = rgba_colours(resize(maps, TILE_PIXELS), self.palette.sequential)
+        gap = np.zeros((len(maps), TILE_PIXELS, 2, 4), np.uint8)
+        picture = np.concatenate([*np.concatenate([tiles, gap], axis=2)], axis=1)
+        x = (box.x[0] + 5, box.x[0] + 5 + step * len(maps))
+        y = (room[0] + (room[1] - room[0] - size) / 2, room[0] + (room[1] - room[0] + size) / 2)
+        self._image(box.name, picture, x, y)
+        self._rows(box.stack, x, y)
+
+    def _strip(
+        self, box: Box, values: np.ndarray, signed: bool, y: tuple[float, float] | None = None, tall: bool = True
+    ) -> None:
+        """Vectors of tokens side by side: a token is a column. values: [token, number]"""
+        largest = max(float(np.quantile(np.abs(values), 0.99)), 1e-12)
+        shares = values / largest
+        scale: Scale = self.palette.diverging if signed else self.palette.sequential
+        colours = rgba_colours((np.clip(shares, -1, 1) + 1) / 2 if signed else np.clip(shares, 0, 1), scale)
+        wide = max(240 // len(values), 1)
+        picture = colours.transpose(1, 0, 2).repeat(wide, axis=1)
+        left = box.x[0] + (70 if box.kind == "folded" and tall else 5 if box.block is not None else 0)
+        x, y = (left, box.x[1] - (5 if box.block is not None else 0)), y or box.y
+        self._image(box.name, picture, x, y)
+        self._columns(box.stack, x, y)
+
+    def _image(self, name: str, picture: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """A picture stretched over a rectangle."""
+        source = png_uri(np.ascontiguousarray(picture))
+        self.sources[name] = source
+        place = {"x": x[0], "y": y[0], "sizex": x[1] - x[0], "sizey": y[1] - y[0]}
+        self.images.append({"source": source, "xref": "x", "yref": "y", "sizing": "stretch", "layer": "below"} | place)
+
+    def _columns(self, stack: str, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Where tokens stand side by side."""
+        count = len(self.model.tokens[stack])
+        wide = (x[1] - x[0]) / count
+        at = [x[0] + wide * (place + 0.5) for place in range(count)]
+        self.marks.append(
+            {"axis": "x", "stack": stack, "at": at, "places": list(range(count)), "half": wide / 2, "span": list(y)}
+            | {"still": True}
+        )
+
+    def _rows(self, stack: str, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """Where tokens stand one under the other."""
+        count = len(self.model.tokens[stack])
+        high = (y[1] - y[0]) / count
+        at = [y[0] + high * (place + 0.5) for place in range(count)]
+        self.marks.append(
+            {"axis": "y", "stack": stack, "at": at, "places": list(range(count)), "half": high / 2, "span": list(x)}
+            | {"still": True}
+        )
+
+    def _labels(self, box: Box) -> bool:
+        """The tokens under the embedding; False where they are too many."""
+        texts = self.model.tokens[box.stack].texts
+        if len(texts) > MOST_LABELS:
+            return False
+        wide = (box.x[1] - box.x[0]) / len(texts)
+        for place, text in enumerate(texts):
+            label = escape(shorten(text, max(int(wide / 6.5), 2)))
+            self._text(box.x[0] + wide * (place + 0.5), box.y[1] + LABEL / 2, label, size=11)
+        return True
+
+    def _bars(self, box: Box) -> None:
+        """The likeliest next tokens as bars, the one that is written lit."""
+        left, full = box.x[0] + 90, box.x[1] - box.x[0] - 140
+        for index, (label, chance) in enumerate(self.model.candidates):
+            middle = box.y[0] + BAR * (index + 0.5)
+            colour = self.palette.accent if index == self.model.written else self.palette.forbidden
+            ends = [left, left + max(full * chance, 1.0)]
+            bar = {"color": colour, "width": BAR - 5}
+            self.lines.append(
+                {"type": "scatter", "mode": "lines", "x": ends, "y": [middle, middle], "line": bar, "hoverinfo": "skip"}
+            )
+            self._text(left - 6, middle, escape(shorten(label)), size=12, left=False)
+            self._text(ends[1] + 5, middle, f"{chance:.0%}", size=11, left=True)
+
+    def around(self, stack: str, table: list[Box]) -> None:
+        """The frame of the open layer, the line of the residual stream, and the names of joints and stack."""
+        inner = [box for box in table if box.block is not None or box.kind == "unknown"]
+        blocks = self.model.stacks[stack].layers[self.model.open[stack]]
+        x, top, bottom = table[0].x, min(box.y[0] for box in table if box.kind != "output"), inner[0].y[1] + 6
+        self._rectangle(x, (inner[-1].y[0] - GAP - HEADER + 2, bottom), self.palette.forbidden, 1)
+        for index, text in enumerate(joints(blocks)):
+            y = inner[0].y[1] + 2 if index == 0 else inner[index - 1].y[0] - GAP / 2
+            if text and index:
+                self._text((x[0] + x[1]) / 2, y, f"▲ {text}", size=10)
+        layer = say("whole.open", layer=self.model.open[stack], last=len(self.model.stacks[stack].layers) - 1)
+        self._text(x[0] + 6, inner[-1].y[0] - GAP - HEADER / 2 + 3, layer, size=11, left=True)
+        line = x[0] - GUTTER / 2
+        stream = {"color": self.palette.second, "width": 3}
+        points = {"x": [line, line], "y": [table[0].y[0], top], "line": stream}
+        self.lines.append({"type": "scatter", "mode": "lines", "hoverinfo": "skip", **points})
+        if len(self.model.stacks) > 1:
+            self._text(x[0], top - 9, f"<b>{say(f'kinds.{stack}')}</b>", size=13, left=True)
+
+    def memory(self, table: tuple[Box, ...]) -> None:
+        """The line from the encoder's last state to the decoder's encoder-decoder attention."""
+        askers = [box for box in table if box.kind == "cross_attention"]
+        encoder = [box for box in table if box.stack == "encoder"]
+        if not askers or not encoder:
+            return
+        last, asker = encoder[-1], askers[0]
+        start, end = last.x[1], asker.x[0]
+        middle, heights = (start + end) / 2 - GUTTER / 2, (sum(last.y) / 2, sum(asker.y) / 2)
+        line = {"color": self.palette.second, "width": 3}
+        points = {
+            "x": [start, middle, middle, end],
+            "y": [heights[0], heights[0], heights[1], heights[1]],
+            "line": line,
+        }
+        self.lines.append({"type": "scatter", "mode": "lines", "hoverinfo": "skip", **points})
+        self._text(middle, min(heights) - 8, say("whole.memory"), size=11)
+
+    def _rectangle(self, x: tuple[float, float], y: tuple[float, float], colour: str, width: float) -> None:
+        line = {"color": colour, "width": width}
+        self.shapes.append({"type": "rect", "x0": x[0], "x1": x[1], "y0": y[0], "y1": y[1], "line": line})
+
+    def _text(self, x: float, y: float, text: str, *, size: int, left: bool | None = None) -> None:
+        """A text that begins (left), ends (not left) or stands in the middle (None) at a point."""
+        anchor = "center" if left is None else "left" if left else "right"
+        self.notes.append(
+            {
+                "x": x,
+                "y": y,
+                "text": text,
+                "showarrow": False,
+                "xanchor": anchor,
+                "yanchor": "middle",
+                "font": {"size": size},
+            }
+        )
+
+
+def _chosen(ids: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """How much each token is sent to each expert. [token, chosen] -> [token, expert]"""
+    found = np.zeros((len(ids), int(ids.max()) + 1), np.float32)
+    np.put_along_axis(found, ids, weights, axis=1)
+    return found

@@ -1,0 +1,46 @@
+"""A run taken apart, for the pages: blocks of the residual stream, credit of a score, one match split; all cached."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from model.trace.decomposition import Credit, Split
+from model.trace.stack_summary import StackSummary
+from model.trace.trace import Trace
+from viz.frame import results, server_state, session
+from viz.language.messages import say
+
+
+def _computed(trace: Trace, method: str, *arguments: Any) -> Any:
+    """What a method of a trace returns, which runs the model once more unless the cache has it.
+
+    Raises:
+        Halt: the model's layers cannot be watched, and the page says so.
+    """
+    how = session.chosen_model(), st.session_state.device
+    with (
+        results.input_errors_shown(),
+        st.spinner(say("sidebar.running"), show_time=True),
+        server_state.running_model(*how),
+    ):
+        return getattr(trace, method)(*arguments)
+
+
+def block_summary(trace: Trace, stack: str) -> StackSummary:
+    """What a picture of a stack needs of its blocks."""
+    found: StackSummary = _computed(trace, "block_summary", stack)
+    return found
+
+
+def credit(trace: Trace, position: int, token: int, against: int | None = None) -> Credit:
+    """Which heads and feed-forward layers push the score of a token up or down."""
+    found: Credit = _computed(trace, "credit", position, token, against)
+    return found
+
+
+def why(trace: Trace, kind: str, layer: int, head: int, query: int, key: int) -> Split:
+    """Where one attention score comes from."""
+    found: Split = _computed(trace, "why", kind, layer, head, query, key)
+    return found

@@ -1,0 +1,16 @@
+"""Whole model: every box from the tokens to the next token, drawn from the run."""
+
+import streamlit as st
+
+from viz.frame import results
+from viz.sections import whole
+from viz.widgets import headings, output_line
+
+whole.leave()
+trace = results.trace()
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("whole")
+    st.html('<span class="whole-play"></span>')
+    st.session_state.whole_controls = st.container(width="content")
+output_line.draw(trace)
+whole.draw(trace)

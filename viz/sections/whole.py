@@ -1,0 +1,136 @@
+"""The whole model in one picture: what is drawn of a run, the panel beside it, and where its boxes lead."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from model.measures.probabilities import most_probable, probabilities
+from model.positions.scheme import PositionScheme
+from model.trace.recorded_layer import RecordedLayer
+from model.trace.stack_summary import StackSummary
+from model.trace.trace import Trace
+from viz.browser.resources import BROWSER
+from viz.figures.whole_boxes import BARS, WholeModel, boxes
+from viz.figures.whole_model import whole_model
+from viz.frame import decompositions, links, model_access, session
+from viz.frame.fragments import page_fragment
+from viz.language.messages import say
+from viz.widgets import charts, save_menu
+
+KEY = "script_whole"  # keys that begin so take no room on the page
+TILE = 28  # pixels of a head's small map
+_component = st.components.v2.component("headlight_whole", js=(BROWSER / "whole.js").read_text(encoding="utf-8"))
+
+
+def leave() -> None:
+    """Go to the page of the box that was clicked, if one was; before anything is drawn."""
+    page = st.session_state.pop("whole_leads_to", None)
+    if page:
+        st.switch_page(f"viz/pages/{page}.py", query_params={})
+
+
+@page_fragment
+def draw(trace: Trace) -> None:
+    """The picture and its panel. What is clicked in it opens a layer, or leads to the page that explains a box."""
+    summaries = {stack: decompositions.block_summary(trace, stack) for stack in trace.hidden_states}
+    step = _step(trace)
+    opened = {stack: _opened(stack, summary) for stack, summary in summaries.items()}
+    model = _model(trace, summaries, opened, step)
+    figure = whole_model(model, session.palette())
+    left, right = st.columns([10, 3], gap="small")
+    with left:
+        charts.chart(st, figure, "whole", say("whole.caption"), titled=False)
+        save_menu.menu("whole")
+    with right:
+        st.html(f'<div class="whole-panel" aria-live="polite"><p>{say("whole.point")}</p></div>')
+    words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "point")}
+    words["stream"] = say("whole.stream", length="{length}", kept="{kept}")  # filled in by the browser
+    follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in boxes(model)}
+    _component(key=KEY, data={"words": words, "follow": follow}, on_click_change=_clicked)
+    st.session_state.whole_boxes = {
+        box.name: (box.page, box.stack, box.layer, box.attention, box.kind) for box in boxes(model)
+    }
+    if st.session_state.get("whole_leads_to") and not st.session_state.whole:
+        st.rerun()
+
+
+def _step(trace: Trace) -> int | None:
+    """The decoder token after which the next one is shown, by a slider; None where the model writes nothing."""
+    if trace.logits is None or "decoder" not in trace.tokens or not trace.prompt_length:
+        return None
+    last = len(trace.ids["decoder"]) - trace.prompt_length
+    links.restore("step", range(last + 1))
+    st.session_state.step = min(int(st.session_state.get("step") or 0), last)
+    if last:
+        with st.session_state.whole_controls:
+            label = say("whole.step")
+            st.slider(label, 0, last, key="step", bind="query-params", label_visibility="collapsed", width=260)
+    return trace.prompt_length - 1 + st.session_state.step
+
+
+def _opened(stack: str, summary: StackSummary) -> int:
+    """The layer of a stack that is open; at first the second, which no embedding feeds directly."""
+    key, last = f"open_{stack}", len(summary.layers) - 1
+    links.restore(key, range(last + 1))
+    start = min(1, last)
+    opened = min(int(st.session_state.setdefault(key, start)), last)
+    links.store(key, opened, start)
+    return opened
+
+
+def _model(trace: Trace, summaries: dict[str, StackSummary], opened: dict[str, int], step: int | None) -> WholeModel:
+    """What the picture is drawn from."""
+    shown = [block.attention for stack, layer in opened.items() for block in summaries[stack].layers[layer]]
+    tiles = {place: found.overview(TILE).maps for place in shown if place and (found := _layer(trace, place))}
+    candidates, written = [], None
+    if step is not None and trace.logits is not None:
+        chances = probabilities(trace.logits[step])
+        best = most_probable(chances, BARS).tolist()
+        labels = model_access.open_model().labels(best)
+        candidates = [(label, float(chances[token])) for label, token in zip(labels, best, strict=True)]
+        ids = trace.ids["decoder"]
+        written = best.index(ids[step + 1]) if step + 1 < len(ids) and ids[step + 1] in best else None
+    turned = _scheme().kind == "rotary"
+    return WholeModel(summaries, trace.tokens, opened, tiles, candidates, written, turned)
+
+
+def _layer(trace: Trace, place: tuple[str, int]) -> RecordedLayer | None:
+    """The attention layer of a block, or None where the model's family shows none."""
+    kind, layer = place
+    found = trace.attentions.get(kind)
+    return found.layers[layer] if found and 0 <= layer < found.num_layers else None
+
+
+def _scheme() -> PositionScheme:
+    return model_access.open_model().positions()
+
+
+def _follow(summary: StackSummary, layer: int | None, block: int | None) -> dict[str, list[float]]:
+    """Length of each token's stream after a box, and how much of it still points where the token's own vector does."""
+    if layer is None or not summary.layers[layer]:
+        return {}
+    found = summary.layers[layer][-1 if block is None else block]
+    return {
+        "length": [round(one, 1) for one in found.length.tolist()],
+        "kept": [round(one, 3) for one in found.kept.tolist()],
+    }
+
+
+def _clicked() -> None:
+    """Open a folded layer, or remember the page that a box leads to; a callback."""
+    state = st.session_state
+    found = state.get("whole_boxes", {}).get(state[KEY].click)
+    if found is None:
+        return
+    page, stack, layer, attention, kind = found
+    if kind == "folded":
+        state[f"open_{stack}"] = layer
+        return
+    if attention is not None and attention[1] >= 0:
+        state.kind, state.layer = attention
+        state.head = 0
+    elif page == "layers":
+        state.stack = stack
+        if layer is not None:
+            state.ff_layer, state.depth = layer, layer + 1
+    state.whole_leads_to = page
