@@ -38,7 +38,8 @@ def test_whole_model_answers_to_pointer_keys_and_clicks(page: Page, address: str
 
     page.mouse.click(*page.evaluate(PLACE, "encoder.2"))
     page.wait_for_function(
-        "document.querySelector('.st-key-whole .js-plotly-plot').layout.meta.boxes.some(one => one.name === 'encoder.2.0')"
+        "document.querySelector('.st-key-whole .js-plotly-plot').layout.meta.boxes"
+        ".some(one => one.name === 'encoder.2.0')"
     )
     page.mouse.click(*page.evaluate(PLACE, "decoder.1.1"))
     page.wait_for_selector(".st-key-heatmap .js-plotly-plot")
