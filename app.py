@@ -19,6 +19,7 @@ from viz.frame import first_visit
 
 HERE = Path(__file__).parent
 st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", layout="wide")
+st.container(key="curtain", height=3000, border=False)  # the style sheet, which the browser may show late, hides it
 st.html(HERE / "viz/browser/style.css")
 room_at_first = st.empty()
 waiting = first_visit.begin(room_at_first)

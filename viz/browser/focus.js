@@ -6,6 +6,7 @@
 // `half` is half of a token's extent along the axis, `span` the part of the other axis that is marked (all of it if absent).
 // With {still: true} a click leaves the focus where it is.
 // {axis: "grid", stack, rows, columns, first}: tokens in rows and columns from (0, 0) on, the first of them at place `first`.
+// {axis: "lines", ...}: lines from queries to keys, as `line_figures.js` says.
 // With {pick: name} a click chooses the token under that name on the server, and leaves the focus where it is.
 // A word on the page carries data-stack and data-place.
 const root = document.documentElement
@@ -27,6 +28,11 @@ function axesOf(gd, mark) {
 function tokenAt(gd, event) {
   const box = gd.getBoundingClientRect()
   for (const mark of gd.layout.meta.focus) {
+    if (mark.axis === "lines") {
+      const line = lineAt(gd, mark, event.clientX - box.left, event.clientY - box.top)
+      if (line) return line
+      continue
+    }
     const [along, across] = axesOf(gd, mark)
     if (mark.axis === "grid") {
       const column = Math.round(along.p2l(event.clientX - box.left - along._offset))
@@ -64,8 +70,10 @@ function markFigure(gd) {
     svg.insertBefore(layer, svg.querySelector(":scope > .hoverlayer"))
   }
   layer.replaceChildren()
+  drawLines(gd)
   if (!focus) return
   for (const mark of gd.layout.meta.focus) {
+    if (mark.axis === "lines") continue
     const found = mark.stack === focus.stack ? placeIn(mark, focus.place) : -1
     if (found < 0) continue
     const [along, across] = axesOf(gd, mark)
@@ -161,6 +169,7 @@ function listen() {
     event.preventDefault()
     fix(tokenOf(event))
   }, true)
+  document.addEventListener("headlight-lines", () => figures().forEach(drawLines))
   // Figures come and go with every run of the page.
   let waiting = null
   const ours = ".focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading"

@@ -1,7 +1,7 @@
 // What lies over the figures of the page Heads: marks on tiles, lines, the tint of a picture, the reading. Sent as one script
 // with `head_view.js`, whose names it uses.
 
-// Over the tiles: a box around the shown head, crosses and corners on those that are muted or changed, a veil over those
+// Over the tiles: boxes around the chosen and the pointed head, crosses and corners on those that are muted or changed, a veil over those
 // that are not among the found ones.
 function drawTiles() {
   const gd = plot(TILES), tile = gd?.layout?.meta?.tiles, at = shown()
@@ -48,43 +48,19 @@ function drawTiles() {
   Object.values(paths).forEach((path, i) => layer.children[i].setAttribute("d", path))
 }
 
-// Lines of the shown head over the server's, where head or row differ from those the server drew.
-function drawLines(row) {
-  const gd = plot(LINES), ends = gd?.layout?.meta?.lines
-  const svg = gd && [...gd.querySelectorAll(".main-svg")].at(-1)
-  if (!svg || !ends || !here) return
-  const before = svg.querySelector(":scope > .head-lines:not(.leaving)")
-  const needed = painted || row !== ends.row
-  gd.toggleAttribute("data-overlaid", !!needed)
-  const head = JSON.stringify(shown()), glides = before && before.dataset.head !== head && !still()
-  if (glides) {
-    before.classList.add("leaving")
-    before.animate([{ opacity: 1 }, { opacity: 0 }], GLIDE).onfinish = () => before.remove()
-  } else before?.remove()
-  if (!needed) return
-  const layer = document.createElementNS(SVG, "g")
-  layer.setAttribute("class", "head-lines")
-  layer.dataset.head = head
-  if (glides) layer.animate([{ opacity: 0 }, { opacity: 1 }], GLIDE)
-  const { xaxis, yaxis } = gd._fullLayout
-  const at = (axis, value) => axis._offset + axis.l2p(value)
-  const made = []
-  for (let query = 0; query < ends.left.length; query++)
-    rowWeights(query)?.weights.forEach((weight, key) => { if (weight >= LEAST) made.push([query, key, weight]) })
-  made.sort((one, two) => (one[0] === row) - (two[0] === row) || one[2] - two[2])
-  for (const [query, key, weight] of made.slice(-150)) {
-    const line = document.createElementNS(SVG, "line")
-    const strong = query === row
-    line.setAttribute("x1", at(xaxis, 0))
-    line.setAttribute("x2", at(xaxis, 1))
-    line.setAttribute("y1", at(yaxis, ends.left[query]))
-    line.setAttribute("y2", at(yaxis, ends.right[key]))
-    line.setAttribute("class", strong ? "strong" : "")
-    line.setAttribute("stroke-width", 1 + 6 * weight)
-    line.setAttribute("opacity", (row >= 0 && !strong ? 0.25 : 1) * Math.min(1, 0.15 + weight))
-    layer.append(line)
+// Lines of the shown head over the server's, where those are of another head; `line_figures.js` draws them.
+function tellLines() {
+  const gd = plot(LINES), ends = gd?.layout?.meta?.lines, at = shown()
+  if (!ends || !here || !at) return
+  const name = `${at.layer}.${at.head}`
+  if (name === ends.head) gd.otherLines = null
+  else if (gd.otherLines?.name !== name) {
+    const lines = []
+    for (let query = 0; query < ends.queries; query++)
+      rowWeights(query)?.weights.forEach((weight, key) => { if (weight >= LEAST) lines.push([query, key, weight]) })
+    gd.otherLines = { name, lines }
   }
-  svg.append(layer)
+  document.dispatchEvent(new Event("headlight-lines"))
 }
 
 // Over a picture, the tint of the token in focus, where the server drew another one's.

@@ -8,7 +8,6 @@
 const MAP = ".st-key-heatmap", LINES = ".st-key-lines", TILES = ".st-key-mosaic", OVERLAY = ".st-key-overlay"
 const SVG = "http://www.w3.org/2000/svg"
 const LEAST = 0.02 // weaker weights draw no line, as on the server
-const GLIDE = 150 // milliseconds
 const TYPING = "input, textarea, select, [contenteditable=true], [role=radio], [role=slider], [role=combobox], [role=listbox], [role=menu]"
 let here = null // the newest data; the listeners below are there once for all of them
 let tiles = null // the picture of all heads: {href, pen}
@@ -104,26 +103,16 @@ function show(at) {
   if (!here || !image || !at || at.head >= here.heads || at.layer >= here.layers || same(painted?.at, at)) return
   const under = painted?.under ?? { href: image.getAttribute("href") }
   if (same(chosen(), at)) {
-    if (painted) put(image, under.href)
+    if (painted) image.setAttribute("href", under.href)
     return uncovered()
   }
   const cells = shades(at)
   if (!cells) return
   painted = { at, cells, href: picture(cells), under }
-  put(image, painted.href)
+  image.setAttribute("href", painted.href) // `glide.js` sees it
   document.body.setAttribute("data-painted", "") // the style sheet: no hover text, whose numbers are still another head's
   replaced.observe(found(MAP), { subtree: true, childList: true, attributes: true, attributeFilter: ["href"] })
   follow()
-}
-
-function put(image, href) {
-  if (!still()) {
-    const before = image.cloneNode()
-    before.classList.add("fading")
-    image.after(before)
-    before.animate([{ opacity: 1 }, { opacity: 0 }], GLIDE).onfinish = () => before.remove()
-  }
-  image.setAttribute("href", href)
 }
 
 // Heading, tile, lines and reading of the head that the map shows.
@@ -141,7 +130,7 @@ function follow() {
   drawTiles()
   const focus = document.documentElement.dataset
   const row = focus.focusStack === here.stack && focus.focus !== "" ? here.places[0].indexOf(Number(focus.focus)) : -1
-  drawLines(row)
+  tellLines()
   tintPicture()
   read(row)
 }

@@ -59,12 +59,13 @@ def token_lines(
         layout = _beside_layout(
             say("heads.lines_title", layer=attention.layer_index[layer], head=head), palette, span, beside
         )
-        focus = {"axis": "y", "stack": query_stack(attention.kind), "at": query_heights.tolist(), "places": queries}
-        lines = {"left": query_heights.tolist(), "right": key_heights.tolist()}
-        lines |= {"row": queries.index(row) if row in queries else -1}
         if len(queries) == len(beside.data[0].z):
-            half = span / max(len(queries), 1) / 2
-            layout["meta"] = {"focus": [focus | {"half": half, "span": [-0.45, -0.01]}], "lines": lines}
+            ends = {"left": query_heights.tolist(), "right": key_heights.tolist()}
+            labels = {"axis": "y", "at": ends["left"], "half": span / max(len(queries), 1) / 2, "span": [-0.45, -0.01]}
+            lines = {"axis": "lines", "row": queries.index(row) if row in queries else -1, **ends}
+            tokens = {"stack": query_stack(attention.kind), "places": queries}
+            shown = {"head": f"{layer}.{head}", "queries": len(queries)}
+            layout["meta"] = {"focus": [labels | tokens, lines | tokens], "lines": shown}
         return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
     layout = base_layout(
         say("heads.lines_title", layer=attention.layer_index[layer], head=head),

@@ -1,4 +1,4 @@
-"""The focus token: pointing at one row of a figure shows that token in all figures of the page, in the browser."""
+"""In the browser: pointing at a row of a figure shows that token in all figures of the page, and figures glide."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import streamlit as st
 from viz.browser.resources import BROWSER
 from viz.figures.linking import query_stack
 
-_component = st.components.v2.component("headlight_focus", js=(BROWSER / "focus.js").read_text(encoding="utf-8"))
+_script = "\n".join((BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("focus", "line_figures"))
+_component = st.components.v2.component("headlight_focus", js=_script)
+_glide = st.components.v2.component("headlight_glide", js=(BROWSER / "glide.js").read_text(encoding="utf-8"))
 KEY = "script_focus"  # keys that begin so take no room on the page
 
 
 def draw() -> None:
-    """Link the figures of the page; once a run, after they are drawn."""
+    """Link the figures of the page, and let them glide; once a run, after they are drawn."""
     state = st.session_state
     kind = state.focus_kind = state.pop("focus_followed", None) or state.get("kind") or "encoder"
     data = {"stack": query_stack(kind), "place": st.session_state.get(f"row_{kind}")}
     _component(key=KEY, data=data, on_token_change=_fix_token, on_pick_change=_pick_token)
+    _glide(key="script_glide")
 
 
 def follow(kind: str) -> None:
