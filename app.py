@@ -27,7 +27,7 @@ waiting = first_visit.begin(room_at_first)
 from model.memory.keyed_traces import runs_held
 from viz.frame import audience, guard, lesson_guide, links, sentence_bar, top_bar
 from viz.frame.limits import policy
-from viz.widgets import edit_panel, focus, output_line, save_menu, share_menu, tour
+from viz.widgets import change_menu, edit_panel, focus, output_line, save_menu, share_menu, tour
 
 audience.enter()
 if not policy.entered():  # the page says why
@@ -58,6 +58,7 @@ for draw in (
     partial(edit_panel.panel, room),
     partial(share_menu.share_menu, share, page.title),
     focus.draw,
+    change_menu.draw,
     partial(tour.draw, page.title),
 ):
     with guard.guarded():

@@ -29,7 +29,8 @@ CLICK = """([number, row]) => new Promise((resolve, reject) => {
   if (tiles) {
     const at = { ...document.querySelector('.chosen-head').dataset, [row]: number }, box = tiles.getBoundingClientRect()
     const { xaxis, yaxis } = tiles._fullLayout
-    const [across, down] = tiles.layout.meta.tiles.transposed ? [at.layer, at.head] : [at.head, at.layer]
+    const tile = Number(at.layer) * tiles.layout.meta.tiles.heads + Number(at.head), { x, y } = tiles.data[0]
+    const [across, down] = [x[tile], y[tile]]
     const clientX = box.left + xaxis._offset + xaxis.l2p(across), clientY = box.top + yaxis._offset + yaxis.l2p(down)
     tiles.querySelector('.nsewdrag').dispatchEvent(new MouseEvent('click', { bubbles: true, clientX, clientY }))
   } else {

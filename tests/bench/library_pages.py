@@ -152,7 +152,8 @@ def pointed(layer: str, head: str) -> str:
     return f"""i => {{
       const gd = document.querySelector('.st-key-mosaic .js-plotly-plot'), box = gd.getBoundingClientRect()
       const {{ xaxis, yaxis }} = gd._fullLayout
-      const [across, down] = gd.layout.meta.tiles.transposed ? [{layer}, {head}] : [{head}, {layer}]
+      const tile = {layer} * gd.layout.meta.tiles.heads + {head}
+      const [across, down] = [gd.data[0].x[tile], gd.data[0].y[tile]]
       gd.querySelector('.nsewdrag').dispatchEvent(new PointerEvent('pointermove', {{ bubbles: true,
         clientX: box.left + xaxis._offset + xaxis.l2p(across), clientY: box.top + yaxis._offset + yaxis.l2p(down) }}))
     }}"""

@@ -110,7 +110,7 @@ def out_of_sight(page: Page, parts: tuple[str, ...] = PARTS) -> list[str]:
 TILE = """([layer, head]) => {
   const gd = document.querySelector(".st-key-mosaic .js-plotly-plot"), box = gd.getBoundingClientRect()
   const { xaxis, yaxis } = gd._fullLayout
-  const [across, down] = gd.layout.meta.tiles.transposed ? [layer, head] : [head, layer]
+  const at = layer * gd.layout.meta.tiles.heads + head, [across, down] = [gd.data[0].x[at], gd.data[0].y[at]]
   return [box.left + xaxis._offset + xaxis.l2p(across), box.top + yaxis._offset + yaxis.l2p(down)]
 }"""
 ROW = """([key, place]) => {

@@ -172,3 +172,30 @@ def test_every_linked_figure_of_a_page_moves_together(visited: Visit, address: s
         for key in LINKED:
             assert marked_rows(page, key) == [place], key
     assert len(visited.sent) == sent
+
+
+LINE = """([query, key]) => { // two fifths of the way along a line, where no label is
+  const gd = document.querySelector(".st-key-lines .js-plotly-plot"), box = gd.getBoundingClientRect()
+  const mark = gd.layout.meta.focus.find(one => one.axis === "lines"), { xaxis, yaxis } = gd._fullLayout
+  const y = mark.left[query] + 0.4 * (mark.right[key] - mark.left[query])
+  return [box.left + xaxis._offset + xaxis.l2p(0.4), box.top + yaxis._offset + yaxis.l2p(y)]
+}"""
+
+
+def test_a_line_under_the_pointer_shows_its_row_everywhere(visited: Visit) -> None:
+    page, sent = visited.page, len(visited.sent)
+    page.evaluate(CLOCK)
+    weights = shown(page)["weights"]
+    for query in (3, 8, 2):  # rows whose strongest weight is no other row's
+        key = max(range(len(weights[query])), key=lambda i: weights[query][i])
+        page.mouse.move(*page.evaluate(LINE, [query, key]))
+        assert_focused(page, query)
+        strong = page.locator(".st-key-lines .head-lines line.strong")
+        assert strong.count() == sum(weight >= 0.02 for weight in weights[query])
+        assert page.evaluate("window.followed") < 250
+    page.mouse.move(640, 4)
+    assert_focused(page, 1)
+    assert len(visited.sent) == sent
+    click_at(page, page.evaluate(LINE, [3, 1]))
+    page.mouse.move(640, 4)
+    assert_agrees(page, 0, 3, row=3)

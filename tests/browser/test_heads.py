@@ -78,6 +78,28 @@ def test_arrow_keys_change_head_and_layer_and_go_round(page: Page) -> None:
     assert "layer=2" in page.url
 
 
+def test_the_first_key_after_loading_is_not_lost(visited: Visit, address: str) -> None:
+    page = visited.page
+    page.goto(address)
+    page.locator(".st-key-head_title h2").wait_for()
+    page.wait_for_function("document.querySelector('.st-key-mosaic .tile-box')", timeout=30_000)
+    page.keyboard.press("ArrowRight")  # at once: the page may still be drawn
+    settle(page)
+    assert_agrees(page, 0, 4)
+
+
+def test_the_chosen_tile_keeps_its_box_while_another_is_pointed_at(page: Page) -> None:
+    page.mouse.move(*tile_at(page, 2, 5))
+    heading(page, 2, 5)
+    box = page.locator(".st-key-mosaic .tile-served").bounding_box()
+    assert box
+    x, y = tile_at(page, 0, 3)
+    assert (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) == pytest.approx((x, y), abs=3)
+    page.mouse.move(640, 4)
+    heading(page, 0, 3)
+    assert not page.locator(".st-key-mosaic .tile-served").get_attribute("d")
+
+
 def test_arrow_keys_in_the_box_move_its_cursor_only(page: Page) -> None:
     page.locator(".st-key-sentence textarea").focus()
     for key in ("Right", "Down", "Left", "Up"):

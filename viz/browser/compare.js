@@ -29,7 +29,7 @@ function boxes() {
   const { xaxis, yaxis } = gd._fullLayout
   for (const side of ["a", "b"]) {
     if (!here[side]) continue
-    const [across, down] = tile.transposed ? here[side] : [here[side][1], here[side][0]]
+    const [across, down] = tilePlace(gd, ...here[side])
     const inset = side === "b" ? 0.08 : 0 // both are seen where A and B are one head
     const [x, right] = [across - 0.5 + inset, across + 0.5 - inset].map(at => xaxis._offset + xaxis.l2p(at))
     const [y, bottom] = [down - 0.5 + inset, down + 0.5 - inset].map(at => yaxis._offset + yaxis.l2p(at))
@@ -45,13 +45,8 @@ function boxes() {
 }
 
 function headAt(event) {
-  const gd = event.target.closest?.(`${TILES} .js-plotly-plot`), tile = gd?.layout?.meta?.tiles
-  if (!tile || !gd._fullLayout || !here) return null
-  const box = gd.getBoundingClientRect(), { xaxis, yaxis } = gd._fullLayout
-  const across = Math.round(xaxis.p2l(event.clientX - box.left - xaxis._offset))
-  const down = Math.round(yaxis.p2l(event.clientY - box.top - yaxis._offset))
-  const [layer, head] = tile.transposed ? [across, down] : [down, across]
-  return layer >= 0 && head >= 0 && layer < tile.layers && head < tile.heads ? [layer, head] : null
+  const at = here && tileUnder(event.target.closest?.(`${TILES} .js-plotly-plot`), event.clientX, event.clientY)
+  return at ? [at.layer, at.head] : null
 }
 
 function listen() {

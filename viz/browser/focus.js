@@ -172,7 +172,7 @@ function listen() {
   document.addEventListener("headlight-lines", () => figures().forEach(drawLines))
   // Figures come and go with every run of the page.
   let waiting = null
-  const ours = ".focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading"
+  const ours = ".focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading, #change-menu"
   new MutationObserver(changes => {
     if (changes.every(one => one.target.closest?.(ours) || [...one.addedNodes, ...one.removedNodes].every(node => node.matches?.(ours)))) return
     waiting ??= setTimeout(() => {

@@ -12,17 +12,17 @@ function drawTiles() {
     gd.on("plotly_afterplot", drawTiles)
   }
   const { xaxis, yaxis } = gd._fullLayout
-  const list = found(".found-heads")?.dataset.lit, marks = heads().marks
+  const list = found(".found-heads")?.dataset.lit, marks = heads().marks, served = chosen()
   let layer = svg.querySelector(":scope > .tile-marks")
-  const drawn = JSON.stringify([at, list, marks, xaxis._offset, xaxis._length, yaxis._offset, yaxis._length])
+  const drawn = JSON.stringify([at, served, list, marks, xaxis._offset, xaxis._length, yaxis._offset, yaxis._length])
   if (layer?.dataset.drawn === drawn) return
   const place = (axis, value) => axis._offset + axis.l2p(value)
   const box = (layer, head, half) => {
-    const [across, down] = tile.transposed ? [layer, head] : [head, layer]
+    const [across, down] = tilePlace(gd, layer, head)
     return [place(xaxis, across - half), place(yaxis, down - half), place(xaxis, across + half), place(yaxis, down + half)]
   }
   const lit = list === undefined ? null : new Set(list.split(" "))
-  const paths = { veil: "", muted: "", changed: "", chosen: "" }
+  const paths = { veil: "", muted: "", changed: "", served: "", chosen: "" }
   for (let layer = 0; layer < tile.layers; layer++)
     for (let head = 0; head < tile.heads; head++) {
       const [x, y, right, bottom] = box(layer, head, 0.5 * 7 / 8), name = `${layer}.${head}`
@@ -30,9 +30,10 @@ function drawTiles() {
       if (marks[name] === "muted") paths.muted += `M${x},${y}L${right},${bottom}M${right},${y}L${x},${bottom}`
       if (marks[name] === "changed") paths.changed += `M${right},${y}h${(x - right) * 0.4}L${right},${y + (bottom - y) * 0.4}Z`
     }
-  if (at) {
-    const [x, y, right, bottom] = box(at.layer, at.head, 0.5)
-    paths.chosen = `M${x},${y}H${right}V${bottom}H${x}Z`
+  for (const [name, one] of [["served", same(at, served) ? null : served], ["chosen", at]]) {
+    if (!one) continue
+    const [x, y, right, bottom] = box(one.layer, one.head, 0.5)
+    paths[name] = `M${x},${y}H${right}V${bottom}H${x}Z`
   }
   if (!layer) {
     layer = document.createElementNS(SVG, "g")

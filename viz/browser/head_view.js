@@ -13,6 +13,7 @@ let here = null // the newest data; the listeners below are there once for all o
 let tiles = null // the picture of all heads: {href, pen}
 let answered = null // the timer that ends `answering`
 let painted = null // what lies over the server's picture: {at, href, under: {href}}; at: {layer, head}
+let due = null // the head that the server has yet to be told of
 let over = null // the head whose tile the pointer is on
 let said = { text: "", said: {}, marks: {} } // of the heads, read from the page
 const followed = new WeakMap() // picture of all heads -> the emitter of its events; another one after it was drawn anew
@@ -51,11 +52,10 @@ async function lookAtTiles() {
 
 // Steps 0 to 254 of the colour scale, 255 where masked. [row, column], row by row
 function shades({ layer, head }) {
-  const { rows, columns, thumb, step, transposed } = here
+  const { rows, columns, thumb, step } = here, gd = plot(TILES)
   if (layer === here.layer) return here.cells.subarray(head * rows * columns, (head + 1) * rows * columns)
-  if (!here.whole || !tiles) return null
-  const [across, down] = transposed ? [layer, head] : [head, layer]
-  const [left, top] = [across, down].map(place => place * step + (step - thumb) / 2)
+  if (!here.whole || !tiles || !tilesOf(gd)) return null
+  const [left, top] = tilePlace(gd, layer, head).map(place => place * step + (step - thumb) / 2)
   const tile = new Uint32Array(tiles.pen.getImageData(left, top, thumb, thumb).data.buffer)
   const middle = (i, length) => Math.min(thumb - 1, Math.floor(((i + 0.5) * thumb) / length))
   const made = new Uint8Array(rows * columns)
@@ -149,15 +149,7 @@ function answering() {
   answered = setTimeout(() => document.body.removeAttribute("data-answering"), 400)
 }
 
-function tileAt(event) {
-  const gd = event.target.closest?.(`${TILES} .js-plotly-plot`), tile = gd?.layout?.meta?.tiles
-  if (!tile || !gd._fullLayout) return null
-  const box = gd.getBoundingClientRect(), { xaxis, yaxis } = gd._fullLayout
-  const across = Math.round(xaxis.p2l(event.clientX - box.left - xaxis._offset))
-  const down = Math.round(yaxis.p2l(event.clientY - box.top - yaxis._offset))
-  const [layer, head] = tile.transposed ? [across, down] : [down, across]
-  return layer >= 0 && head >= 0 && layer < tile.layers && head < tile.heads ? { layer, head } : null
-}
+const tileAt = event => tileUnder(event.target.closest?.(`${TILES} .js-plotly-plot`), event.clientX, event.clientY)
 
 // The head that an entry of the list of found heads opens.
 function foundHead(event) {
@@ -168,7 +160,8 @@ function foundHead(event) {
 function pick(at) {
   show(at)
   answering()
-  globalThis.headlightPick?.("head", [at.layer, at.head])
+  if (globalThis.headlightPick) globalThis.headlightPick("head", [at.layer, at.head])
+  else due = at // right after loading: said once the page listens
   if (innerWidth <= 640) found(".st-key-head_title")?.scrollIntoView({ behavior: still() ? "auto" : "smooth" })
 }
 
@@ -209,14 +202,18 @@ function listen() {
     }
     if (!row || typing || !here || !at || !found(".st-key-head_keys")) return
     const count = row === "head" ? here.heads : here.layers
-    answering()
-    show({ ...at, [row]: (at[row] + step + count) % count })
+    event.preventDefault() // nothing scrolls
+    pick({ ...at, [row]: (at[row] + step + count) % count })
   }, true)
 }
 
 async function take() {
   const data = globalThis.headlightHeads
   if (!data) return
+  if (due && globalThis.headlightPick) {
+    globalThis.headlightPick("head", [due.layer, due.head])
+    due = null
+  }
   const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength)
   const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true)
   const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)))

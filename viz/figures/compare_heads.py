@@ -10,9 +10,10 @@ import plotly.graph_objects as go
 from model.maps.pooling import capped_shape
 from model.trace.attention import Attention
 from viz.figures.grid import axis_ticks, grid
-from viz.figures.heads import MAX_TILE, THUMBNAIL_PIXELS, png_uri, resize
+from viz.figures.heads import THUMBNAIL_PIXELS, png_uri, resize
 from viz.figures.linking import focus_rows
 from viz.figures.theme import TITLE_ROOM, Palette, base_figure, escape, rgba_colours, unvalidated_figure
+from viz.figures.tiles import MAX_TILE
 from viz.language.messages import say
 
 TILE_PIXELS = 168  # width of a head's map in the mosaic of selected heads

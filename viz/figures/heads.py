@@ -16,15 +16,14 @@ from model.measures.head_roles import token_positions
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
 from viz.figures.cell_pooling import pooled_shape
-from viz.figures.grid import SCREEN_HEIGHT, grid
-from viz.figures.linking import query_stack
+from viz.figures.grid import grid
+from viz.figures.linking import key_stack, query_stack
 from viz.figures.theme import Palette, base_layout, colour_indices, escape, rgba_colours, unvalidated_figure
+from viz.figures.tiles import MOSAIC_MARGIN, band_numbers, tick_numbers, tile_layout
 from viz.language.messages import say
 
 Window = tuple[range, range]  # positions of queries, positions of keys
 THUMBNAIL_PIXELS, THUMBNAIL_GAP = 56, 8  # width of a thumbnail, and between two thumbnails
-MOSAIC_MARGIN = {"l": 44, "r": 8, "t": 44, "b": 44}  # pixels; the placeholder of the figure needs the same
-MOSAIC_WIDTH, MAX_TILE = 410, 92  # pixels of the tiles in a window 1280 wide, and of one tile
 
 
 def head_heatmap(
@@ -62,7 +61,7 @@ def head_heatmap(
     shape = pooled_shape(full_shape)
     # A pooled group is labelled by its first and last token: the tokenizer's raw pieces would make that too long.
     name = full_name if shape == full_shape else Tokens.name
-    return grid(
+    figure = grid(
         attention.pooled(layer, head, queries, keys, shape),
         rows=[attention.query_tokens[i] for i in queries],
         columns=[attention.key_tokens[i] for i in keys],
@@ -85,6 +84,9 @@ def head_heatmap(
         fit=fit,
         focus=(query_stack(attention.kind), queries),
     )
+    if shape == full_shape:  # a column is a token: for the menu of changes at it (viz/browser/change_menu.js)
+        figure._layout["meta"] |= {"columns": {"stack": key_stack(attention.kind), "places": keys}}
+    return figure
 
 
 def visible_positions(attention: Attention, specials: bool, window: Window | None) -> tuple[list[int], list[int]]:
@@ -131,15 +133,13 @@ def head_thumbnails(attention: Attention, palette: Palette, characters: Sequence
         palette: its sequential scale colours the weights.
         characters: a phrase on each head, layer by layer, "" where it has none.
     """
-    step = THUMBNAIL_PIXELS + THUMBNAIL_GAP
-    transposed = mosaic_is_transposed(attention.num_layers, attention.num_heads)
+    step, tiles = THUMBNAIL_PIXELS + THUMBNAIL_GAP, tile_layout(attention.num_layers, attention.num_heads)
     # One byte a pixel: an index into the 255 colours of the scale; index 255 is transparent.
-    rows, columns = (attention.num_layers, attention.num_heads)[:: -1 if transposed else 1]
-    picture = np.full((rows * step, columns * step), 255, np.uint8)
+    picture = np.full((tiles.rows * step, tiles.columns * step), 255, np.uint8)
     texts = []
     for layer, overview in enumerate(attention.overviews(THUMBNAIL_PIXELS)):
         for head, thumbnail in enumerate(colour_indices(resize(overview.maps, THUMBNAIL_PIXELS))):
-            top, left = (place * step + THUMBNAIL_GAP // 2 for place in (layer, head)[:: -1 if transposed else 1])
+            left, top = tiles.places[layer * attention.num_heads + head] * step + THUMBNAIL_GAP // 2
             picture[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS] = thumbnail
             query, key = divmod(int(overview.strongest_cell[head]), len(attention.keys))
             phrase = characters[layer * attention.num_heads + head] if characters else ""
@@ -158,16 +158,6 @@ def head_thumbnails(attention: Attention, palette: Palette, characters: Sequence
     return HeadThumbnails(palette_png_uri(picture, palette), tuple(texts))
 
 
-def mosaic_is_transposed(layers: int, heads: int) -> bool:
-    """True where layers go across and heads down: in models of many layers, whose tiles get no smaller by it.
-
-    The picture is then low, and what is said of the heads has room under it.
-    """
-    room = SCREEN_HEIGHT - MOSAIC_MARGIN["t"] - MOSAIC_MARGIN["b"]
-    across, down = min(MOSAIC_WIDTH / layers, room / heads), min(MOSAIC_WIDTH / heads, room / layers)
-    return layers > heads and across > 0.95 * down
-
-
 def head_mosaic(
     attention: Attention,
     palette: Palette,
@@ -175,9 +165,9 @@ def head_mosaic(
     selected: tuple[int, int] | None = None,
     characters: Sequence[str] = (),
 ) -> go.Figure:
-    """Mosaic of square thumbnails of all heads, layers down and heads across, or the other way where tiles get larger.
+    """Mosaic of square thumbnails of all heads, as large as `tile_layout` finds.
 
-    `layout.meta` says which way, for the browser, which boxes the selected head and opens the one that is clicked.
+    The first trace has a marker at each tile, layer by layer: the browser finds the head that is clicked by it.
 
     Args:
         attention: one kind of attention of a trace.
@@ -187,32 +177,32 @@ def head_mosaic(
     """
     thumbnails = head_thumbnails(attention, palette, characters)
     layers, heads = attention.num_layers, attention.num_heads
-    transposed = mosaic_is_transposed(layers, heads)
-    rows, columns = (heads, layers) if transposed else (layers, heads)
+    tiles = tile_layout(layers, heads)
     around = MOSAIC_MARGIN["t"] + MOSAIC_MARGIN["b"]
-    tile = min(MOSAIC_WIDTH / columns, (SCREEN_HEIGHT - around) / rows, MAX_TILE)
     title = say("heads.mosaic_title", attention=say(f"kinds.{attention.kind}_attention"))
-    layout = base_layout(title, palette, round(tile * rows) + around)
+    layout = base_layout(title, palette, round(tiles.tile * tiles.rows) + around)
     picture = {"source": thumbnails.source, "xref": "x", "yref": "y", "x": -0.5, "y": -0.5}
-    picture |= {"sizex": columns, "sizey": rows, "sizing": "stretch", "layer": "below"}
+    picture |= {"sizex": tiles.columns, "sizey": tiles.rows, "sizing": "stretch", "layer": "below"}
     cells = [(layer, head) for layer in range(layers) for head in range(heads)]
     # Plotly reports nothing on images: invisible square markers over the thumbnails carry the hover text.
     squares = {
         "type": "scatter",
-        "x": [layer if transposed else head for layer, head in cells],
-        "y": [head if transposed else layer for layer, head in cells],
+        "x": tiles.places[:, 0].tolist(),
+        "y": tiles.places[:, 1].tolist(),
         "customdata": [list(cell) for cell in cells],
         "text": list(thumbnails.texts),
         "mode": "markers",
-        "marker": {"symbol": "square", "size": max(int(tile) - 2, 4), "color": "rgba(0,0,0,0)"},
+        "marker": {"symbol": "square", "size": max(int(tiles.tile) - 2, 4), "color": "rgba(0,0,0,0)"},
         "hovertemplate": "%{text}<extra></extra>",
         "showlegend": False,
     }
     axis = {"showgrid": False, "zeroline": False, "showline": False, "fixedrange": True, "automargin": False}
-    titles = (say("heads.layer_axis"), say("heads.head_axis"))[:: 1 if transposed else -1]
-    named = (attention.layer_index, range(heads))[:: 1 if transposed else -1]
-    across = {"range": [-0.5, columns - 0.5], "title": {"text": titles[0], "standoff": 6}, **_numbers(named[0])}
-    down = {"range": [rows - 0.5, -0.5], "title": {"text": titles[1], "standoff": 6}, **_numbers(named[1])}
+    titles = (say("heads.layer_axis"), say("heads.head_axis"))[:: 1 if tiles.transposed else -1]
+    named = (attention.layer_index, range(heads))[:: 1 if tiles.transposed else -1]
+    across = {"range": [-0.5, tiles.columns - 0.5], "title": {"text": titles[0], "standoff": 6}}
+    across |= tick_numbers(named[0], tiles.bands)
+    down = {"range": [tiles.rows - 0.5, -0.5], "title": {"text": titles[1], "standoff": 6}}
+    down |= tick_numbers(named[1][: tiles.rows])
     # Tiles are square however wide the page is.
     layout |= {
         "images": [picture],
@@ -220,20 +210,13 @@ def head_mosaic(
         "yaxis": layout["yaxis"] | down | axis | {"constrain": "domain", "constraintoward": "top", "scaleanchor": "x"},
         "hoverdistance": 60,
         "margin": MOSAIC_MARGIN,
-        "meta": {"tiles": {"layers": layers, "heads": heads, "transposed": transposed}},
+        "meta": {"tiles": {"layers": layers, "heads": heads}},
     }
     if selected is not None:
-        x, y = selected[:: 1 if transposed else -1]
+        x, y = tiles.places[selected[0] * heads + selected[1]].tolist()
         box = {"x0": x - 0.48, "x1": x + 0.48, "y0": y - 0.48, "y1": y + 0.48}
         layout["shapes"] = [{"type": "rect", "line": {"color": palette.second, "width": 3}, **box}]
-    return unvalidated_figure([squares], layout)
-
-
-def _numbers(names: Sequence[int]) -> dict[str, object]:
-    """Ticks that number tiles, thinned where they would touch. names: the number of each"""
-    step = 1 if len(names) <= 16 else 2 if len(names) <= 24 else 5
-    texts = [str(name) for name in names[::step]]
-    return {"tickmode": "array", "tickvals": list(range(0, len(names), step)), "ticktext": texts, "tickangle": 0}
+    return unvalidated_figure([squares, *band_numbers(tiles, attention.layer_index, heads)], layout)
 
 
 def resize(values: np.ndarray, size: int) -> np.ndarray:

@@ -13,6 +13,11 @@ def query_stack(kind: str) -> str:
     return "encoder" if kind == "encoder" else "decoder"
 
 
+def key_stack(kind: str) -> str:
+    """Stack of the tokens that are asked in a kind of attention: "decoder" in the decoder's own, else "encoder"."""
+    return "decoder" if kind == "decoder" else "encoder"
+
+
 def focus_rows(focus: FocusTokens, axis: str = "y") -> list[dict[str, Any]]:
     """Where the tokens of a figure stand, one a row or one a column, as `viz/browser/focus.js` reads it.
 

@@ -15,6 +15,7 @@ from viz.figures.theme import Palette, base_figure, colour_bar, escape, shorten
 from viz.language.messages import say
 
 MAX_LABELLED_COLUMNS = 14  # of the logit lens: with more, cells are too narrow for their token
+LENS_HEIGHT, LENS_ROW = 434, 14  # pixels of the rows of the logit lens, which fits a screen, and of one at least
 
 
 def query_heatmap(attention: Attention, row: int, palette: Palette) -> go.Figure:
@@ -220,13 +221,14 @@ def logit_lens(
     """
     depth = len(probability)
     names = [say("layers.embedding"), *(say("layers.after", layer=i) for i in range(depth - 1))]
-    figure = base_figure(say("output.lens_title"), palette, height=150 + max(26, min(34, 900 // depth)) * depth)
+    row = max(LENS_ROW, min(34, LENS_HEIGHT // depth))
+    figure = base_figure(say("output.lens_title"), palette, height=150 + row * depth)
     figure.add_heatmap(
         z=probability.astype(np.float32),
         text=[[escape(shorten(token, 9)) for token in row] for row in best],
         texttemplate="%{text}",
         customdata=[[escape(token) for token in row] for row in best],
-        textfont={"size": 12},
+        textfont={"size": 12 if row > 16 else 10},
         colorscale=[list(stop) for stop in palette.sequential],
         zmin=0,
         zmax=1,
@@ -243,7 +245,13 @@ def logit_lens(
             "zeroline": False,
             **axis_ticks(columns),
         },
-        yaxis={"title": say("heads.layer_axis"), "showgrid": False, "zeroline": False, **axis_ticks(names)},
+        yaxis={
+            "title": say("heads.layer_axis"),
+            "showgrid": False,
+            "zeroline": False,
+            "tickfont": {"size": 13 if row > 16 else 10},
+            **axis_ticks(names),
+        },
         meta={"focus": focus_rows(focus, "x")},
     )
     return figure

@@ -39,7 +39,7 @@ def pages() -> dict[str, StreamlitPage]:
             title=say(f"{name}.title"),
             icon=f":material/{icon}:",
             default=name == FIRST,
-            url_path="start" if name == FIRST else None,  # its own is the address of the alias below
+            url_path="first" if name == FIRST else None,  # its own is the address of the alias below
         )
         for group in GROUPS.values()
         for name, icon in group.items()
@@ -49,9 +49,10 @@ def pages() -> dict[str, StreamlitPage]:
 def grouped(found: Mapping[str, StreamlitPage]) -> dict[str, list[StreamlitPage]]:
     """The pages under the names of their groups, as `st.navigation` takes them."""
     groups = {say(f"bar.{group}"): [found[name] for name in names] for group, names in GROUPS.items()}
-    # The first page has the bare address and that of its name; a page that is not in the menus answers there.
-    alias = st.Page(f"viz/pages/{FIRST}.py", title=found[FIRST].title, url_path=FIRST, visibility="hidden")
-    next(iter(groups.values())).append(alias)
+    # The first page has the bare address, its name's and that of older links; pages outside the menus answer there.
+    for address in (FIRST, "start"):
+        alias = st.Page(f"viz/pages/{FIRST}.py", title=found[FIRST].title, url_path=address, visibility="hidden")
+        next(iter(groups.values())).append(alias)
     return groups
 
 

@@ -84,12 +84,11 @@ def map_caption(attention: Attention, layer: int, specials: bool, row: int) -> s
         attention: one kind of attention of a trace.
         layer: which layer, counted from 0.
         specials: whether special tokens are drawn.
-        row: position of the query that has a box.
+        row: position of a query.
     """
     sums_to_one = np.allclose(attention.row(layer, row).sum(-1), 1, atol=1e-3)
     sums = say(("heads.rows_sum" if sums_to_one else "heads.rows_sum_less") if specials else "heads.rows_sum_hidden")
-    boxed = say("heads.boxed") if specials or not attention.queries.special[row] else ""
-    return f"{sums} {say('heads.map_look')} {boxed}".strip()
+    return f"{sums} {say('heads.map_look')}"
 
 
 def mask_reading(attention: Attention, layer: int, edits: Edits) -> str:

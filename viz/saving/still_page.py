@@ -34,7 +34,8 @@ def with_frame(figure: go.Figure, layer: int, head: int, palette: Palette) -> go
     tiles = (figure.layout.meta or {}).get("tiles") if isinstance(figure.layout.meta, dict) else None
     if not tiles or layer >= tiles["layers"] or head >= tiles["heads"]:
         return figure
-    x, y = (layer, head) if tiles["transposed"] else (head, layer)
+    marks, place = figure.data[0], layer * tiles["heads"] + head
+    x, y = marks.x[place], marks.y[place]
     framed = go.Figure(figure)
     box = {"x0": x - 0.48, "x1": x + 0.48, "y0": y - 0.48, "y1": y + 0.48}
     framed.add_shape(type="rect", line={"color": palette.second, "width": 3}, **box)

@@ -12,7 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 from model.measures import alignment, similarity, weight_scales
 from model.trace.attention import Attention
 from model.trace.trace import Trace
-from viz.browser.resources import BROWSER
+from viz.browser.resources import script
 from viz.figures import compare_heads, compare_runs
 from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
@@ -31,7 +31,7 @@ ARROWS = (
     ("head", -1, "Left", "arrow_back", "head_left"),
     ("head", 1, "Right", "arrow_forward", "head_right"),
 )
-_component = st.components.v2.component("headlight_compare", js=(BROWSER / "compare.js").read_text(encoding="utf-8"))
+_component = st.components.v2.component("headlight_compare", js=script("tiles", "compare"))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from viz.browser.resources import BROWSER
+from viz.browser.resources import script
 from viz.figures.linking import query_stack
 
-_script = "\n".join((BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("focus", "line_figures"))
-_component = st.components.v2.component("headlight_focus", js=_script)
-_glide = st.components.v2.component("headlight_glide", js=(BROWSER / "glide.js").read_text(encoding="utf-8"))
+_component = st.components.v2.component("headlight_focus", js=script("focus", "line_figures"))
+_glide = st.components.v2.component("headlight_glide", js=script("glide"))
 KEY = "script_focus"  # keys that begin so take no room on the page
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from model.trace.attention import Attention
-from viz.figures.heads import MOSAIC_MARGIN
 from viz.figures.theme import TITLE_ROOM
+from viz.figures.tiles import MOSAIC_MARGIN
 from viz.frame import session
 from viz.language.messages import say
 

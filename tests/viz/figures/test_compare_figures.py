@@ -142,7 +142,7 @@ def test_the_tiles_to_pick_from_fit_their_column(sides: tuple[Trace, Trace]) -> 
     mosaic = head_mosaic(sides[0].attentions["encoder"], LIGHT)
     picker = compare_heads.picker_mosaic(mosaic)
     assert picker.layout.height < mosaic.layout.height
-    assert picker.layout.meta["tiles"] == {"layers": 3, "heads": 8, "transposed": False}
+    assert picker.layout.meta["tiles"] == {"layers": 3, "heads": 8}
     assert picker.data[0].customdata == mosaic.data[0].customdata
     assert mosaic.layout.height == head_mosaic(sides[0].attentions["encoder"], LIGHT).layout.height  # left as it was
     assert picker.layout.title.text == mosaic.layout.title.text

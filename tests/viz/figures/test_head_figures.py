@@ -12,9 +12,10 @@ from model.measures.head_characters import Character, head_characters
 from model.trace.attention import Attention
 from model.trace.tokens import Picture, Tokens
 from tests.model.measures.test_measures import Fixed
-from viz.figures.heads import head_mosaic, mosaic_is_transposed
+from viz.figures.heads import head_mosaic
 from viz.figures.pictures import TINT_STEPS, patch_overlay
 from viz.figures.theme import LIGHT
+from viz.figures.tiles import tile_layout
 from viz.language import readings
 
 TOKENS = Tokens(("the", "cat", "saw", "the", "dog"), (False,) * 5)  # "the" repeats
@@ -51,11 +52,31 @@ def test_the_clearest_character_is_named_one_special_token_before_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "heads", "transposed"),
-    [(3, 8, False), (12, 12, False), (6, 12, False), (30, 9, True), (24, 16, True)],
+    ("layers", "heads", "bands", "pixels"),
+    [(3, 8, 1, 51), (12, 12, 1, 31), (6, 12, 1, 34), (30, 9, 2, 22), (24, 16, 1, 17), (1, 1, 1, 92), (61, 4, 3, 18)],
 )
-def test_layers_go_across_in_models_of_many_layers(layers: int, heads: int, transposed: bool) -> None:
-    assert mosaic_is_transposed(layers, heads) == transposed
+def test_tiles_are_as_large_as_the_room_allows_and_none_lies_on_another(
+    layers: int, heads: int, bands: int, pixels: int
+) -> None:
+    tiles = tile_layout(layers, heads)
+    assert (tiles.bands, round(tiles.tile)) == (bands, pixels)
+    assert len({tuple(place) for place in tiles.places.tolist()}) == layers * heads
+    assert (tiles.places.min(0) == 0).all()
+    assert tiles.places.max(0).tolist() == [tiles.columns - 1, tiles.rows - 1]
+
+
+def test_layers_of_a_second_band_have_their_numbers_beside_them() -> None:
+    weights = np.full((30, 9, 2, 2), 0.5, np.float32)
+    attention = Attention.from_arrays(weights, ("a", "a"))
+    mosaic = head_mosaic(attention, LIGHT, selected=(16, 2))
+    marks, numbers = mosaic.data
+    assert (marks.x[16 * 9 + 2], marks.y[16 * 9 + 2]) == (12, 1)
+    assert dict(zip(numbers.text, numbers.y, strict=True))["16"] == 1
+    assert set(numbers.x) == {9}  # the free column between the bands
+    (box,) = mosaic.layout.shapes
+    assert (box.x0 + box.x1) / 2 == 12
+    heads = [text for place, text in zip(mosaic.layout.xaxis.tickvals, mosaic.layout.xaxis.ticktext, strict=True)]
+    assert heads == [str(head) for head in range(9)] * 2
 
 
 def test_a_patch_is_a_token_that_can_be_chosen() -> None:

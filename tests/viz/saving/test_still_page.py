@@ -31,8 +31,8 @@ def test_a_saved_picture_of_all_heads_frames_the_chosen_one() -> None:
     attention = Attention("encoder", tokens, tokens, 3, 0, layers)
     mosaic = head_mosaic(attention, LIGHT)
     framed = with_frame(mosaic, 1, 2, LIGHT)
-    tiles = mosaic.layout.meta["tiles"]
-    x, y = (1, 2) if tiles["transposed"] else (2, 1)
+    assert mosaic.layout.meta["tiles"] == {"layers": 2, "heads": 3}
+    x, y = (2, 1)  # heads across, layers down
     (box,) = framed.layout.shapes
     assert (box.x0 + box.x1) / 2 == pytest.approx(x)
     assert (box.y0 + box.y1) / 2 == pytest.approx(y)

@@ -13,9 +13,7 @@ from model.trace.trace import Trace
 from viz.frame import model_access, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, isolate_rtl, say
-from viz.widgets import pickers
-
-FACTORS = {"mute": 0.0, "double": 2.0}
+from viz.widgets import change_menu, pickers
 
 
 @page_fragment
@@ -48,14 +46,13 @@ def draw(trace: Trace, attention: Attention) -> None:
 def _head_part(place: Head, edits: Edits) -> None:
     """Buttons that change one head."""
     with st.container(horizontal=True, gap="small"):
-        for name, factor in FACTORS.items():
-            changed = replace(edits, heads={**edits.heads, place: factor})
-            _button(name, changed, disabled=edits.heads.get(place) == factor)
-        _button("alike", replace(edits, uniform={*edits.uniform, place}), disabled=place in edits.uniform)
+        for name in ("mute", "double", "alike"):
+            changed = change_menu.with_head_change(edits, name, place)
+            _button(name, changed, disabled=changed == edits)
     st.text_input(say("head_menu.copy_label"), st.session_state.get("text", ""), key="head_menu_text")
     with st.container(horizontal=True, gap="small"):
         st.button(say("head_menu.copy"), key="head_menu_copy", on_click=_copy, args=(place,))
-        back = _without_head(edits, place)
+        back = change_menu.with_head_change(edits, "undo", place)
         _button("undo", back, disabled=back == edits)
 
 
@@ -97,14 +94,6 @@ def _change(edits: Edits) -> None:
 
 def _copy(place: Head) -> None:
     """Give a head its pattern of the sentence in the box; a callback."""
-    edits, text = model_access.applied_edits(), st.session_state.head_menu_text.strip()
+    text = st.session_state.head_menu_text.strip()
     if text:
-        _change(replace(edits, patched={**edits.patched, place: (text, None)}))
-
-
-def _without_head(edits: Edits, place: Head) -> Edits:
-    """The edits without those of one head."""
-    for name in ("heads", "uniform", "patched"):
-        if place in getattr(edits, name):
-            edits = edits.without(name, place)
-    return edits
+        _change(change_menu.with_head_change(model_access.applied_edits(), "copy", place, text))

@@ -15,7 +15,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model.trace.attention import Attention
 from model.trace.trace import Trace
-from viz.browser.resources import BROWSER
+from viz.browser.resources import script
 from viz.figures.cell_pooling import pooled_shape
 from viz.figures.grid import MAX_BORDERED
 from viz.figures.heads import (
@@ -23,7 +23,6 @@ from viz.figures.heads import (
     THUMBNAIL_PIXELS,
     Window,
     head_heatmap,
-    mosaic_is_transposed,
     visible_positions,
 )
 from viz.figures.lines import token_lines
@@ -42,15 +41,14 @@ from viz.widgets import charts, focus, pickers, save_menu
 PAUSE = 0.12
 MAX_FOLLOWED = 260  # tokens of a picture whose tint follows the pointer: the browser gets the head's whole map
 COARSE = 8  # of the 255 steps that are one in a large map
-ARROWS = (
-    ("layer_up", "Up", "arrow_upward", ("layer", -1)),
-    ("layer_down", "Down", "arrow_downward", ("layer", 1)),
-    ("head_left", "Left", "arrow_back", ("head", -1)),
-    ("head_right", "Right", "arrow_forward", ("head", 1)),
+ARROWS = (  # buttons for the pointer; the keys are the browser's (viz/browser/head_view.js)
+    ("layer_up", "arrow_upward", ("layer", -1)),
+    ("layer_down", "arrow_downward", ("layer", 1)),
+    ("head_left", "arrow_back", ("head", -1)),
+    ("head_right", "arrow_forward", ("head", 1)),
 )
 # The code of a component is sent with each of its messages: the long one goes once, and the heads by a short one.
-_script = "\n".join((BROWSER / f"{name}.js").read_text(encoding="utf-8") for name in ("head_view", "head_overlays"))
-_code = st.components.v2.component("headlight_view", js=_script)
+_code = st.components.v2.component("headlight_view", js=script("tiles", "head_view", "head_overlays"))
 _heads = st.components.v2.component(
     "headlight_heads",
     js="""export default ({ data, setTriggerValue }) => {
@@ -110,11 +108,10 @@ def _head(trace: Trace, attention: Attention, specials: bool, window: Window | N
         layer, head = pickers.chosen_head(trace, attention)
         row = pickers.chosen_row(attention)
         with st.container(horizontal=True, key="head_keys", gap=None, width="content"):
-            for name, key, icon, step in ARROWS:
+            for name, icon, step in ARROWS:
                 st.button(
                     f":material/{icon}:",
                     key=name,
-                    shortcut=key,
                     on_click=_step,
                     args=(*step, attention.num_layers, attention.num_heads),
                     help=say(f"audience.{name}"),
@@ -220,7 +217,6 @@ def message(
         "whole": [len(queries), len(keys)] == [len(attention.queries), len(attention.keys)],
         "thumb": THUMBNAIL_PIXELS,
         "step": THUMBNAIL_PIXELS + THUMBNAIL_GAP,
-        "transposed": mosaic_is_transposed(attention.num_layers, attention.num_heads),
         "stack": query_stack(attention.kind),
         "places": [queries, keys] if small else [[], []],
         "names": [[attention.queries.name(i) for i in queries], [attention.keys.name(i) for i in keys]]

@@ -1,0 +1,74 @@
+"""Maps, bars and lines of every page glide to what is drawn next, except with reduced motion and for other labels."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from tests.browser.driving import needs_chromium, type_sentence, visit
+from tests.serving import settle
+
+pytestmark = needs_chromium
+# Key of a figure and what glided in it, from now on: {"before": ["map"]}. Bars must end where they are drawn.
+WATCH = """() => {
+  window.glided = {}
+  const begin = Element.prototype.animate
+  Element.prototype.animate = function (frames, ...how) {
+    const key = this.closest(".js-plotly-plot")?.closest("[class*='st-key-']")?.className.match(/st-key-(\\S+)/)?.[1]
+    const what = this.matches("image") ? "map"
+      : this.closest(".barlayer") ? "bar" : this.closest(".scatterlayer") ? "line" : ""
+    const moves = frames[0].d ? frames[0].d !== frames[1].d && frames[1].d.includes(this.getAttribute("d")) : true
+    if (key && what && moves) (window.glided[key] ??= []).push(what)
+    return begin.apply(this, [frames, ...how])
+  }
+}"""
+# Page -> figures that another head, or another depth, changes.
+FIGURES = {
+    "inside": {"vectors": "map"},
+    "masks?kind=decoder": {"before": "map", "after": "map"},
+    "output": {"looks": "bar", "alignment_map": "map", "alignment_lines": "line"},
+    "compare": {"map_a": "map", "map_difference": "map"},
+    "layers": {"activations": "map"},
+}
+
+
+def glided(page: Page, act: str) -> dict[str, list[str]]:
+    """What glides after a click on a button. act: its key"""
+    page.evaluate(WATCH)
+    page.locator(f".st-key-{act} button").first.click()
+    settle(page)
+    page.wait_for_timeout(500)
+    found: dict[str, list[str]] = page.evaluate("window.glided")
+    return found
+
+
+def opened(page: Page, address: str, path: str) -> None:
+    page.goto(f"{address}/{path}")
+    page.locator(".main-svg").first.wait_for(timeout=60_000)
+    settle(page)
+    page.wait_for_timeout(600)
+
+
+def act_of(path: str) -> str:
+    return {"layers": "depth_play", "compare": "ab_keys"}.get(path, "head_next")
+
+
+@pytest.mark.parametrize("path", FIGURES)
+def test_figures_of_every_page_glide(page: Page, address: str, path: str) -> None:
+    opened(page, address, path)
+    found = glided(page, act_of(path))
+    for key, what in FIGURES[path].items():
+        assert what in found.get(key, []), found
+
+
+def test_nothing_glides_where_reduced_motion_is_asked_for(browser: Browser, address: str) -> None:
+    with visit(browser, address, reduced_motion="reduce") as visited:
+        opened(visited.page, address, "output")
+        assert glided(visited.page, "head_next") == {}
+
+
+def test_a_figure_of_other_words_does_not_glide(page: Page) -> None:
+    page.evaluate(WATCH)
+    type_sentence(page, "We see a blue house.")
+    page.wait_for_timeout(500)
+    assert not {"heatmap", "lines"} & set(page.evaluate("window.glided"))
