@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.driving import needs_chromium, type_sentence, visit
+from tests.browser.driving import go, needs_chromium, type_sentence, visit
 from tests.serving import settle
 
 pytestmark = needs_chromium
@@ -22,13 +22,13 @@ WATCH = """() => {
     return begin.apply(this, [frames, ...how])
   }
 }"""
-# Page -> figures that another head, or another depth, changes.
+# Page -> button, and figures that it changes.
 FIGURES = {
-    "inside": {"vectors": "map"},
-    "masks?kind=decoder": {"before": "map", "after": "map"},
-    "output": {"looks": "bar", "alignment_map": "map", "alignment_lines": "line"},
-    "compare": {"map_a": "map", "map_difference": "map"},
-    "layers": {"activations": "map"},
+    "Inside a head": ("head_next", {"vectors": "map"}),
+    "Masks": ("head_next", {"before": "map", "after": "map"}),
+    "Output": ("head_next", {"looks": "bar", "alignment_map": "map", "alignment_lines": "line"}),
+    "Compare": ("ab_keys", {"map_a": "map", "map_difference": "map"}),
+    "Layers": ("depth_play", {"activations": "map"}),
 }
 
 
@@ -42,28 +42,23 @@ def glided(page: Page, act: str) -> dict[str, list[str]]:
     return found
 
 
-def opened(page: Page, address: str, path: str) -> None:
-    page.goto(f"{address}/{path}")
-    page.locator(".main-svg").first.wait_for(timeout=60_000)
-    settle(page)
-    page.wait_for_timeout(600)
+def opened(page: Page, title: str) -> None:
+    go(page, "Compare" if title == "Compare" else "See", title)
+    page.wait_for_timeout(1_000)  # until the figures stand
 
 
-def act_of(path: str) -> str:
-    return {"layers": "depth_play", "compare": "ab_keys"}.get(path, "head_next")
-
-
-@pytest.mark.parametrize("path", FIGURES)
-def test_figures_of_every_page_glide(page: Page, address: str, path: str) -> None:
-    opened(page, address, path)
-    found = glided(page, act_of(path))
-    for key, what in FIGURES[path].items():
+@pytest.mark.parametrize("title", FIGURES)
+def test_figures_of_every_page_glide(page: Page, title: str) -> None:
+    opened(page, title)
+    act, expected = FIGURES[title]
+    found = glided(page, act)
+    for key, what in expected.items():
         assert what in found.get(key, []), found
 
 
 def test_nothing_glides_where_reduced_motion_is_asked_for(browser: Browser, address: str) -> None:
     with visit(browser, address, reduced_motion="reduce") as visited:
-        opened(visited.page, address, "output")
+        opened(visited.page, "Output")
         assert glided(visited.page, "head_next") == {}
 
 

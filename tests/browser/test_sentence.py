@@ -172,3 +172,27 @@ def test_the_browser_is_greeted_in_its_own_language(address: str, browser: Brows
         page = context.new_page()
         page.goto(address)
         expect(page.locator("h1")).to_contain_text("Cabezas", timeout=60_000)
+
+
+def test_a_page_takes_one_click(page: Page) -> None:
+    """Its group opens under the mouse, and closes where the mouse goes on; pressing as well leaves it open."""
+    group = page.get_by_test_id("stTopNavSection").filter(has=page.get_by_text("See", exact=True))
+    group.hover()
+    entry = page.get_by_role("menuitem").filter(has=page.get_by_text("Masks", exact=True))
+    expect(entry).to_be_visible()
+    page.mouse.move(640, 500, steps=4)
+    expect(entry).to_have_count(0)
+    group.hover()
+    expect(entry).to_be_visible()
+    group.click()
+    expect(entry).to_be_visible()
+    entry.click()
+    expect(page.locator("h1")).to_contain_text("Masks")
+
+
+def test_the_old_address_of_the_first_page_still_answers(browser: Browser, address: str) -> None:
+    with browser.new_context() as context:  # not `visit`: Streamlit asks for two files that are not there
+        page = context.new_page()
+        page.goto(f"{address}/start")
+        page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=60_000)
+        assert "seem to exist" not in page.locator("body").inner_text()

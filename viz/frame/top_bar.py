@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import StreamlitPage
 
 from model.catalog.opening import device_choices
+from viz.browser.resources import script
 from viz.frame import audience
 from viz.language.messages import say
 
@@ -28,6 +29,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "learn": {"tour": "explore", "lessons": "school", "why": "hourglass_top"},
     "code": {"code": "code"},
 }
+_groups_open = st.components.v2.component("headlight_groups", js=script("groups_open"))
 FIRST = "heads"  # the page that the bare address shows
 
 
@@ -60,6 +62,7 @@ def draw() -> DeltaGenerator:
     """Projector mode, language and settings; returns the room beside them for the menu that shares the page."""
     with st.container(key="brand"):
         st.markdown("Headlight")
+    _groups_open(key="script_groups")
     with st.container(key="top_bar", horizontal=True, vertical_alignment="center", horizontal_alignment="right"):
         with st.container(key="what", width="content"):
             st.caption(say("bar.what"))
