@@ -69,6 +69,7 @@ DARK = Palette(
 )
 
 
+PROJECTOR_HEIGHT = 480  # pixels of a figure in the first screen of a projector, under bars of large type
 TITLE_ROOM = 32  # pixels that a figure's title takes above it
 
 
@@ -166,7 +167,7 @@ def unvalidated_figure(data: Sequence[Mapping[str, Any]], layout: Mapping[str, A
 
 
 def enlarged_figure(figure: go.Figure, times: float) -> go.Figure:
-    """Copy of a figure with fonts `times` as large, and taller, for a projector."""
+    """Copy of a figure for a projector: fonts `times` as large, and taller where the first screen holds that."""
     large = go.Figure(figure)
     large.layout = _with_scaled_fonts(figure.layout.to_plotly_json(), times)
     for trace in large.data:
@@ -174,7 +175,8 @@ def enlarged_figure(figure: go.Figure, times: float) -> go.Figure:
         trace.update(
             _with_scaled_fonts({name: drawn[name] for name in ("textfont", "colorbar") if name in drawn}, times)
         )
-    large.layout.height = round((figure.layout.height or 450) * (1 + times) / 2)
+    height = figure.layout.height or 450
+    large.layout.height = max(height, min(round(height * (1 + times) / 2), PROJECTOR_HEIGHT))
     return large
 
 
