@@ -3,12 +3,20 @@
 // ["token", name, stack, place, row, layer]; without a tile or word under it, the key opens the menu of the head on screen.
 const PRESS = 500, SLIDE = 10 // milliseconds until a press is long; pixels a finger may slide meanwhile
 const TYPING_IN = "input, textarea, select, [contenteditable=true], [role=menu], [role=listbox]"
-let here = null // {words, kind, asked, query, layer, head, merged} as viz/widgets/change_menu.py sends it
+let here = null // {words, asks, asked, row, query, layer, head, merged} as viz/widgets/change_menu.py sends it
 let tell = null
 let menu = null // the open menu, and what had the focus before
 let press = null // the finger that is down: {timer, x, y, opened}
 
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole)
+
+// Layer, head and row on screen: the large head is drawn anew more often than this menu is told.
+function onScreen() {
+  const { layer, head, row } = document.querySelector(".chosen-head")?.dataset ?? {}
+  if (layer === undefined) return here
+  const word = document.querySelector(`.tokens [data-stack="${here.asks}"][data-place="${row}"]`)
+  return { layer: Number(layer), head: Number(head), row: Number(row), query: here.merged ? null : word?.textContent ?? null }
+}
 
 function cellOf(gd, x, y) {
   const box = gd.getBoundingClientRect(), { xaxis, yaxis } = gd._fullLayout
@@ -40,9 +48,9 @@ function headItems({ layer, head }) {
 }
 
 function tokenItems({ stack, place, row, query }) {
-  const { words, layer } = here, known = stack === here.asked && !here.merged
+  const { words } = here, shown = onScreen(), { layer } = shown, known = stack === here.asked && !here.merged
   const say = (name, asks) => tell?.("act", ["token", name, stack, place, asks ?? null, layer])
-  const one = query === undefined ? { row: here.row, query: here.query } : { row, query }
+  const one = query === undefined ? shown : { row, query }
   const items = [{ text: words.forbid, act: () => say("forbid") }]
   if (known && one.query) items.push({ text: fill(words.forbid_one, one), act: () => say("forbid_one", one.row) })
   items.push({ text: fill(words.forbid_layer, { layer }), act: () => say("forbid_layer") })
@@ -105,8 +113,8 @@ function open(subject, x, y) {
 // The menu key: at the word that has the keyboard, else at the tile of the head on screen.
 function openByKey(target) {
   const word = target.closest?.("[data-place]"), box = (word ?? document.querySelector(".tile-box, .st-key-head_title"))?.getBoundingClientRect()
-  const subject = word ? subjectAt(word) : { layer: here.layer, head: here.head }
-  if (box && subject.layer !== null) open(subject, box.left, box.bottom + 2)
+  const { layer, head } = onScreen(), subject = word ? subjectAt(word) : { layer, head }
+  if (box) open(subject, box.left, box.bottom + 2)
 }
 
 function listen() {

@@ -8,7 +8,7 @@ import streamlit as st
 
 from model.trace.edits import Edits, Head
 from viz.browser.resources import script
-from viz.figures.linking import key_stack
+from viz.figures.linking import key_stack, query_stack
 from viz.frame import model_access, session
 from viz.language.messages import isolate_rtl, say
 
@@ -33,6 +33,7 @@ def draw() -> None:
     words |= {"forbid_layer": say("head_menu.forbid_layer", layer="{layer}")}
     data = {
         "words": words,
+        "asks": query_stack(kind),
         "asked": key_stack(kind),
         "row": row if named else None,
         "query": isolate_rtl(queries.name(row)) if named else None,
