@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -199,9 +200,9 @@ def head_mosaic(
     axis = {"showgrid": False, "zeroline": False, "showline": False, "fixedrange": True, "automargin": False}
     titles = (say("heads.layer_axis"), say("heads.head_axis"))[:: 1 if tiles.transposed else -1]
     named = (attention.layer_index, range(heads))[:: 1 if tiles.transposed else -1]
-    across = {"range": [-0.5, tiles.columns - 0.5], "title": {"text": titles[0], "standoff": 6}}
+    across: dict[str, Any] = {"range": [-0.5, tiles.columns - 0.5], "title": {"text": titles[0], "standoff": 6}}
     across |= tick_numbers(named[0], tiles.bands)
-    down = {"range": [tiles.rows - 0.5, -0.5], "title": {"text": titles[1], "standoff": 6}}
+    down: dict[str, Any] = {"range": [tiles.rows - 0.5, -0.5], "title": {"text": titles[1], "standoff": 6}}
     down |= tick_numbers(named[1][: tiles.rows])
     # Tiles are square however wide the page is.
     layout |= {

@@ -60,12 +60,13 @@ def token_lines(
             say("heads.lines_title", layer=attention.layer_index[layer], head=head), palette, span, beside
         )
         if len(queries) == len(beside.data[0].z):
-            ends = {"left": query_heights.tolist(), "right": key_heights.tolist()}
-            labels = {"axis": "y", "at": ends["left"], "half": span / max(len(queries), 1) / 2, "span": [-0.45, -0.01]}
-            lines = {"axis": "lines", "row": queries.index(row) if row in queries else -1, **ends}
-            tokens = {"stack": query_stack(attention.kind), "places": queries}
+            left, half = query_heights.tolist(), span / max(len(queries), 1) / 2
+            tokens: dict[str, Any] = {"stack": query_stack(attention.kind), "places": queries}
+            labels = {"axis": "y", "at": left, "half": half, "span": [-0.45, -0.01], **tokens}
+            drawn = {"axis": "lines", "row": queries.index(row) if row in queries else -1, **tokens}
+            drawn |= {"left": left, "right": key_heights.tolist()}
             shown = {"head": f"{layer}.{head}", "queries": len(queries)}
-            layout["meta"] = {"focus": [labels | tokens, lines | tokens], "lines": shown}
+            layout["meta"] = {"focus": [labels, drawn], "lines": shown}
         return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
     layout = base_layout(
         say("heads.lines_title", layer=attention.layer_index[layer], head=head),
