@@ -26,7 +26,7 @@ WATCH = """() => {
 FIGURES = {
     "Inside a head": ("head_next", {"vectors": "map"}),
     "Masks": ("head_next", {"before": "map", "after": "map"}),
-    "Output": ("head_next", {"looks": "bar", "alignment_map": "map", "alignment_lines": "line"}),
+    "Output": ("head_next", {"looks": "bar", "alignment_map": "map"}),
     "Compare": ("ab_keys", {"map_a": "map", "map_difference": "map"}),
     "Layers": ("depth_play", {"activations": "map"}),
 }

@@ -32,9 +32,10 @@ function subjectAt(target, x, y) {
   if (meta.tiles) return tileUnder(gd, x, y)
   const [across, down] = cellOf(gd, x, y)
   if (!meta.columns || here.merged || meta.columns.places[across] === undefined) return null
-  const { xaxis2, yaxis2 } = gd._fullLayout, rows = meta.focus[0].places
-  const asks = rows[down] === undefined ? {} : { row: rows[down], query: yaxis2.ticktext[down] }
-  return { stack: meta.columns.stack, place: meta.columns.places[across], name: xaxis2.ticktext[across], ...asks }
+  const { xaxis, yaxis, xaxis2, yaxis2 } = gd._fullLayout, rows = meta.focus[0].places
+  const label = (axis, hidden, at) => axis.ticktext[axis.tickvals.indexOf(at)] ?? hidden.ticktext[at]
+  const asks = rows[down] === undefined ? {} : { row: rows[down], query: label(yaxis, yaxis2, down) }
+  return { stack: meta.columns.stack, place: meta.columns.places[across], name: label(xaxis, xaxis2, across), ...asks }
 }
 
 function headItems({ layer, head }) {
