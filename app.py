@@ -27,6 +27,7 @@ waiting = first_visit.begin(room_at_first)
 from model.memory.keyed_traces import runs_held
 from viz.frame import audience, guard, lesson_guide, links, sentence_bar, top_bar
 from viz.frame.limits import policy
+from viz.sections import uses
 from viz.widgets import change_menu, edit_panel, focus, output_line, save_menu, share_menu, tour
 
 audience.enter()
@@ -44,6 +45,7 @@ with guard.guarded():
     links.begin_run()
     save_menu.begin_run()
     lesson_guide.apply_step(pages, page)
+    uses.follow(pages, page)
     share = top_bar.draw()
     room = sentence_bar.draw()
 top = st.container()

@@ -55,7 +55,7 @@ class Entry:
         folder: its files, if they come with the repository.
         hub, wheel: download sources, tried in this order.
         takes: the kind of input, "text" or "image".
-        reads: what its texts are: "language", "protein", "reaction" or "code".
+        reads: what its texts are, of "language", "protein", "reaction" and "code"; the first is what it was made for.
         task: what it does, of the texts `task.…`; by default by its family, and by what it takes and reads.
         memory: needed by the opened model, in MB; 0 where the size of the download says it.
     """
@@ -70,14 +70,16 @@ class Entry:
     hub: Hub | None = None
     wheel: Wheel | None = None
     takes: str = "text"
-    reads: str = "language"
+    reads: tuple[str, ...] = ("language",)
     task: str = ""
     memory: int = 0
 
     def __post_init__(self) -> None:
         """Fill in the task by what is known of the model."""
         if not self.task:
-            known = self.takes if self.takes != "text" else self.reads if self.reads != "language" else self.family
+            known = (
+                self.takes if self.takes != "text" else self.reads[0] if self.reads[0] != "language" else self.family
+            )
             object.__setattr__(self, "task", known)
 
     @property
@@ -103,7 +105,8 @@ def _entry(name: str, fields: Mapping[str, Any]) -> Entry:
     kind, layer, head = fields["opens_at"]
     sources = {key: make(**fields[key]) for key, make in (("hub", Hub), ("wheel", Wheel)) if key in fields}
     folder = ASSETS / name if fields.get("folder") else None
-    return Entry(**{**fields, **sources, "opens_at": (kind, layer, head), "folder": folder})
+    reads = tuple(fields.get("reads", ["language"]))
+    return Entry(**{**fields, **sources, "opens_at": (kind, layer, head), "folder": folder, "reads": reads})
 
 
 CATALOG: dict[str, Entry] = read_catalog()

@@ -161,9 +161,9 @@ def _figure(
     font: dict[str, Any] = {"family": "monospace", "size": 13, "color": palette.text}
     quiet = {"hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=x, y=y, text=texts, mode="text", textposition="middle right", textfont=font, **quiet)
-    ends = [place for start, end, line in lines.underlined for place in _segment(start, end, line)]
+    ends = [at for start, end, line in lines.underlined for at in _segment(start, end, line)]
     ruled = {"color": palette.second, "width": 2}
-    figure.add_scatter(x=[at for at, _ in ends], y=[down for _, down in ends], mode="lines", line=ruled, **quiet)
+    figure.add_scatter(x=[at for at, _ in ends], y=[at for _, at in ends], mode="lines", line=ruled, **quiet)
     if lines.focus:
         start, width, line = lines.focus
         box = {"x0": start - 0.5, "x1": start + width - 0.5, "y0": line - 0.5, "y1": line + 0.5}

@@ -26,7 +26,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "output": "edit_note",
     },
     "compare": {"compare": "compare", "changes": "science"},
-    "learn": {"tour": "explore", "lessons": "school", "why": "hourglass_top"},
+    "learn": {"tour": "explore", "lessons": "school", "uses": "apps", "why": "hourglass_top"},
     "code": {"code": "code"},
 }
 _groups_open = st.components.v2.component("headlight_groups", js=script("groups_open"))

@@ -13,7 +13,7 @@ LEAST = 0.02  # weights below are not named
 
 
 def focus_reading(
-    row: Sequence[float], column: Sequence[float], rests: Sequence[bool], names: Sequence[Sequence[str]], token: int
+    row: np.ndarray, column: np.ndarray, rests: np.ndarray, names: Sequence[Sequence[str]], token: int
 ) -> str:
     """Sentences on what one token looks at, and what looks at it.
 
@@ -25,9 +25,9 @@ def focus_reading(
         token: position of the token among the queries.
     """
     queries, keys = names
-    away = np.where(np.asarray(rests, bool), 0.0, row)
+    away = np.where(rests, 0.0, row)
     parts = [say("text.looks", token=escape_markdown(queries[token]), list=_listed(away, keys))]
-    rested = float(np.asarray(row)[np.asarray(rests, bool)].sum())
+    rested = float(row[rests].sum())
     if rested >= LEAST:
         parts.append(say("text.rest", share=f"{rested:.0%}"))
     if len(column):

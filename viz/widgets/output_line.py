@@ -11,7 +11,7 @@ from model.trace.trace import Trace
 from viz.frame import results
 from viz.frame.fragments import page_fragment
 from viz.language.messages import abbreviated, escape_markdown, isolate_rtl, say, strip_markdown
-from viz.widgets import badge
+from viz.widgets import badge, kind_notice
 
 MANY_PIECES = 3  # of a word: with more, a model has hardly learned what the whole means
 
@@ -32,6 +32,8 @@ def draw(trace: Trace, before: str | None = None) -> None:
                     st.markdown(say(f"notes.{note}", detail=escape_markdown(detail)))
         with st.container(key="output_badge", width="content"):
             st.session_state.badge_room = st.empty()
+    with room:
+        kind_notice.draw(trace)
     text = {"text": escape_markdown(abbreviated(trace.text)), "output": escape_markdown(trace.output or "")}
     verb = "read" if trace.picture is None else "saw"
     st.session_state.said = strip_markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))

@@ -86,7 +86,7 @@ def test_the_html_keeps_the_text_and_escapes_it() -> None:
 
 def test_the_sentence_and_the_table_say_the_numbers() -> None:
     names = [[TOKENS.name(i) for i in range(5)]] * 2
-    said = focus_reading(WEIGHTS[3], WEIGHTS[:, 3], MAP.rests.tolist(), names, 3)
+    said = focus_reading(WEIGHTS[3], WEIGHTS[:, 3], MAP.rests, names, 3)
     assert "60%" in said  # at the other "cat"
     assert "20%" in said  # on marks
     assert "80%" in said  # from <b>

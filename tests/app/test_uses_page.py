@@ -1,0 +1,57 @@
+"""The Uses page: each card opens a model that is here with its example, and what does not fit is noticed."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from model.assets import ASSETS
+from model.catalog.entries import CATALOG
+from tests.app.driving import choose, go_to, opened, texts
+from viz.language.messages import say
+from viz.sections import uses
+
+COMING = {"describe", "python", "moving-digits"}  # models of our own, which a card takes once the catalog knows them
+PROTEIN = "EVQLVESGGGLVQPGGSLRLSCAASGFTF"
+
+
+def test_every_card_names_models_and_pages_that_are_there() -> None:
+    cards = tomllib.loads((ASSETS / "uses.toml").read_text(encoding="utf-8"))["use"]
+    assert [card["name"] for card in cards] == ["translation", "summary", "writing", "biology", "code", "video"]
+    for card in cards:
+        tried = {one["model"] for one in card["try"]}
+        assert tried <= {*CATALOG, *COMING}
+        assert set(card["larger"]) <= set(CATALOG)
+        assert all(Path(f"viz/pages/{one['page']}.py").is_file() for one in card["try"])
+        assert say(f"uses.{card['name']}")
+        assert say(f"uses.{card['name']}_about")
+    assert all(card["try"] for card in uses.uses())  # each can open something today
+
+
+def test_a_card_opens_the_first_model_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = {"try": [{"model": "gpt2"}, {"model": "en-fr"}]}
+    assert uses.chosen_try(card)["model"] == "en-fr"
+    monkeypatch.setattr(uses, "local_folder", lambda name: None)
+    assert uses.chosen_try(card)["model"] == "gpt2"
+
+
+def test_one_click_opens_model_and_example() -> None:
+    app = go_to(choose(opened(), "text", "Something else."), "uses")
+    assert "GPT-3" in texts(app)
+    app.button(key="use_open_translation").click().run()
+    assert not app.exception
+    assert app.session_state["model"] == "en-fr"
+    assert app.text_area(key="text").value == "The red car stopped."
+    assert "heatmap" in app.session_state["drawn"]  # the page that the card names
+
+
+def test_a_protein_in_a_translator_is_noticed_and_a_model_offered() -> None:
+    app = choose(opened(), "text", PROTEIN)
+    notice = say("kind.notice", kind=say("kind.protein"), reads=say("kind.language"))
+    assert notice in texts(app)
+    assert app.text_area(key="text").value == PROTEIN  # what was typed stays
+    assert app.button(key="kind_open").label.startswith("Open it in AntiBERTy")
+    app = choose(app, "text", "The red car stopped.")
+    assert notice not in texts(app)

@@ -1,0 +1,106 @@
+"""The cards of the page Uses: a model with an example that opens in one click, and larger ones to fetch."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import streamlit as st
+from streamlit.navigation.page import StreamlitPage
+
+from model.assets import ASSETS
+from model.catalog.entries import CATALOG
+from model.catalog.store import local_folder
+from viz.browser.resources import BROWSER
+from viz.frame import session
+from viz.frame.sentence_bar import model_label
+from viz.language.messages import escape_markdown, say
+
+COLUMNS = 3
+REQUEST = "uses_request"  # what a card that was clicked opens, among the session's values
+
+
+@cache
+def uses() -> list[dict[str, Any]]:
+    """The cards of `assets/uses.toml`; of each, only models that the catalog knows."""
+    found: list[dict[str, Any]] = tomllib.loads((ASSETS / "uses.toml").read_text(encoding="utf-8"))["use"]
+    return [card | {"try": [one for one in card["try"] if one["model"] in CATALOG]} for card in found]
+
+
+def chosen_try(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The model and example that a card opens: the first that is on this machine, else the first."""
+    tries: list[Mapping[str, Any]] = card["try"]
+    return next((one for one in tries if local_folder(one["model"])), tries[0])
+
+
+def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
+    """Go to the page of a card that was just clicked, and set its model and example; before any widget is drawn.
+
+    Args:
+        pages: the app's pages by name; page: the one about to run.
+    """
+    state = st.session_state
+    request: Mapping[str, Any] | None = state.get(REQUEST)
+    if request is None:
+        return
+    wanted = pages[request["page"]]
+    if page.url_path != wanted.url_path:
+        st.switch_page(wanted, query_params={})
+    del state[REQUEST]
+    for key in ("kind", "layer", "head"):
+        state.pop(key, None)  # the model opens at its own first head
+    state.model = state.shown_model = request["model"]
+    state.whose = session.OWN
+    if "text" in request:
+        state.text = request["text"]
+
+
+def draw() -> None:
+    """All cards, in rows of three."""
+    st.html(BROWSER / "uses.css")
+    cards = uses()
+    with st.container(key="uses_cards"):
+        for first in range(0, len(cards), COLUMNS):
+            for column, card in zip(st.columns(COLUMNS), cards[first : first + COLUMNS], strict=False):
+                with column, st.container(border=True, key=f"use_{card['name']}", height="stretch", gap="small"):
+                    _card(card)
+
+
+def _card(card: Mapping[str, Any]) -> None:
+    name, chosen = card["name"], chosen_try(card)
+    st.header(f":material/{card['icon']}: {say(f'uses.{name}')}", anchor=False)
+    st.markdown(say(f"uses.{name}_about"))
+    label = escape_markdown(model_label(chosen["model"]))
+    st.button(
+        label, key=f"use_open_{name}", on_click=_open, args=(chosen, chosen["model"]), type="primary", width="stretch"
+    )
+    others = list(dict.fromkeys([*(one["model"] for one in card["try"]), *card["larger"]]))
+    st.caption(say("uses.more"))
+    with st.container(horizontal=True, gap="small", key=f"use_more_{name}"):
+        for other in others:
+            if other != chosen["model"]:
+                _other(card, chosen, other)
+    if card.get("closed"):
+        with st.popover(say("uses.closed"), icon=":material/lock:", type="tertiary", key=f"use_closed_{name}"):
+            st.markdown(say("uses.closed_text"))
+
+
+def _other(card: Mapping[str, Any], chosen: Mapping[str, Any], other: str) -> None:
+    """The button of another model, with its size and licence; it opens with an example of its own where it has one."""
+    entry = CATALOG[other]
+    example = next((one for one in card["try"] if one["model"] == other), chosen)
+    state = say("bar.here") if local_folder(other) else say("bar.fetch", size=entry.size)
+    st.button(
+        f"{escape_markdown(entry.name.split(' (')[0])} :small[{state}, {entry.licence}]",
+        key=f"use_{card['name']}_{other}",
+        on_click=_open,
+        args=(example, other),
+        type="tertiary",
+    )
+
+
+def _open(example: Mapping[str, Any], model: str) -> None:
+    """Ask for a model with an example; a callback."""
+    st.session_state[REQUEST] = dict(example) | {"model": model}

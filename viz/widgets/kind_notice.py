@@ -1,0 +1,36 @@
+"""One line where a text is of a kind that the chosen model was not made for, and the model that was."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from model.catalog.entries import CATALOG
+from model.catalog.store import local_folder
+from model.tokenization.text_kinds import text_kind
+from model.trace.trace import Trace
+from viz.frame import session
+from viz.language.messages import say
+
+
+def draw(trace: Trace) -> None:
+    """Say what most of the text is, and offer a model that reads such texts; nothing where it fits."""
+    entry = CATALOG.get(session.chosen_model())
+    if entry is None or trace.picture is not None:
+        return
+    kind = text_kind(trace.text)
+    if kind in entry.reads:
+        return
+    fitting = [name for name, one in CATALOG.items() if kind in one.reads and one.takes == "text"]
+    fitting.sort(key=lambda name: local_folder(name) is None)  # those that are here first
+    with st.container(horizontal=True, vertical_alignment="center", key="kind_notice"):
+        said = say("kind.notice", kind=say(f"kind.{kind}"), reads=say(f"kind.{entry.reads[0]}"))
+        st.markdown(f":orange[:material/info:] {said}", width="content")
+        if fitting:
+            other = CATALOG[fitting[0]]
+            size = "" if local_folder(fitting[0]) else f" · {say('bar.fetch', size=other.size)}"
+            label = say("kind.open", name=other.name.split(" (")[0]) + size
+            st.button(label, key="kind_open", on_click=_open, args=(fitting[0],), type="tertiary")
+
+
+def _open(name: str) -> None:
+    st.session_state.model = name
