@@ -28,7 +28,7 @@ def draw(found: TextMap, row: int) -> None:
     st.html(BROWSER / "tinted_text.css")
     column = found.weights[:, row] if found.stacks[0] == found.stacks[1] else np.zeros(0)
     names = [[tokens.name(i) for i in range(len(tokens))] for tokens in (found.queries, found.keys)]
-    said = text_readings.focus_reading(found.weights[row].tolist(), column.tolist(), found.rests.tolist(), names, row)
+    said = text_readings.focus_reading(found.weights[row], column, found.rests, names, row)
     plain = strip_markdown(said)
     with st.container(key="reading"):
         st.html(f'<p class="text-said">{escape(plain)}</p>')
