@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -112,10 +112,17 @@ def record() -> Iterator[Record]:
 
 
 def record_call(kind: str, layer: int, call: BatchCall) -> None:
-    """Store an attention call in the open record, if there is one."""
+    """Store an attention call in the open record, if there is one.
+
+    A second call of one layer with the same queries and keys (differential attention) adds its values to the first's.
+    """
     opened = _record.get()
-    if opened is not None:
-        opened.calls[kind, layer] = call
+    if opened is None:
+        return
+    before = opened.calls.get((kind, layer))
+    if before is not None and before.query is call.query and before.key is call.key:
+        call = replace(call, value=torch.cat([before.value, call.value], dim=-1))
+    opened.calls[kind, layer] = call
 
 
 def record_neurons(stack: str, layer: int, neurons: Tensor) -> None:

@@ -44,7 +44,7 @@ def load_in_process(
             from model.translator.translator import Translator
 
             return Translator.open(folder, device, number_format)
-        if input_kind(folder) == "image":
+        if input_kind(folder, name) == "image":
             from model.huggingface.vision.vision_model import VisionModel
 
             return VisionModel.open(folder, device, number_format)

@@ -12,6 +12,9 @@ from model.catalog.folder_check import read_json
 from model.catalog.permission import in_catalog, is_hub_name, may_be_folder, may_be_hub
 from model.errors import ModelError
 
+# Behind the name of a model of two encoders, such as CLIP: the one that reads pictures, not the one that reads text.
+PICTURE_HALF = "#image"
+
 
 def download_folder() -> Path:
     """The folder that downloads from wheels are stored in.
@@ -36,8 +39,9 @@ def local_folder(name: str) -> Path | None:
     None, too, and without a look at the disk, for a model that may not be opened on this server.
 
     Args:
-        name: a catalog id, a hub name ("owner/name") or a folder with a config.json.
+        name: a catalog id, a hub name ("owner/name") or a folder with a config.json; `PICTURE_HALF` may follow.
     """
+    name = name.removesuffix(PICTURE_HALF)
     entry = CATALOG.get(name)
     if entry and entry.folder:
         return entry.folder
@@ -84,11 +88,14 @@ def _has_model(folder: Path) -> bool:
         return False
 
 
-def input_kind(folder: Path) -> str:
+def input_kind(folder: Path, name: str = "") -> str:
     """The kind of input a model takes, "text" or "image".
 
-    Judged by its preprocessing files: "image" where there is an image processor and no tokenizer.
+    Judged by its preprocessing files: "image" where there is an image processor and no tokenizer, or where the model's
+    name asks for its half that reads pictures.
     """
+    if name.endswith(PICTURE_HALF):
+        return "image"
     file = folder / "preprocessor_config.json"
     if not file.is_file() or [*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("*.model")]:
         return "text"

@@ -40,8 +40,8 @@ def answer(result: Any) -> Tensor:
         return torch.stack([result.start_logits, result.end_logits], dim=-1)
     logits = word_logits(result)
     if logits is None:
-        states: Tensor = result.last_hidden_state
-        return states
+        states: Tensor | None = getattr(result, "last_hidden_state", None)
+        return result.hidden_states[-1] if states is None else states
     return logits if logits.dim() == 3 else logits[:, None]
 
 

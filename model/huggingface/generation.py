@@ -115,7 +115,7 @@ def next_token_logits(
 
     def next_logits(prefixes: Sequence[Sequence[int]]) -> Tensor:
         nonlocal cache, cached_tokens, memory
-        if first_pass is not None and cache is None:
+        if first_pass is not None and cache is None and getattr(first_pass, "past_key_values", None) is not None:
             cache, cached_tokens = first_pass.past_key_values, len(prefixes[0])
             return torch.clone(first_pass.logits[:, -1])  # decoding writes into it
         ids = torch.tensor(prefixes, device=lens.device)[:, cached_tokens:]
@@ -129,7 +129,7 @@ def next_token_logits(
                     "decoder_input_ids": ids,
                 }
             result = lens.module(**inputs, past_key_values=cache, use_cache=use_cache, return_dict=True)
-        if use_cache:
+        if getattr(result, "past_key_values", None) is not None and use_cache:  # a recurrent model keeps none
             cache, cached_tokens = result.past_key_values, cached_tokens + ids.shape[1]
         logits: Tensor = result.logits[:, -1]
         return logits

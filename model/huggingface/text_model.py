@@ -26,6 +26,7 @@ from model.huggingface.decomposition import take_pass_apart
 from model.huggingface.generation import forced_first_id, generate
 from model.huggingface.inputs import Encoding, encode_batch
 from model.huggingface.loading.adapters import has_adapter
+from model.huggingface.loading.pairs import encoder_of_pair
 from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_pretrained, max_input_tokens
 from model.huggingface.positions import measure_schemes
 from model.huggingface.probes import guess, layer_logits, outputs
@@ -34,7 +35,8 @@ from model.huggingface.recording.detection import describe_other_layers, detect_
 from model.huggingface.recording.eager_run import library_attentions, run_eager
 from model.huggingface.recording.hooks import hook_last_block, hook_positions
 from model.huggingface.recording.layers import recorded_layers, weights_only_layers
-from model.huggingface.tracing import TracedBatch
+from model.huggingface.recording.trial import trial_ids, try_tracing
+from model.huggingface.tracing import TracedBatch, model_notes
 from model.measures.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
@@ -62,15 +64,18 @@ class TextModel:
         has_sinks: True where part of the attention goes to no token (attention sinks), so rows sum to less than 1.
         heads: attention kind -> (layers, heads); empty where edits are not possible.
         layer_index: attention kind -> which layer of the model each attention layer is.
+        trial_tokens: tokens that attend to each other in the trial run at opening.
         hidden_kinds: kinds of attention that the model has but does not show.
         other_layers: the layers without attention and what they are, as text; "" where there are none.
     """
 
     takes = "text"
     take_pass_apart = take_pass_apart
+    is_half = False  # one encoder of a pair such as CLIP, of which the other reads pictures
     adapter = ""  # the name of the adapter that was merged into the weights
     head_effects, logit_lens = head_effects, logit_lens
     heads: Mapping[str, tuple[int, int]]
+    trial_tokens = 0
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
         self.module = module.to(device).eval()
@@ -89,6 +94,7 @@ class TextModel:
             self.languages = find_languages(tokenizer, self.decoder_start, forced_first_id(self.module))
         self._schemes: dict[str, PositionScheme] = {}
         self._install_attention()
+        try_tracing(self)
 
     def _install_attention(self) -> None:
         """Route attention through the one attention function, hook positions and the last layer, set capabilities."""
@@ -124,8 +130,10 @@ class TextModel:
             ValueError: there is no such device, no tokenizer, or weights are missing.
             OSError: there is no such model.
         """
-        module, tokenizer = load_pretrained(name, dtype, adapter)
+        whole, tokenizer = load_pretrained(name, dtype, adapter)
+        module = encoder_of_pair(whole, "text")
         lens = cls(module, tokenizer, find_device(device))
+        lens.is_half = module is not whole
         lens.adapter = next((place.name for place in (adapter, Path(name)) if place and has_adapter(place)), "")
         return lens
 
@@ -212,26 +220,17 @@ class TextModel:
         """Set the attention implementation, and what its calls in a test pass show: heads, and the stack's kind."""
         found = detect_interface(self)
         self.uses_interface, self.single_stack = found.uses_interface, found.single_stack
-        self.layer_index, self.hidden_kinds = found.layer_index, found.hidden_kinds
+        self.layer_index, self.hidden_kinds, self.trial_tokens = found.layer_index, found.hidden_kinds, found.tokens
         self.heads = found.heads if found.uses_interface else {}
 
     def dummy_inputs(self) -> dict[str, Tensor]:
-        """The smallest input that runs every layer."""
-        ids = torch.zeros(1, 2, dtype=torch.long, device=self.device)
-        if self.head != WORDS and isinstance(self.config.eos_token_id, int):  # BART's classifier reads off the end mark
-            ids[0, -1] = self.config.eos_token_id
+        """A short input that runs every layer, with a token that repeats."""
+        ids = trial_ids(self.config.get_text_config(), self.head, self.max_tokens).to(self.device)
         return {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_encoder_decoder else {})
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         """Notes (id, detail) that hold for every trace of this model."""
-        conditions = {"weights_only": not self.uses_interface, "sinks": self.has_sinks}
-        notes = [(note, type(self.module).__name__) for note, holds in conditions.items() if holds]
-        notes += [("kind_hidden", kind) for kind in self.hidden_kinds]
-        if self.adapter:
-            notes.append(("adapter", self.adapter))
-        if self.other_layers:
-            notes.append(("other_layers", self.other_layers))
-        return tuple(notes)
+        return model_notes(self)
 
     def verify(self, inputs: dict[str, Tensor], *args: Any, plan: EditPlan | None) -> Check:
         """The verdict of `model.verification.huggingface_reference` on one sentence."""

@@ -134,3 +134,15 @@ class TracedBatch:
             ids = encoding.ids["decoder"]
             output = output_text(lens, ids, encoding.prompt_length, target, self.plan, first_pass)
         return predicted, output
+
+
+def model_notes(lens: Any) -> tuple[tuple[str, str], ...]:
+    """Notes (id, detail) that hold for every trace of a model."""
+    conditions = {"weights_only": not lens.uses_interface, "sinks": lens.has_sinks, "other_half": lens.is_half}
+    notes = [(note, type(lens.module).__name__) for note, holds in conditions.items() if holds]
+    notes += [("kind_hidden", kind) for kind in lens.hidden_kinds]
+    if lens.adapter:
+        notes.append(("adapter", lens.adapter))
+    if lens.other_layers:
+        notes.append(("other_layers", lens.other_layers))
+    return tuple(notes)

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import nn
 
@@ -33,6 +32,7 @@ from model.translator.scoring import bleu_chrf, references, translate_all
 from model.translator.training import read_pairs, split
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator
+from model.translator.weights import read_weights
 
 LONGEST = 90  # tokens of a side in training
 
@@ -107,8 +107,7 @@ def opened(args: argparse.Namespace, parts: dict[str, list[Pair]]) -> tuple[Toke
         tokenizer = Tokenizer.from_file(str(args.start / "tokenizer.json"))
         sizes = json.loads((args.start / "config.json").read_text()) | {"dropout": args.dropout}
         module = Transformer(Config(**sizes))
-        half = load_file(args.start / "model.safetensors")
-        module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
+        read_weights(module, args.start)
         return tokenizer, module
     tokenizer = tokenizer_of(args, parts["train"])
     config = Config(

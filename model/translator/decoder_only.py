@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model.translator.transformer import Config, FeedForward, KeyValueCache, MultiHeadAttention, TiedEmbedding
+from model.translator.weights import read_weights
 
 
 class CausalLayer(nn.Module):
@@ -74,6 +74,5 @@ class DecoderOnly(TiedEmbedding):
     def open(cls, folder: Path) -> DecoderOnly:
         """Read weights and config from a folder."""
         module = cls(Config(**json.loads((folder / "config.json").read_text())))
-        half = load_file(folder / "model.safetensors")
-        module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
+        read_weights(module, folder)
         return module.eval()

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from model.translator.transformer import Config, FeedForward, MultiHeadAttention
+from model.translator.weights import read_weights
 
 DIRECTIONS = ("right", "down right", "down", "down left", "left", "up left", "up", "up right")
 
@@ -134,6 +135,5 @@ class VideoTransformer(nn.Module):
     def open(cls, folder: Path) -> VideoTransformer:
         """Read what `save` wrote."""
         module = cls(VideoConfig(**json.loads((folder / "config.json").read_text())))
-        half = load_file(folder / "model.safetensors")
-        module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
+        read_weights(module, folder)
         return module.eval()

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
@@ -18,7 +17,6 @@ from model.arrays.lazy import LazySequence
 from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
 from model.attention.devices import dtype_name, find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
-from model.attention.finite_weights import check_finite_weights
 from model.attention.projections import find_projections
 from model.attention.record import Record, record
 from model.errors import check_ids, check_length
@@ -42,6 +40,7 @@ from model.translator.generation import decode_greedily
 from model.translator.labels import label_tokens, predicted_label
 from model.translator.text_preparation import prepare_text, text_notes
 from model.translator.transformer import Config, Transformer, skip_initialization
+from model.translator.weights import read_weights
 from model.verification.translator_reference import verify
 
 
@@ -91,9 +90,7 @@ class Translator:
         """
         with skip_initialization():
             module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
-        half = load_file(folder / "model.safetensors")
-        module.load_state_dict({name: tensor.float() for name, tensor in half.items()})
-        check_finite_weights(module)
+        read_weights(module, folder)
         return cls(module.to(dtype), Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
 
     def positions(self, stack: str | None = None) -> PositionScheme:

@@ -106,8 +106,9 @@ def input_kind() -> str:
     entry = CATALOG.get(session.chosen_model())
     if entry:
         return entry.takes
-    folder = store.local_folder(session.chosen_model())
-    return store.input_kind(folder) if folder else "text"
+    name = session.chosen_model()
+    folder = store.local_folder(name)
+    return store.input_kind(folder, name) if folder else "text"
 
 
 def model_input() -> ModelInput:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -18,8 +18,10 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 from model.attention.edit_plan import EditPlan, current_edit_plan
 from model.attention.formula import attention
 from model.attention.record import WeightsCallback
+from model.attention.recorded_call import repeat_heads
 
 HEADLIGHT = "headlight"  # runs through `model.attention.formula.attention`
+HEADLIGHT_ALL_MASKS = "headlight-masks"  # the same, for families whose modules do not say that they are causal
 LIBRARY_EAGER = "headlight-stock"  # the library's own, which a trace is verified against
 
 
@@ -30,9 +32,18 @@ class CallCounter:
     encoder: frozenset[int]  # ids of the encoder's modules in an encoder-decoder model, else empty
     single: str | None  # what a single stack is, "encoder" or "decoder"; None in an encoder-decoder model
     counts: dict[str, int] = field(default_factory=dict)
+    last: tuple[Tensor, Tensor, tuple[str, int]] | None = None  # query, key and name of the call before
 
-    def name(self, module: nn.Module) -> tuple[str, int]:
-        """Kind and layer of the next call, made by `module`."""
+    def name(self, module: nn.Module, query: Tensor, key: Tensor) -> tuple[str, int]:
+        """Kind and layer of the next call, made by `module`; those of the call before for the same query and key.
+
+        Differential attention asks twice for the same weights, with two halves of its values.
+        """
+        if self.last is None or self.last[0] is not query or self.last[1] is not key:
+            self.last = query, key, self._next(module)
+        return self.last[2]
+
+    def _next(self, module: nn.Module) -> tuple[str, int]:
         stack = self.single or ("encoder" if id(module) in self.encoder else "decoder")
         number = self.counts.get(stack, 0)
         self.counts[stack] = number + 1
@@ -87,13 +98,21 @@ def _attend(
     position_bias: Tensor | None = None,
     softcap: float | None = None,
     s_aux: Tensor | None = None,
+    indices: Tensor | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """The implementation "headlight", called by `transformers` with its own signature. [batch, query, head, head_dim]
 
     Args:
         softcap, s_aux: the library's names for the cap on scores and for the sinks.
+        indices: the only keys that each query may look at, where a family chooses some (DeepSeek-V3.2). [batch, query,
+            chosen]
+
+    Raises:
+        NotImplementedError: the family passes an extra that the formula does not know.
     """
+    _check_extras(options)
+    attention_mask = _with_chosen_keys(attention_mask, indices, key.shape[2])
     is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
     attention_mask, extra = _split_mask(attention_mask)
     bias = _move_bias(position_bias)
@@ -101,9 +120,7 @@ def _attend(
         bias = extra if bias is None else bias + extra
     calls = _calls.get()
     # Calls outside `name_attention_calls`, such as those of the library's own `generate`, have no kind and layer.
-    kind, layer = ("unnamed", 0) if calls is None else calls.name(module)
-    # The library leaves a causal mask out where a module is to say so itself, and some decoders do not (NLLB-MoE).
-    is_causal = is_causal or (kind == "decoder" and calls is not None and calls.single is None)
+    kind, layer = ("unnamed", 0) if calls is None else calls.name(module, query, key)
     output = attention(
         query,
         key,
@@ -119,6 +136,24 @@ def _attend(
         layer_index=getattr(module, "layer_idx", None),
     )
     return output.transpose(1, 2).contiguous(), None
+
+
+def _check_extras(options: Mapping[str, Any]) -> None:
+    """Refuse a tensor that may change the scores; ids and places of tokens, which models hand down, do not."""
+    for name, value in options.items():
+        if isinstance(value, Tensor) and not name.endswith(("_ids", "_position", "_mask", "_embeds", "_embeddings")):
+            raise NotImplementedError(f"the family's attention takes {name}, which is not in the formula")
+
+
+def _with_chosen_keys(mask: Tensor | None, indices: Tensor | None, keys: int) -> Tensor | None:
+    """A mask that also forbids the keys that are not chosen; bool or additive, as it was. [batch, 1, query, key]"""
+    if indices is None:
+        return mask
+    chosen = torch.zeros(*indices.shape[:2], keys, dtype=torch.bool, device=indices.device)
+    chosen = chosen.scatter(-1, indices.long(), True)[:, None]
+    if mask is None:
+        return chosen
+    return mask & chosen if mask.dtype == torch.bool else mask.masked_fill(~chosen, torch.finfo(mask.dtype).min)
 
 
 def _split_mask(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
@@ -161,7 +196,8 @@ def _attend_eagerly(
     plan, calls, on_weights = current_edit_plan(), _calls.get(), _on_weights.get()
     assert calls is not None
     assert on_weights is not None
-    kind, layer = calls.name(module)
+    attention_mask = _with_chosen_keys(attention_mask, options.pop("indices", None), key.shape[2])
+    kind, layer = calls.name(module, query, key)
     eager = sys.modules[type(module).__module__].eager_attention_forward
     if plan is None:
         output, weights = eager(module, query, key, value, attention_mask, **options)
@@ -169,8 +205,22 @@ def _attend_eagerly(
         output, weights = _attend_with_edits(
             eager, plan, kind, layer, module, query, key, value, attention_mask, **options
         )
+    if options.get("s_aux") is not None:
+        weights = _without_sinks(weights, value, output)
     on_weights(kind, layer, weights)
     return output, None
+
+
+def _without_sinks(weights: Tensor, value: Tensor, output: Tensor) -> Tensor:
+    """Weights of keys as the output used them, where a family returns them before the sinks take their share.
+
+    The share is read off the family's own output [batch, query, head, value width]. [batch, head, query, key]
+    """
+    if not torch.allclose(weights.sum(-1), torch.ones_like(weights[..., 0]), atol=1e-3):
+        return weights
+    mixed = weights @ repeat_heads(value, weights.shape[1])
+    share = (output.transpose(1, 2) * mixed).sum(-1, keepdim=True) / (mixed * mixed).sum(-1, keepdim=True)
+    return weights * share
 
 
 def _attend_with_edits(
@@ -210,7 +260,15 @@ def _attend_with_edits(
     return output, weights
 
 
+def _every_mask(*args: Any, **options: Any) -> Tensor | None:
+    """The library's masks, of which none is left out."""
+    mask: Tensor | None = sdpa_mask(*args, **(options | {"allow_is_causal_skip": False}))
+    return mask
+
+
 AttentionInterface.register(HEADLIGHT, _attend)
 AttentionMaskInterface.register(HEADLIGHT, sdpa_mask)
+AttentionInterface.register(HEADLIGHT_ALL_MASKS, _attend)
+AttentionMaskInterface.register(HEADLIGHT_ALL_MASKS, _every_mask)
 AttentionInterface.register(LIBRARY_EAGER, _attend_eagerly)
 AttentionMaskInterface.register(LIBRARY_EAGER, eager_mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,18 +15,30 @@ from torch import Tensor
 from model.attention.record import Record, record
 from model.errors import OpeningError
 from model.huggingface.opened_model import OpenedModel
-from model.huggingface.recording.attention_interface import HEADLIGHT
+from model.huggingface.recording.attention_interface import HEADLIGHT, HEADLIGHT_ALL_MASKS
 from model.huggingface.recording.layers import Layers, layer_indices
-
-TEST_TOKENS = 3  # ids of the test pass: the fewest that tell a causal mask from others
+from model.huggingface.recording.trial import agrees_with_library, check_rows
 
 
 class TestableModel(OpenedModel, Protocol):
     """An opened model with a smallest input, and with its layers read off a pass."""
 
+    has_sinks: bool
+    takes: str
+
     def dummy_inputs(self) -> dict[str, Tensor]: ...
 
     def layers_of(self, result: Any, recorded: Record, rows: int) -> Layers: ...
+
+
+# What models read besides a text, by the library's name for it.
+OTHER_INPUTS = {
+    "pixel_values": "a picture",
+    "pixel_values_videos": "a video",
+    "input_features": "sound",
+    "input_values": "sound",
+    "bbox": "places on a page",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +50,7 @@ class Interface:
         single_stack: what a single stack is, "encoder" or "decoder", by its masks.
         heads: attention kind -> (layers, heads).
         layer_index: attention kind -> which layer of the model each attention layer is.
+        tokens: how many tokens the first stack attends with, of what the test pass read.
         hidden_kinds: kinds that an encoder-decoder model has but does not show.
     """
 
@@ -45,6 +59,7 @@ class Interface:
     heads: Mapping[str, tuple[int, int]]
     layer_index: Mapping[str, tuple[int, ...]]
     hidden_kinds: tuple[str, ...]
+    tokens: int
 
 
 def detect_interface(lens: TestableModel) -> Interface:
@@ -53,17 +68,19 @@ def detect_interface(lens: TestableModel) -> Interface:
     Raises:
         ValueError: the family's attention gives no weight for every pair of tokens.
     """
-    lens.module.set_attn_implementation(HEADLIGHT)
-    result = None
-    with torch.inference_mode(), record() as recorded:
-        lens.run(lens.module, lens.dummy_inputs(), eager=False)
-    lens.uses_interface = bool(recorded.calls)
-    if not lens.uses_interface:
+    inputs = lens.dummy_inputs()
+    result, recorded = _recorded_pass(lens, inputs)
+    lens.uses_interface = recorded is not None
+    if recorded is None:
         lens.module.set_attn_implementation("eager")
         with torch.inference_mode():
-            result = lens.run(lens.module, lens.dummy_inputs(), eager=True)
+            result = _own_pass(lens, inputs)
+        recorded = Record()
     layers, index = lens.layers_of(result, recorded, 1), layer_indices(recorded)
-    _check_pairs(layers, lens.dummy_inputs())
+    if not any(rows[0] for rows in layers.values()):
+        raise OpeningError("none of its layers has attention: there is nothing to show")
+    _check_pairs(layers, inputs)
+    check_rows(layers, lens.has_sinks)
     single = "encoder"
     # A single stack whose masks all forbid later keys is a decoder.
     bidirectional = (np.triu(one.array("allowed"), 1).any() for one in layers.get("encoder", [[]])[0])
@@ -73,7 +90,54 @@ def detect_interface(lens: TestableModel) -> Interface:
         index = {"decoder": index["encoder"]} if index else {}
     heads = {kind: (len(rows[0]), rows[0][0].shape[0]) for kind, rows in layers.items()}
     expected = ("encoder", "decoder", "cross") if lens.is_encoder_decoder else (single,)
-    return Interface(lens.uses_interface, single, heads, index, tuple(kind for kind in expected if kind not in heads))
+    hidden = tuple(kind for kind in expected if kind not in heads)
+    tokens = next(iter(layers.values()))[0][0].shape[2]
+    return Interface(lens.uses_interface, single, heads, index, hidden, tokens)
+
+
+def _own_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> Any:
+    """The library's output object of a pass with the family's own attention.
+
+    Raises:
+        ValueError: the family needs more than is typed here, or its code does not run.
+    """
+    required = inspect.signature(lens.module.forward).parameters.values()
+    more = [one.name for one in required if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
+    more = [name for name in more if name not in inputs]
+    if more:
+        raise OpeningError(
+            f"it reads {OTHER_INPUTS.get(more[0], 'something else')} besides, which cannot be given here"
+        )
+    try:
+        return lens.run(lens.module, inputs, eager=True)
+    except (MemoryError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        main = OTHER_INPUTS.get(getattr(lens.module, "main_input_name", ""))
+        alone = f"the library's own code does not run on a {lens.takes} alone"
+        reads = f"it reads {main}" if main and lens.takes == "text" else alone
+        raise OpeningError(f"{reads}, so nothing can be shown") from error
+
+
+def _recorded_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> tuple[Any, Record | None]:
+    """The library's output object and the record of a pass through the one attention function.
+
+    Tried a second time with every mask written out: the library leaves a causal mask out where a module is to say so
+    itself, and some decoders do not (NLLB-MoE, BigBird-Pegasus). None where neither shows what the library's own
+    attention shows.
+    """
+    lens.uses_interface = True
+    for implementation in (HEADLIGHT, HEADLIGHT_ALL_MASKS):
+        try:
+            lens.module.set_attn_implementation(implementation)
+            with torch.inference_mode(), record() as recorded:
+                result = lens.run(lens.module, inputs, eager=False)
+        # Whatever a family raises about an attention that is not its own: its own is tried next, and raises again.
+        except Exception:
+            continue
+        if recorded.calls and agrees_with_library(lens, inputs, result, recorded):
+            return result, recorded
+    return None, None
 
 
 def _check_pairs(layers: Layers, inputs: Mapping[str, Tensor]) -> None:
@@ -105,10 +169,19 @@ def describe_other_layers(config: Any, layer_index: Mapping[str, tuple[int, ...]
 
 
 def residual_stream(states: Sequence[Tensor], config: Any) -> list[Tensor]:
-    """Hidden states [batch, token, d_model] of each layer; of several parallel streams, the active one.
+    """Hidden states [batch, token, d_model] of each layer; of several parallel streams, the active one or their mean.
 
-    Gemma 3n keeps several streams [stream, batch, token, d_model] and predicts from one of them.
+    Gemma 3n keeps several streams [stream, batch, token, d_model] and predicts from one of them; hyper-connections
+    (HY-V4) keep [batch, token, stream, d_model] and read all of them. PegasusX adds its global tokens as a second
+    tensor.
     """
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    active = int(getattr(text, "altup_active_idx", 0) or 0)
-    return [one[active] if one.dim() == 4 else one for one in states]
+    active = getattr(text, "altup_active_idx", None)
+
+    def one_stream(state: Tensor) -> Tensor:
+        state = state[0] if isinstance(state, tuple) else state
+        if state.dim() != 4:
+            return state
+        return state.mean(dim=2) if active is None else state[int(active)]
+
+    return [one_stream(state) for state in states]

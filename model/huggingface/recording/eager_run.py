@@ -11,8 +11,11 @@ from torch import Tensor
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.projections import shallow_copy
 from model.attention.record import WeightsCallback
+from model.errors import OpeningError
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
+
+NO_WEIGHTS = "it has no attention, or the library does not return its weights: there is nothing to show"
 
 
 def library_attentions(result: Any, single: str | None) -> dict[str, Sequence[Tensor]]:
@@ -23,14 +26,18 @@ def library_attentions(result: Any, single: str | None) -> dict[str, Sequence[Te
         single: "encoder" or "decoder" for a model with a single stack; None for an encoder-decoder model.
 
     Raises:
-        ValueError: the output holds no weights.
+        OpeningError: the output holds no weights.
     """
     names = {"encoder": "encoder_attentions", "decoder": "decoder_attentions", "cross": "cross_attentions"}
     names = names if single is None else {single: "attentions"}
-    attentions = {kind: getattr(result, name) for kind, name in names.items()}
-    if any(weights is None or any(layer is None for layer in weights) for weights in attentions.values()):
-        raise ValueError(f"{type(result).__name__} holds no attention weights.")
-    return attentions
+    found = {kind: getattr(result, name, None) for kind, name in names.items()}
+    # Layers without attention, as in hybrids, have None or an empty tuple in their place.
+    attentions = {
+        kind: [one for one in layers if isinstance(one, Tensor)] for kind, layers in found.items() if layers is not None
+    }
+    if not any(attentions.values()):
+        raise OpeningError(NO_WEIGHTS)
+    return {kind: layers for kind, layers in attentions.items() if layers}
 
 
 def run_eager(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, on_weights: WeightsCallback) -> Any:

@@ -23,7 +23,9 @@ from model.arrays.torch_to_numpy import stack_layers, to_numpy
 from model.attention.devices import find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import record
+from model.errors import OpeningError
 from model.huggingface.answers import head_kind
+from model.huggingface.loading.pairs import encoder_of_pair
 from model.huggingface.loading.weights import load_weights, supported_architectures
 from model.huggingface.positions import vision_scheme
 from model.huggingface.recording.layers import build_attention
@@ -36,7 +38,12 @@ from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
 
 # Labels of the tokens that may come before the patches, in this order, by the parameter that holds them.
-PREFIX_TOKENS = {"cls_token": "[CLS]", "distillation_token": "[DIST]", "register_tokens": "[REG]"}
+PREFIX_TOKENS = {
+    "cls_token": "[CLS]",
+    "class_embedding": "[CLS]",
+    "distillation_token": "[DIST]",
+    "register_tokens": "[REG]",
+}
 
 
 class VisionModel(TextModel):
@@ -47,6 +54,7 @@ class VisionModel(TextModel):
         frames: number of frames that a video model reads, all filled with the same picture; 0 for a picture model.
         slices: number of frames that its tokens tell apart, one under the other, where patches of all of them look at
             each other; 1 where it looks through time and across a frame in turn, and for a picture model.
+        divided: True for a video model that looks through time and across a frame in turn.
     """
 
     takes = "image"
@@ -58,9 +66,14 @@ class VisionModel(TextModel):
         self.device = device
         self.config = module.config
         self.head = head_kind(module)
+        self.vision_config = getattr(self.config, "vision_config", self.config)  # CLIP's classifier keeps both
+        if not hasattr(self.vision_config, "patch_size"):
+            raise OpeningError("it does not read pictures in patches of one size, so there are no tokens to show")
         self.frames = int(getattr(self.config, "num_frames", 0))
         tubelet = getattr(self.config, "tubelet_size", 0)  # frames in one patch
-        self.slices = self.frames // tubelet if isinstance(tubelet, int) and tubelet else 1
+        joint = isinstance(tubelet, int) and tubelet > 0
+        self.slices = self.frames // tubelet if joint else 1
+        self.divided = bool(self.frames) and not joint
         self._install_attention()
         _, visible = self._preprocess(Image.new("RGB", (64, 64)))
         self.tokens = self._label_tokens(visible)
@@ -82,7 +95,8 @@ class VisionModel(TextModel):
         architecture = (getattr(config, "architectures", None) or [""])[0]
         classifiers = (AutoModelForImageClassification, AutoModelForVideoClassification)
         opener: Any = next((auto for auto in classifiers if architecture in supported_architectures(auto)), AutoModel)
-        module = load_weights(opener, name, config, dtype)
+        whole = load_weights(opener, name, config, dtype)
+        module = encoder_of_pair(whole, "vision")
         # Pillow does the resizing: the other backend would need torchvision.
         processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
         return cls(module, processor, find_device(device))
@@ -180,7 +194,7 @@ class VisionModel(TextModel):
             inputs, eager, cached: as in `TextModel.run`.
         """
         result = super().run(module, inputs, eager, cached)
-        if self.frames and self.slices == 1:
+        if self.divided:
             # The frames of a picture follow each other on the batch axis, and those of a patch on the token axis.
             if result.attentions is not None:
                 result["attentions"] = tuple(layer[:: self.frames] for layer in result.attentions)
@@ -194,7 +208,7 @@ class VisionModel(TextModel):
         return (*super().notes(), *([("still", str(self.frames))] if self.frames else []))
 
     def dummy_inputs(self) -> dict[str, Tensor]:
-        pixels, _ = self._preprocess(Image.new("RGB", (64, 64)))
+        pixels, _ = self._preprocess(Image.linear_gradient("L").convert("RGB"))
         return self._batch([pixels])
 
     def _preprocess(self, picture: Image.Image) -> tuple[Tensor, Picture]:
@@ -204,22 +218,29 @@ class VisionModel(TextModel):
         # The same resizing and cropping without normalization of the colours.
         plain = self.processor(picture, return_tensors="np", do_rescale=False, do_normalize=False)["pixel_values"]
         plain = np.asarray(plain).reshape(-1, *np.shape(plain)[-3:])[0]
-        patch_size = self.config.patch_size
+        patch_size = self.vision_config.patch_size
         high, wide = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
         shape = (pixels.shape[1] // high, pixels.shape[2] // wide)
         visible = plain.transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
         seen = np.tile(visible[: shape[0] * high, : shape[1] * wide], (self.slices, 1, 1))
         seen.flags.writeable = False
-        return pixels, Picture(seen, self.slices * shape[0], shape[1], first=len(self._prefix_labels()))
+        rows, columns = self.slices * shape[0], shape[1]
+        return pixels, Picture(seen, rows, columns, first=len(self._prefix_labels(rows * columns)))
 
-    def _prefix_labels(self) -> list[str]:
+    def _prefix_labels(self, patches: int) -> list[str]:
         """Labels of the tokens before the patches, such as "[CLS]"."""
+        if self.trial_tokens == patches:  # such a token stands in the head that pools the patches, as in AIMv2
+            return []
         sizes = {name.rsplit(".", 1)[-1]: part.shape for name, part in self.module.named_parameters()}
-        counts = [(label, sizes[name][1]) for name, label in PREFIX_TOKENS.items() if name in sizes]
+        counts = [
+            (label, sizes[name][1] if len(sizes[name]) == 3 else 1)
+            for name, label in PREFIX_TOKENS.items()
+            if name in sizes
+        ]
         return [label for label, count in counts for _ in range(count)]
 
     def _label_tokens(self, picture: Picture) -> Tokens:
         """Tokens of a picture: special ones, then patches labelled "row,column"."""
-        special = self._prefix_labels()
+        special = self._prefix_labels(picture.rows * picture.columns)
         patches = [f"{row},{column}" for row in range(picture.rows) for column in range(picture.columns)]
         return Tokens((*special, *patches), (*[True] * len(special), *[False] * len(patches)))

@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
 
 import model
 from model.attention.projections import shallow_copy
@@ -20,11 +18,9 @@ from model.errors import InputError, ModelError
 from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
 from model.huggingface.recording.eager_run import library_attentions
 from model.huggingface.text_model import TextModel
+from tests.model.huggingface.small_models import SPECIAL, TARGET, TEXT, OpenedFamilies, save, tokenizer
 
-TEXT, TARGET = "the cat sat on the mat because the cat was tired", "le chat était assis"
-FRENCH_AND_ENGLISH = [TEXT, TARGET, "a b c d e f g h i j k l m n o p q r s t u v w x y z é"]
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 37}
-SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 PAIR = {"d_model": 32, "encoder_layers": 3, "decoder_layers": 2, "encoder_attention_heads": 4}
 PAIR |= {"decoder_attention_heads": 4, "encoder_ffn_dim": 37, "decoder_ffn_dim": 37, "decoder_start_token_id": 2}
 PAIR |= {"forced_eos_token_id": None}
@@ -66,51 +62,19 @@ OUTSIDE = {
 FAMILIES = INSIDE | OUTSIDE
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
-    """A few hundred pieces, with "##" inside words."""
-    specials = ["<pad>", "<s>", "</s>", "<mask>", "<unk>"]
-    made = Tokenizer(models.WordPiece(unk_token="<unk>"))
-    made.normalizer = normalizers.NFC()
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
-    made.train_from_iterator(FRENCH_AND_ENGLISH, trainers.WordPieceTrainer(vocab_size=90, special_tokens=specials))
-    made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=made,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        mask_token="<mask>",
-        unk_token="<unk>",
-        model_max_length=48,
-    )
-
-
 def build(family: str, folder: Path) -> None:
     """Save a small random model of a family, with its tokenizer, to a folder."""
     module, config, sizes, _ = FAMILIES[family]
     pieces = tokenizer()
     torch.manual_seed(3)
     made = getattr(transformers, module)(getattr(transformers, config)(vocab_size=len(pieces), **(SPECIAL | sizes)))
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.mul_(3)  # attention of fresh weights is nearly uniform; mistakes would drown in that
-    made.save_pretrained(folder)
-    pieces.save_pretrained(folder)
+    save(made, folder, pieces)
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TextModel]:
     """Opens each family once, through the public door."""
-
-    class Cache(dict[str, TextModel]):
-        def __missing__(self, family: str) -> TextModel:
-            folder = tmp_path_factory.mktemp(family)
-            build(family, folder)
-            self[family] = lens = model.load(str(folder), device="cpu")
-            assert isinstance(lens, TextModel)
-            return lens
-
-    return Cache()
+    return OpenedFamilies(build, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -15,7 +15,8 @@ from model.attention.formula import attention
 from model.attention.record import record
 from model.errors import ModelError
 from model.huggingface.recording.attention_interface import _split_mask
-from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL, SPECIAL, TARGET, TEXT, tokenizer
+from tests.model.huggingface.small_models import SPECIAL, TARGET, TEXT, save, tokenizer
+from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL
 
 GEMMA3N = {
     **GROUPED,
@@ -38,12 +39,7 @@ def opened(folder: Path, module: str, config: str, sizes: dict[str, Any]) -> Any
     pieces = tokenizer()
     torch.manual_seed(3)
     made = getattr(transformers, module)(getattr(transformers, config)(vocab_size=len(pieces), **(SPECIAL | sizes)))
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.mul_(3)
-    made.save_pretrained(folder)
-    pieces.save_pretrained(folder)
-    return model.load(str(folder), device="cpu")
+    return model.load(str(save(made, folder, pieces)), device="cpu")
 
 
 def test_a_hybrid_names_the_layer_that_attends_and_says_what_the_others_are(tmp_path: Path) -> None:

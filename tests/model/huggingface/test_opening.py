@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 import model
 from model.errors import ModelError
-from tests.model.huggingface.test_families import PAIR, SMALL, SPECIAL, TEXT, tokenizer
+from tests.model.huggingface.small_models import SPECIAL, TEXT, tokenizer
+from tests.model.huggingface.test_families import PAIR, SMALL
 from tests.model.huggingface.test_layer_kinds import opened
 
 T5 = {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}

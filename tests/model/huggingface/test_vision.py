@@ -21,6 +21,7 @@ from model.huggingface.vision.image_files import read_picture
 from model.huggingface.vision.vision_model import VisionModel
 from model.trace.tokens import Picture
 from tests.app.driving import titles
+from tests.model.huggingface.small_models import OpenedFamilies, save
 from viz.figures.pictures import patch_overlay
 from viz.figures.theme import LIGHT
 from viz.frame import server_state
@@ -72,26 +73,13 @@ def build(family: str, folder: Path) -> None:
     module, config, sizes, processor, shape, _ = FAMILIES[family]
     torch.manual_seed(3)
     made = getattr(transformers, module)(getattr(transformers, config)(**SMALL, **sizes))
-    with torch.no_grad():
-        for parameter in made.parameters():
-            parameter.mul_(3)
-    made.save_pretrained(folder)
-    getattr(transformers, processor)(**shape).save_pretrained(folder)
+    save(made, folder, getattr(transformers, processor)(**shape))
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> dict[str, VisionModel]:
     """Opens each family once, through the public door."""
-
-    class Cache(dict[str, VisionModel]):
-        def __missing__(self, family: str) -> VisionModel:
-            folder = tmp_path_factory.mktemp(family)
-            build(family, folder)
-            self[family] = lens = model.load(str(folder), device="cpu")
-            assert isinstance(lens, VisionModel)
-            return lens
-
-    return Cache()
+    return OpenedFamilies(build, tmp_path_factory.mktemp)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
