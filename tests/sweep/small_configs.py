@@ -46,6 +46,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "mt5": {"initializer_factor": 0.3},
     "umt5": {"initializer_factor": 0.3},
     "longt5": {"initializer_factor": 0.3},
+    "switch_transformers": {"initializer_factor": 0.3},
     "bamba": {"attn_layer_indices": [1], "mamba_n_heads": 8, "mamba_d_head": 8},
     "granitemoehybrid": {"layer_types": ["mamba", "attention"], "mamba_n_heads": 8, "mamba_d_head": 8},
     "falcon_h1": {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_ssm": 64},
