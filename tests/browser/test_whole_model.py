@@ -15,6 +15,11 @@ PLACE = """name => {
   return [edge.left + middle(xaxis, box.x), edge.top + middle(yaxis, box.y)]
 }"""
 
+HAS = """name => {
+  const found = document.querySelector(".st-key-whole .js-plotly-plot")?.layout.meta.boxes
+  return found?.some(one => one.name === name)
+}"""
+
 
 def test_whole_model_answers_to_pointer_keys_and_clicks(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
@@ -37,10 +42,7 @@ def test_whole_model_answers_to_pointer_keys_and_clicks(page: Page, address: str
     expect(page.locator(".whole-play button").nth(1)).to_contain_text("Play")  # a step by hand stops it
 
     page.mouse.click(*page.evaluate(PLACE, "encoder.2"))
-    page.wait_for_function(
-        "document.querySelector('.st-key-whole .js-plotly-plot').layout.meta.boxes"
-        ".some(one => one.name === 'encoder.2.0')"
-    )
+    page.wait_for_function(HAS, arg="encoder.2.0")
     page.mouse.click(*page.evaluate(PLACE, "decoder.1.1"))
     page.wait_for_selector(".st-key-heatmap .js-plotly-plot")
     expect(page.get_by_role("heading", name="Layer 1, head 0")).to_be_visible()
