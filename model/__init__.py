@@ -31,7 +31,7 @@ def load(name: str, device: str = "auto", progress: Progress | None = None, *, d
     """An opened model, ready to trace: downloaded first if needed, or on the server that $HEADLIGHT_BACKEND names.
 
     Args:
-        name: a catalog id, a Hugging Face hub name, or a folder written by `model.translator.training` or by
+        name: a catalog id, a Hugging Face hub name, or a folder written by `model.training` or by
             Hugging Face's `save_pretrained`.
         device: "auto" (CUDA, then MPS, then CPU) or a PyTorch device name; also one of
             `model.attention.devices.device_choices`.

@@ -42,7 +42,7 @@ def attention(
         key, value: [batch, head, key, head_dim], or fewer heads, each shared by as many neighbouring query heads
             (grouped-query attention); a value may have another width than a key.
         mask: bool, broadcastable to [batch, 1, query, key]; True where a query may look. None allows everything.
-        kind: "encoder", "decoder" or "cross"; layer: zero-based. They identify the call in the record and in edits.
+        kind: "encoder", "decoder", "cross", "time" or "space"; layer: zero-based. They identify the call.
         scale: factor on Q Kᵀ; None is 1 / √head_dim.
         causal: True forbids every later key, in addition to the mask.
         bias: float, broadcastable to [batch, head, query, key]; added to the scaled scores. -inf forbids a key for

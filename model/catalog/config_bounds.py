@@ -43,7 +43,7 @@ LIMITS = (
     | dict.fromkeys(EXPERTS, 100_000)
     | dict.fromkeys(POSITIONS, 20_000_000)
 )
-# Of the own format (model/translator/transformer.py, Config): name -> largest value.
+# Of the own format (`Config` in model/translator/transformer.py): name -> largest value.
 OWN_LIMITS = {
     "vocab_size": 10_000_000,
     "d_model": 100_000,
@@ -52,8 +52,25 @@ OWN_LIMITS = {
     "decoder_layers": 10_000,
     "d_ff": 1_000_000,
     "max_tokens": 1_000_000,
+    "usual_tokens": 1_000_000,
+    "longest_output": 1_000_000,
 }
 OWN_DEFAULTS = {"d_model": 256, "encoder_layers": 3, "decoder_layers": 3, "d_ff": 1024, "max_tokens": 512}
+MAY_BE_ZERO = ("encoder_layers", "longest_output", "margin")  # a decoder alone; no bound of its own; nothing around
+# Of the own format for clips (`VideoConfig` in model/translator/video/divided_attention.py).
+VIDEO_LIMITS = {
+    "frames": 10_000,
+    "size": 10_000,
+    "patch": 10_000,
+    "margin": 10_000,
+    "d_model": 100_000,
+    "num_heads": 10_000,
+    "layers": 10_000,
+    "d_ff": 1_000_000,
+    "digits": 100_000,
+    "directions": 100_000,
+}
+VIDEO_DEFAULTS = {"frames": 8, "size": 30, "patch": 6, "margin": 3, "d_model": 96, "layers": 3, "d_ff": 384}
 
 
 def check_config(folder: Path) -> None:
@@ -147,16 +164,11 @@ def _own_parameters(config: dict[str, Any]) -> float:
     Raises:
         ModelError: a size is no whole number in its bounds, or the table of positions is larger than the free memory.
     """
+    if "frames" in config:
+        return _video_parameters(config)
     if "vocab_size" not in config:
         raise refuse("config.json says neither the type of its model (model_type) nor vocab_size.")
-    for name, limit in OWN_LIMITS.items():
-        value = config.get(name, 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise refuse(f"config.json needs a whole number above 0 for {name}.")
-        _size(name, value, limit)
-    dropout = config.get("dropout", 0.0)
-    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
-        raise refuse("config.json needs a number from 0 to 1 for dropout.")
+    _check_own_sizes(config, OWN_LIMITS)
     for name in ("pad", "bos", "eos", "unk"):
         token = config.get(name, 0)
         if isinstance(token, bool) or not isinstance(token, int) or not 0 <= token < config["vocab_size"]:
@@ -165,3 +177,31 @@ def _own_parameters(config: dict[str, Any]) -> float:
     width, layers = sizes["d_model"], sizes["encoder_layers"] + 2 * sizes["decoder_layers"]
     _check_free(4 * 8 * sizes["max_tokens"] * width, "positions whose table needs")  # float64, with the steps to it
     return sizes["vocab_size"] * width + layers * 4 * width**2 + layers * 2 * width * sizes["d_ff"]
+
+
+def _video_parameters(config: dict[str, Any]) -> float:
+    """The parameters that a configuration of the own format for clips describes.
+
+    Raises:
+        ModelError: a size is no whole number in its bounds, or the maps of a clip are larger than the free memory.
+    """
+    _check_own_sizes(config, VIDEO_LIMITS)
+    sizes = VIDEO_DEFAULTS | {name: config[name] for name in VIDEO_LIMITS if name in config}
+    width, places = sizes["d_model"], (sizes["size"] // sizes["patch"]) ** 2
+    _check_free(4 * (sizes["frames"] * places) ** 2, "clips of which one attention map needs")
+    pixels = (sizes["patch"] + 2 * sizes["margin"]) ** 2
+    layers = sizes["layers"] * (8 * width**2 + 2 * width * sizes["d_ff"])
+    return float(layers + (pixels + sizes["frames"] + places) * width)
+
+
+def _check_own_sizes(config: dict[str, Any], limits: dict[str, int]) -> None:
+    """Raise an error where a size of the own format is no whole number in its bounds, or the dropout no share."""
+    for name, limit in limits.items():
+        value, least = config.get(name, 1), 0 if name in MAY_BE_ZERO else 1
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            wanted = "from 0 on" if not least else "above 0"
+            raise refuse(f"config.json needs a whole number {wanted} for {name}.")
+        _size(name, value, limit)
+    dropout = config.get("dropout", 0.0)
+    if isinstance(dropout, bool) or not isinstance(dropout, (int, float)) or not 0 <= dropout <= 1:
+        raise refuse("config.json needs a number from 0 to 1 for dropout.")

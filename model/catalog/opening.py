@@ -41,9 +41,9 @@ def load_in_process(
     find_device(device)  # raises before gigabytes are read
     try:
         if "model_type" not in read_json(folder / "config.json"):
-            from model.translator.translator import Translator
+            from model.translator.opening import open_own_model
 
-            return Translator.open(folder, device, number_format)
+            return open_own_model(folder, device, number_format)
         if input_kind(folder, name) == "image":
             from model.huggingface.vision.vision_model import VisionModel
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -89,17 +90,28 @@ def _has_model(folder: Path) -> bool:
 
 
 def input_kind(folder: Path, name: str = "") -> str:
-    """The kind of input a model takes, "text" or "image".
+    """The kind of input a model takes, "text", "image" or "video".
 
-    Judged by its preprocessing files: "image" where there is an image processor and no tokenizer, or where the model's
-    name asks for its half that reads pictures.
+    Judged by its files: "video" where a from-scratch model reads frames; "image" where there is an image processor and
+    no tokenizer, or where the model's name asks for its half that reads pictures.
     """
     if name.endswith(PICTURE_HALF):
         return "image"
+    if reads_frames(folder):
+        return "video"
     file = folder / "preprocessor_config.json"
     if not file.is_file() or [*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("*.model")]:
         return "text"
     return "image" if b'"image_' in _beginning(file) else "text"
+
+
+def reads_frames(folder: Path) -> bool:
+    """Whether a folder holds a from-scratch model of clips."""
+    try:
+        config = json.loads(_beginning(folder / "config.json"))
+    except (OSError, ValueError, RecursionError):  # said when it is opened
+        return False
+    return isinstance(config, dict) and "frames" in config and "model_type" not in config
 
 
 def _beginning(file: Path) -> bytes:

@@ -22,7 +22,7 @@ class Attention:
     """The attention of all heads of all layers of one kind, with its query tokens and key tokens.
 
     Attributes:
-        kind: "encoder", "decoder" or "cross".
+        kind: "encoder", "decoder" or "cross"; in a video model "time" or "space".
         queries, keys: the tokens of the two sides; in cross-attention those of the decoder and of the encoder.
         head_dim: width of a query or key of one head, in the first layer where layers differ; 0 where the family
             shows its weights only.

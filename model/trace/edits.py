@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 Head = tuple[str, int | None, int | None]  # kind, layer, head; None stands for all
 Cell = tuple[str, int | None, int] | tuple[str, int | None, int, int]  # kind, query or None for all, key[, layer]
 
-KINDS = ("encoder", "decoder", "cross")
+KINDS = ("encoder", "decoder", "cross", "time", "space")
 POSITION_MODES = ("own", "off", "shuffled")
 # How many parts a place of each kind of edit has, the attention kind included.
 PLACE_LENGTHS = {"heads": (3,), "blocked": (3, 4), "allowed": (3, 4), "masks": (2,), "temperature": (1,)}

@@ -111,13 +111,17 @@ class Tokens:
 class Picture:
     """A picture as a vision model sees it: cropped to its input size, in patches in row-major order.
 
+    The frames of a clip stand under each other, as their patches follow each other.
+
     Attributes:
         pixels: uint8 [height, width, 3]
-        rows, columns: number of patches down and across.
+        rows, columns: number of patches down and across, of all frames.
         first: position of the first patch among the tokens; the tokens before it stand for no patch.
+        frames: number of frames.
     """
 
     pixels: Array
     rows: int
     columns: int
     first: int
+    frames: int = 1

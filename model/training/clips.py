@@ -1,7 +1,7 @@
 """Clips of moving handwritten digits, drawn so that every track is known.
 
-The digits are the 1,797 images of 8 × 8 pixels of `sklearn.datasets.load_digits`, which stand in the order of their
-writers; the parts are cut from that order, so that most writers of the test are in no other part.
+The digits are the 1,797 images of 8 × 8 pixels of `sklearn.datasets.load_digits`. The parts share no image; as each
+writer wrote many, of the writers of the test other images are in training.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.translator.divided_attention import DIRECTIONS, patches
+from model.translator.video.divided_attention import DIRECTIONS, patches
 
-PARTS = {"train": (0.0, 0.7), "validation": (0.7, 0.8), "test": (0.8, 1.0)}
+TRIES, TWO_DIGITS = 24, 0.8  # tracks tried for two digits that do not touch; share of clips in which two are tried
 
 
 @dataclass(frozen=True)
@@ -63,41 +63,51 @@ class Clips:
         return covered, of(self.names), of(self.directions)
 
 
+def part_of(image: int, count: int) -> str:
+    """The part that an image belongs to, by its place among `count`.
+
+    The first 70 % are for training, and so are, of the others, those that are in neither "validation" (every sixth) nor
+    "test" (every third).
+    """
+    if image < 0.7 * count or image % 6 in (1, 2, 4):
+        return "train"
+    return "validation" if image % 6 == 5 else "test"
+
+
 def read_digits(part: str) -> Digits:
     """The digits of one part: "train", "validation" or "test"."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    begin, end = (round(share * len(digits.target)) for share in PARTS[part])
-    images = torch.tensor(digits.images[begin:end], dtype=torch.float32) / 16
-    return Digits(images, torch.tensor(digits.target[begin:end]))
+    chosen = [i for i in range(len(digits.target)) if part_of(i, len(digits.target)) == part]
+    return Digits(torch.tensor(digits.images[chosen], dtype=torch.float32) / 16, torch.tensor(digits.target[chosen]))
 
 
-def draw(digits: Digits, count: int, frames: int, size: int, seed: int, shown: int | None = None) -> Clips:
+def draw(digits: Digits, count: int, frames: int, size: int, seed: int) -> Clips:
     """Clips of one or two different digits, each moving straight on in one of eight directions.
 
-    With `shown`, only so many frames of each clip are drawn, one after the other, from a random one on.
-
-    Each digit is turned by up to 12 degrees, 8 to 11 pixels large, moves 10 to 15 pixels, and stays inside.
+    Each digit is turned by up to 12 degrees, 8 to 11 pixels large, moves 10 to 15 pixels, and stays inside; two never
+    cover each other.
     """
     rng = torch.Generator().manual_seed(seed)
     which = torch.randint(len(digits.names), (count, 2), generator=rng)
     same = digits.names[which[:, 0]] == digits.names[which[:, 1]]
-    present = torch.stack([torch.ones(count), (torch.rand(count, generator=rng) < 0.5) & ~same], dim=1)  # [clip, 2]
-    direction = torch.randint(len(DIRECTIONS), (count, 2), generator=rng)
-    angle = direction * (2 * math.pi / len(DIRECTIONS))
-    length = 10 + 5 * torch.rand(count, 2, generator=rng)
-    way = length[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)  # x, y in pixels, first to last frame
-    step = way / (frames - 1)
     half = (8 + 3 * torch.rand(count, 2, generator=rng)) / 2
+    directions = torch.randint(len(DIRECTIONS), (TRIES, count, 2), generator=rng)
+    angle = directions * (2 * math.pi / len(DIRECTIONS))
+    length = 10 + 5 * torch.rand(TRIES, count, 2, generator=rng)
+    way = length[..., None] * torch.stack([angle.cos(), angle.sin()], dim=-1)  # x, y in pixels, first to last frame
     # The middle starts where neither it nor the place it gets to is less than half a digit from the border.
     low = half[..., None] - way.clamp(max=0)
     high = size - half[..., None] - way.clamp(min=0)
-    begin = low + (high - low) * torch.rand(count, 2, 2, generator=rng)
-    middle = begin[:, :, None] + step[:, :, None] * torch.arange(frames)[:, None]  # [clip, digit, frame, (x, y)]
-    if shown is not None:
-        first = torch.randint(frames - shown + 1, (count, 1, 1, 1), generator=rng)
-        middle = middle.gather(2, (first + torch.arange(shown)[:, None]).expand(-1, 2, -1, 2))
+    begin = low + (high - low) * torch.rand(TRIES, count, 2, 2, generator=rng)
+    middles = begin[:, :, :, None] + (way / (frames - 1))[:, :, :, None] * torch.arange(frames)[:, None]
+    # Two squares touch where they are less than their halves, and a pixel's blur, apart both across and down.
+    gap = (middles[:, :, 0] - middles[:, :, 1]).abs().amax(-1).amin(-1) - half.sum(-1) - 1  # [try, clip]
+    two = (torch.rand(count, generator=rng) < TWO_DIGITS) & ~same & (gap.amax(0) > 0)
+    chosen, clip = (gap > 0).int().argmax(0) * two, torch.arange(count)  # the first try that fits, or the first
+    middle, direction = middles[chosen, clip], directions[chosen, clip]  # [clip, digit, frame, (x, y)], [clip, digit]
+    present = torch.stack([torch.ones(count), two], dim=1)  # [clip, 2]
     turn = (torch.rand(count, 2, generator=rng) - 0.5) * math.radians(24)
     ink = _placed(digits.images[which], middle, half, turn, size) * present[..., None, None, None]
     answers = torch.zeros(count, 10, dtype=torch.int64)

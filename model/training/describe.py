@@ -29,12 +29,13 @@ from model.training.pair_recipe import PairRecipe, tokenizer_of
 from model.training.rouge import rouge
 from model.training.text import Ids, Pair, grouped_split, pair_batches, words_of
 from model.translator.generation import decode_greedily
+from model.translator.scoring import read_pairs
 from model.translator.text_preparation import prepare_text
-from model.translator.training import read_pairs
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator
 
 LONGEST = 160  # tokens of a description, the end mark included
+LONGEST_LINE = 40  # tokens of a summary: next to none that a person wrote has more
 SIZES = {"test": 1500, "validation": 500}
 
 
@@ -166,7 +167,13 @@ def main() -> None:
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer = tokenizer_of(args, parts["train"])
-    config = Config(tokenizer.get_vocab_size(), max_tokens=LONGEST, dropout=args.dropout)
+    config = Config(
+        tokenizer.get_vocab_size(),
+        max_tokens=LONGEST,
+        dropout=args.dropout,
+        usual_tokens=LONGEST,
+        longest_output=LONGEST_LINE,
+    )
     train(Transformer(config), Describe(parts, tokenizer, config, args), options_from(args), args.out)
 
 

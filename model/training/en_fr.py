@@ -4,7 +4,7 @@
     python -m model.training.en_fr --out runs/en-fr --judge tests/data/class_sentences.txt
     python -m model.translator.scoring PAIRS.tsv --folder runs/en-fr
 
-PAIRS.tsv: English, tab, French, one pair a line; split as `model.translator.training` splits it, to compare scores.
+PAIRS.tsv: English, tab, French, one pair a line; split as `model.translator.scoring` splits it, to compare scores.
 `--start` goes on from finished weights; without it the run starts from scratch. In each round a part of the sentences
 is varied on both sides (`model.training.variation`), sentences from templates are added, and some words are cut into
 pieces at random (BPE-dropout, Provilkov et al. 2020), so that rare spellings of a word are read too.
@@ -28,8 +28,7 @@ from model.training.pair_recipe import PairRecipe, tokenizer_of
 from model.training.subwords import Splitter
 from model.training.text import Ids, Pair, pair_batches
 from model.training.variation import british, from_template, join, proper_words, rename, renumber, retime, typed
-from model.translator.scoring import bleu_chrf, references, translate_all
-from model.translator.training import read_pairs, split
+from model.translator.scoring import bleu_chrf, read_pairs, references, split, translate_all
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator
 from model.translator.weights import read_weights

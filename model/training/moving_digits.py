@@ -21,7 +21,7 @@ from model.attention.record import BatchCall as Call
 from model.attention.record import record
 from model.training.clips import Clips, Digits, draw, read_digits
 from model.training.loop import Batch, add_options, options_from, train
-from model.translator.divided_attention import VideoConfig, VideoTransformer
+from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 
 IGNORED = -100  # targets that F.cross_entropy leaves out
 TEST_CLIPS, VALIDATION_CLIPS = 2000, 500
@@ -39,14 +39,10 @@ class MovingDigits:
         self.held = draw(read_digits("validation"), VALIDATION_CLIPS, config.frames, config.size, seed=2)
 
     def batches(self, number: int) -> Sequence[Batch]:
-        """A round is 100 batches: of whole clips, and in the first rounds of four times as many clips of two frames.
-
-        Two frames tell as well what a digit looks like and which way it moves, and as many of them show more digits.
-        """
-        args, config, seed = self.args, self.config, 1000 + 10_000 * self.args.seed + number
-        size, shown = (4 * args.clips, 2) if number < args.short_rounds else (args.clips, config.frames)
-        clips = draw(self.digits, 100 * size, config.frames, config.size, seed, shown)
-        covered, names, directions = clips.of_patches(self.config.patch)
+        """A round is 25 batches of new clips."""
+        size, config, seed = self.args.clips, self.config, 1000 + 10_000 * self.args.seed + number
+        clips = draw(self.digits, 25 * size, config.frames, config.size, seed)
+        covered, names, directions = clips.of_patches(config.patch)
         names[~covered] = self.config.digits
         directions[~covered] = IGNORED
         every = (clips.pixels, clips.answers, names, directions)
@@ -59,7 +55,9 @@ class MovingDigits:
         hidden = module.encode(pixels)[-1]
         of_clips = F.cross_entropy(module.answer(hidden).float().flatten(0, 1), answers.flatten())
         name, direction = (logits.float().flatten(0, 2) for logits in module.answer_of_patches(hidden))
-        of_names = F.cross_entropy(name, names.flatten())
+        covered = names.flatten() < self.config.digits  # a sixth of the patches: the others would drown them
+        of_each = F.cross_entropy(name, names.flatten(), reduction="none")
+        of_names = of_each[covered].mean() + 0.2 * of_each[~covered].mean()
         return of_clips + of_names + F.cross_entropy(direction, directions.flatten(), ignore_index=IGNORED)
 
     def evaluate(self, module: nn.Module) -> dict[str, float]:
@@ -76,7 +74,7 @@ class MovingDigits:
 @torch.no_grad()
 def answer(module: VideoTransformer, pixels: Tensor, batch: int = 50) -> Tensor:
     """Logits of many clips. uint8 [clip, frame, height, width] -> float32 [clip, digit, answer]"""
-    device = module.head.weight.device
+    device = module.patch_head.weight.device
     return torch.cat([module(part.to(device)).float().cpu() for part in pixels.split(batch)])
 
 
@@ -162,9 +160,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--score", action="store_true", help="score the saved model instead of training")
     parser.add_argument("--clips", type=int, default=16, help="clips in a batch")
-    parser.add_argument("--short-rounds", type=int, default=30, help="rounds of clips of two frames, to begin with")
     parser.add_argument("--frames", type=int, default=8)
-    add_options(parser, steps=8000, peak=1e-3, warmup=300, cooldown=3000, evaluate_every=500)
+    add_options(parser, steps=8000, peak=2e-3, warmup=100, cooldown=3000, evaluate_every=250)
     args = parser.parse_args()
     if args.score:
         print(json.dumps(score(args.out), indent=1))

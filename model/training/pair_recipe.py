@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from model.training.loop import Batch
 from model.training.text import Ids, Pair, pair_batches, save
 from model.translator.tokenizer_training import train_tokenizer
-from model.translator.training import smoothed_loss
 from model.translator.transformer import Config, Transformer
 
 
@@ -24,6 +24,21 @@ def tokenizer_of(args: argparse.Namespace, pairs: Sequence[Pair]) -> Tokenizer:
     tokenizer = train_tokenizer([side for pair in pairs for side in pair], args.vocab_size)
     tokenizer.save(str(file))
     return tokenizer
+
+
+def smoothed_loss(model: Transformer, source: Tensor, target: Tensor, smoothing: float) -> Tensor:
+    """Mean cross-entropy per target token, in nats, with label smoothing (Vaswani et al. 2017, §5.4).
+
+    Args:
+        source: int64 [batch, s]; target: int64 [batch, t + 1], from bos to eos. Padding is left out of the mean.
+        smoothing: share of the probability that is spread over all tokens.
+    """
+    hidden, mask = model.encode(source)
+    decoded = model.decode(target[:, :-1], hidden[-1], mask)[-1]
+    labels = target[:, 1:]
+    real = labels != model.config.pad
+    logits = model.project(decoded[real])  # [token, vocab]
+    return F.cross_entropy(logits.float(), labels[real], label_smoothing=smoothing)
 
 
 class PairRecipe:

@@ -1,7 +1,8 @@
-"""The translator's pass taken apart: blocks of the residual stream, credit of a token's score, one match split."""
+"""A from-scratch pass taken apart: blocks of the residual stream, credit of a token's score, one match split."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -13,16 +14,17 @@ from model.decomposition.take_apart import take_apart
 
 
 def take_pass_apart(
-    lens: Any, source: Tensor, target: Tensor, row: int, plan: EditPlan | None, logits: Tensor, *wanted: Any
+    lens: Any, inputs: Sequence[Tensor], row: int, plan: EditPlan | None, logits: Tensor, *wanted: Any
 ) -> Any:
-    """What is wanted of one sentence of a pass, as `model.decomposition.take_apart.take_apart`.
+    """What is wanted of one text of a pass, as `model.decomposition.take_apart.take_apart`.
 
     Args:
-        lens: the `model.translator.translator.Translator`.
-        source, target: ids of the batch, int64 [b, token]; row: the sentence's place in it.
+        lens: a `model.translator.own_model.OwnModel`.
+        inputs: ids of the batch for each stack, as its module takes them, int64 [b, token]; row: which of the texts.
         logits: of the pass. [b, t, vocab]
     """
-    own = (source[row : row + 1], target[row : row + 1])
+    own = tuple(ids[row : row + 1] for ids in inputs)
+    stacks = [stack for stack in ("encoder", "decoder") if stack in lens.heads]
 
     def run(module: Any) -> Any:
         with apply_edits(plan):
@@ -30,9 +32,9 @@ def take_pass_apart(
 
     given = ModelPass(
         lens.module,
-        {"encoder": attrgetter("encoder"), "decoder": attrgetter("decoder")},
+        {stack: attrgetter(stack) for stack in stacks},
         lambda _, module: module.embedding,
-        {"encoder": source.shape[1], "decoder": target.shape[1]},
+        {stack: ids.shape[1] for stack, ids in zip(stacks, own, strict=True)},
         run,
         lambda module: module(*own),
         (lens.module.embedding.weight, None),

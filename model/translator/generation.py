@@ -6,15 +6,20 @@ import torch
 from torch import Tensor
 
 from model.attention.edit_plan import current_edit_plan
-from model.translator.transformer import KeyValueCache, Transformer
+from model.translator.transformer import Config, KeyValueCache, Transformer
 from model.turns import rest
+
+
+def longest_output(config: Config, source: int) -> int:
+    """Tokens of the longest output for a source of so many: what the model's configuration says, or twice and ten."""
+    return min(config.longest_output or 2 * source + 10, config.max_tokens - 1)
 
 
 @torch.inference_mode()
 def decode_greedily(module: Transformer, source: Tensor) -> list[list[int]]:
     """Ids of greedy translations, without bos and eos, one list a sentence.
 
-    Each ends at eos, or at twice the source's length plus ten.
+    Each ends at eos, or at the longest output.
 
     Args:
         module: in evaluation mode; source: int64 [batch, s], padded.
@@ -25,7 +30,7 @@ def decode_greedily(module: Transformer, source: Tensor) -> list[list[int]]:
     ended = torch.zeros(source.shape[0], dtype=torch.bool, device=source.device)
     # Edits name positions in the whole text, so with edits every step runs the whole text.
     cache = None if current_edit_plan() else KeyValueCache()
-    for _ in range(min(2 * source.shape[1] + 10, config.max_tokens - 1)):
+    for _ in range(longest_output(config, source.shape[1])):
         rest()  # a step is a slice: who waits for the model need not wait for the whole text
         decoded = module.decode(target, hidden[-1], mask, cache)[-1]
         logits = module.project(decoded[:, -1])  # [batch, vocab]

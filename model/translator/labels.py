@@ -1,12 +1,16 @@
-"""Readable labels of the translator's tokens, computed on demand."""
+"""Readable labels of the tokens of a from-scratch model, computed on demand."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel
 from torch import Tensor
 
 from model.arrays.types import Array
-from model.tokenization.labels import label_pieces
+from model.tokenization.labels import label_ids, label_pieces
 from model.trace.tokens import Tokens
 from model.translator.transformer import Config
 
@@ -18,13 +22,30 @@ def label_tokens(tokenizer: Tokenizer, config: Config, ids: Tensor | Array) -> T
         ids: int64 [token]
     """
 
+    special = [config.pad, config.bos, config.eos]
+    if isinstance(tokenizer.decoder, ByteLevel):
+        return label_ids(_AsLibrary(tokenizer, special), ids.tolist())
+
     def make_labels() -> Tokens:
         numbers: list[int] = ids.tolist()
         raw = [str(tokenizer.id_to_token(i)) for i in numbers]
-        special = {config.pad, config.bos, config.eos}
         return label_pieces(raw, [i in special for i in numbers])
 
     return Tokens.lazy(len(ids), make_labels)
+
+
+@dataclass(frozen=True, eq=False)
+class _AsLibrary:
+    """A tokenizer under the names that `model.tokenization.labels.label_ids` asks a Hugging Face tokenizer by."""
+
+    backend_tokenizer: Tokenizer
+    all_special_ids: Sequence[int]
+
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str | None]:
+        return [self.backend_tokenizer.id_to_token(i) for i in ids]
+
+    def convert_tokens_to_string(self, tokens: list[str]) -> str:
+        return str(self.backend_tokenizer.decoder.decode(tokens))
 
 
 def predicted_label(tokenizer: Tokenizer, config: Config, logits: Array, position: int) -> str:

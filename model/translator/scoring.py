@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +22,45 @@ import sacrebleu
 
 from model.assets import ASSETS
 from model.measures.head_roles import ROLES, role_scores
-from model.translator.training import Pair, read_pairs, split
 from model.translator.translator import Translator
+
+Pair = tuple[str, str]
+TEST_SENTENCES, VALIDATION_SENTENCES = 2500, 1000
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """English-French pairs of a tab-separated UTF-8 file; further columns are ignored.
+
+    Raises:
+        ValueError: a line has no tab; with its number.
+    """
+    pairs = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        columns = line.split("\t")
+        if len(columns) < 2:
+            raise ValueError(f"{path}, line {number}: expected English, tab, French; got {line!r}")
+        pairs.append((columns[0], columns[1]))
+    return pairs
+
+
+def split(pairs: Sequence[Pair], seed: int = 2017) -> dict[str, list[Pair]]:
+    """Pairs by part, "train", "validation" and "test", which share no English sentence.
+
+    Sentences that differ only in case and punctuation count as the same.
+    """
+
+    def key(pair: Pair) -> str:
+        return re.sub(r"[^\w]+", " ", pair[0].casefold()).strip()
+
+    keys = sorted({key(pair) for pair in pairs})
+    random.Random(seed).shuffle(keys)
+    test = set(keys[:TEST_SENTENCES])
+    validation = set(keys[TEST_SENTENCES : TEST_SENTENCES + VALIDATION_SENTENCES])
+    parts: dict[str, list[Pair]] = {"train": [], "validation": [], "test": []}
+    for pair in pairs:
+        k = key(pair)
+        parts["test" if k in test else "validation" if k in validation else "train"].append(pair)
+    return parts
 
 
 def references(pairs: Sequence[Pair]) -> dict[str, list[str]]:

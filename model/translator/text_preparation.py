@@ -6,7 +6,7 @@ import re
 
 from tokenizers import Encoding
 
-LONG_TEXT = 60  # next to no training sentence has more tokens
+from model.translator.transformer import Config
 
 
 def prepare_text(text: str) -> str:
@@ -28,17 +28,17 @@ def normalize_capitals(text: str) -> str:
     return text
 
 
-def text_notes(text: str, encoding: Encoding, unk: int) -> tuple[tuple[str, str], ...]:
+def text_notes(text: str, encoding: Encoding, config: Config) -> tuple[tuple[str, str], ...]:
     """Notes (id, detail) on a text: changed capitals, great length, unknown characters.
 
     Args:
-        encoding: tokens of the prepared text; unk: id of the unknown token.
+        encoding: tokens of the prepared text; config: the model's, for what is usual in its training data.
     """
     normalized = normalize_capitals(text)
     notes = [("calmed", normalized)] if normalized != text else []
-    spans = zip(encoding.ids, encoding.offsets, strict=True) if unk in encoding.ids else ()
-    unknown = [prepare_text(text)[slice(*span)] for i, span in spans if i == unk]
-    if len(encoding.ids) > LONG_TEXT:
+    spans = zip(encoding.ids, encoding.offsets, strict=True) if config.unk in encoding.ids else ()
+    unknown = [prepare_text(text)[slice(*span)] for i, span in spans if i == config.unk]
+    if len(encoding.ids) > config.usual_tokens:
         notes.append(("long", str(len(encoding.ids) + 1)))  # with </s>, as the page counts them
     if unknown:
         notes.append(("unknown", " ".join(dict.fromkeys(unknown))))

@@ -28,6 +28,10 @@ _initialization_lock = threading.Lock()
 class Config:
     """Sizes of the model and ids of its special tokens; stored as `config.json` beside the weights.
 
+    Attributes:
+        usual_tokens: next to no text that the model was trained on has more tokens.
+        longest_output: tokens after which an output ends; 0 is twice the source's and ten.
+
     Raises:
         ValueError: d_model is odd or not divisible by num_heads.
     """
@@ -44,6 +48,8 @@ class Config:
     bos: int = 1
     eos: int = 2
     unk: int = 3
+    usual_tokens: int = 60
+    longest_output: int = 0
 
     def __post_init__(self) -> None:
         if self.d_model % self.num_heads or self.d_model % 2:

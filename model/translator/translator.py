@@ -1,109 +1,47 @@
-"""The from-scratch translator as an opened model: loading, tracing, generation and probes."""
+"""The from-scratch encoder-decoder as an opened model: tracing, generation and probes."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 from torch import Tensor
 
 from model.arrays.lazy import LazySequence
 from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
-from model.attention.devices import dtype_name, find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
-from model.attention.projections import find_projections
 from model.attention.record import Record, record
-from model.errors import check_ids, check_length
 from model.generation.decoding import Decoding, DecodingResult
 from model.generation.search import decode
-from model.measures.head_effects import head_effects
-from model.measures.logit_lens import logit_lens
-from model.positions.scheme import PositionScheme
-from model.positions.sinusoidal import columns, sinusoidal
-from model.tokenization.labels import label_pieces
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.edits import UNCHANGED, Edits, Head
-from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
-from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Tokens
 from model.trace.trace import Target, Trace
-from model.trace.typed_text import InputChoices
-from model.translator.decomposition import take_pass_apart
 from model.translator.generation import decode_greedily
 from model.translator.labels import label_tokens, predicted_label
+from model.translator.own_model import OwnModel
 from model.translator.text_preparation import prepare_text, text_notes
-from model.translator.transformer import Config, Transformer, skip_initialization
-from model.translator.weights import read_weights
+from model.translator.transformer import Transformer
 from model.verification.translator_reference import verify
 
 
-class Translator:
-    """A from-scratch transformer with its tokenizer; a `model.trace.lens.Lens`.
+class Translator(OwnModel):
+    """A from-scratch encoder-decoder with its tokenizer, such as a translator; a `model.trace.lens.Lens`."""
 
-    Attributes:
-        module: the `torch.nn.Module` that runs.
-        max_tokens: longest text in tokens, the end mark included.
-        device: name of the PyTorch device that it runs on.
-        heads: attention kind -> (layers, heads).
-    """
-
-    takes = "text"
-    choices = InputChoices()
-    head_effects, logit_lens = head_effects, logit_lens
-    take_pass_apart = take_pass_apart
+    architecture = Transformer
     is_encoder_decoder = True
-    writes = True
-    can_move_positions = True
-
-    def __init__(self, module: Transformer, tokenizer: Tokenizer, device: str) -> None:
-        self.module = module.to(device).eval()
-        self.tokenizer = tokenizer
-        self.tokenizer.encode_special_tokens = True  # who types "</s>" means these letters, not the end mark
-        self.config = module.config
-        self.max_tokens = module.config.max_tokens
-        self.device = device
-        self.dtype = dtype_name(self.module)
-        self.heads: Mapping[str, tuple[int, int]] = {
-            "encoder": (self.config.encoder_layers, self.config.num_heads),
-            "decoder": (self.config.decoder_layers, self.config.num_heads),
-            "cross": (self.config.decoder_layers, self.config.num_heads),
-        }
-
-    @classmethod
-    def open(cls, folder: Path, device: str = "auto", dtype: torch.dtype = torch.float32) -> Translator:
-        """A translator from a folder that `model.translator.training.save` wrote.
-
-        Args:
-            device: a PyTorch device, or "auto" for the fastest.
-
-        Raises:
-            ValueError: this machine has no such device.
-            OSError: a file of the folder is missing.
-            ModelError: weights hold NaN or infinite numbers.
-        """
-        with skip_initialization():
-            module = Transformer(Config(**json.loads((folder / "config.json").read_text())))
-        read_weights(module, folder)
-        return cls(module.to(dtype), Tokenizer.from_file(str(folder / "tokenizer.json")), find_device(device))
-
-    def positions(self, stack: str | None = None) -> PositionScheme:
-        """The positional encoding that the model adds to its embeddings, the same in every stack."""
-        width = self.config.d_model
-        return PositionScheme("sinusoidal", table=sinusoidal(self.max_tokens, width), rotations=(columns(width),))
 
     def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
         """The trace of one pass: attention, hidden states, neurons and logits of every layer.
 
         Args:
-            text: the English sentence.
-            target: a French sentence to force, as text or as ids; None lets the model translate.
+            text: what the encoder reads.
+            target: an output to force, as text or as ids; None lets the model write its own.
             edits: changes to the pass; None and `Edits()` change nothing.
 
         Raises:
@@ -157,18 +95,18 @@ class Translator:
                 ),
                 logits=token_logits[row],
                 output=self.tokenizer.decode(rows[row]),
-                notes=text_notes(text, encoded[row], config.unk),
+                notes=text_notes(text, encoded[row], config),
                 device=self.device,
                 edits=edits or UNCHANGED,
                 run_check=partial(self._verify, source, target, recorded, logits, row, plan),
-                find_layer=partial(self._find_projections, source, target, row, plan),
-                take_apart=partial(self.take_pass_apart, source, target, row, plan, logits),
+                find_layer=partial(self._find_projections, (source, target), row, plan),
+                take_apart=partial(self.take_pass_apart, (source, target), row, plan, logits),
             )
             for row, text in enumerate(texts)
         )
 
     def decode(self, text: str, how: Decoding, edits: Edits | None = None) -> DecodingResult:
-        """A translation with a chosen decoding method.
+        """The output for a text with a chosen decoding method.
 
         Args:
             how: method, its parameters, and the longest output.
@@ -187,13 +125,6 @@ class Translator:
 
         how = replace(how, max_new_tokens=min(how.max_new_tokens, self.max_tokens - 1))
         return decode(next_token_logits, [config.bos], [config.eos], [config.pad, config.bos, config.unk], how)
-
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """Readable label of each id on its own."""
-        return tuple(label_pieces([str(self.tokenizer.id_to_token(i))], [False]).texts[0] for i in ids)
-
-    def guess(self, text: str, position: int, edits: Edits | None = None) -> None:
-        """None: the model was not trained to predict masked tokens."""
 
     def outputs(
         self, text: str, target: Target = None, edits: Edits | None = None, silenced: Sequence[Head] = ()
@@ -230,20 +161,11 @@ class Translator:
         source = self._pad([[*self._encode(prepare_text(text), "text").ids, self.config.eos] for text in texts])
         return [self.tokenizer.decode(ids) for ids in decode_greedily(self.module, source)]
 
-    def _encode(self, text: str, which: str) -> Encoding:
-        """A text's tokens, without marks. which: "text" or "target", for the error of a text that is too long."""
-        encoding = self.tokenizer.encode(text)
-        check_length(which, len(encoding.ids), self.max_tokens - 1)
-        return encoding
-
     def _targets(
         self, encoded: Sequence[Encoding], targets: Sequence[Target], plan: EditPlan | None
     ) -> list[list[int]]:
         """Ids of the outputs without marks: forced ones, and the model's own where a target is None."""
-        rows = [None if t is None else self._encode(t, "target").ids if isinstance(t, str) else [*t] for t in targets]
-        for ids in filter(None, rows):
-            check_length("target", len(ids), self.max_tokens - 1)
-            check_ids(ids, self.config.vocab_size)
+        rows = [None if target is None else self._forced(target) for target in targets]
         if None in rows:
             with apply_edits(plan):
                 generated = decode_greedily(self.module, self._pad([[*line.ids, self.config.eos] for line in encoded]))
@@ -255,12 +177,6 @@ class Translator:
         encoded = self._encode(prepare_text(text), "text")
         output = self._targets([encoded], [target], plan)[0]
         return self._pad([[*encoded.ids, self.config.eos]]), self._pad([[self.config.bos, *output]])
-
-    def _pad(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Ids padded at the end. int64 [row, token]"""
-        longest = max(map(len, rows))
-        padded = [[*row, *[self.config.pad] * (longest - len(row))] for row in rows]
-        return torch.tensor(padded, device=self.device)
 
     def _attentions(self, recorded: Record, row: int, source: Tokens, target: Tokens) -> dict[str, Attention]:
         """Kind -> attention of one sentence of a batch."""
@@ -285,10 +201,3 @@ class Translator:
     def _verify(self, *args: Any) -> Check:
         """The verdict of `model.verification.translator_reference` on one sentence."""
         return verify(self.module, *args)
-
-    def _find_projections(
-        self, source: Tensor, target: Tensor, row: int, plan: EditPlan | None, recorded: RecordedLayer
-    ) -> MultiHeadLayer | NotMultiHead:
-        """The multi-head layer around a recorded call, from one more pass."""
-        with apply_edits(plan):
-            return find_projections(self.module, lambda module: module(source, target), row, recorded)

@@ -63,13 +63,13 @@ def reference_weights(ours: EncoderDecoder) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     for number, layer in enumerate(ours.encoder):
         name = f"encoder.layers.{number}"
-        weights |= _attention_weights(layer.self_attention, f"{name}.self_attn")
+        weights |= projection_weights(layer.self_attention, f"{name}.self_attn")
         weights |= _feed_forward_weights(layer, name, norms=2)
     for number, layer in enumerate(ours.decoder):
         name = f"decoder.layers.{number}"
-        weights |= _attention_weights(layer.self_attention, f"{name}.self_attn")
+        weights |= projection_weights(layer.self_attention, f"{name}.self_attn")
         weights |= _feed_forward_weights(layer, name, norms=3)
-        weights |= _attention_weights(layer.cross_attention, f"{name}.multihead_attn")
+        weights |= projection_weights(layer.cross_attention, f"{name}.multihead_attn")
     return weights
 
 
@@ -92,7 +92,7 @@ def _empty_reference(config: Sizes) -> nn.Transformer:
     return reference.train()
 
 
-def _attention_weights(ours: Any, name: str) -> dict[str, Tensor]:
+def projection_weights(ours: Any, name: str) -> dict[str, Tensor]:
     """One attention's weights by their names in `nn.MultiheadAttention`."""
     parts = (ours.w_q, ours.w_k, ours.w_v)
     in_projection = {
@@ -116,7 +116,7 @@ def _module_weights(module: nn.Module, name: str) -> dict[str, Tensor]:
     return {f"{name}.{part}": tensor.float() for part, tensor in module.state_dict().items()}
 
 
-def _apply_edits(
+def apply_plan(
     weights: dict[str, Tensor], name: str, heads: int, plan: EditPlan, kind: str, layer: int, own_mask: Tensor
 ) -> Tensor:
     """Apply edits to a reference layer, through its projections and an additive mask with the log of forced weights.
@@ -167,9 +167,7 @@ def run_reference(
     modules = _attention_modules(ours.config)
     if plan is not None:
         for (kind, layer), name in modules.items():
-            edited_masks[kind, layer] = _apply_edits(
-                numbers, name, ours.config.num_heads, plan, kind, layer, masks[kind]
-            )
+            edited_masks[kind, layer] = apply_plan(numbers, name, ours.config.num_heads, plan, kind, layer, masks[kind])
     padding = source == ours.config.pad
     # Without padding there is no padding mask: the first one makes PyTorch import sympy, which takes a second.
     padding_mask = padding if plan is None and bool(padding.any()) else None

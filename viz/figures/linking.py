@@ -9,8 +9,8 @@ FocusTokens = tuple[str, Sequence[int]]  # "encoder" or "decoder", and positions
 
 
 def query_stack(kind: str) -> str:
-    """Stack of the tokens that ask in a kind of attention: "encoder", or "decoder" also for cross-attention."""
-    return "encoder" if kind == "encoder" else "decoder"
+    """Stack of the tokens that ask in a kind of attention: "decoder" also for cross-attention, else "encoder"."""
+    return "decoder" if kind in ("decoder", "cross") else "encoder"
 
 
 def key_stack(kind: str) -> str:

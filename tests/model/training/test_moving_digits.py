@@ -11,7 +11,7 @@ import torch
 from model.attention.record import record
 from model.training.clips import DIRECTIONS, Digits, draw, patches
 from model.training.moving_digits import MovingDigits, accuracies, on_track, weights_of
-from model.translator.divided_attention import VideoConfig, VideoTransformer
+from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 
 CONFIG = VideoConfig(frames=3, size=8, patch=4, d_model=16, num_heads=2, layers=2, d_ff=32)
 DIGITS = Digits(torch.ones(10, 8, 8), torch.arange(10))
@@ -33,6 +33,32 @@ def test_patches_are_cut_row_by_row() -> None:
     assert cut.shape == (1, 1, 4, 16)
     assert cut[0, 0, :, 0].tolist() == [0, 4, 32, 36]
     assert cut[0, 0, 0, :5].tolist() == [0, 1, 2, 3, 8]
+
+
+def test_a_patch_sees_its_margin_and_black_beyond_the_border() -> None:
+    frame = torch.arange(1, 65).view(1, 1, 8, 8)
+    seen = patches(frame, 4, margin=1)
+    assert seen.shape == (1, 1, 4, 36)
+    corner = seen[0, 0, 0].view(6, 6)
+    assert corner[0].tolist() == corner[:, 0].tolist() == [0] * 6
+    assert corner[1:, 1:].equal(frame[0, 0, :5, :5])
+    assert seen[0, 0, 3].view(6, 6)[1:5, 1:5].equal(frame[0, 0, 4:, 4:])
+
+
+def test_answers_are_read_from_the_votes_of_the_patches(module: VideoTransformer) -> None:
+    hidden = torch.randn(2, 3, 4, 16, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        names, directions = module.answer_of_patches(hidden)
+        logits = module.answer(hidden)
+        votes = torch.zeros(2, 10, 8)
+        for clip in range(2):
+            for frame in range(3):
+                for place in range(4):
+                    name, way = names[clip, frame, place].softmax(-1), directions[clip, frame, place].softmax(-1)
+                    votes[clip] += name[:10, None] * way
+        assert logits.shape == (2, 10, 9)
+        assert (logits[..., 0] == 0).all()
+        torch.testing.assert_close(logits[..., 1:], module.vote_scale * (votes + 1e-3).log() + module.vote_offset)
 
 
 def test_rows_sum_to_one_over_time_and_over_space(module: VideoTransformer) -> None:
@@ -113,6 +139,12 @@ def test_a_digit_moves_the_way_its_answer_says_and_stays_inside() -> None:
             assert (step @ way) / step.norm() > 0.99
 
 
+def test_two_digits_never_cover_each_other() -> None:
+    clips = draw(DIGITS, 300, 8, 30, seed=5)
+    assert 60 < ((clips.answers > 0).sum(-1) == 2).sum() < 240
+    assert (clips.ink[:, 0] * clips.ink[:, 1]).max() < 0.1  # a turned digit's corners may
+
+
 def test_patches_know_what_covers_them() -> None:
     clips = draw(DIGITS, 40, 4, 28, seed=3)
     covered, names, directions = clips.of_patches(4)
@@ -126,17 +158,6 @@ def test_patches_know_what_covers_them() -> None:
     ink = patches(clips.pixels, 4).float().mean(-1) / 255
     assert (ink[~covered] < 0.21).all()  # less than a tenth of each of the two
     assert (ink[covered] > 0.09).all()
-
-
-def test_of_a_clip_two_neighbouring_frames_may_be_shown() -> None:
-    part = draw(DIGITS, 60, 8, 28, seed=3, shown=2)
-    assert part.pixels.shape == (60, 2, 28, 28)
-    grid = torch.arange(28) + 0.5
-    ink = part.ink[:, 0]
-    x, y = ((ink.sum(axis) * grid).sum(-1) / ink.sum((2, 3)) for axis in (2, 3))
-    steps = ((x[:, 1] - x[:, 0]) ** 2 + (y[:, 1] - y[:, 0]) ** 2).sqrt()
-    assert steps.min() > 10 / 7 - 0.3
-    assert steps.max() < 15 / 7 + 0.3
 
 
 def test_clips_are_the_same_for_the_same_seed() -> None:
@@ -183,9 +204,19 @@ def test_the_parts_share_no_image() -> None:
 
     parts = {name: read_digits(name) for name in ("train", "validation", "test")}
     assert sum(len(part.names) for part in parts.values()) == 1797
-    assert len(parts["test"].names) == 359
-    recipe = MovingDigits(VideoConfig(), argparse.Namespace(seed=1, clips=2, short_rounds=1))
-    for number, shape in ((0, (8, 2, 28, 28)), (1, (2, 8, 28, 28))):
-        batches = recipe.batches(number)
-        assert len(batches) == 100
-        assert batches[0][0].shape == shape
+    assert {name: len(part.names) for name, part in parts.items()} == {"train": 1528, "validation": 90, "test": 179}
+    seen = {tuple(image.flatten().tolist()) for image in parts["train"].images}
+    assert not seen & {tuple(image.flatten().tolist()) for image in parts["test"].images}
+    recipe = MovingDigits(VideoConfig(), argparse.Namespace(seed=1, clips=2))
+    batches = recipe.batches(0)
+    assert len(batches) == 25
+    assert [tuple(part.shape) for part in batches[0]] == [(2, 8, 30, 30), (2, 10), (2, 8, 25), (2, 8, 25)]
+    assert torch.equal(recipe.batches(0)[3][0], batches[3][0])
+    assert not torch.equal(recipe.batches(1)[3][0], batches[3][0])
+    # Each part of the loss is there: a patch's name, its direction, the answer for the clip.
+    torch.manual_seed(0)
+    module = VideoTransformer(VideoConfig())
+    recipe.loss(module, batches[0]).backward()
+    for part in (module.patch_head.weight, module.vote_scale, module.embedding.weight):
+        assert part.grad is not None
+        assert part.grad.abs().max() > 0

@@ -42,8 +42,8 @@ def test_describe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_en_fr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("model.translator.training.TEST_SENTENCES", 20)
-    monkeypatch.setattr("model.translator.training.VALIDATION_SENTENCES", 20)
+    monkeypatch.setattr("model.translator.scoring.TEST_SENTENCES", 20)
+    monkeypatch.setattr("model.translator.scoring.VALIDATION_SENTENCES", 20)
     table = tmp_path / "pairs.tsv"
     table.write_text("".join(f"Tom sees {n} cats at 2:30.\tTom voit {n} chats à 14 h 30.\n" for n in range(200)))
     options = ("--tokens", 300, "--sample", 4, "--start", "assets/en-fr")
@@ -63,12 +63,12 @@ def test_moving_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sklearn")
     monkeypatch.setattr(moving_digits, "TEST_CLIPS", 20)
     monkeypatch.setattr(moving_digits, "VALIDATION_CLIPS", 20)
-    train(monkeypatch, moving_digits, tmp_path, "--clips", 1, "--short-rounds", 0)
+    train(monkeypatch, moving_digits, tmp_path, "--clips", 1)
     run(monkeypatch, moving_digits, "--out", tmp_path, "--score")
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert 0 <= scores["digits"] <= 100
     assert 0 < scores["track"]["chance"] < 1
-    assert len(scores["track"]["share_of_each_time_head"]) == 4
+    assert len(scores["track"]["share_of_each_time_head"]) == 3
 
 
 def test_python_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model.translator.scoring import bleu_chrf, references, translate_all
-from model.translator.training import read_pairs
+from model.translator.scoring import bleu_chrf, read_pairs, references, translate_all
 from model.translator.translator import Translator
 
 FOLDER = Path("assets/en-fr")
