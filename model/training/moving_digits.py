@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 
 from model.attention.record import BatchCall as Call
@@ -156,13 +157,28 @@ def score(folder: Path) -> dict[str, object]:
     return found
 
 
+def write_examples(folder: Path, config: VideoConfig) -> None:
+    """Write two clips of digits that no training clip showed, as `clip_one.gif` and `clip_two.gif`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    clips = draw(read_digits("test"), 20, config.frames, config.size, TEST_SEED + 1)
+    counts = (clips.answers > 0).sum(-1)
+    for count, name in ((1, "one"), (2, "two")):
+        frames = [Image.fromarray(frame.numpy()) for frame in clips.pixels[counts == count][0]]
+        file = folder / f"clip_{name}.gif"
+        frames[0].save(file, save_all=True, append_images=frames[1:], duration=150, loop=0, optimize=False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--score", action="store_true", help="score the saved model instead of training")
+    parser.add_argument("--examples", type=Path, help="write example clips into this folder instead of training")
     parser.add_argument("--clips", type=int, default=16, help="clips in a batch")
     parser.add_argument("--frames", type=int, default=8)
     add_options(parser, steps=8000, peak=2e-3, warmup=100, cooldown=3000, evaluate_every=250)
     args = parser.parse_args()
+    if args.examples:
+        write_examples(args.examples, VideoConfig(frames=args.frames))
+        return
     if args.score:
         print(json.dumps(score(args.out), indent=1))
         return

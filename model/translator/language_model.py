@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from model.errors import check_length
 from model.generation.decoding import Decoding, DecodingResult
 from model.generation.search import NextLogits, decode
 from model.trace.attention import Attention
+from model.trace.check import Check
 from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.tokens import Tokens
 from model.trace.trace import Target, Trace
@@ -88,7 +90,7 @@ class LanguageModel(OwnModel):
                 notes=(),
                 device=self.device,
                 edits=edits or UNCHANGED,
-                run_check=partial(verify, self.module, fed, recorded, logits, row, plan),
+                run_check=partial(self._verify, fed, recorded, logits, row, plan),
                 find_layer=partial(self._find_projections, (fed,), row, plan),
                 take_apart=partial(self.take_pass_apart, (fed,), row, plan, logits),
             )
@@ -170,6 +172,10 @@ class LanguageModel(OwnModel):
             return logits
 
         return next_logits
+
+    def _verify(self, *args: Any) -> Check:
+        """The verdict of `model.verification.decoder_reference` on one text."""
+        return verify(self.module, *args)
 
     def _attention(self, recorded: Record, row: int, tokens: Tokens) -> Attention:
         """The self-attention of one text of a batch."""

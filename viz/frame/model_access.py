@@ -102,7 +102,7 @@ def memory_needed(name: str) -> str:
 
 
 def input_kind() -> str:
-    """What the chosen model reads, "text" or "image"; "text" where unknown before its files are fetched."""
+    """What the chosen model reads, "text", "image" or "video"; "text" where unknown before its files are fetched."""
     entry = CATALOG.get(session.chosen_model())
     if entry:
         return entry.takes
@@ -112,12 +112,12 @@ def input_kind() -> str:
 
 
 def model_input() -> ModelInput:
-    """The chosen model's input: the typed text and how to read it, the path of a picture, or the bytes of one."""
+    """The chosen model's input: the typed text and how to read it, or the path or the bytes of a picture or clip."""
     state, model = st.session_state, open_model()
     if model.takes == "text":
         return session.typed_text(str(state.text), model.choices)
     uploaded = state.get("upload") if current().uploads else None
-    return session.PICTURES[state.picture] if uploaded is None else bytes(uploaded.getvalue())
+    return session.SHOWN[model.takes][state.picture] if uploaded is None else bytes(uploaded.getvalue())
 
 
 def forced_target() -> str | None:

@@ -53,7 +53,10 @@ def draw() -> DeltaGenerator | None:
         with st.container(horizontal=True, key="bar_row", gap="small", vertical_alignment="center"):
             _pick_model()
             entry = CATALOG.get(session.chosen_model())
-            {"text": _type_text, "image": _pick_picture}[model_access.input_kind()]()
+            if (kind := model_access.input_kind()) in session.SHOWN:
+                _pick_picture(kind)
+            else:
+                _type_text()
             second = st.container(key="pair_room", width="content")
             reading = _more(entry)
             state.input_rooms = second, reading  # filled once the model is open, which knows what may be chosen
@@ -126,21 +129,22 @@ def _type_text() -> None:
         )
 
 
-def _pick_picture() -> None:
-    state = st.session_state
-    links.restore("picture", list(session.PICTURES))
-    state.picture = state.picture if state.get("picture") in session.PICTURES else next(iter(session.PICTURES))
+def _pick_picture(kind: str) -> None:
+    """The examples of a kind of input that is looked at, "image" or "video"."""
+    state, shown = st.session_state, session.SHOWN[kind]
+    links.restore("picture", list(shown))
+    state.picture = state.picture if state.get("picture") in shown else next(iter(shown))
     with st.container(key="sentence", horizontal=True, vertical_alignment="center"):
         st.pills(
             say("sidebar.picture"),
-            list(session.PICTURES),
+            list(shown),
             format_func=lambda name: say(f"pictures.{name}"),
             required=True,
             key="picture",
             persist_state="session",
             label_visibility="collapsed",
         )
-    links.store("picture", state.picture, next(iter(session.PICTURES)))
+    links.store("picture", state.picture, next(iter(shown)))
 
 
 def _more(entry: Entry | None) -> DeltaGenerator:
@@ -150,16 +154,17 @@ def _more(entry: Entry | None) -> DeltaGenerator:
         Room for how the text is read.
     """
     reading = st.container(key="reading_room", width="content")
-    if model_access.input_kind() == "image":
-        with st.popover(say("sidebar.upload"), icon=":material/upload:"):
+    if (kind := model_access.input_kind()) in session.SHOWN:
+        own = say(f"sidebar.upload_{kind}")
+        with st.popover(own, icon=":material/upload:"):
             if current().uploads:
-                upload_help = say("sidebar.upload_help")
-                st.file_uploader(say("sidebar.upload"), key="upload", help=upload_help, max_upload_size=20)
+                upload_help = say(f"sidebar.upload_{kind}_help")
+                st.file_uploader(own, key="upload", help=upload_help, max_upload_size=20)
             else:
                 st.caption(f"{say('limits.uploads')} {say('limits.who')}")
             if st.session_state.get("upload") is None:
                 chosen = st.session_state.picture
-                st.image(session.PICTURES[chosen], say(f"pictures.{chosen}_why"))
+                st.image(session.SHOWN[kind][chosen], say(f"pictures.{chosen}_why"))
     else:
         fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
         with st.popover(say("bar.examples"), icon=":material/lightbulb:", key="examples", on_change="rerun") as menu:

@@ -13,6 +13,8 @@ from model.trace.typed_text import InputChoices, TypedText
 from viz.figures.theme import DARK, LIGHT, Palette, high_contrast
 
 PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}  # name -> file
+CLIPS = {path.stem: str(path) for path in sorted((ASSETS / "clips").glob("*.gif"))}
+SHOWN = {"image": PICTURES, "video": CLIPS}  # kind of input -> the examples of it
 READ, SPELLED = "read", "spelled"  # values of the widget "marks"
 TEXT_CHOICES = ("pair", "chat", "marks", "source_language", "target_language")  # keys of how the text is read
 OWN, FORCED = "own", "forced"  # values of the widget "whose": the model's own output, or one that the user typed

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from model.measures.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
 from model.trace.attention import Attention
+from model.trace.check import Check
 from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
@@ -126,7 +128,7 @@ class VideoModel:
                 notes=notes,
                 device=self.device,
                 edits=edits or UNCHANGED,
-                run_check=partial(verify, self.module, pixels, recorded, logits, row, plan),
+                run_check=partial(self._verify, pixels, recorded, logits, row, plan),
                 find_layer=partial(self._find_projections, pixels, row, plan),
                 picture=self._picture(frames),
                 classes=classes,
@@ -208,6 +210,10 @@ class VideoModel:
         strip = np.repeat(frames.reshape(-1, frames.shape[-1], 1), 3, axis=-1)
         strip.flags.writeable = False
         return Picture(strip, rows=self.frames * side, columns=side, first=0, frames=self.frames)
+
+    def _verify(self, *args: Any) -> Check:
+        """The verdict of `model.verification.video_reference` on one clip."""
+        return verify(self.module, *args)
 
     def _find_projections(
         self, pixels: Tensor, row: int, plan: EditPlan | None, recorded: RecordedLayer

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from model.assets import ASSETS
 from model.attention.record import record
-from model.training.clips import DIRECTIONS, Digits, draw, patches
-from model.training.moving_digits import MovingDigits, accuracies, on_track, weights_of
+from model.training.clips import DIRECTIONS, Digits, draw, patches, read_digits
+from model.training.moving_digits import TEST_SEED, MovingDigits, accuracies, on_track, weights_of, write_examples
+from model.translator.video.clip_files import read_clip
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 
 CONFIG = VideoConfig(frames=3, size=8, patch=4, d_model=16, num_heads=2, layers=2, d_ff=32)
@@ -165,6 +167,18 @@ def test_clips_are_the_same_for_the_same_seed() -> None:
     assert not torch.equal(draw(DIGITS, 5, 4, 28, 7).pixels, draw(DIGITS, 5, 4, 28, 8).pixels)
 
 
+def test_example_clips_are_read_as_they_were_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    config = VideoConfig()
+    write_examples(tmp_path, config)
+    drawn = {frames.numpy().tobytes() for frames in draw(read_digits("test"), 20, 8, 30, TEST_SEED + 1).pixels}
+    for name in ("clip_one", "clip_two"):
+        frames, notes = read_clip(tmp_path / f"{name}.gif", config.frames, config.size)
+        assert frames.tobytes() in drawn
+        assert notes == ()
+        assert (tmp_path / f"{name}.gif").read_bytes() == (ASSETS / "clips" / f"{name}.gif").read_bytes()
+
+
 def test_accuracies_of_a_case_made_by_hand() -> None:
     answers = torch.zeros(4, 10, dtype=torch.int64)
     answers[0, 3] = 2
@@ -200,8 +214,6 @@ def test_attention_on_the_track_of_a_case_made_by_hand() -> None:
 
 def test_the_parts_share_no_image() -> None:
     pytest.importorskip("sklearn")
-    from model.training.clips import read_digits
-
     parts = {name: read_digits(name) for name in ("train", "validation", "test")}
     assert sum(len(part.names) for part in parts.values()) == 1797
     assert {name: len(part.names) for name, part in parts.items()} == {"train": 1528, "validation": 90, "test": 179}
