@@ -83,6 +83,11 @@ class Entry:
             object.__setattr__(self, "task", known)
 
     @property
+    def short_name(self) -> str:
+        """Its name without what stands in brackets."""
+        return self.name.split(" (")[0]
+
+    @property
     def is_non_commercial(self) -> bool:
         """Whether its licence forbids commercial use, which is to be said before it is fetched."""
         return "-NC" in self.licence

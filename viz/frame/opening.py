@@ -9,6 +9,7 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from model.catalog.entries import CATALOG
 from model.catalog.trial import stop_trial
 from model.errors import ModelError
 from model.trace.lens import Lens
@@ -32,8 +33,9 @@ def wait_for_model(name: str, device: str) -> Lens:
         ModelError: it cannot be opened, or not in `LONGEST` seconds ("slow").
     """
     key = (name, device)
+    shown = escape_markdown(CATALOG[name].short_name if name in CATALOG else name)
     if st.session_state.get(STOPPED) == key:
-        st.info(say("sidebar.opening_stopped", name=escape_markdown(name)), icon=":material/stop_circle:")
+        st.info(say("sidebar.opening_stopped", name=shown), icon=":material/stop_circle:")
         st.button(say("sidebar.again"), key="open_again", on_click=_forget_stop)
         raise session.Halt
     future, place, begun = server_state.model_registry().opening(*key), st.empty(), time.monotonic()
@@ -47,7 +49,7 @@ def wait_for_model(name: str, device: str) -> Lens:
             if waited > LONGEST:
                 raise ModelError("slow", f"{name!r} is still being opened after {LONGEST:.0f} seconds.")
             # Each time something is said, Streamlit can end the run where something was clicked.
-            told.markdown(say("sidebar.opening_wait", name=escape_markdown(name), seconds=f"{waited:.0f}"))
+            told.markdown(say("sidebar.opening_wait", name=shown, seconds=f"{waited:.0f}"))
             found = _within(future, PACE)
         return found
     finally:

@@ -80,7 +80,7 @@ def model_label(name: str) -> str:
         return name
     task = say(f"task.{entry.task}")
     state = say("bar.here") if local_folder(name) else say("bar.fetch", size=entry.size)
-    return f"{entry.name.split(' (')[0]}: {task} · {state}"
+    return f"{entry.short_name}: {task} · {state}"
 
 
 def _pick_model() -> None:
@@ -111,7 +111,7 @@ def _known_name(typed: str) -> str:
     """The catalog id of a model that was typed by its shown name or id, in any case; else what was typed."""
     names = {name.lower(): name for name in CATALOG}
     names |= {entry.name.lower(): name for name, entry in CATALOG.items()}
-    names |= {entry.name.split(" (")[0].lower(): name for name, entry in CATALOG.items()}
+    names |= {entry.short_name.lower(): name for name, entry in CATALOG.items()}
     names |= {entry.name.split("-")[0].split(" ")[0].lower(): name for name, entry in reversed(CATALOG.items())}
     return names.get(typed.strip().lower(), typed.strip())
 

@@ -93,7 +93,7 @@ def _other(card: Mapping[str, Any], chosen: Mapping[str, Any], other: str) -> No
     example = next((one for one in card["try"] if one["model"] == other), chosen)
     state = say("bar.here") if local_folder(other) else say("bar.fetch", size=entry.size)
     st.button(
-        f"{escape_markdown(entry.name.split(' (')[0])} :small[{state}, {entry.licence}]",
+        f"{escape_markdown(entry.short_name)} :small[{state}, {entry.licence}]",
         key=f"use_{card['name']}_{other}",
         on_click=_open,
         args=(example, other),

@@ -28,7 +28,7 @@ def draw(trace: Trace) -> None:
         if fitting:
             other = CATALOG[fitting[0]]
             size = "" if local_folder(fitting[0]) else f" · {say('bar.fetch', size=other.size)}"
-            label = say("kind.open", name=other.name.split(" (")[0]) + size
+            label = say("kind.open", name=other.short_name) + size
             st.button(label, key="kind_open", on_click=_open, args=(fitting[0],), type="tertiary")
 
 
