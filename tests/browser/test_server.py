@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.browser.driving import needs_chromium
 from tests.serving import serve, settle
 
 
@@ -29,6 +30,7 @@ def test_other_sites_cannot_frame_the_app(address: str) -> None:
         assert headers["X-Content-Type-Options"] == "nosniff"
 
 
+@needs_chromium
 def test_pages_work_under_the_rules_and_ask_no_other_site(address: str, browser: Browser) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     said: list[str] = []

@@ -6,7 +6,9 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import open_at
+from tests.browser.driving import needs_chromium, open_at
+
+pytestmark = needs_chromium
 
 PLACE = """name => {
   const gd = document.querySelector(".st-key-whole .js-plotly-plot"), edge = gd.getBoundingClientRect()
