@@ -1,4 +1,4 @@
-"""A lock whose holder lets others go first between the slices of long work, in the order in which they came."""
+"""A lock for work of different lengths: between its slices long work lets short work go first."""
 
 from __future__ import annotations
 
@@ -8,71 +8,108 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_held: ContextVar[Turns | None] = ContextVar("held_turns", default=None)
+_held: ContextVar[tuple[Turns, bool] | None] = ContextVar("held_turns", default=None)  # and whether for short work
+_in_slices: ContextVar[bool] = ContextVar("in_slices", default=False)
 
 
 class Turns:
-    """A lock that is given to whoever waits longest."""
+    """A lock that is given to short work first, then to long work that was interrupted, then to whoever waits longest.
+
+    At most one long pass is interrupted at a time: each holds memory.
+    """
 
     def __init__(self) -> None:
-        self._waiting: deque[threading.Event] = deque()
+        self._short: deque[threading.Event] = deque()
+        self._interrupted: deque[threading.Event] = deque()
+        self._long: deque[threading.Event] = deque()
         self._taken = False
         self._lock = threading.Lock()  # held for moments only
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """A context that one thread at a time is in; `rest` in it gives others their turn. Inside it does nothing."""
-        if _held.get() is self:
+    def held(self, short: bool = False) -> Iterator[None]:
+        """A context that one thread at a time is in; inside itself it does nothing. short: the work is done soon"""
+        if (_held.get() or (None,))[0] is self:
             yield
             return
-        self._acquire()
-        token = _held.set(self)
+        self._acquire(self._short if short else self._long)
+        token = _held.set((self, short))
         try:
             yield
         finally:
             _held.reset(token)
             self._release()
 
-    def give_way(self) -> None:
-        """Let those who wait have one turn each; returns at once where nobody waits. Only for the holder."""
-        with self._lock:
-            if not self._waiting:
-                return
-            mine = threading.Event()
-            self._waiting.append(mine)
-            self._waiting.popleft().set()
-        self._wait(mine)
+    def give_way(self, short: bool, everyone: bool) -> None:
+        """Let others go first; returns at once where there are none. Only for the holder.
 
-    def _acquire(self) -> None:
+        Args:
+            short: whether the holder's work is short.
+            everyone: let one who waits with long work go, too, where nobody waits with short work.
+        """
+        with self._lock:
+            others = self._short or (self._long if everyone else None)
+            if not others:
+                return
+            first, mine = others.popleft(), threading.Event()
+            queue = self._short if short else self._long if everyone else self._interrupted
+            queue.append(mine)
+            first.set()
+        self._wait(mine, queue)
+
+    def _acquire(self, queue: deque[threading.Event]) -> None:
         with self._lock:
             if not self._taken:
                 self._taken = True
                 return
             mine = threading.Event()
-            self._waiting.append(mine)
-        self._wait(mine)
+            queue.append(mine)
+        self._wait(mine, queue)
 
-    def _wait(self, mine: threading.Event) -> None:
+    def _wait(self, mine: threading.Event, queue: deque[threading.Event]) -> None:
         try:
             mine.wait()
         except BaseException:  # the turn must not be lost with who gave up waiting for it
             with self._lock:
-                if mine in self._waiting:
-                    self._waiting.remove(mine)
+                if mine in queue:
+                    queue.remove(mine)
                     raise
             self._release()
             raise
 
     def _release(self) -> None:
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
+            queue = self._short or self._interrupted or self._long
+            if queue:
+                queue.popleft().set()
             else:
                 self._taken = False
 
 
-def rest() -> None:
-    """Between two slices of long work: let others go first, where this thread holds a `Turns`; else nothing."""
-    turns = _held.get()
-    if turns is not None:
-        turns.give_way()
+def rest(everyone: bool = False) -> None:
+    """Between two slices of work: let short work go first, where this thread holds a `Turns`; else nothing.
+
+    Args:
+        everyone: let long work go, too; for work of minutes that holds little memory.
+    """
+    held = _held.get()
+    if held is not None:
+        held[0].give_way(held[1], everyone)
+
+
+@contextmanager
+def slices() -> Iterator[None]:
+    """A context around a pass whose layers are slices: `rest_in_slices` rests in it.
+
+    Not around a pass with hooks on the model of its own: others run on that model meanwhile.
+    """
+    token = _in_slices.set(True)
+    try:
+        yield
+    finally:
+        _in_slices.reset(token)
+
+
+def rest_in_slices() -> None:
+    """Between two layers of a pass: as `rest`, in a context of `slices`; else nothing."""
+    if _in_slices.get():
+        rest()

@@ -45,12 +45,14 @@ class DeferredMapping(Mapping[str, Array]):
 
     Args:
         names: names that may have an array.
-        compute: called once with a name; returns that array, or None where there is none.
+        compute: called with a name; returns that array, or None where there is none.
+        keep: False computes an array again at each access, and remembers only whether there is one.
     """
 
-    def __init__(self, names: Sequence[str], compute: Callable[[str], Array | None]) -> None:
-        self._names, self._compute = tuple(names), compute
+    def __init__(self, names: Sequence[str], compute: Callable[[str], Array | None], keep: bool = True) -> None:
+        self._names, self._compute, self.keep = tuple(names), compute, keep
         self._cache: dict[str, Array | None] = {}
+        self._known: dict[str, bool] = {}
 
     @property
     def computed(self) -> dict[str, Array]:
@@ -60,14 +62,20 @@ class DeferredMapping(Mapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         if name not in self._names:
             raise KeyError(name)
-        if name not in self._cache:
-            self._cache[name] = self._compute(name)
-        found = self._cache[name]
+        if name in self._cache:
+            found = self._cache[name]
+        else:
+            found = self._compute(name)
+            self._known[name] = found is not None
+            if self.keep:
+                self._cache[name] = found
         if found is None:
             raise KeyError(name)
         return found
 
     def __contains__(self, name: object) -> bool:
+        if isinstance(name, str) and name in self._known:
+            return self._known[name]
         return isinstance(name, str) and self.get(name) is not None
 
     def __iter__(self) -> Iterator[str]:
@@ -130,12 +138,15 @@ class LazyRows:
 
     def __getitem__(self, item: Any) -> Any:
         if isinstance(item, (int, np.integer)):
-            row = int(item) % len(self)
+            row = range(len(self))[int(item)]
             return self._rows(row, row + 1)[0]
         if isinstance(item, slice) and item.step in (None, 1):
             start, stop, _ = item.indices(len(self))
             return self._rows(start, stop)
         return self._rows(0, len(self))[item]
+
+    def __iter__(self) -> Iterator[Array]:
+        return iter(self._rows(0, len(self)))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._rows(0, len(self)), name)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from model.attention.recorded_call import RecordedCall
+from model.turns import rest_in_slices
 
 # Receives kind, layer and weights [batch, head, query, key] of one attention call.
 WeightsCallback = Callable[[str, int, Tensor], None]
@@ -123,6 +124,7 @@ def record_call(kind: str, layer: int, call: BatchCall) -> None:
     if before is not None and before.query is call.query and before.key is call.key:
         call = replace(call, value=torch.cat([before.value, call.value], dim=-1))
     opened.calls[kind, layer] = call
+    rest_in_slices()
 
 
 def record_neurons(stack: str, layer: int, neurons: Tensor) -> None:

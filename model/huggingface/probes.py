@@ -68,7 +68,7 @@ def _logits_of(
             earlier = word_logits(lens.run(lens.module, _repeat(inputs, len(part)), eager=False))
         assert earlier is not None
         yield earlier
-        rest()
+        rest(everyone=True)
     yield last
 
 

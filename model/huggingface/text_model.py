@@ -49,6 +49,7 @@ from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices, TypedText, as_typed
+from model.turns import slices
 from model.verification import huggingface_reference
 
 
@@ -183,7 +184,7 @@ class TextModel:
         # The continuation of a prompt reuses the keys and values of this pass.
         continues = [*targets] == [None] and self.writes and not self.is_encoder_decoder
         use_cache = continues and plan is None and self.uses_interface
-        with torch.inference_mode(), apply_edits(plan), record() as recorded:
+        with torch.inference_mode(), apply_edits(plan), record() as recorded, slices():
             result = self.run(self.module, inputs, eager=not self.uses_interface, cached=use_cache)
         batch = TracedBatch(self, inputs, result, recorded, plan, edits or UNCHANGED)
         rows = zip(texts, targets, encoded, strict=True)

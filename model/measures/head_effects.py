@@ -57,7 +57,7 @@ def head_effects(
         for (kind, layer, head), effect in zip(batch, differences.mean(-1).tolist(), strict=True):
             effects[kind][layer, head] = effect
         progress(min((start + size) / len(heads), 1.0))
-        rest()
+        rest(everyone=True)
     return effects, are_logits
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from model.arrays.lazy import LazyMapping, LazyRows, LazySequence, array_shapes
+from model.arrays.lazy import DeferredMapping, LazyMapping, LazyRows, LazySequence, array_shapes
 from model.arrays.types import Array
 from model.maps.layer_maps import LayerMaps
 from model.trace.recorded_layer import LayerOverview, RecordedLayer, WordPieces
@@ -108,6 +108,9 @@ def without_arrays(trace: Trace, find: Callable[[], Trace]) -> Trace:
         )
 
     logits: Any = None if trace.logits is None else _rows(trace.logits.shape, find)
+    neurons: Any = DeferredMapping((), lambda stack: None, keep=False)  # made anew from `take_apart`
+    if not isinstance(trace.neurons, DeferredMapping):
+        neurons = LazyMapping(array_shapes(trace.neurons), lambda stack: find().neurons[stack], keep=False)
     return replace(
         trace,
         attentions={
@@ -117,7 +120,8 @@ def without_arrays(trace: Trace, find: Callable[[], Trace]) -> Trace:
         hidden_states=LazyMapping(
             array_shapes(trace.hidden_states), lambda stack: find().hidden_states[stack], keep=False
         ),
-        neurons=LazyMapping(array_shapes(trace.neurons), lambda stack: find().neurons[stack], keep=False),
+        neurons=neurons,
+        take_apart=None if trace.take_apart is None else partial(_apart, find),
         predicted=None if trace.predicted is None else LazySequence(len(trace.predicted), partial(_predicted, find)),
         logits=logits,
         run_check=lambda: find().verify(),
@@ -129,6 +133,12 @@ def without_arrays(trace: Trace, find: Callable[[], Trace]) -> Trace:
 
 def _recorded(find: Callable[[], Trace], kind: str, index: int) -> RecordedLayer:
     return find().attentions[kind].layers[index]
+
+
+def _apart(find: Callable[[], Trace], *wanted: Any) -> Any:
+    take_apart = find().take_apart
+    assert take_apart is not None
+    return take_apart(*wanted)
 
 
 def _rows(shape: Sequence[int], find: Callable[[], Trace]) -> LazyRows:

@@ -80,8 +80,9 @@ class Trace:
     serial: int = field(default_factory=_serials.__next__, init=False)
 
     def __post_init__(self) -> None:
-        if self.take_apart is not None and (not self.neurons or isinstance(self.neurons, DeferredMapping)):
-            deferred = DeferredMapping(tuple(self.hidden_states), partial(_neurons, self.take_apart))
+        if self.take_apart is not None and (isinstance(self.neurons, DeferredMapping) or not self.neurons):
+            keep = self.neurons.keep if isinstance(self.neurons, DeferredMapping) else True
+            deferred = DeferredMapping(tuple(self.hidden_states), partial(_neurons, self.take_apart), keep)
             object.__setattr__(self, "neurons", deferred)
         for stack, shape in array_shapes(self.hidden_states).items():
             if len(shape) != 3 or shape[1] != len(self.tokens[stack]):

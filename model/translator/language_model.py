@@ -26,6 +26,7 @@ from model.translator.decoder_only import DecoderOnly
 from model.translator.labels import label_tokens, predicted_label
 from model.translator.own_model import OwnModel
 from model.translator.transformer import KeyValueCache
+from model.turns import slices
 from model.verification.decoder_reference import verify
 
 NEW_TOKENS = 20  # that it continues a text by; a longer continuation is asked for with `decode`
@@ -67,7 +68,7 @@ class LanguageModel(OwnModel):
         prompts = [[config.bos, *self._encode(text, "text").ids] for text in texts]
         rows = [self._with_target(prompt, target) for prompt, target in zip(prompts, targets, strict=True)]
         fed = self._pad(rows)
-        with torch.inference_mode(), apply_edits(plan), record() as recorded:
+        with torch.inference_mode(), apply_edits(plan), record() as recorded, slices():
             hidden = self.module.decode(fed)
             logits = self.module.project(hidden[-1])
         neurons = [recorded.activations["decoder", layer] for layer in range(config.decoder_layers)]

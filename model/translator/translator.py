@@ -27,6 +27,7 @@ from model.translator.labels import label_tokens, predicted_label
 from model.translator.own_model import OwnModel
 from model.translator.text_preparation import prepare_text, text_notes
 from model.translator.transformer import Transformer
+from model.turns import slices
 from model.verification.translator_reference import verify
 
 
@@ -67,7 +68,7 @@ class Translator(OwnModel):
         rows = self._targets(encoded, targets, plan)
         source = self._pad([[*line.ids, config.eos] for line in encoded])
         target = self._pad([[config.bos, *ids] for ids in rows])
-        with torch.inference_mode(), apply_edits(plan), record() as recorded:
+        with torch.inference_mode(), apply_edits(plan), record() as recorded, slices():
             encoder_hidden, mask = self.module.encode(source)
             decoder_hidden = self.module.decode(target, encoder_hidden[-1], mask)
             logits = self.module.project(decoder_hidden[-1])

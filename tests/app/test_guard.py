@@ -62,7 +62,7 @@ def test_every_page_stays_whole_where_the_model_fails(app: AppTest, monkeypatch:
     monkeypatch.undo()
     app.text_area(key="text").set_value("It works again.").run()
     assert not app.error
-    assert app.get("plotly_chart")
+    assert app.get("plotly_chart") or page == "text"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from tests.bench import client as protocol
 from tests.bench.client import Client
 from tests.bench.crowd import NUMBERS, sentence
 from tests.serving import running
@@ -87,6 +88,7 @@ class Memory(threading.Thread):
 
 def measure(crowds: list[int], minutes: float, model: str, words: int) -> Iterator[dict[str, Any]]:
     """A row for each size of the class; times in seconds, memory in bytes."""
+    protocol.TIMEOUT = 300.0  # thirty long texts one after another
     for count in crowds:
         with running("app.py") as (address, process):
             for name in (model, "en-fr"):

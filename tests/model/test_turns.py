@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from model.turns import Turns, rest
+from model.turns import Turns, rest, rest_in_slices, slices
 
 
 def test_one_at_a_time_and_whoever_waits_longest_first() -> None:
@@ -34,7 +34,7 @@ def test_one_at_a_time_and_whoever_waits_longest_first() -> None:
     assert inside == [0, 1]
 
 
-def test_who_waits_goes_between_two_slices() -> None:
+def test_short_work_goes_between_two_slices_of_long_work() -> None:
     turns, slices, waited = Turns(), 40, []
     started = threading.Event()
 
@@ -51,7 +51,7 @@ def test_who_waits_goes_between_two_slices() -> None:
         started.wait()
         for _ in range(5):
             begun = time.monotonic()
-            with turns.held():
+            with turns.held(short=True):
                 waited.append(time.monotonic() - begun)
 
     with ThreadPoolExecutor(2) as pool:
@@ -78,3 +78,47 @@ def test_a_turn_is_not_lost_with_an_error() -> None:
             raise ZeroDivisionError
     with turns.held():
         pass
+
+
+@pytest.mark.parametrize("everyone", [False, True])
+def test_long_work_waits_for_long_work_unless_that_takes_minutes(everyone: bool) -> None:
+    turns, order = Turns(), []
+    started = threading.Event()
+
+    def first() -> None:
+        with turns.held():
+            started.set()
+            time.sleep(0.1)  # the other waits by now
+            for _ in range(3):
+                order.append("first")
+                rest(everyone)
+
+    def other() -> None:
+        started.wait()
+        with turns.held():
+            order.append("other")
+
+    with ThreadPoolExecutor(2) as pool:
+        for one in [pool.submit(first), pool.submit(other)]:
+            one.result(10)
+    assert order == (["first", "other", "first", "first"] if everyone else ["first"] * 3 + ["other"])
+
+
+def test_interrupted_work_goes_on_before_other_long_work_begins() -> None:
+    turns, order = Turns(), []
+
+    def work(name: str, short: bool) -> None:
+        with turns.held(short):
+            order.append(name)
+
+    pool = ThreadPoolExecutor(3)
+    with turns.held():
+        threads = [pool.submit(work, "long", False), pool.submit(work, "short", True)]
+        time.sleep(0.1)
+        with slices():
+            rest_in_slices()
+        order.append("interrupted")
+        rest_in_slices()  # not in slices: nobody goes
+    for one in threads:
+        one.result(10)
+    assert order == ["short", "interrupted", "long"]

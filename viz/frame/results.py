@@ -127,7 +127,7 @@ def _bytes(*arrays: object) -> int:
 
 def _decode(name: str, device: str, text: ModelInput, how: Decoding, edits: Edits) -> DecodingResult:
     def make() -> DecodingResult:
-        with server_state.running_model(name, device) as model:
+        with server_state.running_model(name, device, server_state.letters_of([text])) as model:
             return model.decode(text, how, edits)
 
     key = ("decode", name, device, text, how, edits.text())
@@ -151,7 +151,7 @@ def _logit_lens(
     name: str, device: str, text: ModelInput, target: Target, edits: Edits
 ) -> tuple[np.ndarray, np.ndarray] | None:
     def make() -> tuple[np.ndarray, np.ndarray] | None:
-        with server_state.running_model(name, device) as model:
+        with server_state.running_model(name, device, server_state.letters_of([text])) as model:
             return model.logit_lens(text, target, edits)
 
     key = ("logit_lens", name, device, text, target, edits.text())
@@ -169,7 +169,7 @@ def logit_lens(text: ModelInput, target: Target) -> tuple[np.ndarray, np.ndarray
 
 def _masked_token_logits(name: str, device: str, text: ModelInput, place: int, edits: Edits) -> np.ndarray | None:
     def make() -> np.ndarray | None:
-        with server_state.running_model(name, device) as model:
+        with server_state.running_model(name, device, server_state.letters_of([text])) as model:
             return model.guess(text, place, edits)
 
     key = ("masked_token", name, device, text, place, edits.text())

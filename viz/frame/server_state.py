@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from typing import Any
 from weakref import WeakSet
 
 import psutil
+import streamlit as st
 
 from model import load
 from model.catalog.opening import check_model_fits
@@ -18,19 +19,23 @@ from model.memory.cached_layers import with_cached_layers
 from model.memory.keyed_traces import held_run, without_arrays
 from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
+from model.remote.access import is_loopback
 from model.remote.transport import backend_address
 from model.trace.edits import Edits
 from model.trace.finite import check_finite
 from model.trace.lens import Lens
 from model.trace.trace import Target, Trace
-from model.trace.typed_text import ModelInput
+from model.trace.typed_text import ModelInput, TypedText
 from model.turns import Turns
 
 CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
 MODELS_AND_RESULTS_BYTES = 0.8 * psutil.virtual_memory().total  # beyond that, open models take from the results
 
-# Tokens × layers that may be asked for at once: a run of 2,000 tokens through 30 layers.
-MAX_TOKEN_LAYERS = 60_000
+# Tokens × layers that may be asked for at once: 2,000 tokens through 30 layers; 530 where others wait, for whom a pass
+# takes about a second then.
+MAX_TOKEN_LAYERS, MAX_TOKEN_LAYERS_SHARED = 60_000, 16_000
+SHORT_PASS = 12_000  # letters × layers of a pass that takes a moment: 400 letters through 30 layers
+DEFAULT_LAYERS = 12  # of a model that does not tell
 SHOWN_BYTES = 50_000  # of a trace without its arrays: labels, ids and shapes
 
 # One forward pass at a time: two would share the cores and both end later. Long work gives way between its slices.
@@ -50,7 +55,8 @@ def _load(name: str, device: str) -> Lens:
         getattr(module, "config", None), "num_hidden_layers", 1
     )
     if lens.takes == "text" and isinstance(layers, int):
-        lens.max_tokens = min(lens.max_tokens, max(MAX_TOKEN_LAYERS // max(layers, 1), 1))
+        most = MAX_TOKEN_LAYERS if is_loopback(st.get_option("server.address") or "") else MAX_TOKEN_LAYERS_SHARED
+        lens.max_tokens = min(lens.max_tokens, max(most // max(layers, 1), 1))
     return lens
 
 
@@ -107,13 +113,26 @@ def drop_all() -> None:
 
 
 @contextmanager
-def running_model(name: str, device: str) -> Iterator[Lens]:
+def running_model(name: str, device: str, letters: int | None = None) -> Iterator[Lens]:
     """A context with a model for one forward pass: no other pass runs meanwhile, and the registry keeps the model.
 
-    With a remote backend (`model.remote`) passes are not serialized: the backend schedules them.
+    Short passes go first, also between the layers and words of long ones. With a remote backend (`model.remote`)
+    passes are not serialized: the backend schedules them.
+
+    Args:
+        letters: of the input; None where the work is long whatever it is.
     """
-    with nullcontext() if backend_address() else _model_turns.held(), model_registry().pinned(name, device) as model:
-        yield model
+    with model_registry().pinned(name, device) as model:
+        layers = sum(layers for layers, _ in model.heads.values()) or DEFAULT_LAYERS
+        short = letters is not None and layers * letters <= SHORT_PASS
+        with nullcontext() if backend_address() else _model_turns.held(short):
+            yield model
+
+
+def letters_of(texts: Iterable[object]) -> int:
+    """The letters of those inputs that are texts."""
+    parts = (part for text in texts for part in ((text.text, text.pair) if isinstance(text, TypedText) else (text,)))
+    return sum(len(part) for part in parts if isinstance(part, str))
 
 
 def one_at_a_time() -> AbstractContextManager[object]:
@@ -174,7 +193,7 @@ def _cached_runs(
     def make() -> tuple[Trace, ...]:
         if not backend_address():  # before the model is taken: who waits for it does not wait for this
             check_texts(name, [*texts, *targets, *(other for other, _ in edits.patched.values())])
-        with running_model(name, device) as model:
+        with running_model(name, device, letters_of([*texts, *targets])) as model:
             traces = model.trace_batch(texts, targets, edits)
         if not backend_address():  # the backend has looked at its own
             check_finite(traces)

@@ -150,3 +150,21 @@ def test_a_wait_says_what_it_waits_for_can_be_stopped_and_ends(monkeypatch: pyte
     assert not app.exception
     assert app.get("plotly_chart")
     assert isinstance(app, AppTest)
+
+
+def test_long_texts_through_many_layers_are_refused_where_others_wait(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "_try", lambda name, place: None)
+    own = model.load(str(folder), "cpu").max_tokens
+    assert server_state._load(str(folder), "cpu").max_tokens == own
+    monkeypatch.setattr(server_state, "MAX_TOKEN_LAYERS", 2 * (own // 4))
+    lens = server_state._load(str(folder), "cpu")
+    layers = sum(count for count, _ in lens.heads.values())
+    assert lens.max_tokens == 2 * (own // 4) // layers < own
+    with pytest.raises(InputError) as caught:
+        lens.trace("a " * (lens.max_tokens + 1))
+    assert caught.value.reason == "text_over_cap"
+    monkeypatch.setattr(server_state, "MAX_TOKEN_LAYERS_SHARED", layers)
+    monkeypatch.setattr(server_state.st, "get_option", lambda name: "0.0.0.0")
+    assert server_state._load(str(folder), "cpu").max_tokens == 1

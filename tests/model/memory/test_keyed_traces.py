@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from model.arrays.lazy import LazyRows
 from model.memory.keyed_traces import runs_held
 from model.trace.edits import Edits
 from model.trace.trace import Trace
@@ -111,3 +114,37 @@ def test_figures_on_pages_take_room_from_the_results(monkeypatch: pytest.MonkeyP
     gc.collect()
     assert server_state._held_elsewhere() == before
     cache.clear()
+
+
+def test_rows_that_are_fetched_end_where_the_array_does() -> None:
+    array = np.arange(12.0).reshape(4, 3)
+    for keep in (True, False):
+        rows = LazyRows(lambda start, stop: array[start:stop], array.shape, keep)
+        assert [row.tolist() for row in rows] == array.tolist()
+        np.testing.assert_array_equal(rows[-1], array[3])
+        np.testing.assert_array_equal(rows[1:3], array[1:3])
+        with pytest.raises(IndexError):
+            rows[4]
+
+
+def test_short_sentences_go_between_the_layers_of_a_long_text_and_all_numbers_stay(
+    passes: list[weakref.ref[Trace]], lens: Translator
+) -> None:
+    long = "The red car stopped in the old garden and we waited for it. " * 25
+    ended: list[str] = []
+
+    def run(text: str) -> Trace:
+        trace = cached(text)
+        ended.append(text)
+        return trace
+
+    cached("Hello.")  # the model is open
+    texts = [long, *(f"I see {number} red cars." for number in ("two", "three", "four"))]
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(run, long)
+        time.sleep(0.05)
+        jobs = [first, *(pool.submit(run, text) for text in texts[1:])]
+        found = [one.result(60) for one in jobs]
+    for trace, text in zip(found, texts, strict=True):
+        same(lens.trace(text), trace)
+    assert ended[-1] == long
