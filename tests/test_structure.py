@@ -26,6 +26,8 @@ RULES = {
     "model/measures/head_steps.py": {"torch", "transformers"},
     "model/measures/hidden_states.py": {"torch", "transformers"},
     "model/measures/probabilities.py": {"torch", "transformers"},
+    "model/structures": {"torch", "transformers"},
+    "model/measures/linked_tokens.py": {"torch", "transformers"},
     "model/measures/alignment.py": {"torch", "transformers"},
     "model/measures/similarity.py": {"torch", "transformers"},
     "model/measures/weight_scales.py": {"torch", "transformers"},

@@ -101,3 +101,21 @@ def words(placed: Sequence[PlacedToken]) -> list[tuple[str, range]]:
         else:
             found.append((one.shown.strip().lower(), range(place, place + 1)))
     return found
+
+
+def token_spans(placed: Sequence[PlacedToken], text: str) -> list[tuple[int, int]]:
+    """First letter of each token in its text, and the letter after its last; (0, 0) for one that is not there."""
+    spans, reached = [], 0
+    for one in placed:
+        start = reached + len(one.before)
+        if one.special or not one.shown or text[start : start + len(one.shown)] != one.shown:
+            spans.append((0, 0))
+            continue
+        reached = start + len(one.shown)
+        spans.append((start, reached))
+    return spans
+
+
+def tokens_within(spans: Sequence[tuple[int, int]], start: int, end: int) -> tuple[int, ...]:
+    """The tokens that share a letter with a part of the text. spans: of `token_spans`"""
+    return tuple(place for place, (first, last) in enumerate(spans) if first < end and last > start)

@@ -10,7 +10,20 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 APP = Path(__file__).parents[2] / "app.py"
-PAGES = ("whole", "heads", "inside", "compare", "masks", "positions", "layers", "text", "output", "changes", "code")
+PAGES = (
+    "whole",
+    "heads",
+    "inside",
+    "compare",
+    "masks",
+    "positions",
+    "layers",
+    "text",
+    "program",
+    "output",
+    "changes",
+    "code",
+)
 WIDGETS = ("button_group", "selectbox", "select_slider", "slider", "number_input", "toggle", "radio", "text_input")
 
 

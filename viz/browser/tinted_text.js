@@ -86,6 +86,8 @@ function paint() {
       token.style.setProperty("--tint", tint.toFixed(3))
       token.style.setProperty("--under", under.toFixed(3))
     }
+  for (const arc of document.querySelectorAll(".read-text .arc"))
+    arc.classList.toggle("on", on !== null && [arc.dataset.query, ...arc.dataset.keys.split(" ")].includes(String(on.place)))
   const place = document.querySelector(".st-key-reading .text-said")
   if (!place || !said) return
   const plain = said.replaceAll("**", "")

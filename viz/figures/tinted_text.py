@@ -102,6 +102,12 @@ def tinted_text(sides: Sequence[TextSide], found: TextMap, row: int, title: str,
     return _figure(cells, words, lines, title, palette)
 
 
+def lines_of(placed: Sequence[PlacedToken]) -> list[int]:
+    """The line of each token in the figure of its text alone, from 0."""
+    lines = _Lines()
+    return [lines.place(one)[1] for one in placed]
+
+
 class _Lines:
     """Where the next token stands, in columns and lines; what is underlined, and which token is in focus."""
 

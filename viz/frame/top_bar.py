@@ -23,6 +23,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "positions": "waves",
         "layers": "layers",
         "text": "article",
+        "program": "data_object",
         "output": "edit_note",
     },
     "compare": {"compare": "compare", "changes": "science"},

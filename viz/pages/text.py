@@ -3,7 +3,7 @@
 import streamlit as st
 
 from viz.frame import results, session
-from viz.sections import reading
+from viz.sections.texts import reading
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()

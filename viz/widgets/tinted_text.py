@@ -43,6 +43,7 @@ def side_html(
     pale: Sequence[bool] = (),
     *,
     named: bool = False,
+    gutter: str = "",
 ) -> str:
     """One text as HTML: white space as typed, each token with its stack and place.
 
@@ -51,6 +52,7 @@ def side_html(
         covers: the share of attention that fell on each part, drawn in the margin; empty for none.
         pale: parts that got little of it.
         named: show the name of the text above it.
+        gutter: SVG at its left, a unit high a line; the text is then code, whose lines are not broken.
     """
     pieces = []
     for number, part in enumerate(parts):
@@ -63,7 +65,8 @@ def side_html(
             inner = f'<span class="read-sentence covered{kind}">{margin}{inner.strip()}</span>'
         pieces.append(inner)
     name = escape(side.name)
-    body = f'<div class="read-text" role="group" aria-label="{name}">{"".join(pieces)}</div>'
+    kind = "read-text code" if gutter else "read-text"
+    body = f'<div class="{kind}" role="group" aria-label="{name}">{gutter}{"".join(pieces)}</div>'
     return f'<p class="read-name">{name}</p>{body}' if named else body
 
 

@@ -1,0 +1,17 @@
+"""Programs: Python as text, with arcs between what belongs together, and the heads that follow them."""
+
+import streamlit as st
+
+from viz.frame import results, session
+from viz.sections.texts import program, reading
+from viz.widgets import headings, output_line, pickers
+
+trace = results.trace()
+with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+    headings.page_heading("program")
+    reading.require_text(trace)
+    selected = pickers.head_stepper(trace, arrows=False)
+    found = program.read(trace, selected.attention)
+    relation = program.pick_relation(found)
+output_line.draw(trace)
+program.draw(trace, selected, found, relation, session.palette())

@@ -1,0 +1,147 @@
+"""The Programs page: Python as text, arcs between what belongs together, and how well heads follow them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from model.measures.linked_tokens import Followed, TokenLink, followed_links, followed_relations
+from model.memory.cached_layers import without_cache
+from model.structures.program import RELATIONS, read_program
+from model.tokenization.text_layout import PlacedToken, place_tokens, sentences, token_spans, tokens_within
+from model.trace.attention import Attention
+from model.trace.trace import Trace
+from viz.figures.linking import key_stack
+from viz.figures.programs import Arc, arcs_svg, program_text, relation_bars
+from viz.figures.theme import Palette, escape
+from viz.figures.tinted_text import TextMap, TextSide
+from viz.frame import server_state, session
+from viz.frame.option_row import option_row
+from viz.language.messages import say
+from viz.saving import tables
+from viz.widgets import charts, pickers, save_menu
+from viz.widgets import tinted_text as widget
+
+
+@dataclass(frozen=True)
+class LinkedText:
+    """A program with its tokens in their places, and its links between tokens, by relation."""
+
+    placed: Sequence[PlacedToken]
+    links: Mapping[str, Sequence[TokenLink]]
+    resting: tuple[int, ...]
+
+
+def read(trace: Trace, attention: Attention) -> LinkedText:
+    """The program that an attention is within, and what Python says belongs together.
+
+    Raises:
+        Halt: the attention is not within one text, or nothing can be read; the page says so.
+    """
+    stack = key_stack(attention.kind)
+    if attention.kind == "cross" or (stack == "decoder" and "encoder" in trace.tokens):
+        st.info(say("program.one_text"), icon=":material/info:")
+        raise session.Halt
+    text = trace.text if stack == "encoder" else f"{trace.text}{trace.output or ''}"
+    program = read_program(text)
+    if program.wrong_line:
+        line = text.splitlines()[program.wrong_line - 1 : program.wrong_line] or [""]
+        st.warning(say("program.wrong", line=program.wrong_line, code=_as_code(line[0])), icon=":material/edit:")
+    placed = place_tokens(trace.tokens[stack], text)
+    spans = token_spans(placed, text)
+    causal = stack == "decoder"
+    links: dict[str, list[TokenLink]] = {name: [] for name in RELATIONS}
+    for link in program.links:
+        later, earlier = tokens_within(spans, *link.later), tokens_within(spans, *link.earlier)
+        keys = tuple(key for key in earlier if later and key != later[-1] and (not causal or key < later[-1]))
+        if keys:
+            links[link.relation].append((later[-1], keys))
+    if not any(links.values()):
+        st.info(say("program.nothing"), icon=":material/info:")
+        raise session.Halt
+    return LinkedText(placed, links, (0,) if causal else ())
+
+
+def _as_code(line: str) -> str:
+    return f"`{line.strip()[:60]}`" if "`" not in line and line.strip() else "…"
+
+
+def pick_relation(found: LinkedText) -> str:
+    """The relation whose arcs are drawn."""
+    options = [name for name in RELATIONS if found.links[name]]
+    return option_row(say("program.relation"), options, options[0], "relation", name=_relation_name)
+
+
+def _relation_name(relation: str) -> str:
+    return say(f"program.{relation}")
+
+
+def draw(trace: Trace, selected: pickers.SelectedHead, found: LinkedText, relation: str, palette: Palette) -> None:
+    """The program with the arcs of one relation, and beside it how well each relation is followed."""
+    attention, row = selected.attention, pickers.chosen_row(selected.attention)
+    everything = range(len(attention.queries)), range(len(attention.keys))
+    weights = np.nan_to_num(attention.pooled(selected.layer, selected.head, *everything), nan=0.0)
+    stack, links = key_stack(attention.kind), found.links[relation]
+    map_ = TextMap(weights, attention.queries, attention.keys, (stack, stack))
+    hit = followed_links(weights, links, attention.keys.special, found.resting)
+    arcs = [Arc(query, keys, bool(one)) for (query, keys), one in zip(links, hit, strict=True)]
+    side = TextSide(say("text.source"), found.placed, stack)
+    followed = _followed(trace, attention, found)
+    left, right = st.columns([3, 2])
+    with left:
+        widget.draw(map_, row)
+        gutter = arcs_svg(arcs, found.placed)
+        st.html(widget.side_html(side, sentences(found.placed), gutter=gutter))
+        title = say("program.figure", layer=selected.layer, head=selected.head, relation=_relation_name(relation))
+        table = partial(tables.focus_table, weights, attention.queries, attention.keys, row, one_text=True)
+        figure = program_text(side, map_, row, arcs, escape(title), palette)
+        save_menu.register_figure(figure, "program", say("program.look"), table, wide=table)
+        save_menu.menu("program")
+    with right:
+        names = {name: _relation_name(name) for name in followed}
+        _verdict(followed[relation], selected, relation)
+        figure = relation_bars(followed, names, (selected.layer, selected.head), palette)
+        charts.chart_with_menu(figure, "relations", say("program.bars_look"))
+
+
+def _followed(trace: Trace, attention: Attention, found: LinkedText) -> dict[str, Followed]:
+    """How every head follows each relation, cached."""
+
+    def make() -> dict[str, Followed]:
+        return followed_relations(without_cache(attention), found.links, found.resting)
+
+    key = ("follows", trace.serial, attention.kind)
+    return server_state.result_cache().get(key, make, lambda made: sum(2 * one.hits.nbytes for one in made.values()))
+
+
+def _verdict(one: Followed, selected: pickers.SelectedHead, relation: str) -> None:
+    """What the head on screen and the best head do, with the best offset beside it; a button to go to the best."""
+    index = selected.attention.layer_index
+    layer, head = one.best
+    named = say("program.named" if one.named[layer, head] else "program.not_named")
+    charts.announced_markdown(
+        say(
+            "program.verdict",
+            relation=_relation_name(relation),
+            here=one.hits[selected.layer, selected.head],
+            total=one.total,
+            layer=index[layer],
+            head=head,
+            best=one.hits[layer, head],
+            offset=abs(one.offset),
+            fixed=one.offset_hits,
+        )
+        + f" {named}"
+    )
+    if (layer, head) != (selected.layer, selected.head):
+        label = say("program.go", layer=index[layer], head=head)
+        st.button(label, key="program_go", icon=":material/arrow_forward:", on_click=_go, args=(layer, head))
+
+
+def _go(layer: int, head: int) -> None:
+    """Show a head; a callback."""
+    st.session_state.layer, st.session_state.head = layer, head
