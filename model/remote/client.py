@@ -18,6 +18,7 @@ from model.arrays.types import Array
 from model.errors import InputError, ModelError
 from model.generation.decoding import BeamNode, Decoding, DecodingResult
 from model.positions.scheme import PositionScheme
+from model.remote.decomposition_message import ask
 from model.remote.messages import (
     PROTOCOL_VERSION,
     STATUS_FILES_REQUIRED,
@@ -191,7 +192,7 @@ class RemoteModel:
                 for kind, one in metadata["attentions"].items()
             },
             hidden_states=arrays("states"),
-            neurons=arrays("neurons"),
+            neurons={},  # asked of the server when they are read
             tokens={stack: Tokens(**_tuples(tokens)) for stack, tokens in metadata["tokens"].items()},
             ids={stack: tuple(ids) for stack, ids in metadata["ids"].items()},
             prompt_length=metadata["prompt_length"],
@@ -204,6 +205,7 @@ class RemoteModel:
             edits=edits,
             run_check=partial(self._verify, request),
             find_layer=partial(self._find_layer, request),
+            take_apart=partial(self._take_apart, request),
             picture=None if metadata["picture"] is None else Picture(picture_arrays["pixels"], **metadata["picture"]),
         )
 
@@ -217,6 +219,9 @@ class RemoteModel:
             return NotMultiHead(meta["reason"], arrays.get("w_o"))
         output = arrays.pop("output")
         return MultiHeadLayer(LayerInputs(**arrays, num_heads=meta["num_heads"]), output, meta["names"])
+
+    def _take_apart(self, request: Request, want: str, *arguments: Any) -> Any:
+        return ask(request, want, *arguments)
 
     def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> DecodingResult:
         meta, _ = self._request(

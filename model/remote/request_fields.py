@@ -106,6 +106,10 @@ FIELDS: Mapping[str, Check] = {
     "how": _HOW,
     "ids": _IDS,
     "position": _whole(0, MAX_POSITION),
+    "token": _whole(0, 2**31 - 1),
+    "against": _or_none(_whole(0, 2**31 - 1)),
+    "query": _whole(0, MAX_POSITION),
+    "key": _whole(0, MAX_POSITION),
     "stack": _one_of("encoder", "decoder"),
     "rows": _items(_whole(0, MAX_POSITION), 2, 2),
     "kind": _one_of(*KINDS),
@@ -124,30 +128,41 @@ FIELDS: Mapping[str, Check] = {
     "side": _whole(1, MAX_SIDE),
     "masked": _flag,
 }
+# What a pass is taken apart into -> the fields that say which, in the order of `Trace`'s methods.
+APART: Mapping[str, tuple[str, ...]] = {
+    "summary": ("stack",),
+    "blocks": ("stack",),
+    "credit": ("position", "token", "against"),
+    "why": ("kind", "layer", "head", "query", "key"),
+}
 _RUN, _LAYER = {"texts", "targets", "edits", "row"}, {"kind", "layer"}
 _ONE = {"text", "edits"}
 # What can be wanted -> the fields that it needs; every request also has "wire", "model" and "want".
-WANTS: Mapping[str, set[str]] = {
-    "facts": set(),
-    "positions": {"stack"},
-    "labels": {"ids"},
-    "decode": _ONE | {"how"},
-    "guess": _ONE | {"position"},
-    "logit_lens": _ONE | {"target"},
-    "effects": _ONE | {"target"},
-    "trace": _RUN,
-    "check": _RUN,
-    "states": _RUN | {"stack"},
-    "neurons": _RUN | {"stack"},
-    "logits": _RUN | {"rows"},
-    "layer": _RUN | _LAYER,
-    "across_layers": _RUN | _LAYER | {"measure", "arguments"},
-    "weights": _RUN | _LAYER,
-    "pooled": _RUN | _LAYER | {"head", "queries", "keys", "shape"},
-    "strongest": _RUN | _LAYER | {"head", "queries", "keys", "count"},
-    "overview": _RUN | _LAYER | {"side"},
-    "scores": _RUN | _LAYER | {"masked"},
-} | dict.fromkeys(("query", "key", "value", "bias", "allowed"), _RUN | _LAYER)
+WANTS: Mapping[str, set[str]] = (
+    {want: _RUN | {*fields} for want, fields in APART.items()}
+    | {
+        "facts": set(),
+        "positions": {"stack"},
+        "labels": {"ids"},
+        "decode": _ONE | {"how"},
+        "guess": _ONE | {"position"},
+        "logit_lens": _ONE | {"target"},
+        "effects": _ONE | {"target"},
+        "trace": _RUN,
+        "check": _RUN,
+        "states": _RUN | {"stack"},
+        "neurons": _RUN | {"stack"},
+        "logits": _RUN | {"rows"},
+        "layer": _RUN | _LAYER,
+        "across_layers": _RUN | _LAYER | {"measure", "arguments"},
+        "weights": _RUN | _LAYER,
+        "pooled": _RUN | _LAYER | {"head", "queries", "keys", "shape"},
+        "strongest": _RUN | _LAYER | {"head", "queries", "keys", "count"},
+        "overview": _RUN | _LAYER | {"side"},
+        "scores": _RUN | _LAYER | {"masked"},
+    }
+    | dict.fromkeys(("query", "key", "value", "bias", "allowed"), _RUN | _LAYER)
+)
 ALWAYS, OF_LAYERS = {"wire", "model", "want"}, {"words", "selection"}
 
 
@@ -161,7 +176,7 @@ def check_request(request: Mapping[str, Any]) -> None:
     if not isinstance(want, str) or want not in WANTS:
         raise refuse("The request wants something that this server does not give.")
     needed = ALWAYS | WANTS[want]
-    allowed = needed | (OF_LAYERS if "layer" in needed else set())
+    allowed = needed | (OF_LAYERS if "layer" in needed and want not in APART else set())
     for name in sorted(needed - set(request)):
         raise refuse(f"The request lacks {name!r}.")
     for name in request:

@@ -9,8 +9,9 @@ import numpy as np
 
 from model.arrays.lazy import array_shapes
 from model.arrays.types import Array
+from model.remote.decomposition_message import to_message
 from model.remote.messages import PROTOCOL_VERSION
-from model.remote.request_fields import refuse
+from model.remote.request_fields import APART, refuse
 from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.lens import Lens
 from model.trace.trace import Trace
@@ -28,7 +29,10 @@ def trace_response(trace: Trace, request: dict[str, Any]) -> Response:
     if want == "states":
         return {}, {"": trace.hidden_states[request["stack"]]}
     if want == "neurons":
-        return {}, {"": trace.neurons[request["stack"]]}
+        neurons = trace.neurons.get(request["stack"])
+        return {}, {} if neurons is None else {"": neurons}
+    if want in APART:
+        return to_message(trace.taken_apart(want, *(request[name] for name in APART[want])))
     if want == "logits":
         assert trace.logits is not None
         return {}, {"": trace.logits[slice(*request["rows"])]}
@@ -86,7 +90,6 @@ def _trace_metadata(trace: Trace) -> dict[str, Any]:
         },
         "tokens": {stack: dataclasses.asdict(tokens) for stack, tokens in trace.tokens.items()},
         "states": array_shapes(trace.hidden_states),
-        "neurons": array_shapes(trace.neurons),
         "ids": trace.ids,
         "prompt_length": trace.prompt_length,
         "predicted": None if trace.predicted is None else list(trace.predicted),

@@ -22,7 +22,7 @@ from model.trace.decomposition import Credit, Split
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
-from model.trace.stack import Stack, all_neurons
+from model.trace.stack import Stack
 from model.trace.stack_summary import StackSummary
 from model.trace.tokens import Picture, Tokens
 
@@ -132,7 +132,7 @@ class Trace:
         Raises:
             InputError: the model's layers cannot be watched.
         """
-        return self._take_apart("blocks", stack)
+        return self.taken_apart("blocks", stack)
 
     def block_summary(self, stack: str) -> StackSummary:
         """What a picture of a stack needs of its blocks: small arrays.
@@ -140,7 +140,7 @@ class Trace:
         Raises:
             InputError: the model's layers cannot be watched.
         """
-        return self._take_apart("summary", stack)
+        return self.taken_apart("summary", stack)
 
     def credit(self, position: int, token: int, against: int | None = None) -> Credit:
         """Which heads and feed-forward layers push the score of a token up or down (direct logit attribution).
@@ -152,7 +152,7 @@ class Trace:
         Raises:
             InputError: the model's scores are not a linear map of its last state, or its layers cannot be watched.
         """
-        return self._take_apart("credit", position, token, against)
+        return self.taken_apart("credit", position, token, against)
 
     def why(self, kind: str, layer: int, head: int, query: int, key: int) -> Split:
         """Where one attention score comes from: q · k split into what the two tokens' streams are made of.
@@ -164,9 +164,14 @@ class Trace:
         Raises:
             InputError: the model's layers cannot be watched.
         """
-        return self._take_apart("why", kind, layer, head, query, key)
+        return self.taken_apart("why", kind, layer, head, query, key)
 
-    def _take_apart(self, *arguments: Any) -> Any:
+    def taken_apart(self, *arguments: Any) -> Any:
+        """What `take_apart` returns, for one of the methods above and its arguments.
+
+        Raises:
+            InputError: the model's layers cannot be watched.
+        """
         if self.take_apart is None:
             raise InputError("no_blocks", "The layers of this model cannot be watched one by one.")
         return self.take_apart(*arguments)
@@ -175,7 +180,7 @@ class Trace:
 def _neurons(take_apart: Callable[..., Any], stack: str) -> Array | None:
     """The feed-forward neurons of a stack, or None where it has none. [layer, token, d_ff]"""
     try:
-        found: Stack = take_apart("blocks", stack)
+        found: Array = take_apart("neurons", stack)
     except InputError:
         return None
-    return all_neurons(found.layers)
+    return found

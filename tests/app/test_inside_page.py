@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -19,7 +22,7 @@ def opened_at(**link: str) -> AppTest:
 @pytest.mark.parametrize(
     ("step", "figures"),
     [(1, {"vectors"}), (2, {"factors", "products", "sums", "dots"}), (3, {"dots", "scaled", "masked"}),
-     (4, {"masked", "powers", "weights", "yours"}), (5, {"weights", "weighted"})],
+     (4, {"masked", "powers", "weights", "yours"}), (5, {"weights", "weighted"}), (6, {"match"})],
 )  # fmt: skip
 def test_each_step_is_a_screen_with_figures_of_its_own(step: int, figures: set[str]) -> None:
     app = opened_at(inside_step=str(step), text="The dog sees the dog.")
@@ -31,13 +34,28 @@ def test_each_step_is_a_screen_with_figures_of_its_own(step: int, figures: set[s
 def test_next_and_back_lead_through_the_steps_and_stop_at_the_ends() -> None:
     app = opened_at()
     assert app.button(key="inside_back").disabled
-    for step in (2, 3, 4, 5):
+    for step in (2, 3, 4, 5, 6):
         app.button(key="inside_next").click().run()
         assert app.session_state["inside_step"] == step
         assert app.query_params["inside_step"] == str(step)
     assert app.button(key="inside_next").disabled
     app.button(key="inside_back").click().run()
-    assert app.session_state["inside_step"] == 4
+    assert app.session_state["inside_step"] == 5
+
+
+def test_the_last_step_adds_up_to_the_score_of_the_run() -> None:
+    app = opened_at(inside_step="6", kind="cross", layer="1", head="2", row_cross="3", key_cross="2")
+    drawn = app.session_state["drawn"]["match"]
+    cells = np.asarray(drawn.figure.data[0].z)
+    assert cells.min() < 0 < cells.max()
+    assert max(cells.shape) <= 14
+    assert drawn.figure.data[0].zmin == -drawn.figure.data[0].zmax
+    said = re.search(r"\*\*(-?\d+\.\d+)\*\* \(before the mask\)", texts(app))
+    assert said is not None
+    assert cells.sum() == pytest.approx(float(said[1]), abs=2e-3)
+    assert drawn.table().iloc[:, 2].sum() == pytest.approx(cells.sum(), abs=1e-4)
+    scores = choose(app, "inside_step", 3).session_state["drawn"]["masked"].figure.data[0]
+    assert float(said[1]) == pytest.approx(float(scores.x[2]), abs=2e-3)
 
 
 def test_the_key_follows_the_head_to_its_strongest_until_one_is_chosen() -> None:

@@ -35,9 +35,14 @@ def block_summary(trace: Trace, stack: str) -> StackSummary:
 
 
 def credit(trace: Trace, position: int, token: int, against: int | None = None) -> Credit:
-    """Which heads and feed-forward layers push the score of a token up or down."""
-    found: Credit = _computed(trace, "credit", position, token, against)
-    return found
+    """Which heads and feed-forward layers push the score of a token up or down.
+
+    Raises:
+        InputError: the model has no such parts; a part of a page says so, and the page goes on.
+    """
+    how = session.chosen_model(), st.session_state.device
+    with st.spinner(say("sidebar.running"), show_time=True), server_state.running_model(*how):
+        return trace.credit(position, token, against)
 
 
 def why(trace: Trace, kind: str, layer: int, head: int, query: int, key: int) -> Split:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from viz.frame import results
 from viz.sections import inside
+from viz.sections.decomposition import match
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()
@@ -18,4 +19,7 @@ output_line.draw(trace)
 with st.container(horizontal=True, key="steps", vertical_alignment="center"):
     inside.formula(worked.steps, step)
     inside.pick_step(step)
-inside.draw(worked, step, trace.edits, selected)
+if step == inside.STEPS[-1]:
+    match.draw(trace, worked, selected)
+else:
+    inside.draw(worked, step, trace.edits, selected)

@@ -3,9 +3,11 @@
 import streamlit as st
 
 from viz.frame import model_access, results, session
+from viz.sections.decomposition import credit
 from viz.sections.output import decoding, player, readout
 from viz.widgets import badge, headings, output_line
 
+credit.leave()
 palette = session.palette()
 shared = trace = results.trace()
 writes = model_access.open_model().writes

@@ -1,4 +1,4 @@
-"""The five steps of one head's computation, each on a screen of its own, and the widgets that lead through them."""
+"""The steps of one head's computation, each on a screen of its own, and the widgets that lead through them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from viz.language import readings
 from viz.language.messages import current_language, escape_markdown, say
 from viz.widgets import charts, pickers, save_menu
 
-STEPS = range(1, 6)
+STEPS = range(1, 7)  # the last is drawn by `viz.sections.decomposition.match`
 STEP = "inside_step"  # key of the widget, and parameter in the link
 # While the slider is dragged the browser shows what it gives; Streamlit tells the server when it is let go.
 _drag = st.components.v2.component("headlight_divisor", js=(BROWSER / "divisor.js").read_text(encoding="utf-8"))
@@ -113,7 +113,7 @@ def formula_latex(steps: HeadSteps, step: int, colour: str) -> str:
     def lit(text: str, *at: int) -> str:
         return rf"\colorbox{{{colour}}}{{$\displaystyle {text}$}}" if step in at else text
 
-    product = lit(r"Q K^\top", 1, 2)
+    product = lit(r"Q K^\top", 1, 2, 6)
     divisor = lit(r"\sqrt{d_k}" if steps.divides_by_root else f"{steps.divisor:.4g}", 3)
     if _divides(steps):
         product = rf"\frac{{{product}}}{{{divisor}}}"

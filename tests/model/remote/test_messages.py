@@ -85,6 +85,15 @@ WRONG: dict[str, dict[str, Any]] = {
     "ids beyond the vocabulary": ALWAYS | {"want": "labels", "ids": [2**31]},
     "a position that is not there": ONE | {"want": "guess", "position": "here"},
     "an overview of a side of nothing": LAYER | {"want": "overview", "side": 0},
+    "no such word to credit": RUN | {"want": "credit", "position": 0, "token": 10**8, "against": None},
+    "a word that is a text": RUN | {"want": "credit", "position": 0, "token": "red", "against": None},
+    "credit after a token that is not there": RUN | {"want": "credit", "position": 999, "token": 3, "against": None},
+    "blocks of no such stack": RUN | {"want": "blocks", "stack": "middle"},
+    "a match of no such layer": LAYER | {"want": "why", "layer": 99, "head": 0, "query": 0, "key": 0},
+    "a match of no such head": LAYER | {"want": "why", "head": 99, "query": 0, "key": 0},
+    "a match of every head": LAYER | {"want": "why", "head": None, "query": 0, "key": 0},
+    "a match of a query that is not there": LAYER | {"want": "why", "head": 0, "query": 999, "key": 0},
+    "a match of some heads": LAYER | {"want": "why", "head": 0, "query": 0, "key": 0, "words": [[[0]], [[0]]]},
     "masked is a number": LAYER | {"want": "scores", "masked": 1},
 }
 
@@ -115,6 +124,7 @@ def test_every_field_is_needed_and_of_its_kind(handler: RequestHandler, want: st
     fields = MAP | {
         "want": want, "ids": [5], "text": "I see.", "target": None, "how": HOW, "position": 0, "stack": "encoder",
         "rows": [0, 1], "measure": "rollout", "arguments": [0, 0], "count": 3, "side": 16, "masked": True,
+        "token": 5, "against": None, "query": 0, "key": 0,
     }  # fmt: skip
     if want == "across_layers":
         fields["kind"] = "encoder"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -18,6 +19,7 @@ from model.catalog.opening import load_in_process
 from model.catalog.revisions import commit, revision
 from model.errors import InputError, ModelError
 from model.generation.decoding import Decoding
+from model.huggingface.text_model import TextModel
 from model.remote.client import RemoteModel
 from model.remote.messages import PROTOCOL_VERSION, STATUS_OK, pack, unpack
 from model.remote.request_handler import RequestHandler
@@ -149,6 +151,57 @@ def test_only_what_is_drawn_is_sent(address: str) -> None:
     assert trace.logits is not None
     row = trace.logits[2]
     assert Counted.sent - before < row.nbytes + 2_000
+
+
+def test_a_pass_taken_apart_travels_and_only_what_is_drawn_of_it(address: str, lens: Translator) -> None:
+    ours, theirs = lens.trace(TEXT), RemoteModel(address, "en-fr").trace(TEXT)
+    Counted.sent = 0
+    credit, split = theirs.credit(2, 7, 9), theirs.why("cross", 1, 3, 2, 1)
+    assert Counted.sent < 20_000
+    assert credit.sources == ours.credit(2, 7, 9).sources
+    np.testing.assert_allclose(credit.parts, ours.credit(2, 7, 9).parts, atol=1e-5)
+    assert credit.logit == pytest.approx(ours.credit(2, 7, 9).logit, abs=1e-5)
+    own = ours.why("cross", 1, 3, 2, 1)
+    assert (split.queries, split.keys) == (own.queries, own.keys)
+    np.testing.assert_allclose(split.parts, own.parts, atol=1e-5)
+    sent = Counted.sent
+    summary, stack = theirs.block_summary("encoder"), ours.blocks("encoder")
+    assert Counted.sent - sent < stack.nbytes / 4
+    assert summary.layers[1][0].attention == ("encoder", 1)
+    np.testing.assert_allclose(summary.layers[1][1].share, ours.block_summary("encoder").layers[1][1].share, rtol=1e-4)
+    far = theirs.blocks("encoder")
+    assert far.error < 1e-5
+    np.testing.assert_allclose(far.layers[2].blocks[0].adds, stack.layers[2].blocks[0].adds, atol=1e-5)
+    assert far.layers[2].blocks[0].sum_norm is not None
+
+
+def test_why_a_pass_cannot_be_taken_apart_travels(address: str, tmp_path: Path) -> None:
+    made_text(tmp_path / "bert", "BertModel", "BertConfig", {})
+    with pytest.raises(InputError) as caught:
+        RemoteModel(address, str(tmp_path / "bert")).trace("the cat sat").credit(1, 2)
+    assert caught.value.reason == "no_credit"
+
+
+def test_neurons_are_computed_where_they_are_asked_for(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_text(tmp_path / "llama", "LlamaForCausalLM", "LlamaConfig", GROUPED)
+    own, taken = load_in_process(str(tmp_path / "llama"), "cpu").trace("the cat sat"), []
+    apart = TextModel.take_pass_apart
+
+    def counted(*args: Any) -> Any:
+        taken.append(args[-2])
+        return apart(*args)
+
+    monkeypatch.setattr(TextModel, "take_pass_apart", counted)
+    theirs = RemoteModel(address, str(tmp_path / "llama")).trace("the cat sat")
+    assert not taken
+    assert theirs.nbytes
+    replace(theirs, text="")  # a copy asks for none either
+    assert not taken
+    np.testing.assert_allclose(theirs.neurons["decoder"], own.neurons["decoder"], atol=1e-6)
+    assert taken.count("neurons") == 1
+    assert "encoder" not in theirs.neurons
 
 
 def test_wrong_input_and_wrong_models_say_the_same_as_here(address: str) -> None:

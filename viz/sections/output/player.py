@@ -18,6 +18,7 @@ from viz.figures.theme import Palette
 from viz.frame import links, model_access
 from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, isolate_rtl, say, strip_markdown
+from viz.sections.decomposition import credit
 from viz.widgets import charts, pickers, save_menu
 
 NUM_CANDIDATES = 10  # likeliest tokens drawn for a step
@@ -33,6 +34,7 @@ class Places:
     candidates: DeltaGenerator
     looks: DeltaGenerator
     heads: DeltaGenerator | None
+    who: DeltaGenerator | None
 
 
 @page_fragment
@@ -66,9 +68,18 @@ def player(
     text = st.container()
     left, right = st.columns([5, 7], gap="small")
     more = st.expander(say("output.every_head"), on_change="rerun", key="every_head")
-    places = Places(text, left.container(), right.container(), more.container() if more.open else None)
+    who = st.expander(say("output.who"), on_change="rerun", key="who")
+    places = Places(
+        text,
+        left.container(),
+        right.container(),
+        more.container() if more.open else None,
+        who.container() if who.open and not playing else None,
+    )
     with controls:
-        page_fragment(_step, run_every=PACE if playing else None)(trace, decoding, decoded, seen, palette, places)
+        # A fragment has no widgets outside of itself, and who wrote a word is chosen and clicked outside of the row.
+        step = _step if places.who else page_fragment(_step, run_every=PACE if playing else None)
+        step(trace, decoding, decoded, seen, palette, places)
     for column, key in ((left, "step_candidates"), (right, "looks")):
         with column:
             save_menu.menu(key)
@@ -153,6 +164,12 @@ def _candidates(
     title = say("output.candidates_title", step=row + 1 - trace.prompt_length)
     figure = figures.next_token_bars(chances[best], lens.labels(best.tolist()), chosen, palette, title)
     charts.chart(places.candidates, figure, "step_candidates", say(f"output.{'drawn' if drawn else 'candidates'}_look"))
+    if places.who:
+        token = int(best[0]) if written is None else written
+        others = [int(one) for one in best if one != token]
+        labels = lens.labels([token, *others])
+        with places.who:
+            credit.draw(trace, row, token, list(zip(others, labels[1:], strict=True)), labels[0], palette)
     if written is not None:
         label = lens.labels([written])[0]
         sentence = say("output.taken", token=escape_markdown(label), chance=f"{chances[written]:.1%}")
