@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import wraps
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
@@ -189,6 +190,7 @@ def test_neurons_are_computed_where_they_are_asked_for(
     own, taken = load_in_process(str(tmp_path / "llama"), "cpu").trace("the cat sat"), []
     apart = TextModel.take_pass_apart
 
+    @wraps(apart)
     def counted(*args: Any) -> Any:
         taken.append(args[-2])
         return apart(*args)
