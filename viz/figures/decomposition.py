@@ -62,7 +62,10 @@ def match_heatmap(
     for axis, side, stack, position in zip("yx", groups, (query_stack(kind), key_stack(kind)), place, strict=True):
         at = [i for i, one in enumerate(side) if one.kind == "token"]
         marks += [mark | {"at": at} for mark in focus_rows((stack, [position]), axis) if at]
-    return unvalidated_figure(figure._data, figure._layout | {"meta": {"focus": marks}})
+    layout = figure._layout | {"meta": {"focus": marks}}
+    for axis, labels in (("xaxis", columns), ("yaxis", rows)):  # names of sources are longer than most tokens
+        layout[axis] = layout[axis] | axis_ticks(labels, longest=26)
+    return unvalidated_figure(figure._data, layout)
 
 
 def credit_bars(
