@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from model.measures.source_groups import summed
 from model.trace.decomposition import Split
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
@@ -35,7 +36,7 @@ def draw(trace: Trace, worked: WorkedHead, selected: pickers.SelectedHead) -> No
 def reading(split: Split, names: tuple[str, str]) -> str:
     """Sentence on the score and the pair that adds most to it. names: of query and key"""
     groups = figures.match_groups(split)
-    values = figures.summed(split.parts, *groups)
+    values = summed(split.parts, *groups)
     row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
     asks, asked = (side[int(i)] for side, i in zip(groups, (row, column), strict=True))
     return say(
