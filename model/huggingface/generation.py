@@ -137,29 +137,26 @@ def next_token_logits(
     return next_logits
 
 
-def output_text(
+def answer_ids(
     lens: OpenedModel,
     ids: Sequence[int],
     prompt_length: int,
     target: Target,
     plan: EditPlan | None,
     first_pass: Any | None,
-) -> str | None:
-    """Text of an encoder-decoder model's output, or what follows a decoder-only model's prompt, generated or forced.
+) -> list[int] | None:
+    """Ids of an encoder-decoder model's output, or of what follows a decoder-only model's prompt, generated or forced.
 
     Args:
         ids: of the decoder, prompt included.
         target: what was forced; None generates a continuation, and an empty one has no text.
         first_pass: as in `generate`.
     """
-    if not lens.is_encoder_decoder:
-        if target is None:
-            ids = generate(lens, ids, Decoding(max_new_tokens=NEW_TOKENS), plan, first_pass).ids
-        elif target:
-            ids = ids[prompt_length:]
-        else:
-            return None
-    return str(lens.tokenizer.decode(list(ids), skip_special_tokens=True))
+    if lens.is_encoder_decoder:
+        return list(ids)
+    if target is None:
+        return list(generate(lens, ids, Decoding(max_new_tokens=NEW_TOKENS), plan, first_pass).ids)
+    return list(ids[prompt_length:]) if target else None
 
 
 def output_ids(

@@ -21,7 +21,7 @@ from model.attention.devices import dtype_name, find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import Record, record
 from model.generation.decoding import Decoding, DecodingResult
-from model.huggingface.answers import WORDS, answer, head_kind
+from model.huggingface.answers import WORDS, head_kind
 from model.huggingface.decomposition import take_pass_apart
 from model.huggingface.generation import forced_first_id, generate
 from model.huggingface.inputs import Encoding, encode_batch
@@ -32,11 +32,12 @@ from model.huggingface.positions import measure_schemes
 from model.huggingface.probes import guess, layer_logits, outputs
 from model.huggingface.recording.attention_interface import name_attention_calls
 from model.huggingface.recording.detection import describe_other_layers, detect_interface
-from model.huggingface.recording.eager_run import library_attentions, run_eager
+from model.huggingface.recording.eager_run import library_attentions
 from model.huggingface.recording.hooks import hook_last_block, hook_positions
 from model.huggingface.recording.layers import recorded_layers, weights_only_layers
 from model.huggingface.recording.trial import trial_ids, try_tracing
 from model.huggingface.tracing import TracedBatch, model_notes
+from model.huggingface.verification import verify_run
 from model.measures.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
@@ -50,7 +51,6 @@ from model.trace.recorded_layer import RecordedLayer
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices, TypedText, as_typed
 from model.turns import slices
-from model.verification import huggingface_reference
 
 
 class TextModel:
@@ -233,12 +233,9 @@ class TextModel:
         """Notes (id, detail) that hold for every trace of this model."""
         return model_notes(self)
 
-    def verify(self, inputs: dict[str, Tensor], *args: Any, plan: EditPlan | None) -> Check:
-        """The verdict of `model.verification.huggingface_reference` on one sentence."""
-        eager = partial(run_eager, self, inputs, plan)
-        return huggingface_reference.verify(
-            eager, *args, read_answer=answer, sinks=self.has_sinks, independent=self.uses_interface
-        )
+    def verify(self, *run: Any, **options: Any) -> Check:
+        """The verdict of `model.verification.huggingface_reference` on one sentence; see `verify_run`."""
+        return verify_run(self, *run, **options)
 
     def find_projections(
         self, inputs: dict[str, Tensor], row: int, plan: EditPlan | None, recorded: RecordedLayer

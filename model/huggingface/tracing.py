@@ -12,7 +12,7 @@ from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
 from model.attention.edit_plan import EditPlan
 from model.attention.record import Record
 from model.huggingface.answers import WORDS, answer, classes, word_logits
-from model.huggingface.generation import output_text
+from model.huggingface.generation import answer_ids
 from model.huggingface.inputs import Encoding
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.detection import residual_stream
@@ -35,11 +35,18 @@ class TracedModel(OpenedModel, Protocol):
 
     def notes(self) -> tuple[tuple[str, str], ...]: ...
 
-    def verify(self, inputs: dict[str, Tensor], *args: Any, plan: EditPlan | None) -> Check: ...
+    def verify(self, *args: Any, **options: Any) -> Check: ...
 
     def find_projections(self, *args: Any) -> MultiHeadLayer | NotMultiHead: ...
 
     def take_pass_apart(self, *args: Any) -> Any: ...
+
+
+def stack_states(lens: Any, result: Any) -> dict[str, list[Tensor]]:
+    """Stack -> hidden states of each layer, from the library's output object. [batch, token, d_model]"""
+    stacks = ("encoder", "decoder") if lens.is_encoder_decoder else (lens.single_stack,)
+    prefix = "{}_" if lens.is_encoder_decoder else ""
+    return {stack: residual_stream(result[f"{prefix.format(stack)}hidden_states"], lens.config) for stack in stacks}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +76,8 @@ class TracedBatch:
 
     @cached_property
     def states(self) -> dict[str, list[Tensor]]:
-        """Stack -> hidden states of each layer. [batch, token, d_model]"""
-        prefix = "{}_" if self.lens.is_encoder_decoder else ""
-        return {
-            stack: residual_stream(self.result[f"{prefix.format(stack)}hidden_states"], self.lens.config)
-            for stack in self.stacks
-        }
+        """As `stack_states`, of this pass."""
+        return stack_states(self.lens, self.result)
 
     @cached_property
     def scores(self) -> Tensor:
@@ -101,8 +104,8 @@ class TracedBatch:
             kind: build_attention(kind, rows[row], tokens, lens.layer_index.get(kind, ()))
             for kind, rows in self.layers.items()
         }
-        lengths = {stack: len(encoding.ids[stack]) for stack in stacks}
-        predicted, output = self._words(row, target, encoding, continues)
+        predicted, answered = self._words(row, target, encoding, continues)
+        output = None if answered is None else str(lens.tokenizer.decode(answered, skip_special_tokens=True))
         writes = predicted is not None or lens.is_encoder_decoder
         return Trace(
             text=text,
@@ -118,22 +121,30 @@ class TracedBatch:
             notes=(*lens.notes(), *unknown_token_notes(lens.tokenizer, text, encoding.ids[stacks[0]])),
             device=lens.device,
             edits=self.edits,
-            run_check=partial(lens.verify, self.inputs, attentions, self.scores, row, lengths, plan=self.plan),
+            run_check=partial(
+                lens.verify,
+                self.inputs,
+                self.scores[row],
+                row,
+                plan=self.plan,
+                output=answered,
+                generated=predicted is not None and target is None,
+            ),
             find_layer=partial(lens.find_projections, self.inputs, row, self.plan),
             take_apart=partial(lens.take_pass_apart, self.inputs, row, self.plan, self.logits),
             classes=classes(lens.head, self.scores[row], lens.config, encoding.tokens[stacks[-1]].texts),
         )
 
-    def _words(self, row: int, target: Target, encoding: Encoding, continues: bool) -> tuple[Any, str | None]:
-        """Labels of the likeliest next tokens, and the text that was written or forced; None where there are none."""
-        lens, predicted, output = self.lens, None, None
+    def _words(self, row: int, target: Target, encoding: Encoding, continues: bool) -> tuple[Any, list[int] | None]:
+        """Labels of the likeliest next tokens, and the ids that were written or forced; None where there are none."""
+        lens, predicted, answered = self.lens, None, None
         if self.logits is not None and "decoder" in self.stacks:
             fed = self.inputs.get("decoder_input_ids", self.inputs["input_ids"])[row].tolist()
             predicted = predicted_labels(lens.tokenizer, fed, rows_to_numpy(self.logits[row]))
             first_pass = self.result if continues else None
             ids = encoding.ids["decoder"]
-            output = output_text(lens, ids, encoding.prompt_length, target, self.plan, first_pass)
-        return predicted, output
+            answered = answer_ids(lens, ids, encoding.prompt_length, target, self.plan, first_pass)
+        return predicted, answered
 
 
 def model_notes(lens: Any) -> tuple[tuple[str, str], ...]:

@@ -124,7 +124,7 @@ def without_arrays(trace: Trace, find: Callable[[], Trace]) -> Trace:
         take_apart=None if trace.take_apart is None else partial(_apart, find),
         predicted=None if trace.predicted is None else LazySequence(len(trace.predicted), partial(_predicted, find)),
         logits=logits,
-        run_check=lambda: find().verify(),
+        run_check=lambda shown, probe=None: find().run_check(shown, probe),
         find_layer=lambda recorded: find().find_layer(
             recorded.find() if isinstance(recorded, KeyedLayer) else recorded
         ),

@@ -17,7 +17,7 @@ from model.arrays.lazy import DeferredMapping, array_shapes
 from model.arrays.types import Array
 from model.errors import InputError
 from model.trace.attention import Attention
-from model.trace.check import Check
+from model.trace.check import Check, Probe
 from model.trace.decomposition import Credit, Split
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
@@ -50,7 +50,7 @@ class Trace:
         notes: (id, detail) of remarks on how the text was tokenized; their sentences are in `assets/i18n`.
         device: where it ran, as PyTorch names it.
         edits: the changes made to this pass.
-        run_check: computes what `verify` returns.
+        run_check: computes what `verify` returns, of the trace that it is given; with a probe what `verify_probe` does.
         find_layer: computes what `multi_head` returns.
         take_apart: computes what `blocks`, `credit` and `why` return; None where the model cannot.
         picture: the preprocessed picture of a vision model, or None.
@@ -72,7 +72,7 @@ class Trace:
     notes: tuple[tuple[str, str], ...]
     device: str
     edits: Edits
-    run_check: Callable[[], Check]
+    run_check: Callable[..., Check]
     find_layer: Callable[[RecordedLayer], MultiHeadLayer | NotMultiHead]
     take_apart: Callable[..., Any] | None = None
     picture: Picture | None = None
@@ -111,8 +111,12 @@ class Trace:
         # Not a cached_property: before Python 3.12 its one lock for all traces makes every check wait for the others.
         cache: dict[str, Check] = self.__dict__
         if "_check" not in cache:
-            cache["_check"] = self.run_check()
+            cache["_check"] = self.run_check(self)
         return cache["_check"]
+
+    def verify_probe(self, probe: Probe) -> Check:
+        """The verdict on a logit lens or on effects of silencing, some of whose parts are run once more."""
+        return self.run_check(self, probe)
 
     def multi_head(self, kind: str, layer: int) -> MultiHeadLayer | NotMultiHead:
         """The inputs and projection matrices of one attention layer, or why it is no plain multi-head layer.

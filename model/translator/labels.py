@@ -55,3 +55,25 @@ def predicted_label(tokenizer: Tokenizer, config: Config, logits: Array, positio
         logits: [token, vocab]
     """
     return label_tokens(tokenizer, config, logits[max(position - 1, 0) : position + 1].argmax(-1)).texts[-1]
+
+
+class TranslatorVocabulary:
+    """What ids stand for, read one by one; a `model.verification.words.Vocabulary`."""
+
+    forced = 0
+
+    def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
+        self._tokenizer, self._unknown = tokenizer, str(tokenizer.id_to_token(config.unk))
+        self.never = (config.pad, config.bos, config.unk)
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        return [str(self._tokenizer.id_to_token(i)) for i in ids]
+
+    def spelled(self, piece: str) -> str | None:
+        return None if piece == self._unknown else piece.replace("▁", " ")
+
+    def text(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(ids)))
+
+    def next_word(self, before: Sequence[int], next_id: int) -> str:
+        return label_pieces(self.pieces([next_id]), [False]).texts[0]

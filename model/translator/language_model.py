@@ -91,7 +91,7 @@ class LanguageModel(OwnModel):
                 notes=(),
                 device=self.device,
                 edits=edits or UNCHANGED,
-                run_check=partial(self._verify, fed, recorded, logits, row, plan),
+                run_check=partial(self._verify, fed, row, plan),
                 find_layer=partial(self._find_projections, (fed,), row, plan),
                 take_apart=partial(self.take_pass_apart, (fed,), row, plan, logits),
             )

@@ -23,7 +23,7 @@ from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.tokens import Tokens
 from model.trace.trace import Target, Trace
 from model.translator.generation import decode_greedily
-from model.translator.labels import label_tokens, predicted_label
+from model.translator.labels import TranslatorVocabulary, label_tokens, predicted_label
 from model.translator.own_model import OwnModel
 from model.translator.text_preparation import prepare_text, text_notes
 from model.translator.transformer import Transformer
@@ -65,7 +65,7 @@ class Translator(OwnModel):
         config = self.config
         plan = plan_edits(self, edits)
         encoded = [self._encode(prepare_text(text), "text") for text in texts]
-        rows = self._targets(encoded, targets, plan)
+        rows, forced = self._targets(encoded, targets, plan), [one is not None for one in targets]
         source = self._pad([[*line.ids, config.eos] for line in encoded])
         target = self._pad([[config.bos, *ids] for ids in rows])
         with torch.inference_mode(), apply_edits(plan), record() as recorded, slices():
@@ -99,7 +99,7 @@ class Translator(OwnModel):
                 notes=text_notes(text, encoded[row], config),
                 device=self.device,
                 edits=edits or UNCHANGED,
-                run_check=partial(self._verify, source, target, recorded, logits, row, plan),
+                run_check=partial(self._verify, source, target, row, plan, None if plan or forced[row] else rows[row]),
                 find_layer=partial(self._find_projections, (source, target), row, plan),
                 take_apart=partial(self.take_pass_apart, (source, target), row, plan, logits),
             )
@@ -201,4 +201,4 @@ class Translator(OwnModel):
 
     def _verify(self, *args: Any) -> Check:
         """The verdict of `model.verification.translator_reference` on one sentence."""
-        return verify(self.module, *args)
+        return verify(self.module, TranslatorVocabulary(self.tokenizer, self.config), *args)

@@ -10,15 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.attention.edit_plan import EditPlan
-from model.attention.record import Record
-from model.trace.check import Check
-from model.verification.self_attention import feed_forward, layer_norm, self_attention, verdict
+from model.trace.check import Check, Probe
+from model.trace.trace import Trace
+from model.verification.self_attention import feed_forward, layer_norm, not_compared, self_attention, verdict
 
 HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, run on the same tokens"
 
 
 @torch.no_grad()
-def run_reference(ours: Any, ids: Tensor, plan: EditPlan | None = None) -> tuple[Tensor, dict[tuple[str, int], Tensor]]:
+def run_reference(
+    ours: Any, ids: Tensor, plan: EditPlan | None = None
+) -> tuple[Tensor, dict[tuple[str, int], Tensor], list[Tensor]]:
     """Logits and every head's weights, computed by PyTorch's own functions.
 
     Args:
@@ -26,7 +28,8 @@ def run_reference(ours: Any, ids: Tensor, plan: EditPlan | None = None) -> tuple
         plan: edits, applied through the reference's own weights and masks.
 
     Returns:
-        logits [batch, token, vocab]; ("decoder", layer) -> weights [batch, head, query, key].
+        logits [batch, token, vocab]; ("decoder", layer) -> weights [batch, head, query, key]; states at each depth [batch,
+        token, d].
     """
     count, embedding = ids.shape[1], ours.embedding.weight.float()
     order = None if plan is None else plan.position_order(count)
@@ -34,19 +37,25 @@ def run_reference(ours: Any, ids: Tensor, plan: EditPlan | None = None) -> tuple
     x = F.embedding(ids, embedding) * math.sqrt(ours.config.d_model) + positions
     causal = torch.ones(1, 1, count, count, dtype=torch.bool, device=ids.device).tril()
     weights: dict[tuple[str, int], Tensor] = {}
+    states = [x]
     for number, layer in enumerate(ours.decoder):
         output, weights["decoder", number] = self_attention(layer.self_attention, x, causal, "decoder", number, plan)
         x = layer_norm(layer.norm_1, x + output)
         x = layer_norm(layer.norm_2, x + feed_forward(layer.feed_forward, x))
-    return F.linear(x, embedding), weights
+        states.append(x)
+    return F.linear(x, embedding), weights, states
 
 
-def verify(ours: Any, ids: Tensor, recorded: Record, logits: Tensor, row: int, plan: EditPlan | None) -> Check:
-    """The verdict on one text of a traced batch.
+def verify(ours: Any, ids: Tensor, row: int, plan: EditPlan | None, trace: Trace, probe: Probe | None = None) -> Check:
+    """The verdict on one input of a traced batch; none on a probe of it.
 
     Args:
-        ids: int64 [batch, token]; recorded: the attention calls of the traced pass; logits: [batch, token, vocab].
-        row: index of the text in the batch; plan: the edits of the traced pass.
+        ids: int64 [batch, token]; row: index in the batch; plan: the edits of the traced pass.
+        trace: what is judged.
     """
-    expected, expected_weights = run_reference(ours, ids, plan)
-    return verdict(recorded, row, logits, expected, expected_weights, HOW)
+    if probe is not None:
+        return not_compared(probe)
+    logits, weights, states = run_reference(ours, ids, plan)
+    own, dtype = {place: one[row] for place, one in weights.items()}, next(ours.parameters()).dtype
+    length = len(trace.ids["decoder"]) if trace.ids.get("decoder") else logits.shape[1]
+    return verdict(trace, dtype, logits[row][:length], own, [state[row] for state in states], HOW)

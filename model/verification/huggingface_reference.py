@@ -2,110 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from model.arrays.torch_to_numpy import to_numpy
-from model.attention.record import WeightsCallback
-from model.trace.attention import Attention
 from model.trace.check import Check
-from model.verification.tolerances import error_limits
+from model.trace.trace import Trace
+from model.verification.comparison import Comparison, Vectors
+from model.verification.float64 import Judge, settle
+from model.verification.position_reference import add_positions
+from model.verification.tolerances import limits
+from model.verification.words import Vocabulary, add_picture, add_words, share_of_differences
 
-LOGIT_CHUNK = 128  # tokens whose logits are compared at once
+HOW = "transformers' own eager attention with the same weights, run on the same tokens"
+REPETITION = "a second run of the family's own code, which shows its weights only: equal runs, not an independent proof"
+# Receives kind, layer, weights, queries, keys and values where they are shown, [batch, head, …], and which layer of
+# the model it is.
+OnLayer = Callable[[str, int, Tensor, Vectors | None, int | None], None]
 
 
-class WeightComparison:
-    """Errors of one sentence's attention weights against the library's own, collected layer by layer.
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """The run that is verified, and how to repeat it.
 
-    Args:
-        attentions: kind -> the trace's attention.
+    Attributes:
+        module: the model that ran; vocabulary: reads its ids as words.
+        run_eager: the library's output object of a pass with its own attention; hands each layer over.
+        run_in_float64: the same in float64, with the app's own attention if told so; None where the model is too large
+            for a copy.
+        read_states: stack -> hidden states of each depth, from the library's output object.
+        read_answer: what a pass answers, from the same.
+        read_classes: labels and probabilities of one text, from its answer.
+        answer: what the traced pass answered, where the trace has no logits. [token, ...]
         row: index of the sentence in the batch.
-        lengths: stack -> number of tokens without padding, whose numbers mean nothing.
-        sinks: True where rows may sum to less than 1.
-    """
-
-    def __init__(self, attentions: dict[str, Attention], row: int, lengths: dict[str, int], sinks: bool) -> None:
-        self._attentions, self._row, self._lengths, self._sinks = attentions, row, lengths, sinks
-        self._missing = {(kind, layer) for kind, one in attentions.items() for layer in range(one.num_layers)}
-        self._errors: list[tuple[float, float, float]] = []
-
-    def add_layer(self, kind: str, layer: int, expected: Tensor) -> None:
-        """Compare a layer's weights with the library's, `expected` [batch, head, query, key]."""
-        attention = self._attentions[kind]
-        queries = slice(self._lengths["encoder" if kind == "encoder" else "decoder"])
-        forbidden = ~attention.mask(layer)[queries]
-        expected_heads = to_numpy(expected[self._row])[:, queries]
-        for weights, expected_head in zip(attention.weights(layer)[:, queries], expected_heads, strict=True):
-            excess = weights.sum(-1) - 1
-            self._errors.append(
-                (
-                    float(abs(weights - expected_head).max()),
-                    float(abs(excess.clip(0) if self._sinks else excess).max()),
-                    float((weights * forbidden).max()),
-                )
-            )
-        self._missing.discard((kind, layer))
-
-    def largest_errors(self) -> tuple[float, float, float]:
-        """Largest difference of a weight, of a row's sum from 1, and largest weight on a masked position.
-
-        Raises:
-            ValueError: the library returned no weights of some layer.
-        """
-        if self._missing:
-            raise ValueError(f"The stock run showed no weights of {sorted(self._missing)}.")
-        weights, sums, leaked = np.max(self._errors, axis=0).tolist()  # NumPy's maximum keeps a NaN, Python's loses it
-        return weights, sums, leaked
-
-
-def verify(
-    run_eager: Callable[[WeightsCallback], Any],
-    attentions: dict[str, Attention],
-    answer: Tensor,
-    row: int,
-    lengths: dict[str, int],
-    *,
-    read_answer: Callable[[Any], Tensor],
-    sinks: bool,
-    independent: bool,
-) -> Check:
-    """Largest differences between one sentence of a traced batch and the library's own run of it.
-
-    Args:
-        run_eager: runs the library's own code, passes each layer's weights to a callback, and returns the library's
-            output object.
-        attentions: kind -> the trace's attention.
-        answer: the trace's logits, or its last hidden states where the model has no output head. [batch, token, ...]
-        row: index of the sentence in the batch.
-        lengths: stack -> number of tokens without padding; the stack whose states give the logits comes last.
+        fed: stack -> the ids that were read, with padding.
+        written: ids that the model wrote itself, as far as the repeated pass shows; None where they were forced.
+        output: ids of the output; None where it has none.
+        continued: how many of them were fed behind the trace's tokens in the repeated pass.
         sinks: True where rows may sum to less than 1.
         independent: False where both runs are the same code, as in families that return only their weights.
+    """
+
+    module: Any
+    vocabulary: Vocabulary | None
+    run_eager: Callable[[OnLayer], Any]
+    run_in_float64: Callable[[bool, OnLayer], Any] | None
+    read_states: Callable[[Any], Mapping[str, Sequence[Tensor]]]
+    read_answer: Callable[[Any], Tensor]
+    read_classes: Callable[[Tensor], list[tuple[str, float]] | None]
+    answer: Tensor
+    row: int
+    fed: Mapping[str, Sequence[int]]
+    written: Sequence[int] | None
+    output: Sequence[int] | None
+    continued: int
+    sinks: bool
+    independent: bool
+
+
+def verify(subject: Subject, trace: Trace) -> Check:
+    """The verdict on the trace of one sentence of a batch.
 
     Raises:
         ValueError: the library returned no weights of some layer.
     """
-    comparison = WeightComparison(attentions, row, lengths, sinks)
-    result = run_eager(comparison.add_layer)
-    weight_error, sum_error, leaked = comparison.largest_errors()
-    ours = answer[row][: lengths[next(reversed(lengths))]]
-    expected = read_answer(result)[row].reshape(answer[row].shape)[: len(ours)]
-    # In chunks: for a long text and a large vocabulary, the differences would take as much memory as the logits.
-    chunks = zip(ours.split(LOGIT_CHUNK), expected.split(LOGIT_CHUNK), strict=True)
-    reference = "transformers' own eager attention with the same weights, run on the same tokens"
-    repetition = (
-        "a second run of the family's own code, which shows its weights only: equal runs, not an independent proof"
-    )
-    weight_limit, answer_limit = error_limits(answer.dtype, answer)
-    return Check(
-        max_weight_error=weight_error,
-        max_row_sum_error=sum_error,
-        leaked_mass=leaked,
-        max_logit_error=float(torch.stack([(one - other).abs().max() for one, other in chunks]).max()),
-        tolerance=weight_limit,
-        logit_tolerance=answer_limit,
-        how=reference if independent else repetition,
-    )
+    dtype = subject.answer.dtype
+    comparison, again = (Comparison(trace, limits(dtype), sinks=subject.sinks, answer=subject.answer) for _ in range(2))
+    answer = compare(subject, trace, subject.run_eager, comparison)
+    _add_words(subject, trace, comparison, answer)
+    add_positions(comparison, trace, subject.module)
+    check = comparison.check(HOW if subject.independent else REPETITION, independent=subject.independent)
+    if check.ok or dtype != torch.float32 or subject.run_in_float64 is None:
+        return check
+    runs = [
+        partial(_hand_over, subject, trace, run)
+        for run in (subject.run_eager, partial(subject.run_in_float64, False), partial(subject.run_in_float64, True))
+    ]
+    return settle(check, again, *runs)
+
+
+def compare(subject: Subject, trace: Trace, run: Callable[[OnLayer], Any], judge: Judge) -> Tensor:
+    """Hand one sentence of a pass to what compares it; returns its answer. [token, ...]"""
+    row, fewer = subject.row, subject.continued
+    numbers: dict[str, list[int]] = {}
+
+    def add_layer(kind: str, layer: int, weights: Tensor, vectors: Vectors | None, number: int | None) -> None:
+        if number is not None:
+            numbers.setdefault(kind, []).append(number)
+        own: Any = None if vectors is None else tuple(_shortened(one[row], fewer, -2) for one in vectors)
+        judge.add_layer(kind, layer, _shortened(_shortened(weights[row], fewer, -2), fewer, -1), own)
+
+    result = run(add_layer)
+    for kind, found in numbers.items():  # layers that share one module, or nest, are counted
+        judge.add_layer_index(kind, found if found == sorted(set(found)) else range(len(found)))
+    for stack, states in subject.read_states(result).items():
+        judge.add_states(stack, [_shortened(one[row], fewer, -2) for one in states])
+    answer = subject.read_answer(result)[row]
+    tokens = list(trace.tokens)[-1]
+    count = len(trace.ids.get(tokens, ())) or len(trace.tokens[tokens])
+    judge.add_logits(answer[:count])
+    return answer
+
+
+def _hand_over(subject: Subject, trace: Trace, run: Callable[[OnLayer], Any], judge: Judge) -> None:
+    """As `compare`, without the answer."""
+    compare(subject, trace, run, judge)
+
+
+def _add_words(subject: Subject, trace: Trace, comparison: Comparison, answer: Tensor) -> None:
+    """Compare what the model answers in words: tokens, output and classes. answer: of the independent run"""
+    if subject.vocabulary is None:
+        add_picture(comparison, trace, subject.read_classes(answer))
+        return
+    words = answer if trace.predicted is not None else None
+    add_words(comparison, trace, subject.vocabulary, subject.fed, words, subject.written, subject.output)
+    expected = subject.read_classes(answer)
+    if expected is not None or trace.classes is not None:
+        labels = [name for name, _ in trace.classes or ()], [name for name, _ in expected or ()]
+        comparison.add("words", share_of_differences(*labels), 0.0, "classes")
+        for (_, one), (_, other) in zip(trace.classes or (), expected or (), strict=False):
+            comparison.add("logits", abs(one - other), comparison.limits.weight(len(trace.hidden_states)), "classes")
+
+
+def _shortened(numbers: Tensor, fewer: int, axis: int) -> Tensor:
+    """Without the last positions along an axis, which stand for tokens that the trace does not have."""
+    return numbers.narrow(axis, 0, numbers.shape[axis] - fewer) if fewer else numbers

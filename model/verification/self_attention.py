@@ -5,18 +5,19 @@ Shares no arithmetic with `model.attention`: models that are stacks of such laye
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from model.attention.edit_plan import EditPlan
-from model.attention.record import Record
-from model.trace.check import Check
-from model.verification.tolerances import error_limits
-from model.verification.translator_reference import apply_plan, projection_weights
+from model.trace.check import Check, Probe
+from model.trace.trace import Trace
+from model.verification.comparison import Comparison
+from model.verification.stock_transformer import apply_plan, projection_weights
+from model.verification.tolerances import limits
 
 
 def self_attention(
@@ -57,34 +58,28 @@ def layer_norm(ours: Any, x: Tensor) -> Tensor:
 
 
 def verdict(
-    recorded: Record,
-    row: int,
+    trace: Trace,
+    dtype: torch.dtype,
     logits: Tensor,
-    expected: Tensor,
-    expected_weights: Mapping[tuple[str, int], Tensor],
+    weights: Mapping[tuple[str, int], Tensor],
+    states: Sequence[Tensor],
     how: str,
 ) -> Check:
-    """Largest differences between one input of a traced batch and the reference run of it.
+    """The verdict on a trace, from a reference run of the same input.
 
     Args:
-        row: its index in the batch; recorded: the attention calls of the traced pass.
-        logits: of the traced pass, [batch, ...]; expected: of the reference run, the same shape.
-        expected_weights: (kind, layer) -> weights of the reference run. [batch, head, query, key]
+        dtype: the number format of the traced pass.
+        logits: of the reference run; weights: (kind, layer) -> its weights, [head, query, key].
+        states: its hidden states at each depth, [token, d].
     """
-    weight_error, sum_error, leaked = [0.0], [0.0], [0.0]
-    for (kind, layer), own in expected_weights.items():
-        call = recorded.call(kind, layer, row)
-        weights = call.weights_tensor()
-        weight_error.append((weights - own[row]).abs().max().item())
-        sum_error.append((weights.sum(-1) - 1).abs().max().item())
-        leaked.append(weights.masked_fill(call.allowed, 0).max().item())
-    weight_limit, logit_limit = error_limits(logits.dtype, expected)
-    return Check(
-        max_weight_error=float(np.max(weight_error)),
-        max_row_sum_error=float(np.max(sum_error)),
-        leaked_mass=float(np.max(leaked)),
-        max_logit_error=(logits[row] - expected[row]).abs().max().item(),
-        tolerance=weight_limit,
-        logit_tolerance=logit_limit,
-        how=how,
-    )
+    comparison = Comparison(trace, limits(dtype))
+    for (kind, layer), own in weights.items():
+        comparison.add_layer(kind, layer, own)
+    comparison.add_states(next(iter(trace.hidden_states)), states)
+    comparison.add_logits(logits)
+    return comparison.check(how)
+
+
+def not_compared(probe: Probe) -> Check:
+    """The verdict on a probe that no reference repeats."""
+    return Check(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "", independent=False, uncompared=probe.names)

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.attention.edit_plan import EditPlan
-from model.attention.record import Record
-from model.trace.check import Check
-from model.verification.self_attention import feed_forward, layer_norm, self_attention, verdict
+from model.trace.check import Check, Probe
+from model.trace.trace import Trace
+from model.verification.self_attention import feed_forward, layer_norm, not_compared, self_attention, verdict
 
 FEWEST_VOTES = 1e-3  # as in the model
 HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, run on the same frames"
@@ -20,7 +20,7 @@ HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, r
 @torch.no_grad()
 def run_reference(
     ours: Any, pixels: Tensor, plan: EditPlan | None = None
-) -> tuple[Tensor, dict[tuple[str, int], Tensor]]:
+) -> tuple[Tensor, dict[tuple[str, int], Tensor], list[Tensor]]:
     """Answers and every head's weights, computed by PyTorch's own functions.
 
     Args:
@@ -29,7 +29,8 @@ def run_reference(
         plan: edits, applied through the reference's own weights and masks.
 
     Returns:
-        logits [clip, digit, answer]; ("time" or "space", layer) -> weights [clip, head, query, key].
+        logits [clip, digit, answer]; ("time" or "space", layer) -> weights [clip, head, query, key]; states at each
+        depth [clip, token, d].
     """
     config, frames = ours.config, pixels.shape[1]
     x = _embed(ours, pixels, plan)
@@ -41,6 +42,7 @@ def run_reference(
         "space": torch.kron(torch.eye(frames, device=pixels.device), within) > 0,
     }
     weights: dict[tuple[str, int], Tensor] = {}
+    states = [x]
     for number, layer in enumerate(ours.layers):
         for kind, norm in (("time", layer.norm_1), ("space", layer.norm_2)):
             own = getattr(layer, f"{kind}_attention")
@@ -48,12 +50,13 @@ def run_reference(
             output, weights[kind, number] = self_attention(own, normed, masks[kind][None, None], kind, number, plan)
             x = x + output
         x = x + feed_forward(layer.feed_forward, layer_norm(layer.norm_3, x))
+        states.append(x)
     both = F.linear(layer_norm(ours.norm, x), ours.patch_head.weight.float(), ours.patch_head.bias.float())
     names, directions = both.split((config.digits + 1, config.directions), dim=-1)
     shares = torch.softmax(names, dim=-1)[..., :-1].transpose(1, 2)  # [clip, digit, token]
     votes = torch.matmul(shares, torch.softmax(directions, dim=-1))  # [clip, digit, direction]
     there = torch.log(votes + FEWEST_VOTES) * ours.vote_scale.float() + ours.vote_offset.float()
-    return torch.cat([torch.zeros_like(there[..., :1]), there], dim=-1), weights
+    return torch.cat([torch.zeros_like(there[..., :1]), there], dim=-1), weights, states
 
 
 def _embed(ours: Any, pixels: Tensor, plan: EditPlan | None) -> Tensor:
@@ -71,12 +74,18 @@ def _embed(ours: Any, pixels: Tensor, plan: EditPlan | None) -> Tensor:
     return x + (positions if order is None else positions[order])
 
 
-def verify(ours: Any, pixels: Tensor, recorded: Record, logits: Tensor, row: int, plan: EditPlan | None) -> Check:
-    """The verdict on one clip of a traced batch.
+def verify(
+    ours: Any, pixels: Tensor, row: int, plan: EditPlan | None, trace: Trace, probe: Probe | None = None
+) -> Check:
+    """The verdict on one input of a traced batch; none on a probe of it.
 
     Args:
-        pixels: uint8 [clip, frame, height, width]; recorded: the attention calls of the traced pass.
-        logits: [clip, digit, answer]; row: index of the clip in the batch; plan: the edits of the traced pass.
+        pixels: uint8 [clip, frame, height, width]; row: index in the batch; plan: the edits of the traced pass.
+        trace: what is judged.
     """
-    expected, expected_weights = run_reference(ours, pixels, plan)
-    return verdict(recorded, row, logits, expected, expected_weights, HOW)
+    if probe is not None:
+        return not_compared(probe)
+    logits, weights, states = run_reference(ours, pixels, plan)
+    own, dtype = {place: one[row] for place, one in weights.items()}, next(ours.parameters()).dtype
+    length = len(trace.ids["decoder"]) if trace.ids.get("decoder") else logits.shape[1]
+    return verdict(trace, dtype, logits[row][:length], own, [state[row] for state in states], HOW)

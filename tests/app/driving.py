@@ -80,7 +80,7 @@ def output_line(app: AppTest) -> str:
 def badge(app: AppTest) -> str:
     """Label of the page's verification badge."""
     labels = [block.proto.popover.label for block in app.get("popover")]
-    return next(label for label in labels if label.startswith((":green[", ":red[")))
+    return next(label for label in labels if label.startswith((":green[", ":gray[:material/repeat", ":red[")))
 
 
 def changed(app: AppTest) -> list[str]:

@@ -18,7 +18,7 @@ from model.trace.attention import Attention
 from model.trace.tokens import Tokens
 from viz.figures.cell_pooling import pooled_shape
 from viz.figures.grid import grid
-from viz.figures.linking import key_stack, query_stack
+from viz.figures.linking import key_stack, query_stack, shows
 from viz.figures.theme import Palette, base_layout, colour_indices, escape, rgba_colours, unvalidated_figure
 from viz.figures.tiles import MOSAIC_MARGIN, band_numbers, tick_numbers, tile_layout
 from viz.language.messages import say
@@ -85,6 +85,7 @@ def head_heatmap(
         fit=fit,
         focus=(query_stack(attention.kind), queries),
     )
+    figure._layout["meta"] |= shows("map", attention, layer=layer, head=head, queries=queries, keys=keys)
     if shape == full_shape:  # a column is a token: for the menu of changes at it (viz/browser/change_menu.js)
         figure._layout["meta"] |= {"columns": {"stack": key_stack(attention.kind), "places": keys}}
     return figure
@@ -211,7 +212,7 @@ def head_mosaic(
         "yaxis": layout["yaxis"] | down | axis | {"constrain": "domain", "constraintoward": "top", "scaleanchor": "x"},
         "hoverdistance": 60,
         "margin": MOSAIC_MARGIN,
-        "meta": {"tiles": {"layers": layers, "heads": heads}},
+        "meta": {"tiles": {"layers": layers, "heads": heads}, **shows("tiles", attention)},
     }
     if selected is not None:
         x, y = tiles.places[selected[0] * heads + selected[1]].tolist()

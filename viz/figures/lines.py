@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from model.trace.attention import Attention
 from viz.figures.grid import label_step
 from viz.figures.heads import Window, visible_positions
-from viz.figures.linking import query_stack
+from viz.figures.linking import query_stack, shows
 from viz.figures.theme import Palette, base_layout, escape, shorten, unvalidated_figure
 from viz.language.messages import say
 
@@ -55,18 +55,20 @@ def token_lines(
     highlighted = None if row is None else np.array([i == row for i in queries], bool)[query_indices]
     traces = _line_traces(ends, weights, highlighted, palette)
     traces += _label_traces(attention, (queries, keys), (query_heights, key_heights), span, row, palette)
+    shown = shows("lines", attention, layer=layer, head=head, queries=queries, keys=keys, span=span)
     if beside is not None:
         layout = _beside_layout(
             say("heads.lines_title", layer=attention.layer_index[layer], head=head), palette, span, beside
         )
+        layout["meta"] = shown
         if len(queries) == len(beside.data[0].z):
             left, half = query_heights.tolist(), span / max(len(queries), 1) / 2
             tokens: dict[str, Any] = {"stack": query_stack(attention.kind), "places": queries}
             labels = {"axis": "y", "at": left, "half": half, "span": [-0.45, -0.01], **tokens}
             drawn = {"axis": "lines", "row": queries.index(row) if row in queries else -1, **tokens}
             drawn |= {"left": left, "right": key_heights.tolist()}
-            shown = {"head": f"{layer}.{head}", "queries": len(queries)}
-            layout["meta"] = {"focus": [labels, drawn], "lines": shown}
+            pointed = {"head": f"{layer}.{head}", "queries": len(queries)}
+            layout["meta"] |= {"focus": [labels, drawn], "lines": pointed}
         return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
     layout = base_layout(
         say("heads.lines_title", layer=attention.layer_index[layer], head=head),
@@ -76,6 +78,7 @@ def token_lines(
     layout |= {
         "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
         "yaxis": {"visible": False, "range": [span + 0.3, -0.1 * span], "fixedrange": True},
+        "meta": shown,
     }
     return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
 

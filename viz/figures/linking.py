@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from model.trace.attention import Attention
+
 FocusTokens = tuple[str, Sequence[int]]  # "encoder" or "decoder", and positions of tokens
 
 
@@ -46,3 +48,12 @@ def focus_points(
         {"axis": "y", "stack": stack, "at": [y], "places": [place], "half": half[1], "span": [x - half[0], x + half[0]]}
         for place, (x, y) in zip(places, points, strict=True)
     ]
+
+
+def shows(what: str, attention: Attention, **place: Any) -> dict[str, dict[str, Any]]:
+    """What a figure says it shows, for its `layout.meta`, so that its data can be compared with the run.
+
+    Args:
+        what: "map", "lines" or "tiles"; place: layer, head, and positions of queries and keys.
+    """
+    return {"shows": {"what": what, "kind": attention.kind, **place}}

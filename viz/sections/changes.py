@@ -8,12 +8,13 @@ from functools import partial
 import streamlit as st
 
 from model.measures.probabilities import kl_divergence_bits, most_probable, probabilities
+from model.trace.check import Probe
 from model.trace.trace import Trace
 from viz.figures import changes as figures
 from viz.figures.theme import Palette
 from viz.frame import model_access, results, session
 from viz.language.messages import escape_markdown, say
-from viz.widgets import charts, pickers
+from viz.widgets import charts, page_check, pickers
 
 NUM_CANDIDATES = 8  # likeliest tokens drawn
 
@@ -107,6 +108,7 @@ def head_effects(trace: Trace, palette: Palette) -> None:
     if measured is None:
         return
     effects, in_bits = measured
+    page_check.claim(trace, "effects", Probe(effects=effects, in_bits=in_bits))
     unit = say("changes.bits" if in_bits else "changes.turned")
     layers = {kind: attention.layer_index for kind, attention in trace.attentions.items()}
     left, right = st.columns([5, 7], gap="small")

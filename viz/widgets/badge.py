@@ -1,39 +1,79 @@
-"""The verification badge: the verdict on a trace's numbers, and how it was reached."""
+"""The verification badge: the verdict on the numbers of a page, and how it was reached."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
+from model.trace.check import PROVED, REPEATED, WRONG, Check, Part
 from model.trace.trace import Trace
 from viz.frame import model_access, session
 from viz.language.messages import escape_markdown, say
+from viz.widgets import page_check
+
+SIGNS = {PROVED: ("green", "verified"), REPEATED: ("gray", "repeat"), WRONG: ("red", "error")}
+EXACT = ("tokens", "labels", "layers", "words")  # parts that are right or wrong
+MOST_NAMED = 2  # wrong parts in the badge's label
 
 
 def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> None:
-    """Draw whether a trace's numbers equal the stock implementation's; a click shows errors and tolerances.
+    """Draw whether a page's numbers equal an independent run's; a click shows errors and tolerances, part by part.
 
     Args:
         key: suffix of the widget's key.
         name: id of the model; the chosen one by default.
         exact: the lines of Python for repeating the check give the output's token ids; by default, the chosen target.
     """
-    check = trace.verify()
-    colour, icon = ("green", "verified") if check.ok else ("red", "error")
-    largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
-    label = say("badge.ok" if check.ok else "badge.bad", error=f"{largest:.0e}")
-    more = st.popover(f":{colour}[:material/{icon}: {label}]", key=f"badge_{key}", on_change="rerun")
+    check = page_check.page_check(trace)
+    colour, icon = SIGNS[check.verdict]
+    more = st.popover(f":{colour}[:material/{icon}: {_label(check)}]", key=f"badge_{key}", on_change="rerun")
     if not more.open:
         return
     with more:
-        lines = [_where_it_ran(trace, name), say("badge.how", how=check.how, tolerance=f"{check.tolerance:.0e}")]
-        for what in ("weight", "row_sum", "logit"):
-            error = getattr(check, f"max_{what}_error")
-            allowed = check.logit_tolerance if what == "logit" else check.tolerance
-            quantity = "states" if what == "logit" and trace.logits is None else what
-            lines.append(say(f"badge.{quantity}", error=f"{error:.1e}", sign=check_mark(error <= allowed)))
-        lines.append(say("badge.leaked", error=f"{check.leaked_mass:.1e}", sign=check_mark(check.leaked_mass == 0)))
+        how = "how" if check.independent else "repetition"
+        lines = [_where_it_ran(trace, name), say(f"badge.{how}", how=check.how, tolerance=f"{check.tolerance:.0e}")]
+        if check.rounding is not None:
+            lines.append(say("badge.rounding", error=f"{check.rounding:.1e}"))
+        drawn = [part_name(part, trace) for part in check.parts if part.name in page_check.drawn_names()]
+        if drawn:
+            lines.append(say("badge.covers", parts=", ".join(dict.fromkeys(drawn))))
+        lines.append("  \n".join(_part_line(part, trace) for part in check.parts))
         st.markdown("\n\n".join([*lines, say("badge.repeat")]))
         st.code(_repeat_lines(trace, name or session.chosen_model(), exact), language="python")
+
+
+def alarm(trace: Trace, keys: tuple[str, ...], place: Any) -> None:
+    """Say beside figures that were drawn without the rest of the page where they are not those of the run."""
+    if st.session_state.whole:  # the page's badge looks at them
+        return
+    wrong = [part for part in page_check.drawn_parts(trace, keys) if not part.ok]
+    if wrong:
+        place.markdown(f":red[:material/error: {say('badge.wrong', parts=say('badge.part_drawn'))}]")
+
+
+def _label(check: Check) -> str:
+    """The badge's words: the verdict, with the largest error or with what is wrong."""
+    if check.verdict == WRONG:
+        names = dict.fromkeys(say(f"badge.part_{part.name}") for part in check.wrong_parts)
+        return say("badge.wrong", parts=", ".join([*names][:MOST_NAMED]) or say("badge.part_weights"))
+    largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
+    return say(f"badge.{check.verdict}", error=f"{largest:.0e}")
+
+
+def part_name(part: Part, trace: Trace) -> str:
+    """The words for a part of a check."""
+    return say("badge.part_answer" if part.name == "logits" and trace.logits is None else f"badge.part_{part.name}")
+
+
+def _part_line(part: Part, trace: Trace) -> str:
+    """A part of the check with its error and its limit."""
+    name, sign = part_name(part, trace), check_mark(part.ok)
+    if part.where and not part.ok:
+        name = say("badge.place", part=name, place=escape_markdown(part.where))
+    if part.name in EXACT:
+        return say("badge.exact", sign=sign, part=name, share=f"{part.error:.0%}")
+    return say("badge.part", sign=sign, part=name, error=f"{part.error:.1e}", limit=f"{part.limit:.0e}")
 
 
 def _where_it_ran(trace: Trace, name: str) -> str:

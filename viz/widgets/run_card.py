@@ -50,7 +50,7 @@ def run_facts(runs: Sequence[Run], chosen: str, link: str) -> list[tuple[str, st
                     "export.error",
                     error=f"{largest:.1e}",
                     tolerance=f"{check.tolerance:.0e}",
-                    verdict=say("export.holds" if check.ok else "export.fails"),
+                    verdict=say(f"export.{check.verdict}"),
                     how=check.how,
                 ),
             ),

@@ -31,6 +31,8 @@ MAX_ROWS = 1_000_000  # of a table that spreadsheets still open
 def begin_run() -> None:
     """Clear the lists of figures and model runs on the page; at the beginning of each run of the app."""
     st.session_state.drawn, st.session_state.ran = server_state.ShownFigures(), []
+    st.session_state.claims = {}
+    st.session_state.sent = None
 
 
 def weights_table(attention: Attention, layer: int | None = None, head: int | None = None) -> TableSource | int:

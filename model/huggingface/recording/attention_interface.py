@@ -56,19 +56,26 @@ _calls: ContextVar[CallCounter | None] = ContextVar("calls", default=None)
 
 
 _on_weights: ContextVar[WeightsCallback | None] = ContextVar("on_weights", default=None)
+# Receives the calling module, kind, layer, and query, key and value, [batch, head, token, head_dim].
+VectorsCallback = Callable[[nn.Module, str, int, tuple[Tensor, Tensor, Tensor]], None]
+_on_vectors: ContextVar[VectorsCallback | None] = ContextVar("on_vectors", default=None)
 
 
 @contextmanager
-def capture_weights(on_weights: WeightsCallback) -> Iterator[None]:
+def capture_weights(on_weights: WeightsCallback, on_vectors: VectorsCallback | None = None) -> Iterator[None]:
     """Pass the weights of each eager attention call in this thread to a callback while the block runs.
 
     They are not stored, so a long text takes the memory of one layer's maps, not of all.
+
+    Args:
+        on_vectors: receives query, key and value of the call just before.
     """
-    token = _on_weights.set(on_weights)
+    token, other = _on_weights.set(on_weights), _on_vectors.set(on_vectors)
     try:
         yield
     finally:
         _on_weights.reset(token)
+        _on_vectors.reset(other)
 
 
 @contextmanager
@@ -193,11 +200,13 @@ def _attend_eagerly(
     **options: Any,
 ) -> tuple[Tensor, None]:
     """The implementation "headlight-stock": the family's own eager attention, its weights passed to the callback."""
-    plan, calls, on_weights = current_edit_plan(), _calls.get(), _on_weights.get()
+    plan, calls, on_weights, on_vectors = current_edit_plan(), _calls.get(), _on_weights.get(), _on_vectors.get()
     assert calls is not None
     assert on_weights is not None
     attention_mask = _with_chosen_keys(attention_mask, options.pop("indices", None), key.shape[2])
     kind, layer = calls.name(module, query, key)
+    if on_vectors is not None:
+        on_vectors(module, kind, layer, (query, key, value))
     eager = sys.modules[type(module).__module__].eager_attention_forward
     if plan is None:
         output, weights = eager(module, query, key, value, attention_mask, **options)

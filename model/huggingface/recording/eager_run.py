@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import copy
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.projections import shallow_copy
-from model.attention.record import WeightsCallback
+from model.attention.record import record
 from model.errors import OpeningError
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
+from model.huggingface.recording.hooks import outermost_layers
+
+MAX_PARAMETERS = 400_000_000  # of a model that is copied in float64: 3 GB
+# Receives kind, layer, weights, and where the family shows them query, key and value, and which layer of the model its
+# module's path says it is.
+OnLayer = Callable[[str, int, Tensor, tuple[Tensor, Tensor, Tensor] | None, int | None], None]
 
 NO_WEIGHTS = "it has no attention, or the library does not return its weights: there is nothing to show"
 
@@ -40,23 +48,98 @@ def library_attentions(result: Any, single: str | None) -> dict[str, Sequence[Te
     return {kind: layers for kind, layers in attentions.items() if layers}
 
 
-def run_eager(lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, on_weights: WeightsCallback) -> Any:
+def run_eager(
+    lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, on_layer: OnLayer, depth: int | None = None
+) -> Any:
     """The library's output object of a pass with its own eager attention.
 
     Args:
         inputs: keyword arguments of the module.
         plan: edits, which the library's attention gets as masks, scales and factors.
-        on_weights: receives each layer's weights as soon as they are computed.
+        on_layer: receives each layer's weights as soon as they are computed, and where the family shows them its
+            queries, keys and values.
+        depth: let only so many layers of the last stack change the states; None for all.
     """
-    reference = shallow_copy(lens.module)
+    module = shallow_copy(lens.module)
+    if depth is not None:
+        layers = outermost_layers(module.get_decoder() if lens.is_encoder_decoder else module)
+        for block in list(layers or ())[depth:]:
+            block.register_forward_hook(_pass_on, with_kwargs=True)
+    return run_copy(lens, module, inputs, plan, on_layer)
+
+
+def _pass_on(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
+    """Forward hook: the states that came in, in place of those that go out."""
+    states = args[0] if args else kwargs["hidden_states"]
+    return (states, *output[1:]) if isinstance(output, tuple) else states
+
+
+def run_in_float64(
+    lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, ours: bool, on_layer: OnLayer
+) -> Any:
+    """The output object of a pass of a copy in float64: with the library's own attention, or with `ours`.
+
+    Args:
+        inputs, plan, on_layer: as in `run_eager`.
+    """
+    inputs = {name: one.double() if one.is_floating_point() else one for name, one in inputs.items()}
+    module = copy.deepcopy(lens.module).double()
+    if not ours or not lens.uses_interface:
+        return run_copy(lens, module, inputs, plan, on_layer)
+    with torch.inference_mode(), apply_edits(plan), record() as recorded:
+        result = lens.run(module, inputs, eager=False)
+    for kind, layer in recorded.calls:
+        rows = [recorded.call(kind, layer, row) for row in range(len(next(iter(inputs.values()))))]
+        weights = torch.stack([row.weights_tensor() for row in rows])
+        query, key, value = (torch.stack([getattr(row, name) for row in rows]) for name in ("query", "key", "value"))
+        on_layer(kind, layer, weights, (query, key, value), None)
+    return result
+
+
+def can_run_in_float64(module: Any) -> bool:
+    """Whether a copy of a model in float64 is small enough, and its device computes in float64."""
+    size = sum(parameter.numel() for parameter in module.parameters())
+    return size <= MAX_PARAMETERS and module.device.type != "mps"
+
+
+def run_copy(
+    lens: OpenedModel, module: Any, inputs: dict[str, Tensor], plan: EditPlan | None, on_layer: OnLayer
+) -> Any:
+    """As `run_eager`, of a copy of the model, whose attention is changed."""
+    vectors: dict[tuple[str, int], tuple[Tensor, Tensor, Tensor]] = {}
+    places: dict[tuple[str, int], int] = {}
+    numbers = {id(part): re.search(r"\.(\d+)\.", f".{name}.") for name, part in module.named_modules()}
+
+    def keep(part: nn.Module, kind: str, layer: int, found: tuple[Tensor, Tensor, Tensor]) -> None:
+        before = vectors.get((kind, layer))
+        if before is not None and before[0] is found[0] and before[1] is found[1]:  # differential attention calls twice
+            found = (*found[:2], torch.cat([before[2], found[2]], dim=-1))
+        vectors[kind, layer] = found
+        number = numbers.get(id(part))
+        if number is not None:
+            places[kind, layer] = int(number[1])
+
+    waiting: list[tuple[str, int, Tensor]] = []
+
+    def hand_over(kind: str, layer: int, weights: Tensor) -> None:
+        if waiting and waiting[0][:2] != (kind, layer):
+            hand_over_last()
+        waiting[:] = [(kind, layer, weights)]
+
+    def hand_over_last() -> None:
+        for kind, layer, weights in waiting:
+            on_layer(kind, layer, weights, vectors.pop((kind, layer), None), places.get((kind, layer)))
+
     with torch.inference_mode(), apply_edits(plan):
         if lens.uses_interface:
-            reference.set_attn_implementation(LIBRARY_EAGER)
-            with capture_weights(on_weights):
-                return lens.run(reference, inputs, eager=False)
-        reference.set_attn_implementation("eager")
-        result = lens.run(reference, inputs, eager=True)
+            module.set_attn_implementation(LIBRARY_EAGER)
+            with capture_weights(hand_over, keep):
+                result = lens.run(module, inputs, eager=False)
+            hand_over_last()
+            return result
+        module.set_attn_implementation("eager")
+        result = lens.run(module, inputs, eager=True)
         for kind, layers in library_attentions(result, None if lens.is_encoder_decoder else lens.single_stack).items():
             for layer, weights in enumerate(layers):
-                on_weights(kind, layer, weights)
+                on_layer(kind, layer, weights, None, None)
     return result

@@ -40,9 +40,14 @@ def _apply_positions(_: nn.Module, __: Any, output: Any) -> Any:
 _replacement: ContextVar[tuple[nn.Module, Tensor] | None] = ContextVar("replacement", default=None)
 
 
+def outermost_layers(module: nn.Module) -> nn.ModuleList | None:
+    """The layers of a stack, or None where it keeps no list of them."""
+    return next((part for part in module.modules() if isinstance(part, nn.ModuleList)), None)
+
+
 def hook_last_block(module: nn.Module) -> nn.Module | None:
     """The last layer of the last stack, hooked for `replace_block_output`; None where no stack is found."""
-    layers = next((part for part in module.modules() if isinstance(part, nn.ModuleList)), None)  # the outermost
+    layers = outermost_layers(module)
     if layers is None:
         return None
     block = layers[-1]

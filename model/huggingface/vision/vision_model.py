@@ -151,9 +151,7 @@ class VisionModel(TextModel):
                 notes=(*notes, *self.notes()),
                 device=self.device,
                 edits=edits or UNCHANGED,
-                run_check=partial(
-                    self.verify, inputs, attentions, answer, row, {"encoder": len(self.tokens)}, plan=plan
-                ),
+                run_check=partial(self.verify, inputs, answer[row], row, plan=plan),
                 find_layer=partial(self.find_projections, inputs, row, plan),
                 take_apart=None if self.frames else partial(self.take_pass_apart, inputs, row, plan, None),
                 picture=visible,

@@ -128,7 +128,7 @@ class VideoModel:
                 notes=notes,
                 device=self.device,
                 edits=edits or UNCHANGED,
-                run_check=partial(self._verify, pixels, recorded, logits, row, plan),
+                run_check=partial(self._verify, pixels, row, plan),
                 find_layer=partial(self._find_projections, pixels, row, plan),
                 picture=self._picture(frames),
                 classes=classes,

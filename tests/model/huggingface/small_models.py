@@ -32,8 +32,9 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def sharpen(module: Any, factor: float = 3) -> Any:
     """The module with weights further apart: attention of fresh weights is nearly uniform, and would hide mistakes."""
     with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.mul_(factor)
+        for name, parameter in module.named_parameters():
+            if "embed_positions" not in name or parameter.requires_grad:  # the others are computed by a formula
+                parameter.mul_(factor)
     return module
 
 

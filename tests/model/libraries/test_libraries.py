@@ -203,7 +203,7 @@ def test_page_runs_layer_and_formula(app: AppTest) -> None:
         assert any(f"def {part}(" in block.value for block in app.code)
         assert verdict(app).startswith(":green[")
         assert len(app.get("plotly_chart")) == 3
-    assert "Checked" in badge(app)
+    assert "Proved" in badge(app)
 
 
 def test_the_page_turns_red_when_a_library_computes_something_else(

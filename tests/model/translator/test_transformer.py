@@ -8,7 +8,7 @@ import torch
 from model.attention.record import record
 from model.positions.sinusoidal import sinusoidal
 from model.translator.transformer import Config, Transformer
-from model.verification.translator_reference import run_reference
+from model.verification.stock_transformer import run_reference
 
 SOURCE = torch.tensor([[5, 6, 7, 8, 9, 6, 2], [10, 6, 2, 0, 0, 0, 0]])  # the second is padded
 TARGET = torch.tensor([[1, 11, 12, 11], [1, 13, 14, 15]])
@@ -17,7 +17,8 @@ TARGET = torch.tensor([[1, 11, 12, 11], [1, 13, 14, 15]])
 def test_equals_nn_transformer(tiny: Transformer) -> None:
     with torch.no_grad(), record() as kept:
         logits = tiny(SOURCE, TARGET)
-    stock_logits, stock_weights = run_reference(tiny, SOURCE, TARGET)
+    stock = run_reference(tiny, SOURCE, TARGET)
+    stock_logits, stock_weights = stock.logits, stock.weights
     torch.testing.assert_close(logits, stock_logits, atol=1e-5, rtol=1e-5)
     assert set(stock_weights) == set(kept.calls)
     assert {kind: sum(k == kind for k, _ in stock_weights) for kind in ("encoder", "decoder", "cross")} == {
@@ -48,7 +49,7 @@ def test_equals_nn_multihead_attention(tiny: Transformer) -> None:
 
 def test_a_changed_weight_is_noticed(tiny: Transformer) -> None:
     """The comparison above can fail: one weight off by a tenth, and it does."""
-    stock_logits, _ = run_reference(tiny, SOURCE, TARGET)
+    stock_logits = run_reference(tiny, SOURCE, TARGET).logits
     weight = tiny.decoder[1].cross_attention.w_v.weight.data
     weight[0, 0] += 0.1
     try:

@@ -253,12 +253,12 @@ def test_the_card_says_what_is_needed_for_the_same_numbers(lens: Translator) -> 
     assert card[say("export.edits")] == "heads:cross.0.3=0.0"
     assert card[say("export.ran_on")] == say("export.ran", device="cpu", dtype="float32")
     assert f"{largest:.1e}" in card[say("export.check")]
-    assert say("export.holds") in card[say("export.check")]
+    assert say("export.proved") in card[say("export.check")]
     assert "torch" in card[say("export.versions")]
     assert card[say("export.link")] == CARD[1][1]
-    broken = replace(trace, run_check=lambda: replace(check, max_weight_error=0.5))
+    broken = replace(trace, run_check=lambda _: replace(check, max_weight_error=0.5))
     assert (
-        say("export.fails")
+        say("export.wrong")
         in dict(run_card.run_facts([("en-fr", "float32", broken)], "en-fr", ""))[say("export.check")]
     )
     assert dict(run_card.run_facts([], "en-fr", "x"))[say("export.check")] == say("export.no_run")

@@ -35,7 +35,7 @@ from viz.language import readings
 from viz.language.messages import current_language, escape_markdown, say
 from viz.saving import tables
 from viz.sections.heads import head_finder, head_menu
-from viz.widgets import charts, focus, pickers, save_menu
+from viz.widgets import badge, charts, focus, pickers, save_menu
 
 # Seconds between two figures. The browser shows what came together at the same time: the map would wait for the lines.
 PAUSE = 0.12
@@ -146,6 +146,8 @@ def _head(trace: Trace, attention: Attention, specials: bool, window: Window | N
     cells = server_state.result_cache().get(
         cache_key, lambda: message(trace, attention, layer, palette, specials, window), len
     )
+    st.session_state.sent = (attention.kind, layer, cells)
+    badge.alarm(trace, ("heatmap", "lines"), places.title)
     _heads(key="flip", data=cells, on_head_change=_pick_head, on_token_change=_pick_token)
 
 

@@ -9,6 +9,7 @@ import streamlit as st
 
 from model.generation.decoding import DecodingResult
 from model.measures.probabilities import most_probable, probabilities
+from model.trace.check import Probe
 from model.trace.trace import Trace
 from viz.figures import changes as bars
 from viz.figures import output as figures
@@ -19,7 +20,7 @@ from viz.frame import model_access, results
 from viz.frame.option_row import option_row
 from viz.language.messages import escape_markdown, say
 from viz.sections.output import player
-from viz.widgets import charts, pickers, save_menu
+from viz.widgets import charts, page_check, pickers, save_menu
 
 MAX_LENS_TOKENS = 48  # longest text for the logit lens, which computes [vocab] logits per layer and token
 
@@ -101,6 +102,7 @@ def logit_lens(trace: Trace, palette: Palette) -> None:
     if readout is None:
         st.info(say("output.no_head"), icon=":material/info:")
         return
+    page_check.claim(trace, "lens", Probe(lens=readout))
     most, first = figures.MAX_LABELLED_COLUMNS, 0
     if len(tokens) > most:  # each cell needs room for its word
         start = min(max(trace.prompt_length - 1, 0), len(tokens) - most)

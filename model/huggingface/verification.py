@@ -1,0 +1,134 @@
+"""The verification of a Hugging Face trace: the runs to compare with, and the readers of their output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.attention.edit_plan import EditPlan
+from model.huggingface.answers import CLASS, WORDS, answer, classes
+from model.huggingface.generation import forced_first_id
+from model.huggingface.recording.eager_run import can_run_in_float64, run_eager, run_in_float64
+from model.huggingface.tracing import stack_states
+from model.huggingface.vocabulary import vocabulary
+from model.trace.check import Check, Probe
+from model.trace.edits import Edits
+from model.trace.trace import Trace
+from model.verification.comparison import Comparison
+from model.verification.huggingface_reference import HOW, Subject, verify
+from model.verification.probes import add_effect, add_lens, depths_to_repeat, heads_to_repeat
+from model.verification.tolerances import limits
+from model.verification.words import Vocabulary
+
+
+def verify_run(
+    lens: Any,
+    inputs: dict[str, Tensor],
+    answered: Tensor,
+    row: int,
+    trace: Trace,
+    probe: Probe | None = None,
+    *,
+    plan: EditPlan | None,
+    output: Sequence[int] | None = None,
+    generated: bool = False,
+) -> Check:
+    """The verdict on the trace of one sentence or picture of a batch, or on a probe of it.
+
+    Args:
+        lens: the model; inputs: what it was fed.
+        answered: what it answered for this sentence, [token, ...]; row: its index in the batch.
+        trace: what is judged; probe: what is judged instead; plan: the edits of its pass.
+        output: ids of the output; generated: whether the model wrote them itself.
+    """
+    if probe is not None:
+        return verify_probe(lens, {name: one[row : row + 1] for name, one in inputs.items()}, plan, trace, probe)
+    behind, written = 0, list(output or ()) if generated else None
+    fed = {} if trace.picture is not None else _fed(lens, inputs, row)
+    if written is not None and lens.is_encoder_decoder:
+        # With edits each step read less than the whole, so that this pass does not say what it wrote.
+        written = None if plan else written[trace.prompt_length :]
+    elif written is not None and lens.uses_interface and plan is None and len(inputs["input_ids"]) == 1:
+        inputs, behind = _continued(inputs, written), len(written)
+    elif written is not None:
+        written = written[:1]
+    config = lens.config
+    tokens = trace.tokens[list(trace.tokens)[-1]].texts[: len(trace.ids.get(list(trace.tokens)[-1], ()))]
+    head = lens.head if trace.picture is None else CLASS if trace.output is not None else lens.head
+    words = lens.head == WORDS and trace.picture is None
+    output_ids = output if output is None or not lens.is_encoder_decoder else output[trace.prompt_length :]
+    return verify(
+        Subject(
+            module=lens.module,
+            vocabulary=_vocabulary(lens, trace),
+            run_eager=partial(run_eager, lens, inputs, plan),
+            run_in_float64=partial(run_in_float64, lens, inputs, plan) if can_run_in_float64(lens.module) else None,
+            read_states=partial(stack_states, lens),
+            read_answer=answer,
+            read_classes=lambda found: None if words else classes(head, found, config, tokens),
+            answer=answered,
+            row=row,
+            fed=fed,
+            written=written,
+            output=output_ids,
+            continued=behind,
+            sinks=lens.has_sinks,
+            independent=lens.uses_interface,
+        ),
+        trace,
+    )
+
+
+def _vocabulary(lens: Any, trace: Trace) -> Vocabulary | None:
+    """What the model's ids stand for; None for pictures."""
+    if trace.picture is not None:
+        return None
+    settings = getattr(lens.module, "generation_config", None)
+    languages = getattr(lens, "languages", None)  # the chosen one may be written first
+    forced = lens.is_encoder_decoder and (languages is not None or forced_first_id(lens.module) is not None)
+    return vocabulary(lens.tokenizer, settings, forced=forced)
+
+
+def _fed(lens: Any, inputs: dict[str, Tensor], row: int) -> dict[str, list[int]]:
+    """Stack -> the ids that were read, with padding."""
+    names = {"encoder": "input_ids", "decoder": "decoder_input_ids"}
+    names = names if lens.is_encoder_decoder else {lens.single_stack: "input_ids"}
+    return {stack: inputs[name][row].tolist() for stack, name in names.items()}
+
+
+def _continued(inputs: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tensor]:
+    """The inputs of one text with what was written behind it: no token of a causal model sees a later one."""
+    if not ids:
+        return inputs
+    behind = {name: one[:, -1:].expand(-1, len(ids)) for name, one in inputs.items()}
+    behind["input_ids"] = torch.tensor([list(ids)], device=inputs["input_ids"].device)
+    return {name: torch.cat([one, behind[name]], dim=1) for name, one in inputs.items()}
+
+
+def verify_probe(lens: Any, inputs: dict[str, Tensor], plan: EditPlan | None, trace: Trace, probe: Probe) -> Check:
+    """The verdict on a logit lens or on effects of silencing, some of whose parts the library's own code repeats."""
+    comparison = Comparison(trace, limits(getattr(torch, lens.dtype)))
+
+    def answered(silent: EditPlan | None, depth: int | None = None) -> Tensor:
+        return answer(run_eager(lens, inputs, silent, _ignore, depth))[0]
+
+    if probe.lens is not None:
+        for depth in depths_to_repeat(len(probe.lens[0])):
+            add_lens(comparison, probe.lens, depth, answered(plan, depth))
+    if probe.effects is not None:
+        whole = answered(plan)
+        for place in heads_to_repeat(probe.effects):
+            without = answered(replace(plan or EditPlan(Edits()), silenced=[place]))
+            kind, layer, head = place
+            found = float(probe.effects[kind][layer, head])
+            add_effect(comparison, place, found, whole, without, in_bits=probe.in_bits)
+    return comparison.probe_check(HOW, independent=lens.uses_interface)
+
+
+def _ignore(*_: object) -> None:
+    """Weights and vectors, which a probe does not need."""

@@ -1,0 +1,112 @@
+"""The badge of each page: three verdicts, what the page draws, and red where that is not what was computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from model.trace.check import Check
+from model.trace.trace import Trace
+from tests.app.driving import badge, go_to, opened, texts
+from viz.figures import heads as head_figures
+from viz.frame import results
+from viz.language.messages import say
+from viz.sections.heads import head_view
+from viz.widgets import page_check
+
+PAGES = ["heads", "compare", "inside", "masks", "layers", "positions", "output", "changes"]
+
+
+def open_page(page: str, text: str = "") -> AppTest:
+    """The app on a page, with a sentence in the box."""
+    app = opened()
+    if text:
+        app.text_area(key="text").set_value(text).run()
+    app = app if page == "heads" else go_to(app, page)
+    assert not app.exception
+    return app
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_page_names_what_it_draws(page: str) -> None:
+    app = open_page(page)
+    assert badge(app).startswith(":green[")
+    assert "Proved" in badge(app)
+    app.session_state["badge_page"] = True  # open
+    app.run()
+    said = texts(app)
+    checked = {part.name for part in app.session_state["ran"][0][-1].verify().parts}
+    for name in page_check.DRAWS[page]:
+        if name in checked or name in ("drawn", "lens", "effects"):
+            assert say(f"badge.part_{name}") in said, name
+
+
+@pytest.mark.parametrize(("verdict", "sign"), [("repeated", ":gray["), ("wrong", ":red[")])
+def test_a_repetition_is_grey_and_a_fault_red(verdict: str, sign: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    verify = Trace.verify
+
+    def changed(self: Trace) -> Check:
+        check = verify(self)
+        return replace(check, independent=False) if verdict == "repeated" else replace(check, leaked_mass=0.1)
+
+    monkeypatch.setattr(Trace, "verify", changed)
+    app = open_page("heads")
+    assert badge(app).startswith(sign)
+    assert "verified" not in badge(app)
+
+
+def upside_down(figure: Any) -> Any:
+    figure.data[0].z = np.asarray(figure.data[0].z)[::-1]
+    return figure
+
+
+DRAWN: dict[str, tuple[Any, str, Callable[..., Any]]] = {
+    "upside down": (head_view, "head_heatmap", lambda right: lambda *a, **k: upside_down(right(*a, **k))),
+    "another head": (
+        head_view,
+        "head_heatmap",
+        lambda right: lambda one, layer, head, *a, **k: right(one, layer, (head + 1) % 8, *a, **k),
+    ),
+    "lines of another head": (
+        head_view,
+        "token_lines",
+        lambda right: lambda one, layer, head, *a, **k: right(one, layer, (head + 1) % 8, *a, **k),
+    ),
+    "tiles in another order": (head_figures, "resize", lambda right: lambda maps, size: right(maps[::-1], size)),
+}
+
+
+@pytest.mark.parametrize("fault", DRAWN)
+def test_a_picture_that_is_drawn_wrongly_turns_the_badge_red(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, name, change = DRAWN[fault]
+    monkeypatch.setattr(place, name, change(getattr(place, name)))
+    text = f"The red car stopped {len(fault)} times."  # a run whose picture no other test has cached
+    app = open_page("heads", text=text)
+    assert badge(app).startswith(":red["), fault
+    assert say("badge.part_drawn") in badge(app)
+
+
+def test_a_wrong_logit_lens_turns_the_badge_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = results.logit_lens
+    monkeypatch.setattr(results, "logit_lens", lambda *a: tuple(part[::-1] for part in right(*a)))  # type: ignore[union-attr]
+    app = open_page("output", text="The blue car stopped at the corner.")
+    assert badge(app).startswith(":red[")
+    assert say("badge.part_lens") in badge(app)
+
+
+def test_wrong_effects_turn_the_badge_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = results.head_effects
+
+    def doubled(*args: Any, **more: Any) -> Any:
+        effects, in_bits = right(*args, **more)  # type: ignore[misc]
+        return {kind: 2 * one for kind, one in effects.items()}, in_bits
+
+    monkeypatch.setattr(results, "head_effects", doubled)
+    app = open_page("changes", text="The green car stopped at the corner.")
+    assert badge(app).startswith(":red[")
+    assert say("badge.part_effects") in badge(app)

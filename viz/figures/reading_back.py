@@ -1,0 +1,263 @@
+"""What a figure shows, read back from its data and axes, against what it should show."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import math
+import re
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from PIL import Image
+
+from model.trace.attention import Attention
+from viz.figures.cell_pooling import pooling_starts
+from viz.figures.grid import MAX_BORDERED
+from viz.figures.heads import THUMBNAIL_GAP, THUMBNAIL_PIXELS
+from viz.figures.lines import MAX_LINES, MIN_WEIGHT, WEIGHT_STEP
+from viz.figures.theme import escape, shorten
+from viz.figures.tiles import TileLayout, tile_layout
+
+Maps = Callable[[int], np.ndarray]  # a layer's expected weights, [head, query, key] or pooled to a small picture
+WRONG = math.inf  # of a picture that stands on its head, has other labels, or shows another head
+STEPS, COARSE = 254, 8  # colours of a tile, and how many are one in a large map that the browser is sent
+
+
+def drawn_error(
+    figure: go.Figure,
+    attention: Attention,
+    expected: Maps,
+    tiles: Maps,
+    chosen: tuple[int, int] | None = None,
+    *,
+    labelled: bool = True,
+) -> float | None:
+    """Largest difference between the weights in a figure and the expected ones; None where it draws no weights.
+
+    Args:
+        attention: one kind of attention of the run, for labels and masks.
+        expected: weights of a layer, every query and key; tiles: those of all heads, pooled as tiles are.
+        chosen: layer and head that the page says it shows; None where the figure says it alone.
+        labelled: False where the rows are not named by the tokens that ask.
+
+    Returns:
+        A difference of weights, or infinity where rows, labels or heads are not those that they should be.
+    """
+    shown = ((figure.layout.meta or {}) if figure.layout.meta is not None else {}).get("shows")
+    if not shown or shown["kind"] != attention.kind:
+        return None
+    if shown["what"] == "tiles":
+        return _tiles_error(figure, attention, tiles)
+    layer, head = int(shown["layer"]), int(shown["head"])
+    if chosen is not None and (layer, head) != chosen:
+        return WRONG
+    queries, keys = list(shown["queries"]), list(shown["keys"])
+    weights = expected(layer)[head][np.ix_(queries, keys)]
+    names = [attention.query_tokens[i] for i in queries], [attention.key_tokens[i] for i in keys]
+    if shown["what"] == "map":
+        return _map_error(figure, weights, names, labelled=labelled)
+    return _lines_error(figure, weights, names, labelled=labelled)
+
+
+def message_error(
+    message: bytes, layer: int, expected: Maps, names: tuple[Sequence[str], Sequence[str]]
+) -> float | None:
+    """Largest difference between the maps that the browser was sent and the expected ones; None where they are pooled.
+
+    Args:
+        message: as `viz.sections.heads.head_view.message` makes it; layer: that the page shows.
+        names: of the tokens that ask, and of those that are asked.
+    """
+    (length,) = struct.unpack("<I", message[:4])
+    header = json.loads(message[4 : 4 + length])
+    queries, keys = header["places"]
+    if not queries:
+        return None
+    written = [[side[i] for i in places] for side, places in zip(names, (queries, keys), strict=True)]
+    cells = np.frombuffer(zlib.decompress(message[4 + length :]), np.uint8, offset=4 * (STEPS + 2))
+    weights = expected(layer)[:, queries][:, :, keys]
+    if header["layer"] != layer or header["names"] != written or cells.size != weights.size:
+        return WRONG
+    cells = cells.reshape(weights.shape)
+    step = COARSE if cells[0].size > MAX_BORDERED**2 else 0.5
+    error = np.where(cells == 255, weights, np.abs(cells / STEPS - weights)).max(initial=0.0)
+    return max(float(error) - step / STEPS, 0.0)
+
+
+def _map_error(
+    figure: go.Figure, weights: np.ndarray, names: tuple[Sequence[str], Sequence[str]], *, labelled: bool
+) -> float:
+    """The error of a heat map. names: labels of the rows and of the columns"""
+    cells = np.asarray(figure.data[0].z, dtype=np.float64)
+    starts = pooling_starts(weights.shape)
+    if cells.shape != tuple(map(len, starts)) or not weights.size:
+        return WRONG if cells.size or weights.size else 0.0
+    for axis, first in enumerate(starts):
+        weights = np.maximum.reduceat(weights, first, axis=axis)
+    layout = figure.layout
+    if not (_falls(layout.yaxis2.range) and _falls(layout.yaxis.range) and not _falls(layout.xaxis2.range)):
+        return WRONG  # the first query stands at the bottom, or the first key on the right
+    sides = ((layout.yaxis, names[0], starts[0]), (layout.xaxis, names[1], starts[1]))
+    if labelled and not all(_has_labels(axis, side, first) for axis, side, first in sides):
+        return WRONG
+    return float(np.where(np.isnan(cells), weights, np.abs(cells - weights)).max())
+
+
+def cells_error(figure: go.Figure, expected: np.ndarray, names: Sequence[str]) -> float:
+    """Largest difference between the cells of a heat map and other numbers, as a share of the largest of them.
+
+    Args:
+        expected: what the cells should be, NaN where blank, [row, column]; the figure may pool neighbours.
+        names: labels of the rows.
+    """
+    cells = np.asarray(figure.data[0].z)
+    layout = figure.layout
+    rows, columns = pooling_starts(expected.shape) if cells.shape != expected.shape else map(np.arange, expected.shape)
+    if cells.shape != (len(rows), len(columns)):
+        return WRONG
+    upright = _falls(layout.yaxis2.range) and _falls(layout.yaxis.range) and not _falls(layout.xaxis2.range)
+    if not upright or not _has_labels(layout.yaxis, names, rows):
+        return WRONG
+    signed = bool(np.nanmin(expected, initial=0.0) < 0)
+    wanted = _pooled(_pooled(expected.astype(np.float64), rows, 0, signed), columns, 1, signed)
+    if (np.isnan(wanted) != np.isnan(cells)).any():
+        return WRONG
+    if cells.dtype.kind == "i":  # in percent of the end of the colours; what is beyond stays at the end of the range
+        inside = np.abs(cells) < np.iinfo(cells.dtype).max - 1
+        large = inside & (np.abs(cells) > 20)
+        unit = float(np.median(wanted[large] / cells[large])) if large.any() else 1.0
+        return max(float(np.abs(cells - wanted / unit)[inside].max(initial=0.0)) / 100 - 0.0055, 0.0)
+    return float(np.nanmax(np.abs(cells - wanted), initial=0.0)) / max(
+        float(np.nanmax(np.abs(wanted), initial=0.0)), 1e-9
+    )
+
+
+def _pooled(values: np.ndarray, starts: np.ndarray, axis: int, signed: bool) -> np.ndarray:
+    """The strongest of each group of neighbours; NaN where all are."""
+    if len(starts) == values.shape[axis]:
+        return values
+    high = np.fmax.reduceat(values, starts, axis=axis)
+    low = np.fmin.reduceat(values, starts, axis=axis)
+    return np.where(-low > high, low, high) if signed else high
+
+
+def _falls(limits: Sequence[float]) -> bool:
+    return limits[0] > limits[1]
+
+
+def _has_labels(axis: Any, names: Sequence[str], starts: np.ndarray) -> bool:
+    """Whether each label that is written on an axis is that of its token."""
+    return all(
+        0 <= round(at) < len(starts) and text == escape(shorten(names[starts[round(at)]]))
+        for at, text in zip(axis.tickvals, axis.ticktext, strict=True)
+    )
+
+
+def _lines_error(
+    figure: go.Figure, weights: np.ndarray, names: tuple[Sequence[str], Sequence[str]], *, labelled: bool
+) -> float:
+    """The error of a line diagram: each line joins a query to a key whose weight its width stands for."""
+    limits, lines = figure.layout.yaxis.range, figure.layout.meta["shows"]
+    if not _falls(limits):
+        return WRONG
+    span, counts = float(lines["span"]), weights.shape
+    drawn, error = np.zeros(counts, bool), 0.0
+    for trace in figure.data:
+        if trace.mode == "text":
+            if labelled and not _texts_fit(trace, names, span):
+                return WRONG
+            continue
+        low = (float(trace.line.width) - 1) / 6
+        x, y = np.reshape(trace.x, (-1, 3)), np.reshape(trace.y, (-1, 3))
+        if not ((x[:, 0] == 0) & (x[:, 1] == 1)).all():
+            return WRONG
+        places = [np.rint(y[:, side] * counts[side] / span - 0.5).astype(int) for side in (0, 1)]
+        if any((place < 0).any() or (place >= count).any() for place, count in zip(places, counts, strict=True)):
+            return WRONG
+        found = weights[places[0], places[1]]
+        error = max(error, float(np.maximum(low - found, found - low - WEIGHT_STEP).max(initial=0.0)))
+        drawn[places[0], places[1]] = True
+    missing = weights[~drawn]
+    if drawn.sum() < MAX_LINES and missing.size:  # all lines above the least weight are drawn
+        error = max(error, float(missing.max()) - MIN_WEIGHT)
+    return error
+
+
+def _texts_fit(trace: Any, names: tuple[Sequence[str], Sequence[str]], span: float) -> bool:
+    """Whether each label beside the lines is that of the token at its height."""
+    for x, y, text in zip(trace.x, trace.y, trace.text, strict=True):
+        side = names[0] if x < 0.5 else names[1]
+        if y < 0:  # the titles of the columns
+            continue
+        place = round(float(y) * len(side) / span - 0.5)
+        plain = re.sub(r"</?b>", "", text)
+        if not 0 <= place < len(side) or plain != escape(shorten(side[place], 12)):
+            return False
+    return True
+
+
+def _tiles_error(figure: go.Figure, attention: Attention, tiles: Maps) -> float:
+    """The error of the picture of all heads: each tile shows its head, at its place and the right way up."""
+    layers, heads = attention.num_layers, attention.num_heads
+    lie = tile_layout(layers, heads)
+    layout, picture = figure.layout, figure.layout.images[0]
+    step = THUMBNAIL_PIXELS + THUMBNAIL_GAP
+    pixels = _indices(picture.source)
+    placed = [picture.x, picture.y, picture.sizex, picture.sizey] == [-0.5, -0.5, lie.columns, lie.rows]
+    ranges = list(layout.xaxis.range) == [-0.5, lie.columns - 0.5] and list(layout.yaxis.range) == [lie.rows - 0.5, -0.5]
+    if not placed or not ranges or pixels.shape != (lie.rows * step, lie.columns * step):
+        return WRONG
+    named = attention.layer_index, range(heads)
+    if not _tiles_named(figure, lie, named):
+        return WRONG
+    cells = figure.data[0]
+    order = [(layer, head) for layer in range(layers) for head in range(heads)]
+    if [tuple(cell) for cell in cells.customdata] != order or len(cells.text) != len(order):
+        return WRONG
+    error = 0.0
+    for (layer, head), at, text, x, y in zip(order, lie.places.tolist(), cells.text, cells.x, cells.y, strict=True):
+        if [int(number) for number in re.findall(r"\d+", text)[:2]] != [attention.layer_index[layer], head]:
+            return WRONG
+        if [x, y] != at:
+            return WRONG
+        weights = np.asarray(tiles(layer)[head], np.float64)
+        left, top = (place * step + THUMBNAIL_GAP // 2 for place in at)
+        tile = pixels[top : top + THUMBNAIL_PIXELS, left : left + THUMBNAIL_PIXELS]
+        down, across = (np.arange(THUMBNAIL_PIXELS) * count // THUMBNAIL_PIXELS for count in weights.shape)
+        wanted = weights[np.ix_(down, across)]
+        differs = np.where(tile == 255, wanted, np.abs(tile / STEPS - wanted))
+        error = max(error, float(differs.max()))
+    return max(error - 0.5 / STEPS, 0.0)
+
+
+def _tiles_named(figure: go.Figure, lie: TileLayout, named: tuple[Sequence[int], Sequence[int]]) -> bool:
+    """Whether every number beside the tiles is that of its layer or head. named: numbers of the layers and heads"""
+    layers, heads = named
+    places = {(layer, head): lie.places[layer * len(heads) + head] for layer in range(len(layers)) for head in range(len(heads))}
+    layer_axis, head_axis = (0, 1) if lie.transposed else (1, 0)
+    axes = (figure.layout.xaxis, figure.layout.yaxis)
+    heads_at = {int(at[head_axis]): str(heads[head]) for (_, head), at in places.items()}
+    layers_at = {int(at[layer_axis]): str(layers[layer]) for (layer, _), at in reversed(places.items())}
+    return all(
+        wanted.get(round(at)) == text
+        for axis, wanted in ((axes[head_axis], heads_at), (axes[layer_axis], layers_at))
+        for at, text in zip(axis.tickvals, axis.ticktext, strict=True)
+    ) and all(
+        text == str(layers[layer])
+        for numbers in figure.data[1:]
+        for x, y, text in zip(numbers.x, numbers.y, numbers.text, strict=True)
+        for (layer, head), at in places.items()
+        if head == 0 and at.tolist() == [x + 1, y]
+    )
+
+
+def _indices(source: str) -> np.ndarray:
+    """Colour indices of a picture's pixels, from its data URI. uint8 [row, column]"""
+    image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
+    return np.asarray(image)
