@@ -35,7 +35,7 @@ from model.remote.position_message import from_message
 from model.remote.remote_layer import RemoteLayer, Request, Response
 from model.remote.transport import Unreachable, transport_for
 from model.trace.attention import Attention
-from model.trace.check import Check, Part
+from model.trace.check import Check, Part, Probe
 from model.trace.edits import Edits
 from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
@@ -209,10 +209,13 @@ class RemoteModel:
             picture=None if metadata["picture"] is None else Picture(picture_arrays["pixels"], **metadata["picture"]),
         )
 
-    def _verify(self, request: Request, _: Trace) -> Check:
-        """The server's verdict on its own trace, with the maps that pictures are compared with."""
+    def _verify(self, request: Request, _: Trace, probe: Probe | None = None) -> Check:
+        """The server's verdict on its own trace, with the maps that pictures are compared with; none on a probe."""
+        if probe is not None:
+            return Check(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "", independent=False, uncompared=probe.names)
         found, arrays = request("check")
         parts = tuple(Part(**part) for part in found.pop("parts"))
+        found["uncompared"] = tuple(found["uncompared"])
         maps = {(kind, layer): one for kind, layers in arrays.items() for layer, one in enumerate(layers)}
         return Check(**found, parts=parts, maps=maps)
 

@@ -17,7 +17,7 @@ class Part:
 
     Attributes:
         name: "weights", "row_sums", "leaked", "scores", "queries", "keys", "values", "states", "neurons", "logits",
-            "tokens", "labels", "layers", "words", "positions", "lens", "effects" or "drawn".
+            "tokens", "labels", "layers", "words", "positions", "lens", "effects", "boxes", "text" or "drawn".
         error: the largest difference; of words and labels the share that differs.
         limit: the largest error that the number format explains; 0 where nothing may differ.
         where: the place of the largest error, such as "cross 2"; "" where there is one place only.
@@ -54,6 +54,11 @@ class Probe:
     effects: Mapping[str, Array] | None = None
     in_bits: bool = True
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parts of a check that this is."""
+        return tuple(name for name in ("lens", "effects") if getattr(self, name) is not None)
+
 
 @dataclass(frozen=True)
 class Check:
@@ -71,6 +76,7 @@ class Check:
             equal in float64: then it is what float32 rounds away on this text.
         maps: (kind, layer) -> weights of the independent run, pooled to at most 56 × 56; NaN where it has none.
             [head, row, column]
+        uncompared: names of parts that were asked for and could not be compared.
     """
 
     max_weight_error: float
@@ -84,6 +90,7 @@ class Check:
     parts: tuple[Part, ...] = ()
     rounding: float | None = None
     maps: Mapping[tuple[str, int], Array] = field(default_factory=dict, repr=False, compare=False)
+    uncompared: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -28,8 +28,8 @@ def run_reference(
         plan: edits, applied through the reference's own weights and masks.
 
     Returns:
-        logits [batch, token, vocab]; ("decoder", layer) -> weights [batch, head, query, key]; states at each depth [batch,
-        token, d].
+        logits [batch, token, vocab]; ("decoder", layer) -> weights [batch, head, query, key]; states at each depth
+        [batch, token, d].
     """
     count, embedding = ids.shape[1], ours.embedding.weight.float()
     order = None if plan is None else plan.position_order(count)

@@ -39,7 +39,7 @@ class Limits:
 # too strong moves vectors by 3 to 13 in bfloat16, and by eight times as many in float16.
 WEIGHT_ROUNDINGS, VECTOR_ROUNDINGS = 8.0, 3.0
 # float32 has a flat tolerance: where a run exceeds it, float64 decides. The others round each number to 8 and 11 binary
-# digits, and the roundings of the layers add up as a random walk does.
+# digits, and the roundings of the layers add up as a chance walk does.
 DIGITS = {torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
 
 

@@ -12,14 +12,15 @@ from streamlit.testing.v1 import AppTest
 
 from model.trace.check import Check
 from model.trace.trace import Trace
-from tests.app.driving import badge, go_to, opened, texts
+from tests.app.driving import badge, choose, go_to, opened, texts
 from viz.figures import heads as head_figures
-from viz.frame import results
+from viz.frame import decompositions, results
 from viz.language.messages import say
+from viz.sections import reading
 from viz.sections.heads import head_view
 from viz.widgets import page_check
 
-PAGES = ["heads", "compare", "inside", "masks", "layers", "positions", "output", "changes"]
+PAGES = ["whole", "heads", "compare", "inside", "masks", "layers", "positions", "text", "output", "changes"]
 
 
 def open_page(page: str, text: str = "") -> AppTest:
@@ -42,7 +43,7 @@ def test_each_page_names_what_it_draws(page: str) -> None:
     said = texts(app)
     checked = {part.name for part in app.session_state["ran"][0][-1].verify().parts}
     for name in page_check.DRAWS[page]:
-        if name in checked or name in ("drawn", "lens", "effects"):
+        if name in checked or name in ("drawn", "lens", "effects", "boxes", "text"):
             assert say(f"badge.part_{name}") in said, name
 
 
@@ -110,3 +111,35 @@ def test_wrong_effects_turn_the_badge_red(monkeypatch: pytest.MonkeyPatch) -> No
     app = open_page("changes", text="The green car stopped at the corner.")
     assert badge(app).startswith(":red[")
     assert say("badge.part_effects") in badge(app)
+
+
+def test_boxes_that_do_not_add_up_turn_the_badge_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = decompositions.block_summary
+    monkeypatch.setattr(decompositions, "block_summary", lambda *a: replace(right(*a), error=0.01))
+    app = open_page("whole", text="The old car stopped at the corner.")
+    assert badge(app).startswith(":red[")
+    assert say("badge.part_boxes") in badge(app)
+
+
+def test_a_text_tinted_by_another_head_turns_the_badge_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = reading._weights
+
+    def another(trace: Trace, selected: Any, how: str) -> Any:
+        return right(trace, replace(selected, head=(selected.head + 1) % 8), how)
+
+    monkeypatch.setattr(reading, "_weights", another)
+    app = open_page("text", text="The new car stopped at the corner.")
+    assert badge(app).startswith(":red[")
+    assert say("badge.part_text") in badge(app)
+
+
+def test_what_is_compared_with_nothing_is_said() -> None:
+    app = choose(
+        choose(open_page("text", text="The wet car stopped at the corner."), "kind", "encoder"),
+        "reading_how",
+        "rollout",
+    )
+    assert badge(app).startswith(":green[")
+    app.session_state["badge_page"] = True
+    app.run()
+    assert say("badge.uncompared", parts=say("badge.part_text")) in texts(app)

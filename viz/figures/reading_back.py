@@ -23,6 +23,7 @@ from viz.figures.heads import THUMBNAIL_GAP, THUMBNAIL_PIXELS
 from viz.figures.lines import MAX_LINES, MIN_WEIGHT, WEIGHT_STEP
 from viz.figures.theme import escape, shorten
 from viz.figures.tiles import TileLayout, tile_layout
+from viz.figures.tinted_text import STEPS as TINTS
 
 Maps = Callable[[int], np.ndarray]  # a layer's expected weights, [head, query, key] or pooled to a small picture
 WRONG = math.inf  # of a picture that stands on its head, has other labels, or shows another head
@@ -88,6 +89,25 @@ def message_error(
     step = COARSE if cells[0].size > MAX_BORDERED**2 else 0.5
     error = np.where(cells == 255, weights, np.abs(cells / STEPS - weights)).max(initial=0.0)
     return max(float(error) - step / STEPS, 0.0)
+
+
+def text_error(message: bytes, expected: np.ndarray, names: Sequence[Sequence[str]]) -> float:
+    """Largest difference between the weights that a tinted text shows and the expected ones.
+
+    Args:
+        message: as `viz.widgets.tinted_text.message` makes it; expected: weights, 0 where masked. [query, key]
+        names: of the tokens that ask, and of those that are asked.
+    """
+    (length,) = struct.unpack("<I", message[:4])
+    header = json.loads(message[4 : 4 + length])
+    numbers, count = zlib.decompress(message[4 + length :]), len(expected)
+    if header["names"] != [list(side) for side in names] or len(numbers) != 8 * count + expected.size:
+        return WRONG
+    scales = np.frombuffer(numbers, np.float32, count)[:, None]
+    shown = np.frombuffer(numbers, np.uint8, offset=8 * count).reshape(expected.shape) / TINTS * scales
+    rests = np.array(header["rests"], bool)  # these may be darker than any word, and are drawn as the darkest
+    error = np.abs(shown - np.where(rests, np.minimum(expected, scales), expected)) - 0.5 / TINTS * scales
+    return max(float(error.max(initial=0.0)), 0.0)
 
 
 def _map_error(
@@ -210,11 +230,13 @@ def _tiles_error(figure: go.Figure, attention: Attention, tiles: Maps) -> float:
     step = THUMBNAIL_PIXELS + THUMBNAIL_GAP
     pixels = _indices(picture.source)
     placed = [picture.x, picture.y, picture.sizex, picture.sizey] == [-0.5, -0.5, lie.columns, lie.rows]
-    ranges = list(layout.xaxis.range) == [-0.5, lie.columns - 0.5] and list(layout.yaxis.range) == [lie.rows - 0.5, -0.5]
+    ranges = list(layout.xaxis.range) == [-0.5, lie.columns - 0.5] and list(layout.yaxis.range) == [
+        lie.rows - 0.5,
+        -0.5,
+    ]
     if not placed or not ranges or pixels.shape != (lie.rows * step, lie.columns * step):
         return WRONG
-    named = attention.layer_index, range(heads)
-    if not _tiles_named(figure, lie, named):
+    if not _numbers_fit(figure, lie, (attention.layer_index, range(heads))):
         return WRONG
     cells = figure.data[0]
     order = [(layer, head) for layer in range(layers) for head in range(heads)]
@@ -236,24 +258,23 @@ def _tiles_error(figure: go.Figure, attention: Attention, tiles: Maps) -> float:
     return max(error - 0.5 / STEPS, 0.0)
 
 
-def _tiles_named(figure: go.Figure, lie: TileLayout, named: tuple[Sequence[int], Sequence[int]]) -> bool:
-    """Whether every number beside the tiles is that of its layer or head. named: numbers of the layers and heads"""
-    layers, heads = named
-    places = {(layer, head): lie.places[layer * len(heads) + head] for layer in range(len(layers)) for head in range(len(heads))}
-    layer_axis, head_axis = (0, 1) if lie.transposed else (1, 0)
-    axes = (figure.layout.xaxis, figure.layout.yaxis)
-    heads_at = {int(at[head_axis]): str(heads[head]) for (_, head), at in places.items()}
-    layers_at = {int(at[layer_axis]): str(layers[layer]) for (layer, _), at in reversed(places.items())}
-    return all(
-        wanted.get(round(at)) == text
-        for axis, wanted in ((axes[head_axis], heads_at), (axes[layer_axis], layers_at))
-        for at, text in zip(axis.tickvals, axis.ticktext, strict=True)
-    ) and all(
-        text == str(layers[layer])
-        for numbers in figure.data[1:]
-        for x, y, text in zip(numbers.x, numbers.y, numbers.text, strict=True)
-        for (layer, head), at in places.items()
-        if head == 0 and at.tolist() == [x + 1, y]
+def _numbers_fit(figure: go.Figure, lie: TileLayout, names: tuple[Sequence[int], Sequence[int]]) -> bool:
+    """Whether each number beside the tiles is that of its layer or head. names: the numbers of layers and of heads"""
+    layers, heads = names
+    of_layer, of_head = (0, 1) if lie.transposed else (1, 0)  # which coordinate of a tile tells its layer, and its head
+    expected: tuple[dict[int, str], dict[int, str]] = ({}, {})
+    before: dict[tuple[int, int], str] = {}  # numbers that stand before the first tile of a layer
+    for number, (x, y) in enumerate(lie.places.tolist()):
+        layer, head = divmod(number, len(heads))
+        expected[of_layer].setdefault((x, y)[of_layer], str(layers[layer]))
+        expected[of_head][(x, y)[of_head]] = str(heads[head])
+        if head == 0:
+            before[x - 1, y] = str(layers[layer])
+    axes = zip((figure.layout.xaxis, figure.layout.yaxis), expected, strict=True)
+    ticks = [(at, text, wanted) for axis, wanted in axes for at, text in zip(axis.tickvals, axis.ticktext, strict=True)]
+    beside = [(x, y, text) for one in figure.data[1:] for x, y, text in zip(one.x, one.y, one.text, strict=True)]
+    return all(wanted.get(round(at)) == text for at, text, wanted in ticks) and all(
+        before.get((x, y)) == text for x, y, text in beside
     )
 
 

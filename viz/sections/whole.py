@@ -15,7 +15,7 @@ from viz.figures.whole_model import whole_model
 from viz.frame import decompositions, links, model_access, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import say
-from viz.widgets import charts, save_menu
+from viz.widgets import charts, page_check, save_menu
 
 KEY = "script_whole"  # keys that begin so take no room on the page
 TILE = 28  # pixels of a head's small map
@@ -33,6 +33,7 @@ def leave() -> None:
 def draw(trace: Trace) -> None:
     """The picture and its panel. What is clicked in it opens a layer, or leads to the page that explains a box."""
     summaries = {stack: decompositions.block_summary(trace, stack) for stack in trace.hidden_states}
+    page_check.claim(trace, "boxes", max(summary.error for summary in summaries.values()))
     step = _step(trace)
     opened = {stack: _opened(stack, summary) for stack, summary in summaries.items()}
     model = _model(trace, summaries, opened, step)

@@ -38,6 +38,10 @@ def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = 
         drawn = [part_name(part, trace) for part in check.parts if part.name in page_check.drawn_names()]
         if drawn:
             lines.append(say("badge.covers", parts=", ".join(dict.fromkeys(drawn))))
+        if check.uncompared:
+            lines.append(
+                say("badge.uncompared", parts=", ".join(say(f"badge.part_{name}") for name in check.uncompared))
+            )
         lines.append("  \n".join(_part_line(part, trace) for part in check.parts))
         st.markdown("\n\n".join([*lines, say("badge.repeat")]))
         st.code(_repeat_lines(trace, name or session.chosen_model(), exact), language="python")

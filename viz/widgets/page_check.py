@@ -24,6 +24,8 @@ from viz.widgets import pickers
 CHOSEN = ("heatmap", "lines")
 # What each page draws besides attention weights: the parts of a check by name.
 DRAWS = {
+    "whole": ("boxes", "weights", "labels", "words"),
+    "text": ("weights", "labels", "text"),
     "heads": ("weights", "labels", "drawn"),
     "compare": ("weights", "labels", "drawn"),
     "inside": ("queries", "keys", "values", "scores", "weights"),
@@ -94,29 +96,43 @@ CELLS: dict[str, Callable[[Trace, Any], float | None]] = {
 CELL_LIMIT = 1e-5  # of such a cell, as a share of the largest: they are the run's own numbers
 
 
-def claim(trace: Trace, name: str, probe: Probe) -> None:
-    """Have the page's badge cover what was measured of a run. name: of the measurement"""
-    st.session_state.setdefault("claims", {})[name] = (trace.serial, probe)
+def claim(trace: Trace, name: str, found: Probe | float | None) -> None:
+    """Have the page's badge cover what was measured of a run.
+
+    Args:
+        name: of the measurement.
+        found: what was measured; or an error by which what is drawn differs from the run, under the name of its part;
+            None where it is compared with nothing, which the badge says.
+    """
+    st.session_state.setdefault("claims", {})[name] = (trace.serial, found)
 
 
 def page_check(trace: Trace) -> Check:
     """The verdict on a run, on what was measured of it on this page, and on the page's figures of it."""
     check = trace.verify()
-    parts = list(check.parts)
-    for name, (serial, probe) in st.session_state.get("claims", {}).items():
-        if serial == trace.serial:
-            parts += _probe_parts(trace, name, probe)
+    parts, uncompared = list(check.parts), list(check.uncompared)
+    for name, (serial, found) in st.session_state.get("claims", {}).items():
+        if serial == trace.serial and isinstance(found, Probe):
+            probed = _probe_check(trace, name, found)
+            parts += probed.parts
+            uncompared += probed.uncompared
+        elif serial == trace.serial and found is None:
+            uncompared.append(name)
+        elif serial == trace.serial:
+            parts.append(Part(name, found, check.tolerance))
     drawn = drawn_parts(trace)
-    return replace(check, parts=(*parts, *drawn))
+    if "neurons" in st.session_state.drawn and not any(part.name == "neurons" for part in parts):
+        uncompared.append("neurons")  # those of the library's models come from a pass of their own
+    return replace(check, parts=(*parts, *drawn), uncompared=tuple(uncompared))
 
 
-def _probe_parts(trace: Trace, name: str, probe: Probe) -> tuple[Part, ...]:
+def _probe_check(trace: Trace, name: str, probe: Probe) -> Check:
     """The verdict on one measurement, cached."""
     mark = hash(tuple(one.tobytes() for one in (*(probe.lens or ()), *(probe.effects or {}).values())))
-    found: tuple[Part, ...] = server_state.result_cache().get(
+    found: Check = server_state.result_cache().get(
         ("probe_check", trace.serial, name, mark),
-        lambda: trace.verify_probe(probe).parts,
-        lambda parts: 200 * len(parts),
+        lambda: trace.verify_probe(probe),
+        lambda check: 200 * (1 + len(check.parts)),
     )
     return found
 

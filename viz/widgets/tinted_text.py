@@ -19,11 +19,14 @@ from viz.language.messages import isolate_rtl, say, strip_markdown
 _code = st.components.v2.component("headlight_text", js=(BROWSER / "tinted_text.js").read_text(encoding="utf-8"))
 
 
-def draw(found: TextMap, row: int) -> None:
+def draw(found: TextMap, row: int) -> tuple[bytes, list[list[str]]]:
     """Send the weights of the texts on the page, once a head, and say what the token in focus does.
 
     Args:
         row: position of the query that the server shows.
+
+    Returns:
+        What was sent, and the names of the tokens of both sides.
     """
     st.html(BROWSER / "tinted_text.css")
     column = found.weights[:, row] if found.stacks[0] == found.stacks[1] else np.zeros(0)
@@ -33,7 +36,9 @@ def draw(found: TextMap, row: int) -> None:
     with st.container(key="reading"):
         st.html(f'<p class="text-said">{escape(plain)}</p>')
     st.session_state.said = plain
-    _code(key="flip_text", data=message(found, names))
+    sent = message(found, names)
+    _code(key="flip_text", data=sent)
+    return sent, names
 
 
 def side_html(

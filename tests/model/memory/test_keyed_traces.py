@@ -7,6 +7,7 @@ import time
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,13 @@ def test_the_numbers_are_those_of_the_whole_trace(
     server_state.result_cache().clear()
     same(whole, trace)
     assert len(passes) == 1  # made again, once
+
+
+def test_what_is_shown_is_judged(passes: list[weakref.ref[Trace]]) -> None:
+    shown = cached()
+    states = {stack: 1.1 * shown.hidden_states[stack] for stack in shown.hidden_states}
+    assert {part.name for part in replace(shown, hidden_states=states).verify().wrong_parts} == {"states"}
+    assert replace(shown).verify().ok
 
 
 def test_who_keeps_a_trace_keeps_no_arrays(passes: list[weakref.ref[Trace]]) -> None:

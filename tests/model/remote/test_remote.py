@@ -24,6 +24,7 @@ from model.huggingface.text_model import TextModel
 from model.remote.client import RemoteModel
 from model.remote.messages import PROTOCOL_VERSION, STATUS_OK, pack, unpack
 from model.remote.request_handler import RequestHandler
+from model.trace.check import Probe
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.trace import Trace
@@ -113,6 +114,8 @@ def test_a_remote_run_has_the_same_numbers(address: str, lens: Translator, edits
     assert isinstance(layer, MultiHeadLayer) == isinstance(ours.multi_head("encoder", 1), MultiHeadLayer)
     how = Decoding("beam", beams=3)
     assert remote.decode(TEXT, how, edits) == lens.decode(TEXT, how, edits)
+    found = remote.logit_lens(TEXT)
+    assert theirs.verify_probe(Probe(lens=found)).uncompared == ("lens",)  # the server judges runs only
     np.testing.assert_array_equal(remote.logit_lens(TEXT)[0], lens.logit_lens(TEXT)[0])  # type: ignore[index]
     effects, _ = remote.head_effects(TEXT, ours.ids["decoder"][1:])
     np.testing.assert_allclose(effects["cross"], lens.head_effects(TEXT, ours.ids["decoder"][1:])[0]["cross"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from model.trace.attention import Attention
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from viz.figures import heads, lines
-from viz.figures.reading_back import drawn_error
+from viz.figures.reading_back import drawn_error, text_error
 from viz.figures.theme import LIGHT
+from viz.figures.tiles import tile_layout
+from viz.figures.tinted_text import TextMap
+from viz.widgets.tinted_text import message
 
 LIMIT = 1e-4
 LAYER, HEAD = 1, 3
@@ -130,6 +134,12 @@ def test_tiles_are_read_back(run: Trace, kind: str, monkeypatch: pytest.MonkeyPa
     figure = draw()
     flipped(figure.layout.yaxis)
     assert error(figure, run, kind) > tile
+    numbers = draw().layout
+    assert len(numbers.xaxis.ticktext) > 1
+    for axis in ("xaxis", "yaxis"):
+        figure = draw()
+        one_on(figure.layout[axis])
+        assert error(figure, run, kind) > tile
     figure = draw()
     figure.data[0].customdata = [list(cell) for cell in figure.data[0].customdata[::-1]]
     assert error(figure, run, kind) > tile
@@ -141,6 +151,37 @@ def test_tiles_are_read_back(run: Trace, kind: str, monkeypatch: pytest.MonkeyPa
     overviews = Attention.overviews
     monkeypatch.setattr(Attention, "overviews", lambda self, side: overviews(self, side)[::-1])
     assert error(draw(), run, kind) > tile
+
+
+def test_tiles_in_bands_are_read_back(lens: Translator) -> None:
+    few = lens.trace("the cat saw the dog").attentions["encoder"]
+    attention = replace(few, layers=few.layers * 8, layer_index=tuple(range(8 * few.num_layers)))
+    assert tile_layout(attention.num_layers, attention.num_heads).bands > 1
+
+    def found(figure: go.Figure) -> float:
+        error = drawn_error(figure, attention, attention.weights, attention.weights)
+        assert error is not None
+        return error
+
+    assert found(heads.head_mosaic(attention, LIGHT)) < LIMIT + 0.51 / 254
+    figure = heads.head_mosaic(attention, LIGHT)
+    figure.data[1].text = [*figure.data[1].text[1:], figure.data[1].text[0]]  # the numbers of the other bands
+    assert found(figure) > 1
+    figure = heads.head_mosaic(attention, LIGHT)
+    figure.layout.images[0].x += 1
+    assert found(figure) > 1
+
+
+def test_a_tinted_text_is_read_back(run: Trace) -> None:
+    attention = run.attentions["encoder"]
+    weights = attention.weights(LAYER)[HEAD]
+    tokens = attention.queries
+    names = [[tokens.name(i) for i in range(len(tokens))]] * 2
+    sent = message(TextMap(weights, tokens, tokens, ("encoder", "encoder")), names)
+    assert text_error(sent, weights, names) < LIMIT
+    assert text_error(sent, attention.weights(LAYER)[HEAD + 1], names) > LIMIT
+    assert text_error(sent, weights.T, names) > LIMIT
+    assert text_error(sent, weights, [names[0], names[1][::-1]]) > LIMIT
 
 
 def test_a_figure_without_weights_is_left_alone(run: Trace) -> None:

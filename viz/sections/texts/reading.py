@@ -11,17 +11,19 @@ import streamlit as st
 from model.arrays.types import Array
 from model.maps.rollout import rollout_map
 from model.measures.copying import copied_runs, coverage
+from model.memory.cached_layers import without_cache
 from model.tokenization.text_layout import place_tokens, sentences, words
 from model.trace.attention import Attention
 from model.trace.trace import Trace
 from viz.figures.linking import query_stack
+from viz.figures.reading_back import text_error
 from viz.figures.theme import Palette, escape
 from viz.figures.tinted_text import TextMap, TextSide, tinted_text
 from viz.frame import server_state, session
 from viz.frame.option_row import option_row
 from viz.language.messages import say
 from viz.saving import tables
-from viz.widgets import pickers, save_menu
+from viz.widgets import page_check, pickers, save_menu
 from viz.widgets import tinted_text as widget
 
 if TYPE_CHECKING:
@@ -54,7 +56,9 @@ def draw(trace: Trace, selected: pickers.SelectedHead, how: str, palette: Palett
     stacks = (query_stack(attention.kind), key_stack)
     found = TextMap(_weights(trace, selected, how), attention.queries, attention.keys, stacks)
     sides = _sides(trace, attention.kind)
-    widget.draw(found, row)
+    expected = _independent(trace, selected, how)
+    sent, names = widget.draw(found, row)
+    page_check.claim(trace, "text", None if expected is None else text_error(sent, expected, names))
     columns = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
     for side, column in zip(sides, columns, strict=True):
         parts = sentences(side.placed)
@@ -103,6 +107,19 @@ def _weights(trace: Trace, selected: pickers.SelectedHead, how: str) -> Array:
 
     key = ("reading", trace.serial, attention.kind, how, layer, head if how == "one_head" else None)
     return server_state.result_cache().get(key, make, lambda made: made.nbytes)
+
+
+def _independent(trace: Trace, selected: pickers.SelectedHead, how: str) -> Array | None:
+    """As `_weights`, computed anew where nothing is cached; None for a rollout. [query, key]"""
+    attention, layer = without_cache(selected.attention), selected.layer
+    if how == "rollout":
+        return None
+    heads = [selected.head] if how == "one_head" else range(attention.num_heads)
+    rows = range(len(attention.queries))
+    total: Array = np.zeros((len(rows), len(attention.keys)), np.float32)
+    for head in heads:
+        total += attention.select(layer, range(head, head + 1), rows).weights()[0]
+    return total / np.float32(len(heads))
 
 
 def _sides(trace: Trace, kind: str) -> Sequence[TextSide]:
