@@ -115,7 +115,7 @@ def test_verification_holds_with_and_without_edits_and_can_fail(decoder: Languag
 
 def test_the_reference_shares_nothing_with_the_formula(decoder: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = torch.tensor([decoder.trace(PROMPT).ids["decoder"]])
-    expected, _ = run_reference(decoder.module, ids)
+    expected, _, _ = run_reference(decoder.module, ids)
     monkeypatch.setattr("model.translator.transformer.attention", None)
     with pytest.raises(TypeError):
         decoder.module(ids)

@@ -129,7 +129,7 @@ def test_verification_holds_with_and_without_edits_and_can_fail(video: VideoMode
 
 def test_the_reference_shares_nothing_with_the_formula(video: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = torch.from_numpy(clip()[None])
-    expected, _ = run_reference(video.module, pixels)
+    expected, _, _ = run_reference(video.module, pixels)
     monkeypatch.setattr("model.translator.transformer.attention", None)
     with pytest.raises(TypeError):
         video.module(pixels)
