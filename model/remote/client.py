@@ -18,6 +18,7 @@ from model.arrays.types import Array
 from model.errors import InputError, ModelError
 from model.generation.decoding import BeamNode, Decoding, DecodingResult
 from model.positions.scheme import PositionScheme
+from model.remote import check_message
 from model.remote.decomposition_message import ask
 from model.remote.messages import (
     PROTOCOL_VERSION,
@@ -35,7 +36,7 @@ from model.remote.position_message import from_message
 from model.remote.remote_layer import RemoteLayer, Request, Response
 from model.remote.transport import Unreachable, transport_for
 from model.trace.attention import Attention
-from model.trace.check import Check, Part, Probe
+from model.trace.check import Check, Probe, not_compared
 from model.trace.edits import Edits
 from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
@@ -211,13 +212,7 @@ class RemoteModel:
 
     def _verify(self, request: Request, _: Trace, probe: Probe | None = None) -> Check:
         """The server's verdict on its own trace, with the maps that pictures are compared with; none on a probe."""
-        if probe is not None:
-            return Check(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "", independent=False, uncompared=probe.names)
-        found, arrays = request("check")
-        parts = tuple(Part(**part) for part in found.pop("parts"))
-        found["uncompared"] = tuple(found["uncompared"])
-        maps = {(kind, layer): one for kind, layers in arrays.items() for layer, one in enumerate(layers)}
-        return Check(**found, parts=parts, maps=maps)
+        return check_message.from_message(*request("check")) if probe is None else not_compared(probe)
 
     def _find_layer(self, request: Request, recorded: RecordedLayer) -> MultiHeadLayer | NotMultiHead:
         assert isinstance(recorded, RemoteLayer)

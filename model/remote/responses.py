@@ -9,10 +9,10 @@ import numpy as np
 
 from model.arrays.lazy import array_shapes
 from model.arrays.types import Array
+from model.remote import check_message
 from model.remote.decomposition_message import to_message
 from model.remote.messages import PROTOCOL_VERSION
 from model.remote.request_fields import APART, refuse
-from model.trace.check import Check
 from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.lens import Lens
 from model.trace.trace import Trace
@@ -26,7 +26,7 @@ def trace_response(trace: Trace, request: dict[str, Any]) -> Response:
     if want == "trace":
         return _trace_metadata(trace), {} if trace.picture is None else {"pixels": trace.picture.pixels}
     if want == "check":
-        return _verdict(trace.verify())
+        return check_message.to_message(trace.verify())
     if want == "states":
         return {}, {"": trace.hidden_states[request["stack"]]}
     if want == "neurons":
@@ -44,14 +44,6 @@ def trace_response(trace: Trace, request: dict[str, Any]) -> Response:
         arrays = {name: one for name, one in vars(found.inputs).items() if isinstance(one, np.ndarray)}
         return {"names": dict(found.names), "num_heads": found.inputs.num_heads}, arrays | {"output": found.output}
     return _layer_response(trace, request)
-
-
-def _verdict(check: Check) -> Response:
-    """A verdict, and by kind the maps that pictures are compared with. [layer, head, row, column]"""
-    verdict = dataclasses.asdict(dataclasses.replace(check, maps={}))
-    del verdict["maps"]
-    kinds = dict.fromkeys(kind for kind, _ in check.maps)
-    return verdict, {kind: np.stack([one for (its, _), one in check.maps.items() if its == kind]) for kind in kinds}
 
 
 def _layer_response(trace: Trace, request: dict[str, Any]) -> Response:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.attention.edit_plan import EditPlan
-from model.trace.check import Check, Probe
+from model.trace.check import Check
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
 from model.verification.stock_transformer import apply_plan, projection_weights
@@ -78,8 +78,3 @@ def verdict(
     comparison.add_states(next(iter(trace.hidden_states)), states)
     comparison.add_logits(logits)
     return comparison.check(how)
-
-
-def not_compared(probe: Probe) -> Check:
-    """The verdict on a probe that no reference repeats."""
-    return Check(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, "", independent=False, uncompared=probe.names)
