@@ -125,16 +125,16 @@ def test_a_tile_under_the_pointer_shows_its_head_before_the_server_is_asked(
     visited: Visit, place: tuple[int, int]
 ) -> None:
     page, sent = visited.page, len(visited.sent)
-    server = page.locator(".st-key-heatmap .hm image:not(.fading)").get_attribute("href")
+    image = page.locator(".st-key-heatmap .hm image:not(.fading)")
+    server = image.get_attribute("href") or ""
     page.mouse.move(*tile_at(page, *place))
     heading(page, *place)
-    page.wait_for_timeout(300)
+    expect(image).not_to_have_attribute("href", server)
+    expect(page.locator(".st-key-reading")).to_contain_text(f"In layer {place[0]}, head {place[1]},")
     preview = page.evaluate(PREVIEW)
-    assert page.locator(".st-key-heatmap .hm image:not(.fading)").get_attribute("href") != server
-    assert f"In layer {place[0]}, head {place[1]}," in shown(page)["reading"]
     page.mouse.move(640, 4)
     heading(page, 0, 3)
-    assert page.locator(".st-key-heatmap .hm image:not(.fading)").get_attribute("href") == server
+    expect(image).to_have_attribute("href", server)
     assert len(visited.sent) == sent
     click_at(page, tile_at(page, *place))
     weights = assert_agrees(page, *place)["weights"]

@@ -6,7 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import needs_chromium, open_at
+from tests.browser.driving import needs_chromium
+from tests.serving import settle
 
 pytestmark = needs_chromium
 
@@ -25,8 +26,9 @@ HAS = """name => {
 
 def test_whole_model_answers_to_pointer_keys_and_clicks(page: Page, address: str) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
-    open_at(page, f"{address}/whole")
-    page.wait_for_selector(".st-key-whole .js-plotly-plot .main-svg")
+    page.goto(f"{address}/whole")
+    page.locator(".st-key-whole .js-plotly-plot .main-svg").first.wait_for(timeout=90_000)
+    settle(page)
     page.wait_for_selector(".whole-play button")
     panel = page.locator(".whole-panel")
 
