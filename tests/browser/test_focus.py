@@ -174,11 +174,11 @@ def test_every_linked_figure_of_a_page_moves_together(visited: Visit, address: s
     assert len(visited.sent) == sent
 
 
-LINE = """([query, key]) => { // two fifths of the way along a line, where no label is
+LINE = """([query, key]) => { // a quarter of the way along a line, where no label is, and none asked for cross
   const gd = document.querySelector(".st-key-lines .js-plotly-plot"), box = gd.getBoundingClientRect()
   const mark = gd.layout.meta.focus.find(one => one.axis === "lines"), { xaxis, yaxis } = gd._fullLayout
-  const y = mark.left[query] + 0.4 * (mark.right[key] - mark.left[query])
-  return [box.left + xaxis._offset + xaxis.l2p(0.4), box.top + yaxis._offset + yaxis.l2p(y)]
+  const y = mark.left[query] + 0.25 * (mark.right[key] - mark.left[query])
+  return [box.left + xaxis._offset + xaxis.l2p(0.25), box.top + yaxis._offset + yaxis.l2p(y)]
 }"""
 
 

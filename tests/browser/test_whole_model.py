@@ -6,8 +6,8 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.driving import needs_chromium
-from tests.serving import settle
+from tests.browser.driving import go, needs_chromium
+from viz.language.messages import say
 
 pytestmark = needs_chromium
 
@@ -24,11 +24,10 @@ HAS = """name => {
 }"""
 
 
-def test_whole_model_answers_to_pointer_keys_and_clicks(page: Page, address: str) -> None:
+def test_whole_model_answers_to_pointer_keys_and_clicks(page: Page) -> None:
     page.set_viewport_size({"width": 1280, "height": 800})
-    page.goto(f"{address}/whole")
+    go(page, "See", say("whole.title"))
     page.locator(".st-key-whole .js-plotly-plot .main-svg").first.wait_for(timeout=90_000)
-    settle(page)
     page.wait_for_selector(".whole-play button")
     panel = page.locator(".whole-panel")
 
