@@ -71,8 +71,8 @@ def plan_download(name: str) -> Plan:
         if not is_hub_name(name):
             raise ModelError(
                 "unknown",
-                f"There is no model {name[:100]!r}: give one of {', '.join(CATALOG)}, a folder with a config.json, or "
-                f"the name of a model on the Hugging Face hub (owner/name).",
+                f"There is no model {name[:100]!r}: give one of {', '.join(CATALOG)}, a folder with a config.json, "
+                f"a GGUF file, or the name of a model on the Hugging Face hub (owner/name).",
             )
         return plan_from_hub(name, Hub(name, "main"))
     failures: list[ModelError] = []

@@ -27,17 +27,12 @@ def check_folder(folder: Path) -> None:
     Raises:
         ModelError: "not_transformer"; the message names the file inside the folder, and nothing outside of it.
     """
-    roots = [folder.resolve()]
-    if folder.resolve().parent.name == "snapshots":  # the hub's cache: links to files named by their checksum
-        roots.append((folder.resolve().parent.parent / "blobs").resolve())
     try:
         files = sorted(file for file in folder.iterdir() if file.name.endswith(READ_SUFFIXES))
     except OSError as error:
         raise refuse("The folder cannot be read.") from error
     for file in files:
-        _check_place(file, roots)
-        if not is_regular(file):
-            raise refuse(f"{file.name} is no regular file, so it was not opened.")
+        check_place(file)
         if file.suffix == ".json" and file.stat().st_size > MAX_JSON_BYTES:
             raise refuse(f"{file.name} is larger than 100 MB, so it was not read.")
     names = {file.name for file in files}
@@ -86,14 +81,24 @@ def check_plain_name(file: Path, name: object) -> None:
         raise refuse(f"{file.name} names a file outside of its folder, so nothing was opened.")
 
 
-def _check_place(file: Path, roots: list[Path]) -> None:
-    """Raise an error where a file is a link that leads out of all `roots`, whether or not there is anything."""
+def check_place(file: Path) -> None:
+    """Raise an error where a file is not regular, or is a link out of its folder, whether or not to anything.
+
+    Raises:
+        ModelError: the message names the file only.
+    """
+    folder = file.parent.resolve()
+    roots = [folder]
+    if folder.parent.name == "snapshots":  # the hub's cache: links to files named by their checksum
+        roots.append((folder.parent.parent / "blobs").resolve())
     try:
         target = file.resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, up to Python 3.12
         raise refuse(f"{file.name} is no regular file, so it was not opened.") from error
     if not any(target.is_relative_to(root) for root in roots):
         raise refuse(f"{file.name} is a link that leads out of its folder, so it was not opened. Put a copy there.")
+    if not is_regular(file):
+        raise refuse(f"{file.name} is no regular file, so it was not opened.")
 
 
 def _check_index(file: Path, names: set[str]) -> None:

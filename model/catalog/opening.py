@@ -28,8 +28,11 @@ def load_in_process(
     from model.catalog.folder_check import read_json
     from model.catalog.store import input_kind
     from model.memory.fit import check_memory_fits
+    from model.memory.gguf_header import gguf_file
 
     folder = find_or_fetch(name, progress or (lambda share, what: None))
+    if file := gguf_file(folder):
+        folder = _from_gguf(name, file)
     _check_files(name, folder)
     adapter = None
     if not (folder / "config.json").is_file():  # an adapter alone: it is merged into the model that it names
@@ -58,6 +61,26 @@ def load_in_process(
         if not is_failure(error):
             raise
         raise _refusal(name, error, folder) from error
+
+
+def _from_gguf(name: str, file: Path) -> Path:
+    """The folder that was made of a GGUF file.
+
+    Raises:
+        ModelError: it cannot be read, or does not fit.
+    """
+    from model.catalog.conversion.gguf_folder import folder_of_gguf
+
+    try:
+        return folder_of_gguf(name, file)
+    except ModelError as error:
+        if error.reason != "not_transformer":
+            raise
+        raise ModelError(error.reason, f"{name!r} is here, but cannot be opened as a transformer: {error}") from error
+    except BaseException as error:  # as above
+        if not is_failure(error):
+            raise
+        raise _refusal(name, error, file.parent) from error
 
 
 def _refusal(name: str, error: BaseException, folder: Path) -> ModelError:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model.catalog.downloads.record import read_record
 from model.catalog.store import fetched_folder, local_folder
+from model.memory.gguf_header import gguf_file
 
 WEIGHTS = ("*.safetensors", "*.bin")
 
@@ -20,6 +21,8 @@ def revision(name: str) -> str:
     """
     folder = local_folder(name)
     files = sorted(file for pattern in WEIGHTS for file in folder.glob(pattern) if file.is_file()) if folder else []
+    if folder and (single := gguf_file(folder)):
+        files = [single]
     checksums = [_checksum(file.resolve(), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     if len(checksums) > 1:
         checksums = [hashlib.sha256("".join(checksums).encode()).hexdigest()]

@@ -12,6 +12,7 @@ from model.catalog.entries import CATALOG, Hub
 from model.catalog.folder_check import read_json
 from model.catalog.permission import in_catalog, is_hub_name, may_be_folder, may_be_hub
 from model.errors import ModelError
+from model.memory.gguf_header import gguf_file
 
 # Behind the name of a model of two encoders, such as CLIP: the one that reads pictures, not the one that reads text.
 PICTURE_HALF = "#image"
@@ -35,12 +36,13 @@ def download_folder() -> Path:
 
 
 def local_folder(name: str) -> Path | None:
-    """The folder of a model whose files are complete on this machine; None where they are not.
+    """The folder, or the GGUF file, of a model whose files are complete on this machine; None where they are not.
 
     None, too, and without a look at the disk, for a model that may not be opened on this server.
 
     Args:
-        name: a catalog id, a hub name ("owner/name") or a folder with a config.json; `PICTURE_HALF` may follow.
+        name: a catalog id, a hub name ("owner/name") a folder with a config.json, or a GGUF file; `PICTURE_HALF` may
+            follow.
     """
     name = name.removesuffix(PICTURE_HALF)
     entry = CATALOG.get(name)
@@ -82,9 +84,10 @@ def adapter_base(name: str) -> str:
 
 
 def _has_model(folder: Path) -> bool:
-    """Whether a folder has the file that every model or adapter has."""
+    """Whether a folder has the file that every model or adapter has, or is or holds a GGUF file."""
     try:
-        return any((folder / file).is_file() for file in ("config.json", "adapter_config.json"))
+        named = any((folder / file).is_file() for file in ("config.json", "adapter_config.json"))
+        return named or gguf_file(folder) is not None
     except OSError:  # a name too long for a file, or a folder that may not be read
         return False
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 
 from model.errors import ModelError
+from model.memory.gguf_header import gguf_file, gguf_parameters
 from model.memory.weight_headers import is_regular, tensor_shapes
 from model.settings.settings import current
 
@@ -15,14 +16,17 @@ from model.settings.settings import current
 def needed_memory(folder: Path) -> int:
     """Bytes of a model's parameters in float32.
 
-    Counted from the shapes in the headers of its safetensors files; else the size of its pickled weights.
+    Counted from the shapes in the headers of its safetensors files or its GGUF file; else the size of its pickled
+    weights.
 
     Args:
-        folder: with the model's files.
+        folder: with the model's files, or a GGUF file.
 
     Raises:
         ModelError: a file of weights is no regular file, or its header is damaged ("not_transformer").
     """
+    if file := gguf_file(folder):
+        return 4 * gguf_parameters(file)
     total = 0
     for file in folder.glob("*.safetensors"):
         total += sum(4 * math.prod(shape) for shape in tensor_shapes(file))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model.catalog.conversion import output_folder
+
+if TYPE_CHECKING:
+    import torch
 
 Converter = Callable[[Path, Path], None]  # the unpacked files, and the folder to make
 
@@ -23,18 +26,23 @@ def convert(name: str, source: Path, target: Path) -> None:
     CONVERTERS[name](source, target)
 
 
-def convert_gguf(source: Path, target: Path) -> None:
-    """The one quantised GGUF file of a folder as float16 safetensors, which open in a fraction of the time."""
+def convert_gguf(source: Path, target: Path, dtype: torch.dtype | None = None) -> None:
+    """A quantised GGUF file as safetensors, which open in a fraction of the time.
+
+    Args:
+        source: the file, or a folder with one.
+        dtype: number format of the weights that are written, float16 by default.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    (file,) = source.glob("*.gguf")
-    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=file.name)
-    module = AutoModelForCausalLM.from_pretrained(source, gguf_file=file.name, dtype=torch.float32)
+    (file,) = [source] if source.is_file() else source.glob("*.gguf")
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    module = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     # Plain weights: the library refuses to save what it read from a quantised file.
-    weights = {name: tensor.to(torch.float16) for name, tensor in module.state_dict().items()}
+    weights = {name: tensor.to(dtype or torch.float16) for name, tensor in module.state_dict().items()}
     if module.config.tie_word_embeddings:
-        weights.pop("lm_head.weight")
+        weights.pop("lm_head.weight", None)
     config = module.config.to_dict()
     config.pop("quantization_config", None)
     output_folder.save_weights(target, weights, config | {"architectures": [type(module).__name__]})
