@@ -15,6 +15,7 @@ from torch import Tensor
 
 from model.translator.video.divided_attention import DIRECTIONS, patches
 
+ROOM = 1.15  # a varied image is larger by this factor, so that nothing of a wide one is cut off
 TRIES, TWO_DIGITS = 24, 0.8  # tracks tried for two digits that do not touch; share of clips in which two are tried
 
 
@@ -83,11 +84,15 @@ def read_digits(part: str) -> Digits:
     return Digits(torch.tensor(digits.images[chosen], dtype=torch.float32) / 16, torch.tensor(digits.target[chosen]))
 
 
-def draw(digits: Digits, count: int, frames: int, size: int, seed: int) -> Clips:
+def draw(digits: Digits, count: int, frames: int, size: int, seed: int, varied: bool = False) -> Clips:
     """Clips of one or two different digits, each moving straight on in one of eight directions.
 
     Each digit is turned by up to 12 degrees, 8 to 11 pixels large, moves 10 to 15 pixels, and stays inside; two never
     cover each other.
+
+    Args:
+        varied: draw each digit a little slanted, wider or narrower, and with a thicker or thinner pen, as another
+            writer might; for training.
     """
     rng = torch.Generator().manual_seed(seed)
     which = torch.randint(len(digits.names), (count, 2), generator=rng)
@@ -109,7 +114,8 @@ def draw(digits: Digits, count: int, frames: int, size: int, seed: int) -> Clips
     middle, direction = middles[chosen, clip], directions[chosen, clip]  # [clip, digit, frame, (x, y)], [clip, digit]
     present = torch.stack([torch.ones(count), two], dim=1)  # [clip, 2]
     turn = (torch.rand(count, 2, generator=rng) - 0.5) * math.radians(24)
-    ink = _placed(digits.images[which], middle, half, turn, size) * present[..., None, None, None]
+    images = _varied(digits.images[which], rng) if varied else digits.images[which]
+    ink = _placed(images, middle, half * ROOM if varied else half, turn, size) * present[..., None, None, None]
     answers = torch.zeros(count, 10, dtype=torch.int64)
     names, rows = digits.names[which], torch.arange(count)
     for digit in (1, 0):  # the first is in every clip, and overwrites an absent second one of its name
@@ -117,8 +123,24 @@ def draw(digits: Digits, count: int, frames: int, size: int, seed: int) -> Clips
     return Clips((255 * ink.amax(dim=1)).round().to(torch.uint8), answers, ink, names, direction)
 
 
+def _varied(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Images as other writers might have drawn them, each in a square larger by `ROOM`.
+
+    [clip, digit, 8, 8] -> [clip, digit, 16, 16]
+    """
+    count = images.shape[0] * images.shape[1]
+    draws = 2 * torch.rand(count, 4, generator=rng) - 1
+    matrix = torch.zeros(count, 2, 3)
+    matrix[:, 0, 0], matrix[:, 1, 1] = ROOM + 0.15 * draws[:, 0], ROOM + 0.15 * draws[:, 1]
+    matrix[:, 0, 1] = 0.2 * draws[:, 2]
+    grid = F.affine_grid(matrix, [count, 1, 16, 16], align_corners=False)
+    drawn = F.grid_sample(images.flatten(0, 1)[:, None], grid, mode="bilinear", align_corners=False)
+    thinner = torch.exp(0.5 * draws[:, 3])[:, None, None]
+    return (drawn[:, 0].clamp(min=0) ** thinner).view(*images.shape[:2], 16, 16)
+
+
 def _placed(images: Tensor, middle: Tensor, half: Tensor, turn: Tensor, size: int) -> Tensor:
-    """Images drawn around their middles. images: [clip, digit, 8, 8]. Returns [clip, digit, frame, height, width]"""
+    """Images around their middles. images: [clip, digit, side, side]. Returns [clip, digit, frame, height, width]"""
     count, digits, frames = middle.shape[:3]
     cos, sin = turn.cos(), turn.sin()
     matrix = torch.stack([torch.stack([cos, sin], -1), torch.stack([-sin, cos], -1)], -2)  # [clip, digit, 2, 2]

@@ -11,7 +11,15 @@ import torch
 from model.assets import ASSETS
 from model.attention.record import record
 from model.training.clips import DIRECTIONS, Digits, draw, patches, read_digits
-from model.training.moving_digits import TEST_SEED, MovingDigits, accuracies, on_track, weights_of, write_examples
+from model.training.moving_digits import (
+    TEST_SEED,
+    MovingDigits,
+    accuracies,
+    calibrated,
+    on_track,
+    weights_of,
+    write_examples,
+)
 from model.translator.video.clip_files import read_clip
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 
@@ -177,6 +185,27 @@ def test_example_clips_are_read_as_they_were_drawn(tmp_path: Path) -> None:
         assert frames.tobytes() in drawn
         assert notes == ()
         assert (tmp_path / f"{name}.gif").read_bytes() == (ASSETS / "clips" / f"{name}.gif").read_bytes()
+
+
+def test_the_offset_of_the_votes_is_the_best_on_the_clips_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = VideoTransformer(CONFIG)
+    clips = draw(DIGITS, 12, 3, 8, seed=2)
+    logits = torch.nn.functional.one_hot(clips.answers, 9).float() * 3
+    logits[..., 0] = 0
+    logits[:, :, 1] += 0.6 * (clips.answers == 0)  # a digit too many in each clip, with little to say for it
+    monkeypatch.setattr("model.training.moving_digits.answer", lambda *_: logits)
+    before = module.vote_offset.item()
+    assert calibrated(module, clips).vote_offset.item() == pytest.approx(before - 0.75)
+    assert module.vote_offset.item() == before
+
+
+def test_digits_are_varied_only_where_asked() -> None:
+    plain, varied = draw(DIGITS, 30, 2, 30, seed=4), draw(DIGITS, 30, 2, 30, seed=4, varied=True)
+    assert torch.equal(plain.answers, varied.answers)
+    assert not torch.equal(plain.pixels, varied.pixels)
+    area = varied.ink[:, 0].sum((2, 3)) / plain.ink[:, 0].sum((2, 3))
+    assert 0.6 < area.min() < 0.95
+    assert 1.05 < area.max() < 1.5
 
 
 def test_accuracies_of_a_case_made_by_hand() -> None:
