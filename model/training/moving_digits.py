@@ -94,7 +94,7 @@ def calibrated(module: VideoTransformer, clips: Clips) -> VideoTransformer:
 
     copied = copy.deepcopy(module)
     with torch.no_grad():
-        copied.vote_offset += max(VOTE_CHANGES, key=right)
+        copied.vote_offset.add_(max(VOTE_CHANGES, key=right))
     return copied
 
 
