@@ -30,3 +30,18 @@ def test_a_click_on_a_head_opens_it() -> None:
     app.session_state["layer"], app.session_state["head"], app.session_state["kind"] = 1, 3, "decoder"
     go_to(app, "output")
     assert "head 3" in " ".join(one.value for one in app.header)
+
+
+def test_what_a_head_adds_itself_stands_beside_what_silencing_it_changes() -> None:
+    app = opened()
+    app.session_state["direct"] = True
+    go_to(app, "changes")
+    assert not app.exception
+    drawn = app.session_state["drawn"]
+    points = [trace for trace in drawn["direct_heads"].figure.data if len(trace.x)]
+    assert {str(place[0]) for trace in points for place in trace.customdata} == {"decoder", "cross"}
+    strongest = tuple(drawn["ranked"].figure.data[-1].customdata[0])
+    effect = {tuple(place): y for trace in points for place, y in zip(trace.customdata, trace.y, strict=True)}
+    assert effect[strongest] == pytest.approx(float(drawn["ranked"].figure.data[-1].x[0]), abs=1e-5)
+    credit = np.concatenate([trace.x for trace in points])
+    assert credit.min() < 0 < credit.max()

@@ -11,7 +11,7 @@ from model.measures.source_groups import SourceGroup, grouped_sources, summed
 from model.trace.decomposition import Credit, Source, Split
 from viz.figures.grid import axis_ticks, grid, signed_limits
 from viz.figures.linking import focus_rows, key_stack, query_stack
-from viz.figures.theme import Palette, base_figure, unvalidated_figure
+from viz.figures.theme import Palette, base_figure, escape, unvalidated_figure
 from viz.language.messages import say
 
 MOST_GROUPS, MOST_BARS = 14, 12
@@ -115,3 +115,44 @@ def strongest_parts(credit: Credit, most: int) -> tuple[Sequence[int], float | N
 
 def _label(source: Source) -> str:
     return source_name(source.kind, source.layer, head=source.head)
+
+
+def effect_scatter(
+    credit: Mapping[tuple[str, int, int], float],
+    effects: Mapping[str, np.ndarray],
+    words: tuple[str, str],
+    unit: str,
+    palette: Palette,
+) -> go.Figure:
+    """Scatter of what each head adds to a word directly, and of what silencing it changes; points are clickable.
+
+    Args:
+        credit: (kind, layer, head) -> what it adds to the difference of two scores.
+        effects: kind -> [layer, head]; unit: of them.
+        words: the one that was written, and the other.
+
+    Returns:
+        A figure whose points have [kind, layer, head] as customdata.
+    """
+    figure = base_figure(say("changes.direct_title"), palette, height=380)
+    for kind, colour in zip(effects, palette.lines, strict=False):
+        places = [place for place in credit if place[0] == kind]
+        figure.add_scatter(
+            x=np.array([credit[place] for place in places], np.float32),
+            y=np.array([effects[kind][place[1:]] for place in places], np.float32),
+            mode="markers",
+            marker={"color": colour, "size": 9},
+            name=say(f"kinds.{kind}"),
+            customdata=[list(place) for place in places],
+            text=[
+                say("changes.head_label", kind=say(f"kinds.{kind}"), layer=place[1], head=place[2]) for place in places
+            ],
+            hovertemplate="%{text}: %{x:+.3f}, %{y:.3f}<extra></extra>",
+            visible=bool(places),
+        )
+    figure.update_layout(
+        xaxis={"title": say("changes.direct_axis", token=escape(words[0]), other=escape(words[1])), "zeroline": True},
+        yaxis={"title": unit, "rangemode": "tozero"},
+        legend={"y": -0.28},
+    )
+    return figure

@@ -14,6 +14,7 @@ from viz.figures import changes as figures
 from viz.figures.theme import Palette
 from viz.frame import model_access, results, session
 from viz.language.messages import escape_markdown, say
+from viz.sections.decomposition import effects as direct
 from viz.widgets import charts, page_check, pickers
 
 NUM_CANDIDATES = 8  # likeliest tokens drawn
@@ -120,6 +121,7 @@ def head_effects(trace: Trace, palette: Palette) -> None:
         for column, (kind, figure) in zip(st.columns(len(maps), gap="small"), maps.items(), strict=True):
             with column:
                 charts.chart_with_menu(figure, f"effects_{kind}", say("changes.map_look", unit=unit))
+    direct.draw(trace, effects, unit, palette)
 
 
 def _select_clicked_head() -> None:
