@@ -16,8 +16,8 @@ from tests.app.driving import badge, choose, go_to, opened, texts
 from viz.figures import heads as head_figures
 from viz.frame import decompositions, results
 from viz.language.messages import say
-from viz.sections import reading
 from viz.sections.heads import head_view
+from viz.sections.texts import reading
 from viz.widgets import page_check
 
 PAGES = ["whole", "heads", "compare", "inside", "masks", "layers", "positions", "text", "output", "changes"]
