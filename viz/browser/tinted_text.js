@@ -73,7 +73,27 @@ function listed(found) {
   return largest.map(([value, name]) => item.replace("{token}", () => name).replace("{share}", percent(value))).join(", ") || nothing
 }
 
+// The arcs beside a program, which the page brings as JSON: it takes no SVG.
+function drawArcs() {
+  const make = (name, attributes) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name)
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value)
+    return made
+  }
+  for (const gutter of document.querySelectorAll(".gutter")) {
+    if (gutter.firstChild && gutter.made === gutter.dataset.arcs) continue
+    gutter.made = gutter.dataset.arcs
+    const { lines, arcs } = JSON.parse(gutter.made)
+    const svg = make("svg", { viewBox: `0 0 1 ${lines}`, preserveAspectRatio: "none", "aria-hidden": "true" })
+    for (const [places, followed, d] of arcs)
+      svg.append(make("path", { class: `arc${followed ? "" : " missed"}`, "data-places": places.join(" "), d }))
+    gutter.style.setProperty("--lines", lines)
+    gutter.replaceChildren(svg)
+  }
+}
+
 function paint() {
+  drawArcs()
   const { focus, focusStack } = document.documentElement.dataset
   const on = focus ? { stack: focusStack, place: Number(focus) } : null
   const { marks, said } = look(on)
@@ -87,7 +107,7 @@ function paint() {
       token.style.setProperty("--under", under.toFixed(3))
     }
   for (const arc of document.querySelectorAll(".read-text .arc"))
-    arc.classList.toggle("on", on !== null && [arc.dataset.query, ...arc.dataset.keys.split(" ")].includes(String(on.place)))
+    arc.classList.toggle("on", on !== null && arc.dataset.places.split(" ").includes(String(on.place)))
   const place = document.querySelector(".st-key-reading .text-said")
   if (!place || !said) return
   const plain = said.replaceAll("**", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,26 +40,24 @@ def _tallest(arcs: Sequence[Arc], lines: Sequence[int]) -> int:
     return max((abs(lines[arc.keys[0]] - lines[arc.query]) for arc in arcs), default=1)
 
 
-def arcs_svg(arcs: Sequence[Arc], placed: Sequence[PlacedToken]) -> str:
-    """The arcs of a text whose lines are not broken, as SVG: one unit high a line; each with its query and keys."""
+def gutter_arcs(arcs: Sequence[Arc], placed: Sequence[PlacedToken]) -> str:
+    """The arcs of a text whose lines are not broken, as JSON for `viz/browser/tinted_text.js`.
+
+    Returns:
+        {"lines": their number, "arcs": [[tokens, followed, SVG path]]}; one unit is a line down, the gutter across.
+    """
     lines, line = [], 0
     for one in placed:
         line += one.before.count("\n")
         lines.append(line)
         line += one.shown.count("\n")
-    tallest, paths = _tallest(arcs, lines), []
+    tallest, made = _tallest(arcs, lines), []
     for arc in arcs:
         first, last, depth = _ends(arc, lines, tallest)
-        kind = "followed" if arc.followed else "missed"
         x = 1 - 4 / 3 * min(depth, 0.75)  # a curve reaches three quarters of the way to its handles
-        paths.append(
-            f'<path class="arc {kind}" data-query="{arc.query}" data-keys="{" ".join(map(str, arc.keys))}" '
-            f'd="M1 {first + 0.5:.2f}C{x:.3f} {first + 0.5:.2f} {x:.3f} {last + 0.5:.2f} 1 {last + 0.5:.2f}"/>'
-        )
-    return (
-        f'<svg class="gutter" style="--lines: {line + 1}" viewBox="0 0 1 {line + 1}" preserveAspectRatio="none" '
-        f'aria-hidden="true">{"".join(paths)}</svg>'
-    )
+        path = f"M1 {first + 0.5:.2f}C{x:.3f} {first + 0.5:.2f} {x:.3f} {last + 0.5:.2f} 1 {last + 0.5:.2f}"
+        made.append([[arc.query, *arc.keys], arc.followed, path])
+    return json.dumps({"lines": line + 1, "arcs": made})
 
 
 def program_text(

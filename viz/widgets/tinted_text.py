@@ -57,7 +57,7 @@ def side_html(
         covers: the share of attention that fell on each part, drawn in the margin; empty for none.
         pale: parts that got little of it.
         named: show the name of the text above it.
-        gutter: SVG at its left, a unit high a line; the text is then code, whose lines are not broken.
+        gutter: arcs at its left, of `gutter_arcs`; the text is then code, whose lines are not broken.
     """
     pieces = []
     for number, part in enumerate(parts):
@@ -71,6 +71,7 @@ def side_html(
         pieces.append(inner)
     name = escape(side.name)
     kind = "read-text code" if gutter else "read-text"
+    gutter = f'<span class="gutter" data-arcs="{escape(gutter)}"></span>' if gutter else ""
     body = f'<div class="{kind}" role="group" aria-label="{name}">{gutter}{"".join(pieces)}</div>'
     return f'<p class="read-name">{name}</p>{body}' if named else body
 

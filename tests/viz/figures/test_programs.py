@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 from model.measures.linked_tokens import Followed
 from model.tokenization.text_layout import place_tokens, token_spans, tokens_within
 from model.trace.tokens import Tokens
-from viz.figures.programs import Arc, arcs_svg, program_text, relation_bars
+from viz.figures.programs import Arc, gutter_arcs, program_text, relation_bars
 from viz.figures.theme import LIGHT
 from viz.figures.tinted_text import TextMap, TextSide
 from viz.saving.still_image import still_image
@@ -40,11 +42,11 @@ def test_arcs_join_the_lines_of_their_tokens() -> None:
 
 
 def test_the_page_gets_the_same_arcs() -> None:
-    svg = arcs_svg(ARCS, PLACED)
-    assert svg.count("<path") == 3
-    assert svg.count('class="arc followed"') == 1
-    assert 'data-query="10" data-keys="8"' in svg
-    assert 'viewBox="0 0 1 4"' in svg
+    made = json.loads(gutter_arcs(ARCS, PLACED))
+    assert made["lines"] == 4
+    assert [arc[:2] for arc in made["arcs"]] == [[[5, 0], True], [[8, 0], False], [[10, 8], False]]
+    assert made["arcs"][0][2].startswith("M1 0.50C")
+    assert made["arcs"][0][2].endswith("1 1.50")  # from the middle of line 0 to that of line 1
 
 
 def test_bars_show_the_head_the_best_and_the_offset() -> None:

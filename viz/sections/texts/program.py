@@ -16,7 +16,7 @@ from model.tokenization.text_layout import PlacedToken, place_tokens, sentences,
 from model.trace.attention import Attention
 from model.trace.trace import Trace
 from viz.figures.linking import key_stack
-from viz.figures.programs import Arc, arcs_svg, program_text, relation_bars
+from viz.figures.programs import Arc, gutter_arcs, program_text, relation_bars
 from viz.figures.theme import Palette, escape
 from viz.figures.tinted_text import TextMap, TextSide
 from viz.frame import server_state, session
@@ -29,11 +29,12 @@ from viz.widgets import tinted_text as widget
 
 @dataclass(frozen=True)
 class LinkedText:
-    """A program with its tokens in their places, and its links between tokens, by relation."""
+    """A program with its tokens in their places, its links between tokens, by relation, and what is wrong with it."""
 
     placed: Sequence[PlacedToken]
     links: Mapping[str, Sequence[TokenLink]]
     resting: tuple[int, ...]
+    wrong: str
 
 
 def read(trace: Trace, attention: Attention) -> LinkedText:
@@ -48,9 +49,10 @@ def read(trace: Trace, attention: Attention) -> LinkedText:
         raise session.Halt
     text = trace.text if stack == "encoder" else f"{trace.text}{trace.output or ''}"
     program = read_program(text)
-    if program.wrong_line:
-        line = text.splitlines()[program.wrong_line - 1 : program.wrong_line] or [""]
-        st.warning(say("program.wrong", line=program.wrong_line, code=_as_code(line[0])), icon=":material/edit:")
+    typed = trace.text.splitlines()
+    wrong = ""
+    if 0 < program.wrong_line <= len(typed):  # what the model went on to write may end anywhere
+        wrong = say("program.wrong", line=program.wrong_line, code=_as_code(typed[program.wrong_line - 1]))
     placed = place_tokens(trace.tokens[stack], text)
     spans = token_spans(placed, text)
     causal = stack == "decoder"
@@ -61,9 +63,15 @@ def read(trace: Trace, attention: Attention) -> LinkedText:
         if keys:
             links[link.relation].append((later[-1], keys))
     if not any(links.values()):
+        _warn(wrong)
         st.info(say("program.nothing"), icon=":material/info:")
         raise session.Halt
-    return LinkedText(placed, links, (0,) if causal else ())
+    return LinkedText(placed, links, (0,) if causal else (), wrong)
+
+
+def _warn(wrong: str) -> None:
+    if wrong:
+        st.warning(wrong, icon=":material/edit:")
 
 
 def _as_code(line: str) -> str:
@@ -82,6 +90,7 @@ def _relation_name(relation: str) -> str:
 
 def draw(trace: Trace, selected: pickers.SelectedHead, found: LinkedText, relation: str, palette: Palette) -> None:
     """The program with the arcs of one relation, and beside it how well each relation is followed."""
+    _warn(found.wrong)
     attention, row = selected.attention, pickers.chosen_row(selected.attention)
     everything = range(len(attention.queries)), range(len(attention.keys))
     weights = np.nan_to_num(attention.pooled(selected.layer, selected.head, *everything), nan=0.0)
@@ -94,7 +103,7 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: LinkedText, relati
     left, right = st.columns([3, 2])
     with left:
         widget.draw(map_, row)
-        gutter = arcs_svg(arcs, found.placed)
+        gutter = gutter_arcs(arcs, found.placed)
         st.html(widget.side_html(side, sentences(found.placed), gutter=gutter))
         title = say("program.figure", layer=selected.layer, head=selected.head, relation=_relation_name(relation))
         table = partial(tables.focus_table, weights, attention.queries, attention.keys, row, one_text=True)
