@@ -37,6 +37,7 @@ if not policy.entered():  # the page says why
 audience.colours()
 pages = top_bar.pages()
 page = st.navigation(top_bar.grouped(pages), position="top")
+top_bar.follow_old_link(pages, page)
 st.set_page_config(page_title=f"{page.title} · Headlight")
 if waiting:  # PyTorch comes with the first run of a page, and takes a second or two: the frame shows meanwhile
     waiting.title(page.title, anchor=False)
@@ -46,6 +47,7 @@ with guard.guarded():
     save_menu.begin_run()
     lesson_guide.apply_step(pages, page)
     uses.follow(pages, page)
+    tour.follow(pages, page)
     share = top_bar.draw()
     room = sentence_bar.draw()
 top = st.container()

@@ -28,8 +28,8 @@ WIDGETS = ("button_group", "selectbox", "select_slider", "slider", "number_input
 
 
 def opened() -> AppTest:
-    """The app as it is on a first visit, on Heads."""
-    return AppTest.from_file(str(APP), default_timeout=120).run()
+    """The app on a first visit to Heads."""
+    return go_to(AppTest.from_file(str(APP), default_timeout=120), "heads")
 
 
 def go_to(app: AppTest, page: str) -> AppTest:

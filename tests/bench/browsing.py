@@ -87,7 +87,7 @@ SEEN = """([selector, text]) => [...document.querySelectorAll(selector)].some(
 def open_page(browser: Browser, address: str, **query: str) -> Page:
     """A page of an app, after its first heat map is drawn."""
     page = browser.new_page(viewport={"width": 1280, "height": 1400})
-    page.goto(f"{address}/?{urlencode(query)}")
+    page.goto(f"{address}/heads?{urlencode(query)}")
     page.locator(DRAWN).first.wait_for(timeout=120_000)
     settle(page)
     return page
@@ -167,7 +167,7 @@ def cold(times: int) -> Iterator[dict[str, Any]]:
                     row = dict[str, Any](turn=turn, app=script)
                     for visit in ("first", "second"):
                         page = browser.new_page(viewport={"width": 1280, "height": 800})
-                        page.goto(address)
+                        page.goto(f"{address}/heads")
                         for what, mark in marks.items():
                             page.wait_for_function(SEEN, arg=mark, timeout=120_000)
                             row[f"{visit} visit, {what}"] = time.perf_counter() - start

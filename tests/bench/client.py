@@ -59,10 +59,10 @@ class Client:
     def close(self) -> None:
         self._socket.close()
 
-    def visit(self, page: str | None = None) -> ScriptRun:
-        """Open a page, the app's first one where none is named."""
-        self._page = "" if page is None else self._pages[page]
-        return self._run()
+    def visit(self, page: str = "heads") -> ScriptRun:
+        """Open a page. page: its address, "" for the app's first one"""
+        self._page = self._pages.get(page, "")
+        return self._run(page="" if self._page else page)
 
     def choose(self, key: str, option: Any) -> ScriptRun:
         """Press one of a row of buttons; where heads have tiles, click the one of this layer or head."""
@@ -96,11 +96,16 @@ class Client:
         self._states[state.id] = state
         return state
 
-    def _run(self, fragment: str = "") -> ScriptRun:
-        """Request a run of the page or of one fragment, and read its messages to the end."""
+    def _run(self, fragment: str = "", page: str = "") -> ScriptRun:
+        """Request a run of the page or of one fragment, and read its messages to the end.
+
+        Args:
+            page: the address of the page, before its number is known.
+        """
         back_message = BackMsg()
         request = back_message.rerun_script
         request.query_string, request.page_script_hash, request.fragment_id = self._query, self._page, fragment
+        request.page_name = page
         request.widget_states.widgets.extend(self._states.values())
         request.cached_message_hashes.extend(self._cached_messages)
         start = time.perf_counter()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -39,7 +40,7 @@ class Visit:
 
 
 @contextmanager
-def visit(browser: Browser, address: str, path: str = "", *, first: bool = False, **how: Any) -> Iterator[Visit]:
+def visit(browser: Browser, address: str, path: str = "heads", *, first: bool = False, **how: Any) -> Iterator[Visit]:
     """A visit to the app in a context of its own, which fails on any error in the console.
 
     Args:
@@ -64,10 +65,11 @@ def visit(browser: Browser, address: str, path: str = "", *, first: bool = False
 
 
 def open_at(page: Page, address: str) -> None:
-    """Open an address on Heads and wait until all is drawn."""
+    """Open an address, on Heads or the whole model, and wait until all is drawn."""
     page.goto(address)
-    page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=90_000)
-    page.locator(".st-key-lines .main-svg").first.wait_for(timeout=30_000)
+    parts = ("whole",) if urlsplit(address).path in ("", "/", "/whole") else ("heatmap", "lines")
+    for part in parts:
+        page.locator(f".st-key-{part} .main-svg").first.wait_for(timeout=90_000)
     settle(page)
 
 

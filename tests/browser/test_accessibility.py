@@ -47,7 +47,7 @@ def test_no_page_has_what_axe_calls_a_violation(address: str, browser: Browser) 
         page = context.new_page()
         for path in PATHS:
             page.emulate_media(color_scheme="light")
-            page.goto(f"{address}/{'' if path == 'heads' else path}")
+            page.goto(f"{address}/{'' if path == 'whole' else path}")
             page.locator("h1, .st-key-lesson h2").first.wait_for(timeout=60_000)
             settle(page)
             assert not violations(page), (path, "light")

@@ -113,7 +113,7 @@ def test_a_browser_stays_with_one_server_and_browsers_are_spread(balanced: Balan
 
 def test_one_server_is_killed_and_the_page_goes_on_at_the_other(balanced: Balanced, browser: Browser) -> None:
     page = browser.new_page(viewport={"width": 1280, "height": 800})
-    open_at(page, f"{balanced.address}?{urlencode({'edits': CHANGED.text()})}")
+    open_at(page, f"{balanced.address}/heads?{urlencode({'edits': CHANGED.text()})}")
     type_sentence(page, "She sees the sea.")
     page.locator(".st-key-kind").get_by_role("radio", name="encoder").click()
     settle(page)

@@ -163,7 +163,7 @@ def test_a_finger_on_a_word_or_a_row_shows_it(browser: Browser, address: str) ->
 def test_every_linked_figure_of_a_page_moves_together(visited: Visit, address: str) -> None:
     """Also where the tokens are those of another head's keys: self-attention has one stack on both sides."""
     page = visited.page
-    open_at(page, f"{address}/?kind=encoder&text=The+dog+sees+the+dog.")
+    open_at(page, f"{address}/heads?kind=encoder&text=The+dog+sees+the+dog.")
     click_at(page, tile_at(page, 1, 4))
     sent = len(visited.sent)
     for place in (1, 4):  # both are "dog"

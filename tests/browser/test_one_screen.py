@@ -52,7 +52,7 @@ def visited(address: str, browser: Browser) -> Iterator[Visit]:
 def test_all_is_in_sight_at_rest_and_after_each_choice(visited: Visit, address: str, name: str, tokens: int) -> None:
     page = visited.page
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
-    open_at(page, f"{address}/?{urlencode({'model': name, 'text': SENTENCES[tokens]})}")
+    open_at(page, f"{address}/heads?{urlencode({'model': name, 'text': SENTENCES[tokens]})}")
     assert len(shown(page)["weights"][0]) == pytest.approx(tokens, abs=1)  # columns
     assert not out_of_sight(page)
     click_at(page, tile_at(page, 1, 2))
@@ -71,7 +71,7 @@ def test_all_is_in_sight_at_rest_and_after_each_choice(visited: Visit, address: 
 def test_all_is_in_sight_on_every_screen(visited: Visit, address: str, size: tuple[int, int]) -> None:
     page = visited.page
     page.set_viewport_size({"width": size[0], "height": size[1]})
-    open_at(page, address)
+    open_at(page, f"{address}/heads")
     assert not out_of_sight(page)
     click_at(page, tile_at(page, 2, 6))
     assert_agrees(page, 2, 6)
@@ -81,7 +81,7 @@ def test_all_is_in_sight_on_every_screen(visited: Visit, address: str, size: tup
 def test_on_a_phone_sentence_output_and_tiles_are_in_sight(visited: Visit, address: str) -> None:
     page = visited.page
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    open_at(page, address)
+    open_at(page, f"{address}/heads")
     assert not out_of_sight(page, ("sentence", "output"))
     assert page.locator(".st-key-mosaic").bounding_box()["y"] < 0.6 * PHONE["height"]  # type: ignore[index]
     box = page.locator(".st-key-sentence textarea").bounding_box()
@@ -98,7 +98,7 @@ def test_what_is_out_of_sight_would_be_found(visited: Visit, address: str) -> No
     """The measure itself: it finds what is pushed below the fold, past the edge, and what is not there."""
     page = visited.page
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
-    open_at(page, address)
+    open_at(page, f"{address}/heads")
     assert not out_of_sight(page)
     push(page, "reading", "top: 300px")
     push(page, "lines", "left: 900px")

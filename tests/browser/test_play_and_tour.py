@@ -123,7 +123,7 @@ def test_the_tour_is_offered_once_and_ends_with_escape(browser: Browser, address
         assert shown(page)["head"] == 3  # the page's own arrow keys rest meanwhile
         page.keyboard.press("Escape")
         expect(page.locator("#tour-card")).to_have_count(0)
-        open_at(page, address)
+        open_at(page, f"{address}/heads")
         page.wait_for_timeout(500)
         assert page.locator("#tour-offer").count() == 0
 

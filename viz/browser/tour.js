@@ -1,11 +1,13 @@
-// The tour of a minute: a card that points at one part of the page after the other, and blocks none of them. A first visit
-// is offered it in the bar at the top, or at the foot of a narrow screen; this browser is asked once.
+// The tour of a minute: a card that points at one part of its pages after the other, and blocks none of them; the server
+// turns the page. A first visit is offered it in the bar at the top, or at the foot of a narrow screen; this browser is asked once.
 const OFFERED = "headlight-tour", OPEN = "headlight-tour-open"
 const PHONE = 640, GAP = 12, EDGE = 8, LOOK = 200 // pixels; milliseconds between two looks at where the part stands
-let here = null // {parts, words, begin, offer} as viz/widgets/tour.py sends it
+let here = null // {parts, page, words, begin, offer} as viz/widgets/tour.py sends it
 let begun = 0 // the newest request of the server that was followed
 let step = null // of the tour that is on screen
 let finish = null // tells the server to begin the first lesson
+let turn = null // asks the server for another page
+let turning = false // whether it was asked and has not come
 let watch = null
 
 const element = id => document.getElementById(id)
@@ -64,6 +66,8 @@ function end() {
 function show(number) {
   close()
   step = number
+  turning = here.parts[step].page !== here.page
+  if (turning) return turn(here.parts[step].page)
   const { parts, words } = here, last = step === parts.length - 1
   make("div", document.body, { id: "tour-mark" })
   const card = make("section", document.body, { id: "tour-card", role: "dialog", "aria-labelledby": "tour-title", "aria-describedby": "tour-text" })
@@ -137,11 +141,14 @@ document.addEventListener("keydown", event => event.key === "Escape" && step !==
 
 export default function ({ data, setTriggerValue }) {
   here = data
+  turn = page => setTriggerValue("page", page)
+  if (here.parts[step]?.page === here.page) turning = false
+  else if (!turning) step = null // whoever leaves its page ends it
   finish = () => setTriggerValue("lesson", true)
   if (here.begin > begun) {
     begun = here.begin
     answer(() => show(0))
-  } else if (step !== null && !element("tour-card")) show(step)
+  } else if (step !== null && !turning && !element("tour-card")) show(step)
   else if (here.offer) propose()
   return () => { close(); withdraw() }
 }

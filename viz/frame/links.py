@@ -18,7 +18,8 @@ from viz.frame import model_access, session
 from viz.language.messages import escape_markdown, say
 
 # Part of a shared link even at their defaults, which may differ in another version.
-ALWAYS_SHARED = ("model", "text", "kind", "layer", "head")
+ALWAYS_SHARED = ("model", "text")
+HEAD = ("kind", "layer", "head")  # the same, on pages that show one head
 # Parameters whose own code reports what could not be restored.
 REPORTED_ELSEWHERE = {"revision", "lesson", "lesson_step", "language", "projector"}
 # Keys of the session's state.
@@ -32,6 +33,12 @@ def begin_run() -> None:
         state[_INITIAL] = {name: st.query_params.get_all(name) for name in st.query_params}
     state[_STORED] = set()
     state.setdefault(_MANAGED, set())
+
+
+def arrives_at_head() -> bool:
+    """Whether the link that opens this session names a head or one of its rows; until `begin_run`."""
+    names = () if _INITIAL in st.session_state else st.query_params
+    return any(name in HEAD or name.startswith("row_") for name in names)
 
 
 def restore(key: str, options: Sequence[Any], *, many: bool = False) -> None:
@@ -131,7 +138,8 @@ def short_revision(revision: str) -> str:
 def current_url() -> str:
     """The link to what is on screen."""
     state = st.session_state
-    parameters: dict[str, Any] = {name: str(state[name]) for name in ALWAYS_SHARED if name in state}
+    shared = [*ALWAYS_SHARED, *(name for name in HEAD if name in state[_STORED])]
+    parameters: dict[str, Any] = {name: str(state[name]) for name in shared if name in state}
     parameters |= {name: st.query_params.get_all(name) for name in st.query_params}
     url = st.context.url or ""
     return f"{url if urlsplit(url).path else url + '/'}?{urlencode(parameters, doseq=True)}"

@@ -10,7 +10,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from model.catalog.opening import device_choices
 from viz.browser.resources import script
-from viz.frame import audience
+from viz.frame import audience, links
 from viz.language.messages import say
 
 # Group -> its pages, each with its icon.
@@ -31,7 +31,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "code": {"code": "code"},
 }
 _groups_open = st.components.v2.component("headlight_groups", js=script("groups_open"))
-FIRST = "heads"  # the page that the bare address shows
+FIRST = "whole"  # the page that the bare address shows
+# Address -> page, beside those of `GROUPS`: the first page's own name, and an older address of Heads.
+ALIASES: Mapping[str, str] = {FIRST: FIRST, "start": "heads"}
 
 
 def pages() -> dict[str, StreamlitPage]:
@@ -52,11 +54,21 @@ def pages() -> dict[str, StreamlitPage]:
 def grouped(found: Mapping[str, StreamlitPage]) -> dict[str, list[StreamlitPage]]:
     """The pages under the names of their groups, as `st.navigation` takes them."""
     groups = {say(f"bar.{group}"): [found[name] for name in names] for group, names in GROUPS.items()}
-    # The first page has the bare address, its name's and that of older links; pages outside the menus answer there.
-    for address in (FIRST, "start"):
-        alias = st.Page(f"viz/pages/{FIRST}.py", title=found[FIRST].title, url_path=address, visibility="hidden")
+    # Pages outside the menus answer at the other addresses.
+    for address, name in ALIASES.items():
+        alias = st.Page(f"viz/pages/{name}.py", title=found[name].title, url_path=address, visibility="hidden")
         next(iter(groups.values())).append(alias)
     return groups
+
+
+def follow_old_link(found: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
+    """Go to Heads where a link to the bare address names a head: Heads stood there before; before anything is drawn.
+
+    Args:
+        found: the app's pages by name; page: the one about to run.
+    """
+    if page.url_path == found[FIRST].url_path and links.arrives_at_head():
+        st.switch_page(found["heads"], query_params={name: st.query_params.get_all(name) for name in st.query_params})
 
 
 def draw() -> DeltaGenerator:

@@ -1,8 +1,8 @@
-"""Tour: leads to the Heads page, where the browser points at its parts."""
+"""Tour: leads to the whole model, where the browser begins to point at the parts of the pages."""
 
 import streamlit as st
 
 from viz.widgets import tour
 
 tour.begin()
-st.switch_page("viz/pages/heads.py")
+st.switch_page("viz/pages/whole.py")

@@ -17,10 +17,9 @@ from viz.saving.qr_code import qr_code
 
 
 def opened(parameters: Mapping[str, str | list[str]], page: str = "heads") -> AppTest:
-    """The app as a browser opens it on a link."""
+    """The app as a browser opens it on a link. page: its name, "" for the bare address"""
     app = AppTest.from_file(str(APP), default_timeout=120)
-    if page != "heads":  # the test runner starts on the first page
-        app.run()
+    if page:
         app.switch_page(f"viz/pages/{page}.py")
     for name, value in parameters.items():
         app.query_params[name] = value
@@ -152,3 +151,36 @@ def test_every_choice_with_a_label_goes_by_its_id() -> None:
             call = call.split("\n\n")[0]
             widget = call[: call.find('bind="query-params"')] if 'bind="query-params"' in call else ""
             assert "format_func" not in widget, f"{file}: {widget}"
+
+
+@pytest.mark.parametrize(
+    ("link", "page"),
+    [
+        ({}, "whole"),
+        ({"text": "She sees the sea."}, "whole"),
+        ({"kind": "encoder", "layer": "2", "head": "6", "row_encoder": "3"}, "heads"),
+        ({"row_cross": "4"}, "heads"),
+    ],
+)
+def test_the_bare_address_shows_the_whole_model_but_a_head_where_an_old_link_names_one(
+    link: dict[str, str], page: str
+) -> None:
+    app = opened(link, "")
+    assert not app.exception
+    assert not app.warning
+    assert app.title[0].value == say(f"{page}.title")
+    for name, value in link.items():
+        assert str(app.session_state[name]) == value
+    if "head" in link:
+        assert shown_head(app) == (2, 6)
+
+
+def test_a_link_to_the_whole_model_leads_back_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, finish = [], links.finish
+    monkeypatch.setattr(links, "finish", lambda place: (finish(place), found.append(links.current_url())))
+    app = opened({"kind": "encoder", "layer": "2", "head": "6"})
+    choose(app, "row_encoder", 3)
+    go_to(app, "whole")
+    assert not set(links.HEAD) & set(app.query_params)
+    assert "head=6" in found[0]
+    assert not re.search("kind=|layer=|head=", found[-1])
