@@ -76,14 +76,15 @@ function show(number) {
   make("h2", card, { id: "tour-title" }, parts[step].title)
   make("p", card, { id: "tour-text" }, parts[step].text)
   const row = make("div", card, { class: "row" })
-  if (step) button(row, words.back, () => show(step - 1))
+  const back = parts[step - 1]?.page === here.page // not to the page before
+  if (back) button(row, words.back, () => show(step - 1))
   const on = last ? () => { end(); finish() } : () => show(step + 1)
   const next = button(row, last ? words.lesson : words.next, on, "next")
   card.addEventListener("keydown", event => {
     event.stopPropagation() // the page has keys of its own
     if (event.key === "Escape") end()
     else if (event.key === "ArrowRight" && !last) show(step + 1)
-    else if (event.key === "ArrowLeft" && step) show(step - 1)
+    else if (event.key === "ArrowLeft" && back) show(step - 1)
   })
   const part = target(parts[step])
   const box = part?.getBoundingClientRect()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import streamlit as st
-
-from viz.browser.resources import BROWSER
 from streamlit.navigation.page import StreamlitPage
 
+from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide
 from viz.language.messages import say
 
