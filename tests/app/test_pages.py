@@ -82,7 +82,8 @@ def test_bad_input_gets_a_sentence_and_stays(app: AppTest, page: str, typed: str
         assert warned == [say("errors.text_too_long", tokens=2000, allowed=511)]
     else:
         assert not warned
-        assert app.get("plotly_chart")
+        assert titles(app)
+        assert app.get("plotly_chart") or page == "text"
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -103,7 +103,7 @@ def test_every_figure_of_every_page_can_be_taken_along(page: str) -> None:
     server_state.drop_all()
     app = go_to(AppTest.from_file(str(APP), default_timeout=120).run(), page)
     drawn = app.session_state["drawn"]
-    assert len(drawn) == len(app.get("plotly_chart"))
+    assert len(drawn) == (1 if page == "text" else len(app.get("plotly_chart")))  # Reading draws its words itself
     for one in drawn.values():
         assert one.caption
         picture = Image.open(io.BytesIO(still_image(one.figure, LIGHT.page, "png")))
