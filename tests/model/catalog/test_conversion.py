@@ -77,7 +77,8 @@ def test_a_protein_is_read_residue_by_residue_whatever_its_case(tmp_path: Path) 
     lens = model.load(str(tmp_path / "made"), "cpu")
     trace = lens.trace("EVQ lve\n[MASK]X")
     tokens = trace.tokens["encoder"]
-    assert tokens.texts == ("[CLS]", *"EVQlve", "[MASK]", "X", "[SEP]")
+    assert tokens.texts == ("[CLS]", *"EVQlve", "[MASK]", "[UNK]", "[SEP]")
+    assert ("unknown", "X") in trace.notes  # and what it was is named
     assert trace.ids["encoder"][1:7] == lens.trace("EVQLVE").ids["encoder"][1:7]
     assert not any(tokens.inside_word)  # a protein is not one long word
     assert trace.ids["encoder"][8] == 1  # X is no residue that it knows
