@@ -191,13 +191,27 @@ def _paths(points: np.ndarray, tokens: Sequence[str], labelled: range, numbers: 
 def neuron_heatmap(
     activations: np.ndarray, layer: int, tokens: Sequence[str], palette: Palette, stack: str
 ) -> go.Figure:
-    """Heat map of one layer's feed-forward activations, tokens down, neurons across; inactive neurons are blank.
+    """Heat map of one layer's feed-forward activations, tokens down, neurons across.
+
+    Inactive neurons are blank; where neurons may be negative (GELU, gated layers), on a scale centred on zero.
 
     Args:
         activations: after the activation function. [token, d_ff]
         layer: which layer they are from.
         tokens, palette, stack: as for `activation_heatmap`.
     """
+    if (activations < 0).any():
+        return signed_grid(
+            activations,
+            palette,
+            rows=tokens,
+            title=say("layers.neurons_signed_title", layer=layer),
+            titles=(say("layers.token"), say("layers.neuron")),
+            unit=say("layers.value"),
+            place=say("layers.neuron_place"),
+            limit=colour_limit(activations),
+            focus=(stack, range(len(tokens))),
+        )
     return grid(
         np.where(activations > 0, activations, np.nan),
         rows=tokens,

@@ -161,11 +161,24 @@ def weight_arithmetic(steps: HeadSteps, key: int) -> tuple[str, ...]:
 def neuron_reading(neurons: np.ndarray, layer: int) -> str:
     """Sentence on how many feed-forward neurons of a layer are active, and on the most active one.
 
+    Where neurons may be negative, none is inactive: then on how much of their size the strongest tenth has.
+
     Args:
         neurons: activations. [layer, token, d_ff]
         layer: which layer, counted from 0.
     """
     activations = neurons[layer]
+    if (activations < 0).any():
+        sizes = np.sort(np.abs(activations).mean(axis=0))
+        strongest = sizes[-max(len(sizes) // 10, 1) :]
+        return say(
+            "layers.firing_signed",
+            layer=layer,
+            share=f"{strongest.sum() / sizes.sum():.0%}",
+            count=len(sizes),
+            busiest=int(np.abs(activations).mean(axis=0).argmax()),
+            mean=f"{sizes[-1]:.2f}",
+        )
     most_active = activations.mean(axis=0).argmax()
     return say(
         "layers.firing",

@@ -130,14 +130,18 @@ def all_depths(states: np.ndarray, tokens: Tokens, stack: str, palette: Palette)
 
 
 def feed_forward(neurons: np.ndarray, tokens: Tokens, stack: str, palette: Palette) -> None:
-    """Draw the activations of one layer's neurons, and the share that is active in each layer."""
+    """Draw the activations of one layer's neurons, and the share that is active in each layer where some are not."""
+    signed = bool((neurons < 0).any())
+    kind = "_signed" if signed else ""
     with st.container(horizontal=True, key="feed_forward", vertical_alignment="center", gap="medium"):
-        st.header(say("layers.feed_forward"), anchor=False, help=say("layers.feed_forward_why"), width="content")
+        st.header(say("layers.feed_forward"), anchor=False, help=say(f"layers.feed_forward{kind}_why"), width="content")
         layer = option_row(say("pick.layer"), range(len(neurons)), 0, "ff_layer")
     st.markdown(readings.neuron_reading(neurons, layer))
-    left, right = st.columns([8, 5], gap="small")
+    left, right = (st.container(), None) if signed else st.columns([8, 5], gap="small")
     with left:
         figure = figures.neuron_heatmap(neurons[layer], layer, tokens.texts, palette, stack)
-        charts.chart_with_menu(figure, "neurons", say("layers.neurons_look"))
+        charts.chart_with_menu(figure, "neurons", say(f"layers.neurons{kind}_look"))
+    if right is None:
+        return
     with right:
         charts.chart_with_menu(figures.sparsity_bars(neurons, palette), "sparsity", say("layers.sparsity_look"))

@@ -32,7 +32,11 @@ def leave() -> None:
 @page_fragment
 def draw(trace: Trace) -> None:
     """The picture and its panel. What is clicked in it opens a layer, or leads to the page that explains a box."""
-    summaries = {stack: decompositions.block_summary(trace, stack) for stack in trace.hidden_states}
+    try:
+        summaries = {stack: decompositions.block_summary(trace, stack) for stack in trace.hidden_states}
+    except session.Halt:  # said by now; its heads can be seen all the same
+        st.page_link("viz/pages/heads.py", label=say("heads.title"), icon=":material/grid_view:")
+        raise
     page_check.claim(trace, "boxes", max(summary.error for summary in summaries.values()))
     step = _step(trace)
     opened = {stack: _opened(stack, summary) for stack, summary in summaries.items()}

@@ -26,6 +26,7 @@ CHOSEN = ("heatmap", "lines")
 DRAWS = {
     "whole": ("boxes", "weights", "labels", "words"),
     "text": ("weights", "labels", "text"),
+    "program": ("weights", "labels"),
     "heads": ("weights", "labels", "drawn"),
     "compare": ("weights", "labels", "drawn"),
     "inside": ("queries", "keys", "values", "scores", "weights"),
@@ -58,7 +59,8 @@ def _stack(stacks: Mapping[str, Any]) -> str:
 def _neurons(trace: Trace, figure: Any) -> float | None:
     stack = _stack(trace.neurons)
     neurons = trace.neurons[stack][int(st.session_state.get("ff_layer") or 0)]
-    return cells_error(figure, np.where(neurons > 0, neurons, np.nan), trace.tokens[stack].texts)
+    shown = neurons if (neurons < 0).any() else np.where(neurons > 0, neurons, np.nan)
+    return cells_error(figure, shown, trace.tokens[stack].texts)
 
 
 def _mask(trace: Trace, figure: Any) -> float | None:

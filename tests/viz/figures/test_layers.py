@@ -12,6 +12,7 @@ from model.translator.translator import Translator
 from viz.figures import layers
 from viz.figures.full_grid import EXACT_CELLS
 from viz.figures.theme import LIGHT, escape
+from viz.language.readings import neuron_reading
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,17 @@ def test_depths_are_numbered_by_layer() -> None:
     axis = layers.norm_heatmap(states, ["a", "b", "a"], LIGHT, "decoder").layout.xaxis
     assert dict(zip(axis.ticktext, axis.tickvals, strict=True))["10"] == 11  # after layer 10, the embedding being 0
     assert len(axis.ticktext) <= 13
+
+
+def test_neurons_below_zero_are_drawn_and_read_as_such() -> None:
+    neurons = np.random.default_rng(0).normal(size=(2, 3, 20)).astype(np.float32)
+    neurons[1, :, 7] = -9.0
+    figure = layers.neuron_heatmap(neurons[1], 1, ["a", "b", "a"], LIGHT, "decoder")
+    drawn = np.asarray(heat(figure).z, float)
+    assert not np.isnan(drawn).any()
+    assert drawn.min() < 0 < drawn.max()
+    assert "ReLU" not in figure.layout.title.text
+    said = neuron_reading(neurons, 1)
+    assert "**7**" in said
+    assert "9.00" in said
+    assert "fire" not in said

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from model.catalog.entries import CATALOG
-from tests.app.driving import APP, PAGES, go_to
+from tests.app.driving import APP, PAGES, go_to, opened
 from viz.figures.theme import escape
 from viz.frame import server_state
 from viz.frame.sentence_bar import examples
@@ -127,7 +127,7 @@ def test_every_page_opens_in_every_language(language: str, page: str) -> None:
 
 
 def test_the_language_can_be_changed_and_what_was_typed_stays() -> None:
-    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    app = opened()
     assert app.title[0].value == "Heads"
     app.text_area(key="text").set_value("I see a tree.").run()
     app.radio(key="language").set_value("de").run()
@@ -145,9 +145,9 @@ def test_two_sessions_speak_their_own_language() -> None:
     second = AppTest.from_file(str(APP), default_timeout=120)
     for _ in range(2):
         set_language("fr")
-        assert first.run().title[0].value == "Têtes"
+        assert first.run().title[0].value == "Le modèle entier"
         set_language(ENGLISH)
-        assert second.run().title[0].value == "Heads"
+        assert second.run().title[0].value == "The whole model"
 
 
 @pytest.mark.parametrize("word", [HEBREW, ARABIC])
