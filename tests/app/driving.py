@@ -19,7 +19,6 @@ PAGES = (
     "positions",
     "layers",
     "text",
-    "program",
     "output",
     "changes",
     "code",

@@ -7,11 +7,11 @@ from viz.sections.texts import program, reading
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()
+output_line.draw(trace)  # first: where there is no program to read, what was noted about the text shows all the same
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("program")
     reading.require_text(trace)
     selected = pickers.head_stepper(trace, arrows=False)
     found = program.read(trace, selected.attention)
     relation = program.pick_relation(found)
-output_line.draw(trace)
 program.draw(trace, selected, found, relation, session.palette())
