@@ -79,7 +79,7 @@ def first_tokens(lens: OpenedModel, language: str | None) -> tuple[int, int | No
 
 def forced_first_id(module: Any) -> int | None:
     """The id that a model's own settings force as the first of its output; None where they force none."""
-    for place in (module.generation_config, module.config):
+    for place in (getattr(module, "generation_config", None), module.config):
         token_id = getattr(place, "forced_bos_token_id", None)
         if token_id is not None:
             return int(token_id)

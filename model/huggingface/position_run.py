@@ -65,10 +65,12 @@ def plain_ids(lens: PositionedModel) -> tuple[int, int]:
 
 
 def equal_tokens(lens: PositionedModel, token: int, places: int) -> dict[str, Tensor]:
-    """The smallest input's keyword arguments, with one token at all places but the last, which keeps its own."""
+    """The smallest input's keyword arguments, with one token at all places; an end mark that stands last stays there."""
     inputs = lens.dummy_inputs()
     ids = torch.full((1, places), token, dtype=torch.long, device=lens.device)
-    ids[0, -1] = inputs["input_ids"][0, -1] if bool(inputs["input_ids"][0, -1]) else token
+    last = inputs["input_ids"][0, -1]
+    if int(last) == getattr(lens.module.config, "eos_token_id", None):
+        ids[0, -1] = last
     return dict.fromkeys(inputs, ids)
 
 

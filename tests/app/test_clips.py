@@ -24,7 +24,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppTest]:
         patch.setitem(CATALOG, "clips", entry)
         app = AppTest.from_file(str(driving.APP), default_timeout=120)
         app.session_state["model"] = "clips"
-        yield app.run()
+        yield driving.go_to(app, "heads")
 
 
 def test_the_bar_offers_clips_and_the_page_both_kinds(app: AppTest) -> None:

@@ -20,7 +20,7 @@ from model.errors import InputError, ModelError
 from model.huggingface.vision.image_files import read_picture
 from model.huggingface.vision.vision_model import VisionModel
 from model.trace.tokens import Picture
-from tests.app.driving import titles
+from tests.app.driving import go_to, titles
 from tests.model.huggingface.small_models import OpenedFamilies, save
 from viz.figures.pictures import patch_overlay
 from viz.figures.theme import LIGHT
@@ -291,7 +291,7 @@ def test_no_word_is_offered_to_hide_where_there_is_a_picture(app: AppTest) -> No
 
 def test_a_folder_with_a_vision_model_gets_a_picture_too(app: AppTest, tmp_path: Path) -> None:
     app.query_params["model"] = str(tmp_path)
-    app.run()
+    go_to(app, "heads")
     assert not app.exception
     assert not app.text_area
     assert app.file_uploader

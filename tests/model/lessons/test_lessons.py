@@ -292,7 +292,7 @@ def test_a_made_up_lesson_gets_a_sentence(app: AppTest) -> None:
     app.run()
     assert not app.exception
     assert "not here" in app.warning[0].value
-    assert app.title[0].value == say("heads.title")
+    assert app.title[0].value == say("whole.title")
 
 
 def test_the_lessons_page_lists_all_and_names_the_broken(

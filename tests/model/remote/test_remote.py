@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from model.catalog.opening import load_in_process
 from model.catalog.revisions import commit, revision
@@ -29,7 +28,7 @@ from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.trace import Trace
 from model.translator.translator import Translator
-from tests.app.driving import APP, PAGES, go_to, heat, texts
+from tests.app.driving import PAGES, go_to, heat, opened, texts
 from tests.model.huggingface.test_families import GROUPED
 from tests.model.huggingface.test_layer_kinds import opened as made_text
 from tests.model.huggingface.test_vision import build
@@ -236,11 +235,11 @@ def test_the_app_is_a_thin_client(address: str, monkeypatch: pytest.MonkeyPatch)
     from viz.frame import server_state
 
     server_state.drop_all()
-    here = AppTest.from_file(str(APP), default_timeout=120).run()
+    here = opened()
     local = heat(here)["z"]
     server_state.drop_all()
     monkeypatch.setenv("HEADLIGHT_BACKEND", address)
-    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    app = opened()
     assert heat(app)["z"] == local
     app.session_state["badge_page"] = True  # the menu is open
     app.run()

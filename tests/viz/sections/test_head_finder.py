@@ -7,7 +7,7 @@ from typing import Any
 
 from model.trace.edits import Edits
 from viz.sections.heads.head_finder import head_mark
-from viz.sections.heads.head_menu import _without_head
+from viz.widgets.change_menu import with_head_change
 
 
 def mark(edits: Edits, layer: int, head: int, kind: str = "encoder") -> str:
@@ -30,4 +30,4 @@ def test_muted_and_changed_heads_are_marked_and_others_are_not() -> None:
 def test_undo_takes_back_what_was_done_to_one_head() -> None:
     place = ("encoder", 0, 1)
     edits = Edits(heads={place: 0, ("encoder", 0, 2): 2}, uniform={place}, patched={place: ("x", None)})
-    assert _without_head(edits, place) == Edits(heads={("encoder", 0, 2): 2})
+    assert with_head_change(edits, "undo", place) == Edits(heads={("encoder", 0, 2): 2})
