@@ -65,7 +65,7 @@ def plain_ids(lens: PositionedModel) -> tuple[int, int]:
 
 
 def equal_tokens(lens: PositionedModel, token: int, places: int) -> dict[str, Tensor]:
-    """The smallest input's keyword arguments, with one token at all places; an end mark that stands last stays there."""
+    """The smallest input's keyword arguments, with one token at all places; an end mark that stands last stays."""
     inputs = lens.dummy_inputs()
     ids = torch.full((1, places), token, dtype=torch.long, device=lens.device)
     last = inputs["input_ids"][0, -1]
