@@ -80,7 +80,7 @@ def test_arrow_keys_change_head_and_layer_and_go_round(page: Page) -> None:
 
 def test_the_first_key_after_loading_is_not_lost(visited: Visit, address: str) -> None:
     page = visited.page
-    page.goto(address)
+    page.goto(f"{address}/heads")
     page.locator(".st-key-head_title h2").wait_for()
     page.wait_for_function("document.querySelector('.st-key-mosaic .tile-box')", timeout=30_000)
     page.keyboard.press("ArrowRight")  # at once: the page may still be drawn

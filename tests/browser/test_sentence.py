@@ -171,7 +171,7 @@ def test_the_browser_is_greeted_in_its_own_language(address: str, browser: Brows
     with browser.new_context(locale="es-MX") as context:
         page = context.new_page()
         page.goto(address)
-        expect(page.locator("h1")).to_contain_text("Cabezas", timeout=60_000)
+        expect(page.locator("h1")).to_contain_text("El modelo entero", timeout=60_000)
 
 
 def test_a_page_takes_one_click(page: Page) -> None:
