@@ -62,18 +62,14 @@ def head_heatmap(
     shape = pooled_shape(full_shape)
     # A pooled group is labelled by its first and last token: the tokenizer's raw pieces would make that too long.
     name = full_name if shape == full_shape else Tokens.name
+    kind = say(f"kinds.{attention.kind}_attention")
     figure = grid(
         attention.pooled(layer, head, queries, keys, shape),
         rows=[attention.query_tokens[i] for i in queries],
         columns=[attention.key_tokens[i] for i in keys],
         row_names=[name(attention.queries, i) for i in queries],
         column_names=[name(attention.keys, i) for i in keys],
-        title=say(
-            "heads.map_title",
-            attention=say(f"kinds.{attention.kind}_attention"),
-            layer=attention.layer_index[layer],
-            head=head,
-        ),
+        title=say("heads.map_title", attention=kind, layer=attention.layer_index[layer], head=head),
         row_title=say(f"kinds.{attention.kind}_asks"),
         column_title=say(f"kinds.{attention.kind}_asked"),
         unit=say("heads.unit"),

@@ -124,7 +124,7 @@ class _Drawing:
         x = (box.x[0] + 5, box.x[0] + 5 + step * len(maps))
         y = (room[0] + (room[1] - room[0] - size) / 2, room[0] + (room[1] - room[0] + size) / 2)
         self._image(box.name, picture, x, y)
-        self._rows(box.stack, x, y)
+        self._mark_tokens(box.stack, x, y, "y")
 
     def _strip(
         self, box: Box, values: np.ndarray, signed: bool, y: tuple[float, float] | None = None, tall: bool = True
@@ -139,7 +139,7 @@ class _Drawing:
         left = box.x[0] + (70 if box.kind == "folded" and tall else 5 if box.block is not None else 0)
         x, y = (left, box.x[1] - (5 if box.block is not None else 0)), y or box.y
         self._image(box.name, picture, x, y)
-        self._columns(box.stack, x, y)
+        self._mark_tokens(box.stack, x, y)
 
     def _image(self, name: str, picture: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> None:
         """A picture stretched over a rectangle."""
@@ -148,25 +148,15 @@ class _Drawing:
         place = {"x": x[0], "y": y[0], "sizex": x[1] - x[0], "sizey": y[1] - y[0]}
         self.images.append({"source": source, "xref": "x", "yref": "y", "sizing": "stretch", "layer": "below"} | place)
 
-    def _columns(self, stack: str, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """Where tokens stand side by side."""
+    def _mark_tokens(self, stack: str, x: tuple[float, float], y: tuple[float, float], axis: str = "x") -> None:
+        """Where the tokens of a stack stand in a rectangle: side by side ("x"), or one under the other ("y")."""
+        along, across = (x, y) if axis == "x" else (y, x)
         count = len(self.model.tokens[stack])
-        wide = (x[1] - x[0]) / count
-        at = [x[0] + wide * (place + 0.5) for place in range(count)]
-        self.marks.append(
-            {"axis": "x", "stack": stack, "at": at, "places": list(range(count)), "half": wide / 2, "span": list(y)}
-            | {"still": True}
-        )
-
-    def _rows(self, stack: str, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """Where tokens stand one under the other."""
-        count = len(self.model.tokens[stack])
-        high = (y[1] - y[0]) / count
-        at = [y[0] + high * (place + 0.5) for place in range(count)]
-        self.marks.append(
-            {"axis": "y", "stack": stack, "at": at, "places": list(range(count)), "half": high / 2, "span": list(x)}
-            | {"still": True}
-        )
+        step = (along[1] - along[0]) / count
+        places = list(range(count))
+        at = [along[0] + step * (place + 0.5) for place in places]
+        mark = {"axis": axis, "stack": stack, "at": at, "places": places, "half": step / 2, "span": list(across)}
+        self.marks.append(mark | {"still": True})
 
     def _labels(self, box: Box) -> bool:
         """The tokens under the embedding; False where they are too many."""

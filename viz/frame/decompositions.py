@@ -19,12 +19,14 @@ def _computed(trace: Trace, method: str, *arguments: Any) -> Any:
     Raises:
         Halt: the model's layers cannot be watched, and the page says so.
     """
+    with results.input_errors_shown():
+        return _run(trace, method, *arguments)
+
+
+def _run(trace: Trace, method: str, *arguments: Any) -> Any:
+    """As `_computed`, but errors are raised as they are."""
     how = session.chosen_model(), st.session_state.device
-    with (
-        results.input_errors_shown(),
-        st.spinner(say("sidebar.running"), show_time=True),
-        server_state.running_model(*how),
-    ):
+    with st.spinner(say("sidebar.running"), show_time=True), server_state.running_model(*how):
         return getattr(trace, method)(*arguments)
 
 
@@ -40,9 +42,8 @@ def credit(trace: Trace, position: int, token: int, against: int | None = None) 
     Raises:
         InputError: the model has no such parts; a part of a page says so, and the page goes on.
     """
-    how = session.chosen_model(), st.session_state.device
-    with st.spinner(say("sidebar.running"), show_time=True), server_state.running_model(*how):
-        return trace.credit(position, token, against)
+    found: Credit = _run(trace, "credit", position, token, against)
+    return found
 
 
 def why(trace: Trace, kind: str, layer: int, head: int, query: int, key: int) -> Split:

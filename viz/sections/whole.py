@@ -50,10 +50,11 @@ def draw(trace: Trace) -> None:
         st.html(f'<div class="whole-panel" aria-live="polite"><p>{say("whole.point")}</p></div>')
     words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "point")}
     words["stream"] = say("whole.stream", length="{length}", kept="{kept}")  # filled in by the browser
-    follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in boxes(model)}
+    table = boxes(model)
+    follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in table}
     _component(key=KEY, data={"words": words, "follow": follow}, on_click_change=_clicked)
     st.session_state.whole_boxes = {
-        box.name: (box.page, box.stack, box.layer, box.attention, box.kind) for box in boxes(model)
+        box.name: (box.page, box.stack, box.layer, box.attention, box.kind) for box in table
     }
     if st.session_state.get("whole_leads_to") and not st.session_state.whole:
         st.rerun()
