@@ -38,20 +38,6 @@ class LanguageModel(OwnModel):
     architecture = DecoderOnly
     is_encoder_decoder = False
 
-    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
-        """The trace of one pass: attention, hidden states, neurons and logits of every layer.
-
-        Args:
-            text: the prompt; it is read as it is.
-            target: what follows the prompt and is read with it, as text or as ids; None lets the model continue the
-                prompt, and the trace is that of the prompt alone.
-            edits: changes to the pass; None and `Edits()` change nothing.
-
-        Raises:
-            InputError: a text is blank or too long, or an edit cannot be applied.
-        """
-        return self.trace_batch([text], [target], edits)[0]
-
     def trace_batch(
         self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:

@@ -22,6 +22,7 @@ from model.positions.sinusoidal import columns, sinusoidal
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
+from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
 from model.translator.decomposition import take_pass_apart
 from model.translator.labels import label_tokens
@@ -83,6 +84,26 @@ class OwnModel:
         """The positional encoding that the model adds to its embeddings, the same in every stack."""
         width = self.config.d_model
         return PositionScheme("sinusoidal", table=sinusoidal(self.max_tokens, width), rotations=(columns(width),))
+
+    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
+        """The trace of one pass: attention, hidden states, neurons and logits of every layer.
+
+        Args:
+            text: what the encoder reads; of a decoder alone the prompt, read as it is.
+            target: an output to force, or what follows the prompt, as text or as ids; with None a translator writes its
+                own, and a decoder alone continues the prompt, while the trace is that of the prompt.
+            edits: changes to the pass; None and `Edits()` change nothing.
+
+        Raises:
+            InputError: a text is blank or too long, or an edit cannot be applied.
+        """
+        return self.trace_batch([text], [target], edits)[0]
+
+    def trace_batch(
+        self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
+    ) -> tuple[Trace, ...]:
+        """Traces of several texts, run as one padded batch."""
+        raise NotImplementedError
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Readable label of each id on its own."""

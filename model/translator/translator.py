@@ -37,19 +37,6 @@ class Translator(OwnModel):
     architecture = Transformer
     is_encoder_decoder = True
 
-    def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
-        """The trace of one pass: attention, hidden states, neurons and logits of every layer.
-
-        Args:
-            text: what the encoder reads.
-            target: an output to force, as text or as ids; None lets the model write its own.
-            edits: changes to the pass; None and `Edits()` change nothing.
-
-        Raises:
-            InputError: a text is blank or too long, or an edit cannot be applied.
-        """
-        return self.trace_batch([text], [target], edits)[0]
-
     def trace_batch(
         self, texts: Sequence[str], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:

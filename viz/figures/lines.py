@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,8 @@ def token_lines(
         )
         layout["meta"] = shown
         if len(queries) == len(beside.data[0].z):
-            left, half = query_heights.tolist(), span / max(len(queries), 1) / 2
-            tokens: dict[str, Any] = {"stack": query_stack(attention.kind), "places": queries}
-            labels = {"axis": "y", "at": left, "half": half, "span": [-0.45, -0.01], **tokens}
-            drawn = {"axis": "lines", "row": queries.index(row) if row in queries else -1, **tokens}
-            drawn |= {"left": left, "right": key_heights.tolist()}
-            pointed = {"head": f"{layer}.{head}", "queries": len(queries)}
-            layout["meta"] |= {"focus": [labels, drawn], "lines": pointed}
+            focus = _focus(query_stack(attention.kind), queries, row, query_heights, key_heights, span)
+            layout["meta"] |= {"focus": focus, "lines": {"head": f"{layer}.{head}", "queries": len(queries)}}
         return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
     layout = base_layout(
         say("heads.lines_title", layer=attention.layer_index[layer], head=head),
@@ -81,6 +77,22 @@ def token_lines(
         "meta": shown,
     }
     return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
+
+
+def _focus(
+    stack: str, queries: Sequence[int], row: int | None, left: np.ndarray, right: np.ndarray, span: int
+) -> list[dict[str, Any]]:
+    """Where the queries stand, for `layout.meta["focus"]`: at their labels, and along their lines.
+
+    Args:
+        stack, queries: of the tokens on the left; row: the query whose lines are highlighted.
+        left, right: heights of the queries and of the keys; span: of the figure.
+    """
+    tokens: dict[str, Any] = {"stack": stack, "places": queries}
+    at, half = left.tolist(), span / max(len(queries), 1) / 2
+    labels = {"axis": "y", "at": at, "half": half, "span": [-0.45, -0.01], **tokens}
+    drawn = {"axis": "lines", "row": queries.index(row) if row in queries else -1, **tokens}
+    return [labels, drawn | {"left": at, "right": right.tolist()}]
 
 
 def _beside_layout(title: str, palette: Palette, span: int, beside: go.Figure) -> dict[str, Any]:
