@@ -150,9 +150,10 @@ def cells_error(figure: go.Figure, expected: np.ndarray, names: Sequence[str]) -
         return WRONG
     if cells.dtype.kind == "i":  # in percent of the end of the colours; what is beyond stays at the end of the range
         inside = np.abs(cells) < np.iinfo(cells.dtype).max - 1
-        large = inside & (np.abs(cells) > 20)
-        unit = float(np.median(wanted[large] / cells[large])) if large.any() else 1.0
-        return max(float(np.abs(cells - wanted / unit)[inside].max(initial=0.0)) / 100 - 0.0055, 0.0)
+        # Each cell was rounded by half a percent at most, which bounds the factor from both sides.
+        size, known = np.abs(cells[inside].astype(np.float64)), np.abs(wanted[inside]).clip(1e-30)
+        factor = float((((size - 0.5) / known).max(initial=0.0) + ((size + 0.5) / known).min(initial=np.inf)) / 2)
+        return max(float(np.abs(cells - wanted * factor)[inside].max(initial=0.0)) / 100 - 0.0055, 0.0)
     return float(np.nanmax(np.abs(cells - wanted), initial=0.0)) / max(
         float(np.nanmax(np.abs(wanted), initial=0.0)), 1e-9
     )

@@ -14,7 +14,8 @@ from model.trace.attention import Attention
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from viz.figures import heads, lines
-from viz.figures.reading_back import drawn_error, text_error
+from viz.figures.layers import neuron_heatmap
+from viz.figures.reading_back import cells_error, drawn_error, text_error
 from viz.figures.theme import LIGHT
 from viz.figures.tiles import tile_layout
 from viz.figures.tinted_text import TextMap
@@ -188,3 +189,15 @@ def test_a_figure_without_weights_is_left_alone(run: Trace) -> None:
     assert (
         drawn_error(go.Figure(), run.attentions["cross"], run.attentions["cross"].weights, lambda _: np.ones(1)) is None
     )
+
+
+def test_cells_far_beyond_the_end_of_the_colours_are_read_back() -> None:
+    numbers = np.random.default_rng(0).normal(size=(7, 1536)).astype(np.float32)
+    numbers[3, 5] = 40.0  # colours end far below it
+    names = [str(row) for row in range(7)]
+    figure = neuron_heatmap(numbers, 0, names, LIGHT, "encoder")
+    assert figure.data[0].z.dtype.kind == "i"
+    assert cells_error(figure, numbers, names) == 0
+    moved = numbers.copy()
+    moved[:, [2, 5]] = moved[:, [5, 2]]
+    assert cells_error(figure, moved, names) > 0.1
