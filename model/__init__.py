@@ -57,7 +57,9 @@ def load(name: str, device: str = "auto", progress: Progress | None = None, *, d
     try:
         return load_in_process(name, device, progress, dtype=dtype)
     except ModelError as error:
-        raise damage_or(name, error) from error
+        if (told := damage_or(name, error)) is error:
+            raise
+        raise told from error
 
 
 def __getattr__(name: str) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -76,6 +78,14 @@ class RayTransport:
         self._lock = threading.Lock()
 
     def send(self, body: bytes, replica: str = "") -> Reply:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._send(body, replica)
+        with ThreadPoolExecutor(1) as thread:  # Ray does not wait in a thread with an event loop, such as a notebook's
+            return thread.submit(self._send, body, replica).result()
+
+    def _send(self, body: bytes, replica: str) -> Reply:
         handle = self._get_handle()
         method = handle.options(method_name=SERVE_METHOD, multiplexed_model_id=replica)
         try:
@@ -109,8 +119,12 @@ class RayTransport:
         try:
             # Ray Client itself waits half a minute for a cluster that does not exist.
             socket.create_connection((url.hostname or "", url.port or 10001), timeout=5).close()
-            if client_is_turned_away(f"{url.hostname}:{url.port or 10001}"):
-                raise ModelError("backend_secret", token_sentence(f"The Ray cluster {self._address}"))
+            turned_away = client_is_turned_away(f"{url.hostname}:{url.port or 10001}")
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"The Ray cluster {self._address} cannot be reached: {error}") from error
+        if turned_away:
+            raise ModelError("backend_secret", token_sentence(f"The Ray cluster {self._address}"))
+        try:
             ray.shutdown()  # else a client stays connected to a cluster that was lost
             ray.init(self._address, namespace=SERVE_APP, log_to_driver=False)
         except (OSError, ValueError) as error:

@@ -74,7 +74,7 @@ class Comparison:
             self.add("layers", 1.0, 0.0, where)
             return
         forbidden = ~attention.mask(layer)[:rows]
-        limit = self.limits.weight(layer)
+        limit = self.limits.weight(self._depth(kind, layer))
         for weights, expected_head in zip(found, expected_maps, strict=True):
             excess = weights.sum(-1) - 1
             self.add("weights", abs(weights - expected_head).max(), limit, where)
@@ -95,7 +95,7 @@ class Comparison:
         for (name, find, count), expected in zip((*parts, ("values", attention.value, columns)), vectors, strict=True):
             whole = to_numpy(repeat_heads(expected, attention.num_heads))
             error = relative_error(find(layer)[:, :count], whole[:, :count])
-            self.add(name, error, self.limits.vector(layer), where)
+            self.add(name, error, self.limits.vector(self._depth(attention.kind, layer)), where)
 
     def _add_scores(self, attention: Attention, layer: int, expected: Array, vectors: Vectors, where: str) -> None:
         """Compare the scores: their softmax with the weights, and with q · k of the independent run. expected: weights
@@ -121,13 +121,18 @@ class Comparison:
         bound = bound * to_numpy(torch.linalg.vector_norm(repeat_heads(key, heads).float(), dim=-1))[:, None]
         difference = np.abs(scores - to_numpy(soft_capped(products, cap)) - part.array("bias")) / np.maximum(bound, 1.0)
         seen = allowed[None] & np.isfinite(part.array("bias"))
-        self.add("scores", np.where(seen, difference, 0.0).max(), self.limits.score(layer), where)
+        self.add(
+            "scores",
+            np.where(seen, difference, 0.0).max(),
+            self.limits.score(self._depth(attention.kind, layer)),
+            where,
+        )
         totals = expected[:, rows].sum(-1, keepdims=True)
         shares = softmax(scores)[own] * (totals[own] if self._sinks else 1.0)
         self.add(
             "scores",
             np.abs(shares - expected[own][:, rows])[:, allowed.any(-1)].max(),
-            self.limits.weight(layer),
+            self.limits.weight(self._depth(attention.kind, layer)),
             where,
         )
 
@@ -136,6 +141,11 @@ class Comparison:
         edits = self._trace.edits
         uniform = any(k == kind and at in (None, layer) and h in (None, head) for k, at, h in edits.uniform)
         return uniform or most_specific(edits.patched, kind, layer, head) is not None
+
+    def _depth(self, kind: str, layer: int) -> int:
+        """How many layers a run has passed before this one: what attends to an encoder has all its roundings, too."""
+        before = self._attentions.get("encoder") if kind == "cross" or (kind == "decoder" and layer) else None
+        return layer + (before.num_layers if before is not None else 0)
 
     def add_layer_index(self, kind: str, indices: Sequence[int]) -> None:
         """Compare which layer of the model each layer with attention is. indices: as the independent run counts them"""
@@ -151,7 +161,8 @@ class Comparison:
         count = self.length(stack)
         for depth, expected in enumerate(states):
             error = relative_error(found[depth, :count], to_numpy(expected)[:count])
-            self.add("states", error, self.limits.vector(depth), f"{stack} {depth}")
+            passed = self._depth(stack, depth - 1) + 1 if depth else 0
+            self.add("states", error, self.limits.vector(passed), f"{stack} {depth}")
 
     def add_neurons(self, stack: str, layer: int, neurons: Tensor) -> None:
         """Compare one layer's feed-forward neurons. [token, d_ff]"""
@@ -161,7 +172,7 @@ class Comparison:
             if found is None or layer >= len(found)
             else relative_error(found[layer, :count], to_numpy(neurons)[:count])
         )
-        self.add("neurons", error, self.limits.vector(layer + 1), f"{stack} {layer}")
+        self.add("neurons", error, self.limits.vector(self._depth(stack, layer) + 1), f"{stack} {layer}")
 
     def add_logits(self, expected: Tensor) -> None:
         """Compare the logits, or what a model without an output head answers. [token, vocab]"""

@@ -155,6 +155,6 @@ def test_a_real_window_on_a_virtual_display() -> None:
     done = subprocess.run(
         command, env=os.environ | {"QTWEBENGINE_DISABLE_SANDBOX": "1"}, capture_output=True, text=True, timeout=180
     )
-    assert "TITLE Heads" in done.stdout, done.stderr[-2000:]
+    assert "TITLE The whole model" in done.stdout, done.stderr[-2000:]
     assert "No window could be opened" not in done.stdout
     assert done.returncode == 0

@@ -32,7 +32,7 @@ def opened_with(**parameters: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=120)
     for name, value in ({"model": "made"} | parameters).items():
         app.query_params[name] = value
-    return app.run()
+    return go_to(app, "heads")
 
 
 def fed(app: AppTest) -> list[str]:

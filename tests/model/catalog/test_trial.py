@@ -139,7 +139,7 @@ def test_a_wait_says_what_it_waits_for_can_be_stopped_and_ends(monkeypatch: pyte
     assert any("still being opened" in one.value for one in app.error)
     app.session_state[opening.STOPPED] = ("en-fr", "auto")
     app.run()
-    assert say("sidebar.opening_stopped", name="en\\-fr") in [one.value for one in app.info]
+    assert say("sidebar.opening_stopped", name="English → French") in [one.value for one in app.info]
     hold.set()
     monkeypatch.undo()
     server_state.drop_all()

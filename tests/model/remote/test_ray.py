@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import shutil
@@ -24,14 +25,13 @@ import numpy as np
 import psutil
 import pytest
 import requests
-from streamlit.testing.v1 import AppTest
 
 from model.errors import ModelError
 from model.remote.client import RemoteModel
 from model.remote.messages import PROTOCOL_VERSION, pack
 from model.remote.transport import transport_for
 from model.translator.translator import Translator
-from tests.app.driving import APP, heat
+from tests.app.driving import heat, opened
 
 pytestmark = [
     pytest.mark.skipif(
@@ -172,6 +172,13 @@ def test_a_run_has_the_same_numbers_and_stays_with_its_replica(address: str, len
     assert answered[first] >= 16  # of 20; by chance that would be one time in 170
 
 
+def test_a_notebook_whose_thread_runs_an_event_loop_is_answered(address: str) -> None:
+    async def asked() -> str:
+        return str(RemoteModel(address, "en-fr").trace("I see a cat.").output)
+
+    assert asyncio.run(asked()) == "Je vois un chat."
+
+
 def run(want: str, text: str = TEXT, **more: object) -> bytes:
     """A request for a part of a run."""
     whole = {"texts": [text], "targets": [None], "edits": "", "row": 0}
@@ -192,10 +199,10 @@ def test_the_app_is_a_thin_client(address: str, monkeypatch: pytest.MonkeyPatch)
     from viz.frame import server_state
 
     server_state.drop_all()
-    local = heat(AppTest.from_file(str(APP), default_timeout=120).run())["z"]
+    local = heat(opened())["z"]
     server_state.drop_all()
     monkeypatch.setenv("HEADLIGHT_BACKEND", address)
-    app = AppTest.from_file(str(APP), default_timeout=120).run()
+    app = opened()
     server_state.drop_all()
     assert not app.exception
     assert not app.error
