@@ -23,7 +23,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model.memory import allocator
 from model.remote.access import (
@@ -37,6 +37,11 @@ from model.remote.access import (
 from model.remote.messages import MAX_REQUEST_BYTES, STATUS_TOO_LARGE
 from model.remote.request_handler import TOO_LARGE, RequestHandler
 from model.remote.transport import SERVE_APP, Reply
+from model.settings.reading import SettingsError, read
+from model.settings.settings import ALONE, Settings, install
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 MAX_ONGOING_REQUESTS = 8  # per replica; further requests wait for the replica that is free first
 # Ray copies the code to the other machines of a cluster.
@@ -52,6 +57,7 @@ def application(
     gpus: float = 0.0,
     threads: int | None = None,
     make_handler: Callable[[], RequestHandler] = RequestHandler,
+    allowed: Settings = ALONE,
 ) -> Any:
     """The Ray Serve application, bound and ready for `serve.run`.
 
@@ -60,9 +66,9 @@ def application(
         gpus: GPUs of each replica, also a fraction.
         threads: CPU threads of each replica; None for Ray's default, which is one.
         make_handler: makes the handler of a replica's requests.
+        allowed: the settings that hold in each replica, whatever the environment of its machine says.
     """
     from ray import serve
-    from starlette.requests import Request
     from starlette.responses import Response
 
     @serve.deployment(
@@ -76,6 +82,7 @@ def application(
     class Headlight:
         async def __init__(self) -> None:  # type: ignore[misc, unused-ignore]
             allocator.retain_freed_memory()
+            install(allowed)
             if threads:
                 import torch
 
@@ -98,16 +105,24 @@ def application(
 
         async def __call__(self, request: Request) -> Response:
             """Respond to an HTTP request; the body of one without the secret, or of one too large, is not kept."""
-            secret, body = request.headers.get(SECRET_HEADER, ""), bytearray()
-            if self.handler.allows(secret):
-                async for piece in request.stream():
-                    body += piece
-                    if len(body) > MAX_REQUEST_BYTES:
-                        return Response(TOO_LARGE, STATUS_TOO_LARGE)
-            status, reply, name = await self.ask(bytes(body), secret)
+            secret = request.headers.get(SECRET_HEADER, "")
+            body = await bounded_body(request) if self.handler.allows(secret) else b""
+            if body is None:
+                return Response(TOO_LARGE, STATUS_TOO_LARGE)
+            status, reply, name = await self.ask(body, secret)
             return Response(reply, status, media_type="application/octet-stream", headers={"replica": name})
 
     return Headlight.bind()  # type: ignore[attr-defined, unused-ignore]
+
+
+async def bounded_body(request: Request) -> bytes | None:
+    """The body of an HTTP request; None where it is larger than a message may be."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_REQUEST_BYTES:
+            return None
+    return bytes(body)
 
 
 def gpus_per_replica(replicas: int, gpus: int) -> float:
@@ -130,6 +145,10 @@ def main() -> None:
             f"{args.host} is reached from other computers. Set {SECRET_VARIABLE} to a long word that nobody guesses, "
             f"here and where the app runs; without one only 127.0.0.1 is served."
         )
+    try:
+        allowed = read(shared=not is_loopback(args.host))
+    except SettingsError as error:
+        parser.error(str(error))
     follow_token_mode()
     import ray
     from ray import serve
@@ -145,7 +164,7 @@ def main() -> None:
     )
     serve.start(proxy_location="EveryNode", http_options={"host": args.host, "port": args.port})
     make_handler = partial(RequestHandler, args.device, secret)
-    serve.run(application(args.replicas, gpus, args.threads, make_handler), name=SERVE_APP)
+    serve.run(application(args.replicas, gpus, args.threads, make_handler, allowed), name=SERVE_APP)
     print(f"HEADLIGHT_BACKEND=http://{args.host}:{args.port} streamlit run app.py", flush=True)
     while True:
         time.sleep(60)

@@ -26,7 +26,7 @@ import psutil
 import pytest
 import requests
 
-from model.errors import ModelError
+from model.errors import InputError, ModelError
 from model.remote.client import RemoteModel
 from model.remote.messages import PROTOCOL_VERSION, pack
 from model.remote.transport import transport_for
@@ -141,7 +141,7 @@ def cluster(bare: Running) -> Iterator[Running]:
     """The same cluster with two replicas of Headlight."""
     port = bare.http.rpartition(":")[2]
     command = [sys.executable, "-m", "model.remote.server", "--replicas", "2", "--threads", "1", "--port", port]
-    server = subprocess.Popen(command, env=bare.settings)
+    server = subprocess.Popen(command, env=bare.settings | {"HEADLIGHT_TOKENS_PER_TEXT": "120"})
     try:
         wait_for(bare.http, server)
         yield bare
@@ -170,6 +170,13 @@ def test_a_run_has_the_same_numbers_and_stays_with_its_replica(address: str, len
         answered[transport_for(address).send(run("states", stack="encoder"), first)[2]] += 1
     # A replica that is too busy to say how busy it is may be passed over, and another computes the run again.
     assert answered[first] >= 16  # of 20; by chance that would be one time in 170
+
+
+def test_replicas_keep_to_the_settings_of_the_server(address: str) -> None:
+    remote = RemoteModel(address, "en-fr")
+    with pytest.raises(InputError, match="120"):
+        remote.trace("I see a cat. " * 40)
+    assert remote.trace("I see a cat. " * 20).output
 
 
 def test_a_notebook_whose_thread_runs_an_event_loop_is_answered(address: str) -> None:

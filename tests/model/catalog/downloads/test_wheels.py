@@ -62,8 +62,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "GET":
+            self.server.sent += len(content) if kind == "application/octet-stream" else 0  # before the reader has it
             self.wfile.write(content)
-            self.server.sent += len(content) if kind == "application/octet-stream" else 0
 
 
 @pytest.fixture
