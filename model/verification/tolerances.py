@@ -35,7 +35,7 @@ class Limits:
         return 1e-4 if not self.digits else VECTOR_ROUNDINGS * self.digits * math.sqrt(layers + 1) * max(largest, 1.0)
 
 
-# Measured on the translator, MiniLM and small random models of five families: correct runs reach 4.4 roundings in a
+# Measured on the translator, MiniLM and small untrained models of five families: correct runs reach 4.4 roundings in a
 # weight, 2.2 in a vector of 384 numbers and 3.4 in one of 32; one head a fifth too strong moves vectors by 3 to 13 in
 # bfloat16, and by eight times as many in float16.
 WEIGHT_ROUNDINGS, VECTOR_ROUNDINGS = 8.0, 4.0
