@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model.catalog.downloads.plan import Plan, Report, disk_error, part_name
-from model.catalog.downloads.record import checksums, parts_folder, write_record
+from model.catalog.downloads.record import checksums, drop_abandoned_parts, parts_folder, write_record
 from model.catalog.entries import CATALOG, Hub, Progress
 from model.catalog.permission import check_allowed, is_hub_name
 from model.catalog.store import PICTURE_HALF, download_folder, local_folder
@@ -132,8 +132,9 @@ def fetch(plan: Plan, report: Report) -> Path:
             ("disk"), the download broke off ("interrupted"), or brought something else ("changed").
     """
     parts = parts_folder(plan.name)
-    check_room(plan)
     try:
+        drop_abandoned_parts(time.time(), parts)  # before it is seen what room there is
+        check_room(plan)
         parts.mkdir(parents=True, exist_ok=True)
         with _alone(parts / "lock", plan, report) as found:
             return found or _fetch_parts(plan, parts, report)

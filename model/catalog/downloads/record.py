@@ -19,6 +19,7 @@ from model.errors import ModelError
 from model.memory.weight_headers import read_header
 
 RECORD = ".headlight.json"
+PARTS_KEPT = 7 * 86_400  # seconds after which an unfinished download counts as given up
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -118,3 +119,26 @@ def parts_folder(name: str) -> Path:
     """The folder for the unfinished files of a download."""
     plain = re.sub(r"[^\w.-]", "-", name)[:80]
     return download_folder() / ".parts" / f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def drop_abandoned_parts(now: float, keep: Path) -> list[str]:
+    """Folders of unfinished downloads that nobody has gone on with for `PARTS_KEPT`, removed: their names.
+
+    Args:
+        now: seconds since 1970, as `time.time` says.
+        keep: the folder of a download that is about to go on, however old.
+    """
+    from filelock import FileLock, Timeout
+
+    dropped = []
+    for folder in sorted((download_folder() / ".parts").glob("*")):
+        times = [file.stat().st_mtime for file in (folder, *folder.iterdir())] if folder.is_dir() else []
+        if folder == keep or not times or now - max(times) < PARTS_KEPT:
+            continue
+        try:
+            with FileLock(folder / "lock", timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except (Timeout, OSError):  # another program fetches it, or it is another user's
+            continue
+        dropped.append(folder.name)
+    return dropped

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import model
 from model.catalog import fetching, store
@@ -299,6 +300,26 @@ def test_a_download_ends_when_nobody_waits_and_goes_on_while_somebody_does(monke
         time.sleep(0.05)
     downloads.leave(other)
     assert other.ended.wait(0.2)
+
+
+def test_parts_that_nobody_goes_on_with_are_dropped_by_the_next_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADLIGHT_HOME", str(tmp_path))
+    now = time.time()
+    folders = {name: record.parts_folder(name) for name in ("old", "held", "mine", "new")}
+    for name, folder in folders.items():
+        folder.mkdir(parents=True)
+        (folder / "weights").write_bytes(b"half")
+        (folder / "lock").touch()
+        if name != "new":
+            for path in (folder / "weights", folder / "lock", folder):
+                os.utime(path, (now, now - record.PARTS_KEPT - 60))
+    with FileLock(folders["held"] / "lock"):
+        os.utime(folders["held"] / "lock", (now, now - record.PARTS_KEPT - 60))
+        dropped = record.drop_abandoned_parts(now, folders["mine"])
+    assert dropped == [folders["old"].name]
+    assert [name for name, folder in folders.items() if folder.exists()] == ["held", "mine", "new"]
 
 
 def test_a_download_that_fails_does_not_end_the_queue() -> None:
