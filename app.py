@@ -28,7 +28,8 @@ from model.memory.keyed_traces import runs_held
 from viz.frame import audience, guard, lesson_guide, links, sentence_bar, top_bar
 from viz.frame.limits import policy
 from viz.sections import uses
-from viz.widgets import change_menu, edit_panel, focus, output_line, save_menu, share_menu, tour
+from viz.widgets import edit_panel, focus, output_line, tour
+from viz.widgets.menus import change_menu, save_menu, share_menu
 
 audience.enter()
 if not policy.entered():  # the page says why

@@ -38,7 +38,7 @@ from model.huggingface.recording.layers import recorded_layers, weights_only_lay
 from model.huggingface.recording.trial import trial_ids, try_tracing
 from model.huggingface.tracing import TracedBatch, model_notes
 from model.huggingface.verification import verify_run
-from model.measures.head_effects import head_effects
+from model.measures.heads.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
 from model.tokenization.encoding import encode, input_choices
@@ -234,7 +234,7 @@ class TextModel:
         return model_notes(self)
 
     def verify(self, *run: Any, **options: Any) -> Check:
-        """The verdict of `model.verification.huggingface_reference` on one sentence; see `verify_run`."""
+        """The verdict of `model.verification.references.huggingface_reference` on one sentence; see `verify_run`."""
         return verify_run(self, *run, **options)
 
     def find_projections(

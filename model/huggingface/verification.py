@@ -20,8 +20,8 @@ from model.trace.check import Check, Probe
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
-from model.verification.huggingface_reference import HOW, Subject, verify
 from model.verification.probes import add_effect, add_lens, depths_to_repeat, heads_to_repeat
+from model.verification.references.huggingface_reference import HOW, Subject, verify
 from model.verification.tolerances import limits
 from model.verification.words import Vocabulary
 

@@ -10,8 +10,8 @@ import numpy as np
 from model.assets import ASSETS
 from model.lessons.claim_fields import ClaimFields, claim_attention, claim_row, token_position
 from model.maps.entropy import entropy_bits
-from model.measures.head_roles import role_scores, special_mass
-from model.measures.head_steps import HeadSteps, head_steps
+from model.measures.heads.head_roles import role_scores, special_mass
+from model.measures.heads.head_steps import HeadSteps, head_steps
 from model.measures.hidden_states import cosine_similarities
 from model.trace.attention import Attention
 from model.trace.lens import Lens

@@ -112,7 +112,7 @@ def most_effective_head(lens: Lens, claim: ClaimFields) -> tuple[str, int, int]:
 
 def _silencing_effects(lens: Lens, claim: ClaimFields) -> Mapping[str, Array]:
     """The effect of each head in bits. kind -> [layer, head]"""
-    from model.measures.head_effects import head_effects
+    from model.measures.heads.head_effects import head_effects
 
     return head_effects(lens, claim["text"], claim["target"])[0]
 

@@ -39,10 +39,10 @@ from model.remote.position_message import to_message
 from model.remote.request_fields import check_request, refuse
 from model.remote.responses import Response, model_properties, trace_response
 from model.trace.edits import Edits
-from model.trace.finite import check_finite
 from model.trace.lens import Lens
 from model.trace.trace import Trace
 from model.trace.typed_text import TypedText
+from model.verification.finite import check_finite
 
 CACHE_BYTES = 1_000_000_000  # of runs and responses, per replica
 WRONG_SECRET = pack(

@@ -24,10 +24,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from model.training.data.text import Ids, Pair, grouped_split, pair_batches, words_of
 from model.training.loop import Batch, add_options, options_from, train
 from model.training.pair_recipe import PairRecipe, tokenizer_of
 from model.training.rouge import rouge
-from model.training.text import Ids, Pair, grouped_split, pair_batches, words_of
 from model.translator.generation import decode_greedily
 from model.translator.scoring import read_pairs
 from model.translator.text_preparation import prepare_text

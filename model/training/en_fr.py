@@ -6,8 +6,8 @@
 
 PAIRS.tsv: English, tab, French, one pair a line; split as `model.translator.scoring` splits it, to compare scores.
 `--start` goes on from finished weights; without it the run starts from scratch. In each round a part of the sentences
-is varied on both sides (`model.training.variation`), sentences from templates are added, and some words are cut into
-pieces at random (BPE-dropout, Provilkov et al. 2020), so that rare spellings of a word are read too.
+is varied on both sides (`model.training.data.variation`), sentences from templates are added, and some words are cut
+into pieces at random (BPE-dropout, Provilkov et al. 2020), so that rare spellings of a word are read too.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from model.training.data.subwords import Splitter
+from model.training.data.text import Ids, Pair, pair_batches
+from model.training.data.variation import british, from_template, join, proper_words, rename, renumber, retime, typed
 from model.training.loop import Batch, add_options, options_from, train
 from model.training.pair_recipe import PairRecipe, tokenizer_of
-from model.training.subwords import Splitter
-from model.training.text import Ids, Pair, pair_batches
-from model.training.variation import british, from_template, join, proper_words, rename, renumber, retime, typed
 from model.translator.scoring import bleu_chrf, read_pairs, references, split, translate_all
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator

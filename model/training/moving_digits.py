@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from model.attention.record import BatchCall as Call
 from model.attention.record import record
-from model.training.clips import Clips, Digits, draw, read_digits
+from model.training.data.clips import Clips, Digits, draw, read_digits
 from model.training.loop import Batch, add_options, options_from, train
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from model.training.data.text import Ids, Pair, pair_batches, save
+from model.training.data.tokenizer_training import train_tokenizer
 from model.training.loop import Batch
-from model.training.text import Ids, Pair, pair_batches, save
-from model.translator.tokenizer_training import train_tokenizer
 from model.translator.transformer import Config, Transformer
 
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 from model.attention.record import record
-from model.training.text import padded
+from model.training.data.text import padded
 from model.translator.decoder_only import DecoderOnly
 
 IGNORED = -100  # targets that F.cross_entropy leaves out

@@ -21,12 +21,12 @@ import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 
+from model.training.data.sources import Source, collect, split
+from model.training.data.text import save
+from model.training.data.tokenizer_training import SPECIALS
 from model.training.loop import Batch, add_options, options_from, train
 from model.training.python_score import IGNORED, bits_per_byte, induction, score
-from model.training.sources import Source, collect, split
-from model.training.text import save
 from model.translator.decoder_only import DecoderOnly
-from model.translator.tokenizer_training import SPECIALS
 from model.translator.transformer import Config
 
 REQUIREMENTS = Path("requirements.txt")

@@ -27,7 +27,7 @@ from model.translator.labels import label_tokens, predicted_label
 from model.translator.own_model import OwnModel
 from model.translator.transformer import KeyValueCache
 from model.turns import slices
-from model.verification.decoder_reference import verify
+from model.verification.references.decoder_reference import verify
 
 NEW_TOKENS = 20  # that it continues a text by; a longer continuation is asked for with `decode`
 
@@ -161,7 +161,7 @@ class LanguageModel(OwnModel):
         return next_logits
 
     def _verify(self, *args: Any) -> Check:
-        """The verdict of `model.verification.decoder_reference` on one text."""
+        """The verdict of `model.verification.references.decoder_reference` on one text."""
         return verify(self.module, *args)
 
     def _attention(self, recorded: Record, row: int, tokens: Tokens) -> Attention:

@@ -21,7 +21,7 @@ import numpy as np
 import sacrebleu
 
 from model.assets import ASSETS
-from model.measures.head_roles import ROLES, role_scores
+from model.measures.heads.head_roles import ROLES, role_scores
 from model.translator.translator import Translator
 
 Pair = tuple[str, str]

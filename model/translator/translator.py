@@ -28,7 +28,7 @@ from model.translator.own_model import OwnModel
 from model.translator.text_preparation import prepare_text, text_notes
 from model.translator.transformer import Transformer
 from model.turns import slices
-from model.verification.translator_reference import verify
+from model.verification.references.translator_reference import verify
 
 
 class Translator(OwnModel):
@@ -187,5 +187,5 @@ class Translator(OwnModel):
         }
 
     def _verify(self, *args: Any) -> Check:
-        """The verdict of `model.verification.translator_reference` on one sentence."""
+        """The verdict of `model.verification.references.translator_reference` on one sentence."""
         return verify(self.module, TranslatorVocabulary(self.tokenizer, self.config), *args)

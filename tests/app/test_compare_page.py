@@ -8,7 +8,7 @@ from streamlit.testing.v1 import AppTest
 
 from tests.app.driving import choose, go_to, heat, texts
 from viz.language.messages import say
-from viz.sections import compare_sides
+from viz.sections.compare import compare_sides
 
 
 def test_a_minimal_pair_is_compared(app: AppTest) -> None:

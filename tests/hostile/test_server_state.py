@@ -18,7 +18,7 @@ from model.trace.edits import Edits
 from viz.frame import server_state
 from viz.frame.lesson_guide import as_csv
 from viz.saving import tables
-from viz.widgets import save_menu
+from viz.widgets.menus import save_menu
 
 STARTS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1")
 

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from PIL import Image
 
 from model.maps.pooling import group_starts, reduce_groups
-from model.measures.head_roles import token_positions
+from model.measures.heads.head_roles import token_positions
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
 from viz.figures.cell_pooling import pooled_shape

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from model.measures.head_steps import HeadSteps, head_steps
+from model.measures.heads.head_steps import HeadSteps, head_steps
 from model.trace.attention import Attention
 from viz.figures.grid import signed_limits
 from viz.figures.linking import focus_rows, query_stack

@@ -22,11 +22,11 @@ from model.memory.result_cache import ResultCache
 from model.remote.access import is_loopback
 from model.remote.transport import backend_address
 from model.trace.edits import Edits
-from model.trace.finite import check_finite
 from model.trace.lens import Lens
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import ModelInput, TypedText
 from model.turns import Turns
+from model.verification.finite import check_finite
 
 CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
 MODELS_AND_RESULTS_BYTES = 0.8 * psutil.virtual_memory().total  # beyond that, open models take from the results

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from model.measures.head_characters import Character
-from model.measures.head_roles import special_mass
-from model.measures.head_steps import HeadSteps
+from model.measures.heads.head_characters import Character
+from model.measures.heads.head_roles import special_mass
+from model.measures.heads.head_steps import HeadSteps
 from model.trace.attention import Attention
 from model.trace.edits import Edits, most_specific
 from model.trace.trace import Trace

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from viz.frame import results
-from viz.sections import compare_maps, compare_sides
+from viz.sections.compare import compare_maps, compare_sides
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()

@@ -6,7 +6,8 @@ from model.maps.words import merge_words
 from viz.frame import results, session
 from viz.language.messages import say
 from viz.sections.heads import head_finder, head_view
-from viz.widgets import charts, headings, output_line, pickers, save_menu
+from viz.widgets import charts, headings, output_line, pickers
+from viz.widgets.menus import save_menu
 
 trace = results.trace()
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):

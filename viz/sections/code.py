@@ -15,7 +15,8 @@ from viz.figures.libraries import library_heatmap
 from viz.frame import results, session
 from viz.frame.option_row import option_row
 from viz.language.messages import escape_markdown, say
-from viz.widgets import badge, charts, save_menu
+from viz.widgets import badge, charts
+from viz.widgets.menus import save_menu
 from viz.widgets.pickers import SelectedHead
 
 TOLERANCE = 1e-4  # absolute, for values up to 1; as in the verification

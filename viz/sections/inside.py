@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import streamlit as st
 
-from model.measures.head_steps import HeadSteps
+from model.measures.heads.head_steps import HeadSteps
 from model.trace.edits import Edits, most_specific
 from model.trace.tokens import Tokens
 from viz.browser.resources import BROWSER
@@ -17,7 +17,8 @@ from viz.frame.fragments import page_fragment
 from viz.frame.option_row import option_row
 from viz.language import readings
 from viz.language.messages import current_language, escape_markdown, say
-from viz.widgets import charts, pickers, save_menu
+from viz.widgets import charts, pickers
+from viz.widgets.menus import save_menu
 
 STEPS = range(1, 7)  # the last is drawn by `viz.sections.decomposition.match`
 STEP = "inside_step"  # key of the widget, and parameter in the link

@@ -13,7 +13,8 @@ from viz.figures.theme import Palette
 from viz.frame import lesson_guide, links, model_access, results
 from viz.language import messages, readings
 from viz.language.messages import say
-from viz.widgets import charts, edit_panel, pickers, save_menu
+from viz.widgets import charts, edit_panel, pickers
+from viz.widgets.menus import save_menu
 
 
 def pick_head(trace: Trace) -> pickers.SelectedHead:

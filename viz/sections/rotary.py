@@ -13,7 +13,8 @@ from viz.figures.theme import Palette
 from viz.frame import links
 from viz.language.messages import escape_markdown, say
 from viz.sections.positions import focus_tokens, rotation_of_pair
-from viz.widgets import charts, pickers, save_menu
+from viz.widgets import charts, pickers
+from viz.widgets.menus import save_menu
 
 MIN_DISTANCE = 64  # positions that the match of a query and a key is drawn for, at least
 FLAT = 0.1  # of the largest match: a smaller change with the distance is called none

@@ -15,7 +15,8 @@ from viz.figures.whole_model import whole_model
 from viz.frame import decompositions, links, model_access, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import say
-from viz.widgets import charts, page_check, save_menu
+from viz.widgets import charts, page_check
+from viz.widgets.menus import save_menu
 
 KEY = "script_whole"  # keys that begin so take no room on the page
 TILE = 28  # pixels of a head's small map

@@ -9,7 +9,7 @@ import streamlit as st
 
 from viz.figures.theme import enlarged_figure, untitled_figure
 from viz.language.messages import say, strip_markdown
-from viz.widgets import save_menu
+from viz.widgets.menus import save_menu
 
 PROJECTOR_SCALE = 1.4  # factor of a figure's font sizes in projector mode
 

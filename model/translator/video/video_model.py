@@ -20,7 +20,7 @@ from model.attention.projections import find_projections
 from model.attention.record import Record, record
 from model.errors import InputError
 from model.generation.decoding import Decoding, DecodingResult
-from model.measures.head_effects import head_effects
+from model.measures.heads.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
 from model.trace.attention import Attention
@@ -33,7 +33,7 @@ from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
 from model.translator.video.clip_files import ClipSource, read_clip
 from model.translator.video.divided_attention import DIRECTIONS, VideoTransformer
-from model.verification.video_reference import verify
+from model.verification.references.video_reference import verify
 
 KINDS = ("time", "space")
 
@@ -212,7 +212,7 @@ class VideoModel:
         return Picture(strip, rows=self.frames * side, columns=side, first=0, frames=self.frames)
 
     def _verify(self, *args: Any) -> Check:
-        """The verdict of `model.verification.video_reference` on one clip."""
+        """The verdict of `model.verification.references.video_reference` on one clip."""
         return verify(self.module, *args)
 
     def _find_projections(

@@ -13,7 +13,7 @@ from model.catalog import fetching, store
 from model.catalog.downloads import hub, wheels
 from model.catalog.entries import CATALOG
 from model.errors import ModelError
-from model.measures.head_roles import induction_scores, role_scores
+from model.measures.heads.head_roles import induction_scores, role_scores
 from model.memory import fit
 
 NAMES = "en-fr minilm smollm2 gpt2 bert-base distilbert roberta xlnet t5-small opus-mt-en-fr".split()  # noqa: SIM905

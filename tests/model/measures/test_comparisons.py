@@ -9,7 +9,7 @@ import torch
 from model.huggingface.text_model import TextModel
 from model.maps import rollout
 from model.measures import alignment, hidden_states, similarity, weight_scales
-from model.measures.head_effects import head_effects
+from model.measures.heads.head_effects import head_effects
 from model.measures.probabilities import kl_divergence_bits, most_probable, probabilities
 from model.trace.edits import Edits
 from model.trace.layer_inputs import NotMultiHead

@@ -10,8 +10,8 @@ import pytest
 from model.maps.entropy import entropy_bits
 from model.maps.layer_maps import LayerMaps
 from model.maps.words import merge_words
-from model.measures.head_roles import induction_scores, role_scores, special_mass
-from model.measures.head_steps import head_steps
+from model.measures.heads.head_roles import induction_scores, role_scores, special_mass
+from model.measures.heads.head_steps import head_steps
 from model.measures.hidden_states import cosine_to_embedding, state_coordinates
 from model.trace.attention import Attention
 from model.trace.check import Check

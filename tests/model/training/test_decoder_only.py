@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from model.attention.record import record
+from model.training.data.sources import Source, collect, is_free, is_wanted, split
+from model.training.data.text import save
+from model.training.data.tokenizer_training import SPECIALS
 from model.training.python_score import IGNORED, bits_per_byte, completions, induction, parses, statements
 from model.training.python_source import PythonSource, stream, train_code_tokenizer
-from model.training.sources import Source, collect, is_free, is_wanted, split
-from model.training.text import save
 from model.translator.decoder_only import DecoderOnly
-from model.translator.tokenizer_training import SPECIALS
 from model.translator.transformer import Config, KeyValueCache, Transformer
 
 IDS = torch.tensor([[1, 5, 6, 7, 8, 9, 6, 12], [1, 10, 6, 4, 11, 13, 9, 9]])
@@ -205,7 +205,7 @@ def test_licences_and_tests_are_told_apart() -> None:
 
 
 def test_the_sources_of_this_environment_can_be_collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.training.sources.modules", lambda: [("python", "PSF-2.0", tmp_path, Path("a.py"))])
+    monkeypatch.setattr("model.training.data.sources.modules", lambda: [("python", "PSF-2.0", tmp_path, Path("a.py"))])
     (tmp_path / "a.py").write_text(CODE * 10)
     (tmp_path / "none.txt").write_text("safetensors # a package\nno-such-package-here==1\n")
     found = collect(tmp_path / "none.txt")

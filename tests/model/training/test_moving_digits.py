@@ -10,7 +10,7 @@ import torch
 
 from model.assets import ASSETS
 from model.attention.record import record
-from model.training.clips import DIRECTIONS, Digits, draw, patches, read_digits
+from model.training.data.clips import DIRECTIONS, Digits, draw, patches, read_digits
 from model.training.moving_digits import (
     TEST_SEED,
     MovingDigits,

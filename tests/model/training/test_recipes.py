@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model.training import describe, en_fr, moving_digits, python_source
-from model.training.sources import Source
+from model.training.data.sources import Source
 
 SHORT = ("--device", "cpu", "--steps", "3", "--warmup", "1", "--cooldown", "1", "--evaluate-every", "2")
 CODE = "def area_{n}(width, height):\n    size = width * height + {n}\n    return size\n\n\n" * 3

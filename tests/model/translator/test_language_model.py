@@ -12,12 +12,12 @@ from tokenizers import Tokenizer
 import model
 from model.errors import InputError, ModelError
 from model.generation.decoding import Decoding
+from model.training.data.text import save
 from model.training.python_source import train_code_tokenizer
-from model.training.text import save
 from model.translator.decoder_only import DecoderOnly
 from model.translator.language_model import NEW_TOKENS, LanguageModel
 from model.translator.transformer import Config
-from model.verification.decoder_reference import run_reference
+from model.verification.references.decoder_reference import run_reference
 
 CODE = "import os\n\n\ndef area(width, height):\n    size = width * height\n    return size\n"
 PROMPT = "def area(width):\n    return "

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import model
-from model.training.clips import draw, read_digits
+from model.training.data.clips import draw, read_digits
 from model.training.moving_digits import TEST_SEED, accuracies, answer, tracks
 from model.translator.video.video_model import VideoModel
 

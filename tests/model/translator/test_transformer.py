@@ -8,7 +8,7 @@ import torch
 from model.attention.record import record
 from model.positions.sinusoidal import sinusoidal
 from model.translator.transformer import Config, Transformer
-from model.verification.stock_transformer import run_reference
+from model.verification.references.stock_transformer import run_reference
 
 SOURCE = torch.tensor([[5, 6, 7, 8, 9, 6, 2], [10, 6, 2, 0, 0, 0, 0]])  # the second is padded
 TARGET = torch.tensor([[1, 11, 12, 11], [1, 13, 14, 15]])

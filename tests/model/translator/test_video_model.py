@@ -15,7 +15,7 @@ from model.errors import InputError, ModelError
 from model.translator.video.clip_files import read_clip
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 from model.translator.video.video_model import VideoModel
-from model.verification.video_reference import run_reference
+from model.verification.references.video_reference import run_reference
 
 CONFIG = VideoConfig(frames=4, size=12, patch=4, margin=2, d_model=16, num_heads=4, layers=3, d_ff=32)
 PLACES = 9

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.huggingface.recording.layers import WeightsOnlyLayer
-from model.measures.head_characters import Character, head_characters
+from model.measures.heads.head_characters import Character, head_characters
 from model.trace.attention import Attention
 from model.trace.tokens import Picture, Tokens
 from tests.model.measures.test_measures import Fixed

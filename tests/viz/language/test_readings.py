@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model.measures.head_steps import head_steps
+from model.measures.heads.head_steps import head_steps
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator.translator import Translator

@@ -32,7 +32,7 @@ from viz.language.messages import say
 from viz.saving import handout, tables
 from viz.saving.plotly_values import plain_text
 from viz.saving.still_image import still_image
-from viz.widgets import run_card, save_menu
+from viz.widgets.menus import run_card, save_menu
 
 
 def to_rgb(hexadecimal: str) -> list[int]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from model.trace.edits import Edits
 from viz.sections.heads.head_finder import head_mark
-from viz.widgets.change_menu import with_head_change
+from viz.widgets.menus.change_menu import with_head_change
 
 
 def mark(edits: Edits, layer: int, head: int, kind: str = "encoder") -> str:

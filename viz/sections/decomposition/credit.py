@@ -13,7 +13,8 @@ from viz.figures import decomposition as figures
 from viz.figures.theme import Palette
 from viz.frame import decompositions
 from viz.language.messages import escape_markdown, say
-from viz.widgets import charts, save_menu
+from viz.widgets import charts
+from viz.widgets.menus import save_menu
 
 AGAINST = "who_against"  # key of the widget
 

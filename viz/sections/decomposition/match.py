@@ -15,7 +15,8 @@ from viz.figures import decomposition as figures
 from viz.figures.worked_head import WorkedHead
 from viz.frame import decompositions, session
 from viz.language.messages import escape_markdown, say
-from viz.widgets import charts, pickers, save_menu
+from viz.widgets import charts, pickers
+from viz.widgets.menus import save_menu
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from html import escape
 import numpy as np
 import streamlit as st
 
-from model.measures.head_characters import MAX_TOKENS, Character
+from model.measures.heads.head_characters import MAX_TOKENS, Character
 from model.trace.attention import Attention
 from model.trace.edits import most_specific
 from model.trace.trace import Trace

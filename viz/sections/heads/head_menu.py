@@ -13,7 +13,8 @@ from model.trace.trace import Trace
 from viz.frame import model_access, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, isolate_rtl, say
-from viz.widgets import change_menu, pickers
+from viz.widgets import pickers
+from viz.widgets.menus import change_menu
 
 
 @page_fragment

@@ -35,7 +35,8 @@ from viz.language import readings
 from viz.language.messages import current_language, escape_markdown, say
 from viz.saving import tables
 from viz.sections.heads import head_finder, head_menu
-from viz.widgets import badge, charts, focus, pickers, save_menu
+from viz.widgets import badge, charts, focus, pickers
+from viz.widgets.menus import save_menu
 
 # Seconds between two figures. The browser shows what came together at the same time: the map would wait for the lines.
 PAUSE = 0.12

@@ -19,7 +19,8 @@ from viz.frame import links, model_access
 from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, isolate_rtl, say, strip_markdown
 from viz.sections.decomposition import credit
-from viz.widgets import charts, pickers, save_menu
+from viz.widgets import charts, pickers
+from viz.widgets.menus import save_menu
 
 NUM_CANDIDATES = 10  # likeliest tokens drawn for a step
 PACE = 1.4  # seconds between two steps while they play

@@ -20,7 +20,8 @@ from viz.frame import model_access, results
 from viz.frame.option_row import option_row
 from viz.language.messages import escape_markdown, say
 from viz.sections.output import player
-from viz.widgets import charts, page_check, pickers, save_menu
+from viz.widgets import charts, page_check, pickers
+from viz.widgets.menus import save_menu
 
 MAX_LENS_TOKENS = 48  # longest text for the logit lens, which computes [vocab] logits per layer and token
 

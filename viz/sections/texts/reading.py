@@ -23,8 +23,9 @@ from viz.frame import server_state, session
 from viz.frame.option_row import option_row
 from viz.language.messages import say
 from viz.saving import tables
-from viz.widgets import page_check, pickers, save_menu
+from viz.widgets import page_check, pickers
 from viz.widgets import tinted_text as widget
+from viz.widgets.menus import save_menu
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,8 +17,9 @@ from viz.figures.theme import Palette
 from viz.frame import links
 from viz.frame.option_row import option_row
 from viz.language.messages import say
-from viz.sections.compare_sides import Side
-from viz.widgets import charts, pickers, save_menu
+from viz.sections.compare.compare_sides import Side
+from viz.widgets import charts, pickers
+from viz.widgets.menus import save_menu
 
 MAX_FLOW_TOKENS = 24  # longest text for attention flow, which solves a maximum-flow problem per token
 MAX_HEIGHT = 480  # pixels of a map of distances

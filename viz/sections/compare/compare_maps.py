@@ -20,9 +20,10 @@ from viz.frame import results, session
 from viz.frame.fragments import page_fragment
 from viz.frame.option_row import option_row
 from viz.language.messages import escape_markdown, say
-from viz.sections import compare_sides, rollout
-from viz.sections.compare_sides import OtherRun, Side
-from viz.widgets import charts, pickers, save_menu
+from viz.sections.compare import compare_sides, rollout
+from viz.sections.compare.compare_sides import OtherRun, Side
+from viz.widgets import charts, pickers
+from viz.widgets.menus import save_menu
 
 KEY = "script_compare"
 ARROWS = (

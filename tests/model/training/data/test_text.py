@@ -9,11 +9,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from model.training.data.subwords import Splitter
+from model.training.data.text import grouped_split, pair_batches, save, words_of
+from model.training.data.tokenizer_training import train_tokenizer
 from model.training.describe import SIZES, beginnings, rename, window
 from model.training.rouge import rouge, rouge_l, rouge_n
-from model.training.subwords import Splitter
-from model.training.text import grouped_split, pair_batches, save, words_of
-from model.translator.tokenizer_training import train_tokenizer
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.measures.head_characters import (
+from model.measures.heads.head_characters import (
     EVEN_SPLIT_SPREAD,
     MAX_TOKENS,
     Character,

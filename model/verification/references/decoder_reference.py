@@ -12,7 +12,7 @@ from torch import Tensor
 from model.attention.edit_plan import EditPlan
 from model.trace.check import Check, Probe, not_compared
 from model.trace.trace import Trace
-from model.verification.self_attention import feed_forward, layer_norm, self_attention, verdict
+from model.verification.references.self_attention import feed_forward, layer_norm, self_attention, verdict
 
 HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, run on the same tokens"
 

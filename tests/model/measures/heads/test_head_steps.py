@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from model.attention.recorded_call import RecordedCall
-from model.measures.head_steps import HeadSteps, head_steps
+from model.measures.heads.head_steps import HeadSteps, head_steps
 from model.trace.attention import Attention
 from model.trace.edits import Edits
 from model.trace.tokens import Tokens

@@ -16,7 +16,7 @@ from model.attention.edit_plan import EditPlan
 from model.trace.check import Check
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
-from model.verification.stock_transformer import apply_plan, projection_weights
+from model.verification.references.stock_transformer import apply_plan, projection_weights
 from model.verification.tolerances import limits
 
 

@@ -16,7 +16,7 @@ from viz.frame.fragments import page_fragment
 from viz.language.messages import current_language, say
 from viz.saving import tables
 from viz.saving.still_page import with_frame
-from viz.widgets.run_card import page_facts
+from viz.widgets.menus.run_card import page_facts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,8 +10,8 @@ from viz.frame.fragments import page_fragment
 from viz.language.messages import current_language, isolate_rtl, say
 from viz.saving.qr_code import qr_code
 from viz.saving.still_page import with_frame
-from viz.widgets.run_card import input_name, page_facts
-from viz.widgets.save_menu import download_button
+from viz.widgets.menus.run_card import input_name, page_facts
+from viz.widgets.menus.save_menu import download_button
 
 
 def share_menu(place: DeltaGenerator, page: str) -> None:

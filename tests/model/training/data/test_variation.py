@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from model.training.text import words_of
-from model.training.variation import (
+from model.training.data.text import words_of
+from model.training.data.variation import (
     HEURE,
     NUMBERS,
     TIME,

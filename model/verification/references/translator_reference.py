@@ -18,7 +18,7 @@ from model.trace.trace import Trace
 from model.verification.comparison import Comparison
 from model.verification.float64 import Judge, settle
 from model.verification.probes import add_effect, add_lens, heads_to_repeat
-from model.verification.stock_transformer import EncoderDecoder, StockRun, run_reference
+from model.verification.references.stock_transformer import EncoderDecoder, StockRun, run_reference
 from model.verification.tolerances import limits
 from model.verification.words import Vocabulary, add_words
 

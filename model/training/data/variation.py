@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from model.training.text import Pair
+from model.training.data.text import Pair
 
 EVERYDAY = Path(__file__).with_name("everyday.tsv")
 NUMBERS = {
