@@ -15,7 +15,7 @@ if __name__ == "__main__" and not runtime.exists():  # `python app.py`, not `str
 
     raise SystemExit(desktop.main())
 
-from viz.frame import first_visit
+from viz.frame.bars import first_visit
 
 HERE = Path(__file__).parent
 st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", layout="wide")
@@ -25,7 +25,8 @@ room_at_first = st.empty()
 waiting = first_visit.begin(room_at_first)
 
 from model.memory.keyed_traces import runs_held
-from viz.frame import audience, guard, lesson_guide, links, sentence_bar, top_bar
+from viz.frame import audience, guard, lesson_guide, links
+from viz.frame.bars import sentence_bar, top_bar
 from viz.frame.limits import policy
 from viz.sections import uses
 from viz.widgets import edit_panel, focus, output_line, tour

@@ -99,9 +99,8 @@ def application(
 
         async def ask(self, body: bytes, secret: str = "") -> Reply:
             """Respond to a Ray client; the method's name is `SERVE_METHOD`."""
-            loop = asyncio.get_running_loop()
-            status, reply = await loop.run_in_executor(self.executor, self.handler.handle, body, secret)
-            return status, reply, self.name
+            answer = asyncio.get_running_loop().run_in_executor(self.executor, self.handler.handle, body, secret)
+            return (*await answer, self.name)
 
         async def __call__(self, request: Request) -> Response:
             """Respond to an HTTP request; the body of one without the secret, or of one too large, is not kept."""

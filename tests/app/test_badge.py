@@ -14,7 +14,7 @@ from model.trace.check import Check
 from model.trace.trace import Trace
 from tests.app.driving import badge, choose, go_to, opened, texts
 from viz.figures import heads as head_figures
-from viz.frame import decompositions, results
+from viz.frame.shown_run import decompositions, results
 from viz.language.messages import say
 from viz.sections.heads import head_view
 from viz.sections.texts import reading

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from model.translator.translator import Translator
 from tests.app.driving import choose, go_to, heat, output_line, shown_head
-from viz.frame import sentence_bar
+from viz.frame.bars import sentence_bar
 from viz.language.messages import say
 
 

@@ -14,7 +14,8 @@ from model.catalog.entries import CATALOG, Entry
 from model.trace.trace import Trace
 from tests.app.driving import APP, PAGES, badge, choose, go_to, texts, titles
 from tests.model.huggingface.test_families import OUTSIDE, TEXT, build
-from viz.frame import first_visit, sentence_bar, server_state
+from viz.frame import server_state
+from viz.frame.bars import first_visit, sentence_bar
 from viz.language.messages import say
 
 

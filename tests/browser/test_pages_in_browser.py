@@ -14,7 +14,7 @@ from tests.browser.driving import (
     type_sentence,
 )
 from tests.serving import settle
-from viz.frame.top_bar import GROUPS
+from viz.frame.bars.top_bar import GROUPS
 from viz.language.messages import say
 
 pytestmark = needs_chromium

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
-from viz.frame import results
+from viz.frame.shown_run import results
 from viz.language.messages import say
 from viz.sections import code
 from viz.widgets import headings, output_line, pickers

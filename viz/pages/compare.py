@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from viz.frame import results
+from viz.frame.shown_run import results
 from viz.sections.compare import compare_maps, compare_sides
 from viz.widgets import headings, output_line, pickers
 

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from model.maps.words import merge_words
-from viz.frame import results, session
+from viz.frame import session
+from viz.frame.shown_run import results
 from viz.language.messages import say
 from viz.sections.heads import head_finder, head_view
 from viz.widgets import charts, headings, output_line, pickers

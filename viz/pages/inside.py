@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from viz.frame import results
+from viz.frame.shown_run import results
 from viz.sections import inside
 from viz.sections.decomposition import match
 from viz.widgets import headings, output_line, pickers

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from viz.frame import model_access, results, session
+from viz.frame import model_access, session
+from viz.frame.shown_run import results
 from viz.sections.decomposition import credit
 from viz.sections.output import decoding, player, readout
 from viz.widgets import badge, headings, output_line

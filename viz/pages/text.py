@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from viz.frame import results, session
+from viz.frame import session
+from viz.frame.shown_run import results
 from viz.sections.texts import reading
 from viz.widgets import headings, output_line, pickers
 

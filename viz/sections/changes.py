@@ -12,7 +12,8 @@ from model.trace.check import Probe
 from model.trace.trace import Trace
 from viz.figures import changes as figures
 from viz.figures.theme import Palette
-from viz.frame import model_access, results, session
+from viz.frame import model_access, session
+from viz.frame.shown_run import results
 from viz.language.messages import escape_markdown, say
 from viz.sections.decomposition import effects as direct
 from viz.widgets import charts, page_check, pickers

@@ -12,8 +12,9 @@ from model.libraries.script import function_source, head_script, library_source
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Trace
 from viz.figures.libraries import library_heatmap
-from viz.frame import results, session
+from viz.frame import session
 from viz.frame.option_row import option_row
+from viz.frame.shown_run import results
 from viz.language.messages import escape_markdown, say
 from viz.widgets import badge, charts
 from viz.widgets.menus import save_menu

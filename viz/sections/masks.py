@@ -10,7 +10,8 @@ from model.trace.attention import Attention
 from model.trace.trace import Trace
 from viz.figures.masks import mask_heatmap, score_heatmap
 from viz.figures.theme import Palette
-from viz.frame import lesson_guide, links, model_access, results
+from viz.frame import lesson_guide, links, model_access
+from viz.frame.shown_run import results
 from viz.language import messages, readings
 from viz.language.messages import say
 from viz.widgets import charts, edit_panel, pickers

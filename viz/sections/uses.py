@@ -15,7 +15,7 @@ from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
 from viz.browser.resources import BROWSER
 from viz.frame import session
-from viz.frame.sentence_bar import model_label
+from viz.frame.bars.sentence_bar import model_label
 from viz.language.messages import escape_markdown, say
 
 COLUMNS = 3

@@ -12,8 +12,9 @@ from model.trace.trace import Trace
 from viz.browser.resources import BROWSER
 from viz.figures.whole_boxes import BARS, WholeModel, boxes
 from viz.figures.whole_model import whole_model
-from viz.frame import decompositions, links, model_access, session
+from viz.frame import links, model_access, session
 from viz.frame.fragments import page_fragment
+from viz.frame.shown_run import decompositions
 from viz.language.messages import say
 from viz.widgets import charts, page_check
 from viz.widgets.menus import save_menu

@@ -8,8 +8,8 @@ import streamlit as st
 
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
-from viz.frame import results
 from viz.frame.fragments import page_fragment
+from viz.frame.shown_run import results
 from viz.language.messages import abbreviated, escape_markdown, isolate_rtl, say, strip_markdown
 from viz.widgets import badge, kind_notice
 

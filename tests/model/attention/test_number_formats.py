@@ -69,7 +69,7 @@ def test_a_replica_computes_in_half_precision() -> None:
 
 
 def test_the_page_runs_in_half_precision_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viz.frame.top_bar.device_choices", lambda: ["cpu, bfloat16", "cpu"])
+    monkeypatch.setattr("viz.frame.bars.top_bar.device_choices", lambda: ["cpu, bfloat16", "cpu"])
     app = AppTest.from_file(APP, default_timeout=60).run()
     app.session_state["settings"] = True  # the menu is open
     app.run().selectbox(key="device").select("cpu, bfloat16").run()

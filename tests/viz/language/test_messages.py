@@ -13,7 +13,7 @@ from model.catalog.entries import CATALOG
 from tests.app.driving import APP, PAGES, go_to, opened
 from viz.figures.theme import escape
 from viz.frame import server_state
-from viz.frame.sentence_bar import examples
+from viz.frame.bars.sentence_bar import examples
 from viz.language import messages
 from viz.language.messages import (
     ENGLISH,

@@ -16,9 +16,10 @@ from viz.browser.resources import script
 from viz.figures import compare_heads, compare_runs
 from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
-from viz.frame import results, session
+from viz.frame import session
 from viz.frame.fragments import page_fragment
 from viz.frame.option_row import option_row
+from viz.frame.shown_run import results
 from viz.language.messages import escape_markdown, say
 from viz.sections.compare import compare_sides, rollout
 from viz.sections.compare.compare_sides import OtherRun, Side

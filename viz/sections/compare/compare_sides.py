@@ -22,9 +22,10 @@ from model.trace.trace import Trace
 from model.trace.typed_text import ModelInput, TypedText
 from viz.figures.compare_runs import ALONE
 from viz.figures.linking import query_stack
-from viz.frame import links, model_access, results, session
+from viz.frame import links, model_access, session
+from viz.frame.bars.sentence_bar import model_label
 from viz.frame.option_row import option_row
-from viz.frame.sentence_bar import model_label
+from viz.frame.shown_run import results
 from viz.language.messages import isolate_rtl, say
 from viz.widgets import badge, pickers
 

@@ -11,7 +11,7 @@ from model.trace.decomposition import Credit, Source
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
 from viz.figures.theme import Palette
-from viz.frame import decompositions
+from viz.frame.shown_run import decompositions
 from viz.language.messages import escape_markdown, say
 from viz.widgets import charts
 from viz.widgets.menus import save_menu

@@ -11,7 +11,8 @@ from model.errors import InputError
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
 from viz.figures.theme import Palette
-from viz.frame import decompositions, model_access
+from viz.frame import model_access
+from viz.frame.shown_run import decompositions
 from viz.language.messages import say
 from viz.sections.decomposition.credit import head_places
 from viz.widgets import charts

@@ -13,7 +13,8 @@ from model.trace.decomposition import Split
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
 from viz.figures.worked_head import WorkedHead
-from viz.frame import decompositions, session
+from viz.frame import session
+from viz.frame.shown_run import decompositions
 from viz.language.messages import escape_markdown, say
 from viz.widgets import charts, pickers
 from viz.widgets.menus import save_menu

@@ -13,8 +13,8 @@ from model.measures.heads.head_characters import MAX_TOKENS, Character
 from model.trace.attention import Attention
 from model.trace.edits import most_specific
 from model.trace.trace import Trace
-from viz.frame import results
 from viz.frame.fragments import page_fragment
+from viz.frame.shown_run import results
 from viz.language import readings
 from viz.language.messages import escape_markdown, say
 

@@ -9,8 +9,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model.generation.decoding import METHODS, Decoding, DecodingResult
 from model.trace.trace import Target, Trace
-from viz.frame import model_access, results, session
+from viz.frame import model_access, session
 from viz.frame.option_row import option_row
+from viz.frame.shown_run import results
 from viz.language.messages import say
 from viz.widgets import pickers
 

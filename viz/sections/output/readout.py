@@ -16,8 +16,9 @@ from viz.figures import output as figures
 from viz.figures.heads import head_heatmap
 from viz.figures.lines import token_lines
 from viz.figures.theme import Palette
-from viz.frame import model_access, results
+from viz.frame import model_access
 from viz.frame.option_row import option_row
+from viz.frame.shown_run import results
 from viz.language.messages import escape_markdown, say
 from viz.sections.output import player
 from viz.widgets import charts, page_check, pickers

@@ -9,7 +9,8 @@ import streamlit as st
 from model.trace.decomposition import Credit, Split
 from model.trace.stack_summary import StackSummary
 from model.trace.trace import Trace
-from viz.frame import results, server_state, session
+from viz.frame import server_state, session
+from viz.frame.shown_run import results
 from viz.language.messages import say
 
 
