@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from model.attention.edit_plan import EditPlan
-from model.errors import InputError, check_length
+from model.errors import InputError
 from model.huggingface.answers import WORDS
 from model.huggingface.generation import forced_ids, output_ids, pad_ids
 from model.huggingface.opened_model import OpenedModel
 from model.tokenization.encoding import Encoded, encode
 from model.tokenization.labels import label_ids
+from model.tokenization.length import check_length
 from model.trace.tokens import Tokens
 from model.trace.trace import Target
 from model.trace.typed_text import TypedText, as_typed

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.errors import InputError, check_length
+from model.errors import InputError
 from model.tokenization.labels import Piece, label_ids, tokenizer_lock
 from model.tokenization.languages import Languages, reading_language
+from model.tokenization.length import check_length
 from model.trace.tokens import Tokens
 from model.trace.typed_text import InputChoices, TypedText, as_typed
 

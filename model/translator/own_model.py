@@ -14,11 +14,11 @@ from torch import Tensor
 from model.attention.devices import dtype_name, find_device
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.projections import find_projections
-from model.errors import check_ids, check_length
 from model.measures.heads.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
 from model.positions.sinusoidal import columns, sinusoidal
+from model.tokenization.length import check_ids, check_length
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
