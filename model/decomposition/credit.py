@@ -18,11 +18,11 @@ from model.decomposition.layer_plan import BlockPlan, Key
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.norms import measure_norm
 from model.decomposition.observation import ModuleCall
-from model.decomposition.residual_stream import StackReader
+from model.decomposition.residual_stream import Reading, read_stacks
 from model.decomposition.stream_parts import SHIFT, HeadParts, ordered, parts_at
 from model.errors import InputError
 from model.trace.decomposition import Credit
-from model.trace.stack import Stack, StackLayer
+from model.trace.stack import StackLayer
 
 FAR = 1e-3  # difference, as a share, from which on a head's output is no linear map of the last state
 
@@ -46,13 +46,13 @@ def credit(given: ModelPass, position: int, token: int, against: int | None = No
             ):
                 heads[layer, index] = parts
 
-    reader = StackReader(given, name, split_heads)
-    stack = reader.read()
+    reading = read_stacks(given, {name: split_heads})[name]
+    stack = reading.stack
     parts = parts_at(stack, name, position, len(stack.layers), 0, heads)
     parts.through(stack.final_norm, stack.states[-1][position])
-    direction, bias, logit = _direction(given, reader, stack, position, token)
+    direction, bias, logit = _direction(given, reading, position, token)
     if against is not None:
-        other = _direction(given, reader, stack, position, against)
+        other = _direction(given, reading, position, against)
         direction, bias, logit = direction - other[0], bias - other[1], logit - other[2]
     sources, vectors = ordered(parts)
     shares = dict(zip(sources, vectors @ direction, strict=True))
@@ -103,14 +103,12 @@ def head_parts(plan: BlockPlan, calls: Mapping[Key, ModuleCall], position: int) 
     return norm.linear(vectors, scale), norm.linear(bias, scale) + norm.shift
 
 
-def _direction(
-    given: ModelPass, reader: StackReader, stack: Stack, position: int, token: int
-) -> tuple[Array, float, float]:
+def _direction(given: ModelPass, reading: Reading, position: int, token: int) -> tuple[Array, float, float]:
     """What the last state is multiplied by for a token's score, what is added, and the model's own score."""
     assert given.output_matrix is not None
     assert given.logits is not None
     matrix, bias = given.output_matrix
-    factor = _head_factor(given, reader, stack)
+    stack, factor = reading.stack, _head_factor(given, reading)
     places = sorted({position, 0 if position else len(stack.final) - 1})
     states = torch.from_numpy(factor * stack.final[places]).to(matrix.device, matrix.dtype)
     raw = torch.nn.functional.linear(states, matrix, bias).detach().double()
@@ -127,11 +125,12 @@ def _direction(
     return row, added, float(raw[at, token])  # scores are capped afterwards, and this is the score before
 
 
-def _head_factor(given: ModelPass, reader: StackReader, stack: Stack) -> float:
+def _head_factor(given: ModelPass, reading: Reading) -> float:
     """What the last state is multiplied by before the output head (T5 scales it)."""
     if not given.output_path:
         return 1.0
-    call = next((one for one in reader.seen.after if one.path == given.output_path), None)
+    stack = reading.stack
+    call = next((one for one in reading.seen.after if one.path == given.output_path), None)
     if call is None or call.x is None or call.x.shape != stack.final.shape:
         raise _no_credit()
     x = to_numpy(call.x)

@@ -21,7 +21,7 @@ from model.decomposition.layer_plan import BlockPlan, Key
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.norms import measure_norm
 from model.decomposition.observation import ModuleCall, first_tensor
-from model.decomposition.residual_stream import StackReader
+from model.decomposition.residual_stream import read_stacks
 from model.decomposition.stream_parts import ordered, parts_at
 from model.errors import InputError
 from model.trace.decomposition import Source, Split
@@ -61,8 +61,8 @@ def split_match(given: ModelPass, kind: str, layer: int, head: int, query: int, 
                     norm = measure_norm(before.module, before.x)
                 found.append(_Found(at, block.reads, calls[plan.root], norm))
 
-    reader = StackReader(given, name, look)
-    stack = reader.read()
+    readings = read_stacks(given, {"encoder": None} | {name: look} if kind == "cross" else {name: look})
+    stack = readings[name].stack
     if not found:
         raise InputError("no_blocks", "The layers of this model cannot be watched one by one.")
     place = found[0]
@@ -76,8 +76,7 @@ def split_match(given: ModelPass, kind: str, layer: int, head: int, query: int, 
     own = _hidden(place.root)
     queries = _projected(place.root, own, "query", query, head, query_parts)
     if kind == "cross":
-        source = StackReader(given, "encoder")
-        encoder = source.read()
+        encoder = readings["encoder"].stack
         parts = parts_at(encoder, "encoder", key, len(encoder.layers), 0, {})
         parts.through(encoder.final_norm, encoder.states[-1][key])
         key_sources, key_parts = ordered(parts)
@@ -85,7 +84,7 @@ def split_match(given: ModelPass, kind: str, layer: int, head: int, query: int, 
     else:
         key_sources, key_parts = stream(key)
         keys = _projected(place.root, own, "key", key, head, key_parts)
-    call = reader.seen.record.calls[kind, layer]
+    call = readings[name].seen.record.calls[kind, layer]
     return _multiply(call, (query_sources, queries), (key_sources, keys), head, query, key)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -44,30 +44,39 @@ def measure_norm(module: nn.Module, example: Tensor) -> Norm | None:
     )
     width = example.shape[-1]
 
-    def ask(states: Tensor) -> Tensor:
+    def ask(*states: Tensor) -> tuple[Tensor, ...]:
+        given = torch.cat([one.to(device=weight.device, dtype=weight.dtype) for one in states])
         with torch.inference_mode():
-            answer: Tensor = module(states.to(device=weight.device, dtype=weight.dtype)[None])[0]
-        return answer.double().cpu()
+            answer: Tensor = module(given[None])[0]
+        return answer.double().cpu().split([len(one) for one in states])
 
-    waves = torch.arange(1, 8 * width + 1).double().pow(2).sin().view(8, width)  # any eight different states
-    shift = ask(torch.zeros(1, width))[0]
-    large = 1000 * waves
-    answers = ask(large) - shift
-    centred = bool((ask(large + 50_000) - shift - answers).abs().max() < 0.01 * answers.abs().max())
+    large = _waves(width)
+    zero, answers, moved = ask(torch.zeros(1, width), large, large + 50_000)
+    shift = zero[0]
+    answers = answers - shift
+    centred = bool((moved - shift - answers).abs().max() < 0.01 * answers.abs().max())
     kept = large - large.mean(-1, keepdim=True) if centred else large
     unit = kept / kept.pow(2).mean(-1, keepdim=True).sqrt()
     gain = (answers * unit).sum(0) / unit.pow(2).sum(0)
-    # A state as small as the epsilon tells how large that is.
-    epsilon = _measure_epsilon(ask, kept / 1000, gain, shift)
-    norm = Norm(to_numpy(gain.float()), to_numpy(shift.float()), centred, epsilon)
-    real = ask(example)
+    small = 1e-9 * kept
+    tiny, real = ask(small, example)
+    norm = Norm(to_numpy(gain.float()), to_numpy(shift.float()), centred, _epsilon(small, tiny - shift, gain))
     tolerance = 1e-4 if weight.dtype == torch.float32 else 0.02
     size = np.abs(real.numpy()).max(-1, keepdims=True)
     return norm if bool((np.abs(norm(to_numpy(example)) - real.numpy()) <= tolerance * size).all()) else None
 
 
-def _measure_epsilon(ask: Callable[[Tensor], Tensor], states: Tensor, gain: Tensor, shift: Tensor) -> float:
-    """The number added to the mean square, from states as small as it. states: [state, d_model], already centred"""
-    small = 1e-6 * states
-    factors = ((ask(small.float()) - shift) * small * gain).sum(-1) / (small * gain).pow(2).sum(-1)
-    return max((1 / factors.pow(2) - small.pow(2).mean(-1)).median().item(), 0.0)
+@cache
+def _waves(width: int) -> Tensor:
+    """Eight large states, any that differ. float64 [8, width]"""
+    return 1000 * torch.arange(1, 8 * width + 1).double().pow(2).sin().view(8, width)
+
+
+def _epsilon(states: Tensor, answers: Tensor, gain: Tensor) -> float:
+    """The number added to the mean square, which states as small as it tell.
+
+    Args:
+        states: already centred; answers: without the shift. [state, d_model] each
+    """
+    factors = (answers * states * gain).sum(-1) / (states * gain).pow(2).sum(-1)
+    return max((1 / factors.pow(2) - states.pow(2).mean(-1)).median().item(), 0.0)

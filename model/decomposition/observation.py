@@ -96,54 +96,67 @@ def find_layers(stack: nn.Module) -> nn.ModuleList:
     return max(lists, key=lambda one: sum(parameter.numel() for parameter in one.parameters()))
 
 
-def observe(
-    module: nn.Module,
-    layers: nn.ModuleList,
-    run: Callable[[Any], Any],
-    tokens: int,
-    on_layer: Callable[[LayerCalls], None],
-    wanted: Callable[[str], bool] = lambda _: True,
-) -> Pass:
-    """One pass with every call of the parts of a stack's layers handed on, layer by layer.
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What is watched of one stack.
 
-    Args:
-        module: a copy of the model, which keeps the hooks only while this runs; layers: of one of its stacks.
-        run: passes the input through the module.
-        tokens: length of the stack's stream.
+    Attributes:
+        layers: of the stack; tokens: length of its stream.
         on_layer: gets the calls of each layer when it ends; they are freed afterwards.
         wanted: which paths within a layer are of interest.
     """
-    observer = _Observer(tokens, on_layer)
-    handles = []
-    listed = {id(part) for one in module.modules() if isinstance(one, nn.ModuleList) for part in one.modules()}
-    for name, part in module.named_modules():
-        if id(part) not in listed and part is not module:
-            handles += observer.hook(name, part, outside=True)
-    for layer in {id(one): one for one in layers}.values():
-        for name, part in layer.named_modules():
-            if name == "" or wanted(name):
-                handles += observer.hook(name, part, outside=False)
+
+    layers: nn.ModuleList
+    tokens: int
+    on_layer: Callable[[LayerCalls], None]
+    wanted: Callable[[str], bool] = lambda _: True
+
+
+def observe(module: nn.Module, run: Callable[[Any], Any], stacks: Sequence[Watched]) -> list[Pass]:
+    """What was seen of one pass, for each of some stacks; the calls of their layers' parts are handed on meanwhile.
+
+    Args:
+        module: a copy of the model, which keeps the hooks only while this runs; run: passes the input through it.
+    """
+    observers = [_Observer(watched) for watched in stacks]
+    handles = [handle for observer in observers for handle in observer.hook_all(module)]
     try:
         with torch.inference_mode(), record() as recorded:
-            observer.record = observer.seen.record = recorded
-            observer.seen.result = run(module)
+            for observer in observers:
+                observer.record = observer.seen.record = recorded
+            result = run(module)
     finally:
         for handle in handles:
             handle.remove()
-    return observer.seen
+    for observer in observers:
+        observer.seen.result = result
+    return [observer.seen for observer in observers]
 
 
 class _Observer:
     """Hooks that turn calls into `ModuleCall`s."""
 
-    def __init__(self, tokens: int, on_layer: Callable[[LayerCalls], None]) -> None:
-        self.tokens, self.on_layer = tokens, on_layer
+    def __init__(self, watched: Watched) -> None:
+        self.watched, self.tokens = watched, watched.tokens
         self.seen, self.record = Pass(), Record()
         self.open: list[LayerCalls] = []  # layers within layers do not occur, but a list says whether one runs
         self.started = False
         self.inputs: list[tuple[Tensor | None, frozenset[tuple[str, int]]]] = []
 
-    def hook(self, name: str, part: nn.Module, outside: bool) -> list[Any]:
+    def hook_all(self, module: nn.Module) -> list[Any]:
+        """Hook what is outside of all layers, and the parts of the stack's layers; returns what removes the hooks."""
+        handles = []
+        listed = {id(part) for one in module.modules() if isinstance(one, nn.ModuleList) for part in one.modules()}
+        for name, part in module.named_modules():
+            if id(part) not in listed and part is not module:
+                handles += self._hook(name, part, outside=True)
+        for layer in {id(one): one for one in self.watched.layers}.values():
+            for name, part in layer.named_modules():
+                if name == "" or self.watched.wanted(name):
+                    handles += self._hook(name, part, outside=False)
+        return handles
+
+    def _hook(self, name: str, part: nn.Module, outside: bool) -> list[Any]:
         """Hook a module; returns what removes the hooks."""
 
         def enter(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -164,7 +177,7 @@ class _Observer:
             inner = frozenset(self.record.calls) - before or self._returned_weights(outputs, name)
             target.append(ModuleCall(name, count, module, x, y, (args, kwargs), output, inner))
             if name == "" and not outside:
-                self.on_layer(self.open.pop())
+                self.watched.on_layer(self.open.pop())
 
         return [
             part.register_forward_pre_hook(enter, with_kwargs=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,9 +14,9 @@ from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
 from model.attention.projections import shallow_copy
 from model.decomposition.layer_plan import BlockPlan, Key, chosen_experts, plan_layer
-from model.decomposition.model_parts import ModelPass, Run
+from model.decomposition.model_parts import ModelPass
 from model.decomposition.norms import measure_norm
-from model.decomposition.observation import LayerCalls, ModuleCall, Pass, find_layers, observe
+from model.decomposition.observation import LayerCalls, ModuleCall, Pass, Watched, find_layers, observe
 from model.decomposition.stack_plan import EmbeddingPlan, StackPlan, final_norm, plan_embedding
 from model.trace.stack import Block, Norm, Stack, StackLayer
 
@@ -24,12 +25,33 @@ OnLayer = Callable[[int, Mapping[Key, ModuleCall], Sequence[BlockPlan], StackLay
 _plans: weakref.WeakKeyDictionary[nn.Module, dict[str, StackPlan]] = weakref.WeakKeyDictionary()
 
 
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A residual stream, and what else was seen of the pass that it was read from."""
+
+    stack: Stack
+    seen: Pass
+
+
 def read_stack(given: ModelPass, stack: str) -> Stack:
-    """The residual stream of one stack in one pass, box by box.
+    """The residual stream of one stack in one pass, box by box."""
+    return read_stacks(given, {stack: None})[stack].stack
+
+
+def read_stacks(given: ModelPass, stacks: Mapping[str, OnLayer | None]) -> dict[str, Reading]:
+    """The residual streams of some stacks in one pass, box by box.
 
     How the model is built is read off one pass without edits, once a model.
+
+    Args:
+        stacks: "encoder" | "decoder" -> what gets the calls of each layer by their keys, its plans and its blocks,
+            while they are there; or None.
     """
-    return StackReader(given, stack).read()
+    copied = shallow_copy(given.module)
+    plans = _plan(given, copied, [*stacks])
+    readers = {stack: _StackReader(given, copied, stack, plans[stack], on_layer) for stack, on_layer in stacks.items()}
+    passes = observe(copied, given.run, [reader.watched for reader in readers.values()])
+    return {stack: reader.finish(seen) for (stack, reader), seen in zip(readers.items(), passes, strict=True)}
 
 
 def _tolerance(module: nn.Module) -> float:
@@ -38,59 +60,64 @@ def _tolerance(module: nn.Module) -> float:
     return 40 * torch.finfo(dtype).eps
 
 
-def _plan(copied: nn.Module, layers: nn.ModuleList, words: nn.Module, tokens: int, run: Run) -> StackPlan:
-    """How the stack is built, from one pass."""
-    tolerance = _tolerance(copied)
-    plans: list[tuple[BlockPlan, ...]] = []
-    ends: list[Tensor | None] = []
-
-    def on_layer(layer: LayerCalls) -> None:
-        if not ends:
-            ends.append(layer.own.x)
-        ends.append(layer.own.y)
-        plans.append(plan_layer(layer, tolerance))
-
-    seen = observe(copied, layers, run, tokens, on_layer)
-    first, last = ends[0], ends[-1]
-    if first is None or last is None:
-        return StackPlan(EmbeddingPlan(None), tuple(plans), None)
-    norm = final_norm(last, seen.after)
-    embedding = plan_embedding(first, seen.before, copied, words, tolerance)
-    return StackPlan(embedding, tuple(plans), None if norm is None else norm.path)
+def _plan(given: ModelPass, copied: nn.Module, stacks: Sequence[str]) -> Mapping[str, StackPlan]:
+    """How stacks are built, from one pass for all that were not asked for before. copied: a copy of the model"""
+    known = _plans.setdefault(given.module, {})
+    planners = {stack: _StackPlanner(given, copied, stack) for stack in stacks if stack not in known}
+    if planners:
+        passes = observe(copied, given.plain, [planner.watched for planner in planners.values()])
+        for (stack, planner), seen in zip(planners.items(), passes, strict=True):
+            known[stack] = planner.finish(seen)
+    return known
 
 
-class StackReader:
-    """One pass read by the plan of its stack.
+class _StackPlanner:
+    """Reads off one pass without edits how a stack is built. copied: a copy of the model"""
 
-    Args:
-        on_layer: gets the calls of each layer by their keys, its plans and its blocks, while they are there.
-    """
+    def __init__(self, given: ModelPass, copied: nn.Module, stack: str) -> None:
+        self.copied, self.words, self.tolerance = copied, given.words(stack, copied), _tolerance(copied)
+        self.watched = Watched(find_layers(given.stacks[stack](copied)), given.tokens[stack], self._read_layer)
+        self.layers: list[tuple[BlockPlan, ...]] = []
+        self.ends: list[Tensor | None] = []
 
-    def __init__(self, given: ModelPass, stack: str, on_layer: OnLayer | None = None) -> None:
-        self.given, self.stack, self.on_layer = given, stack, on_layer
-        self.copied = shallow_copy(given.module)
-        self.layers = find_layers(given.stacks[stack](self.copied))
-        known = _plans.setdefault(given.module, {})
-        if stack not in known:
-            words = given.words(stack, self.copied)
-            known[stack] = _plan(self.copied, self.layers, words, given.tokens[stack], given.plain)
-        self.plan = known[stack]
+    def _read_layer(self, layer: LayerCalls) -> None:
+        if not self.ends:
+            self.ends.append(layer.own.x)
+        self.ends.append(layer.own.y)
+        self.layers.append(plan_layer(layer, self.tolerance))
+
+    def finish(self, seen: Pass) -> StackPlan:
+        """The plan, once all layers were read. seen: of their pass"""
+        first, last = self.ends[0], self.ends[-1]
+        if first is None or last is None:
+            return StackPlan(EmbeddingPlan(None), tuple(self.layers), None)
+        norm = final_norm(last, seen.after)
+        embedding = plan_embedding(first, seen.before, self.copied, self.words, self.tolerance)
+        return StackPlan(embedding, tuple(self.layers), None if norm is None else norm.path)
+
+
+class _StackReader:
+    """Reads one pass by the plan of a stack; as `read_stacks`. copied: a copy of the model"""
+
+    def __init__(
+        self, given: ModelPass, copied: nn.Module, stack: str, plan: StackPlan, on_layer: OnLayer | None
+    ) -> None:
+        self.plan, self.on_layer = plan, on_layer
+        paths = {path for layer in plan.layers for block in layer for path in block.paths}
+        layers = find_layers(given.stacks[stack](copied))
+        self.watched = Watched(layers, given.tokens[stack], self._read_layer, paths.__contains__)
         self.states: list[Array] = []
         self.blocks: list[StackLayer] = []
-        self.seen = Pass()
 
-    def read(self) -> Stack:
-        """The stack, from one pass."""
-        paths = {path for layer in self.plan.layers for block in layer for path in block.paths}
-        run, tokens = self.given.run, self.given.tokens[self.stack]
-        self.seen = seen = observe(self.copied, self.layers, run, tokens, self._read_layer, paths.__contains__)
+    def finish(self, seen: Pass) -> Reading:
+        """The stack, once all layers were read. seen: of their pass"""
         embedding, positions, other, norm = self._embedding(seen)
         last = next((call for call in seen.after if call.path == self.plan.final_norm), None)
         final_norm, final = None, self.states[-1]
         if last is not None and last.x is not None and last.y is not None:
             final_norm, final = measure_norm(last.module, last.x), to_numpy(last.y)
         states, layers = np.stack(self.states), tuple(self.blocks)
-        return Stack(embedding, positions, other, norm, layers, states, final_norm, final)
+        return Reading(Stack(embedding, positions, other, norm, layers, states, final_norm, final), seen)
 
     def _read_layer(self, layer: LayerCalls) -> None:
         own = layer.own

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 from model.arrays.types import Array
 from model.decomposition.credit import credit
 from model.decomposition.match import split_match
 from model.decomposition.model_parts import ModelPass
-from model.decomposition.residual_stream import read_stack
+from model.decomposition.residual_stream import read_stack, read_stacks
 from model.errors import InputError
 from model.trace.decomposition import Credit, Split
 from model.trace.stack import Stack, all_neurons
-from model.trace.stack_summary import StackSummary, summarize
+from model.trace.stack_summary import StackSummaries, summarize
+
+Found: TypeAlias = Stack | StackSummaries | Credit | Split | Array
 
 
-def _summary(given: ModelPass, stack: str) -> StackSummary:
-    """What a picture of a stack needs."""
-    return summarize(read_stack(given, stack))
+def _summaries(given: ModelPass) -> StackSummaries:
+    """What a picture of the model needs."""
+    readings = read_stacks(given, dict.fromkeys(given.stacks))
+    return StackSummaries(**{stack: summarize(reading.stack) for stack, reading in readings.items()})
 
 
 def _neurons(given: ModelPass, stack: str) -> Array:
@@ -32,16 +35,16 @@ def _neurons(given: ModelPass, stack: str) -> Array:
     return found
 
 
-def take_apart(given: ModelPass, what: str, *arguments: Any) -> Stack | StackSummary | Credit | Split | Array:
-    """A `Stack` ("blocks"), its summary or neurons, a `Credit` or a `Split` ("why"); see the methods of `Trace`.
+def take_apart(given: ModelPass, what: str, *arguments: Any) -> Found:
+    """A `Stack` ("blocks"), its neurons, the summaries of all, a `Credit` or a `Split` ("why"); see `Trace`'s methods.
 
     Raises:
         InputError: the model's layers cannot be watched.
     """
-    ways: Any = {"blocks": read_stack, "summary": _summary, "neurons": _neurons, "credit": credit, "why": split_match}
-    compute = ways[what]
+    ways: Any = {"blocks": read_stack, "neurons": _neurons, "credit": credit, "why": split_match}
+    compute = (ways | {"summaries": _summaries})[what]
     try:
-        found: Stack | StackSummary | Credit | Split | Array = compute(given, *arguments)
+        found: Found = compute(given, *arguments)
     except InputError:
         raise
     except (ValueError, RuntimeError, AssertionError, KeyError, StopIteration, TypeError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 from model.arrays.lazy import DeferredMapping, LazyMapping, LazyRows, LazySequence, array_shapes
 from model.arrays.types import Array
 from model.maps.layer_maps import LayerMaps
+from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import LayerOverview, RecordedLayer, WordPieces
 from model.trace.trace import Trace
 
@@ -94,11 +95,15 @@ def held_run(key: Hashable, find: Callable[[], tuple[Trace, ...]]) -> tuple[Trac
     return held[key]
 
 
-def without_arrays(trace: Trace, find: Callable[[], Trace]) -> Trace:
+def without_arrays(
+    trace: Trace, find: Callable[[], Trace], turn: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> Trace:
     """The same trace without its arrays; who keeps it keeps tokens, ids and shapes only.
 
     Args:
         find: the whole trace, from a cache or computed again with the same input.
+        turn: a context around each further pass of the model. The run is found before it is entered, as who waits for
+            the same run may hold it.
     """
 
     def layer(kind: str, index: int) -> KeyedLayer:
@@ -121,13 +126,11 @@ def without_arrays(trace: Trace, find: Callable[[], Trace]) -> Trace:
             array_shapes(trace.hidden_states), lambda stack: find().hidden_states[stack], keep=False
         ),
         neurons=neurons,
-        take_apart=None if trace.take_apart is None else partial(_apart, find),
+        take_apart=None if trace.take_apart is None else partial(_apart, find, turn),
         predicted=None if trace.predicted is None else LazySequence(len(trace.predicted), partial(_predicted, find)),
         logits=logits,
         run_check=lambda shown, probe=None: find().run_check(shown, probe),
-        find_layer=lambda recorded: find().find_layer(
-            recorded.find() if isinstance(recorded, KeyedLayer) else recorded
-        ),
+        find_layer=partial(_found_layer, find, turn),
     )
 
 
@@ -135,10 +138,19 @@ def _recorded(find: Callable[[], Trace], kind: str, index: int) -> RecordedLayer
     return find().attentions[kind].layers[index]
 
 
-def _apart(find: Callable[[], Trace], *wanted: Any) -> Any:
+def _apart(find: Callable[[], Trace], turn: Callable[[], AbstractContextManager[object]], *wanted: Any) -> Any:
     take_apart = find().take_apart
     assert take_apart is not None
-    return take_apart(*wanted)
+    with turn():
+        return take_apart(*wanted)
+
+
+def _found_layer(
+    find: Callable[[], Trace], turn: Callable[[], AbstractContextManager[object]], layer: RecordedLayer
+) -> MultiHeadLayer | NotMultiHead:
+    run, recorded = find(), found(layer)
+    with turn():
+        return run.find_layer(recorded)
 
 
 def _rows(shape: Sequence[int], find: Callable[[], Trace]) -> LazyRows:

@@ -1,4 +1,4 @@
-"""What a pass is taken apart into, as a message: blocks of a stack or their summary, credit, a match split."""
+"""What a pass is taken apart into, as a message: blocks of a stack or the summaries of all, credit, a match split."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from model.remote.remote_layer import Request
 from model.remote.request_fields import APART
 from model.trace.decomposition import Credit, Source, Split
 from model.trace.stack import Block, Norm, Stack, StackLayer
-from model.trace.stack_summary import BlockSummary, StackSummary
+from model.trace.stack_summary import BlockSummary, StackSummaries, StackSummary
 
 # All that a message may hold; each is written as its name and its fields in their order.
-CLASSES: dict[str, Any] = {
-    one.__name__: one for one in (Block, BlockSummary, Credit, Norm, Source, Split, Stack, StackLayer, StackSummary)
-}
+WRITTEN = (Block, BlockSummary, Credit, Norm, Source, Split, Stack, StackLayer, StackSummaries, StackSummary)
+CLASSES: dict[str, Any] = {one.__name__: one for one in WRITTEN}
 
 
 def ask(request: Request, want: str, *arguments: Any) -> Any:
-    """What the server takes a pass apart into: "blocks", "summary", "neurons", "credit" or "why".
+    """What the server takes a pass apart into: "blocks", "summaries", "neurons", "credit" or "why".
 
     Args:
         request: sends a request for the run; arguments: of the method of `Trace`.
@@ -38,7 +37,7 @@ def ask(request: Request, want: str, *arguments: Any) -> Any:
     return from_message(*request(want, **dict(zip(APART[want], arguments, strict=True))))
 
 
-def to_message(found: Stack | StackSummary | Credit | Split) -> tuple[dict[str, Any], dict[str, Array]]:
+def to_message(found: Stack | StackSummaries | Credit | Split) -> tuple[dict[str, Any], dict[str, Array]]:
     """Metadata and arrays of a message. All arrays are one of bytes: a stack has more than a message may have parts."""
     parts: list[Array] = []
     meta = {"found": _written(found, parts)}

@@ -130,7 +130,7 @@ FIELDS: Mapping[str, Check] = {
 }
 # What a pass is taken apart into -> the fields that say which, in the order of `Trace`'s methods.
 APART: Mapping[str, tuple[str, ...]] = {
-    "summary": ("stack",),
+    "summaries": (),
     "blocks": ("stack",),
     "credit": ("position", "token", "against"),
     "why": ("kind", "layer", "head", "query", "key"),

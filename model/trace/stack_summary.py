@@ -67,6 +67,23 @@ class StackSummary:
         return 4 * tokens * COLUMNS * (2 + sum(map(len, self.layers)))
 
 
+@dataclass(frozen=True, eq=False)
+class StackSummaries:
+    """The stacks of a model; None for one that it does not have."""
+
+    encoder: StackSummary | None = None
+    decoder: StackSummary | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Approximate size in bytes."""
+        return sum(stack.nbytes for stack in self.by_name().values())
+
+    def by_name(self) -> dict[str, StackSummary]:
+        """The stacks that there are, by name."""
+        return {name: stack for name, stack in vars(self).items() if stack is not None}
+
+
 def summarize(stack: Stack) -> StackSummary:
     """The summary of a stack."""
     word = stack.embedding

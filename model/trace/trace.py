@@ -23,7 +23,7 @@ from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.stack import Stack
-from model.trace.stack_summary import StackSummary
+from model.trace.stack_summary import StackSummaries, StackSummary
 from model.trace.tokens import Picture, Tokens
 
 _serials = itertools.count(time.time_ns())  # unique also where a server reloads changed code and keeps its cache
@@ -138,13 +138,14 @@ class Trace:
         """
         return self.taken_apart("blocks", stack)
 
-    def block_summary(self, stack: str) -> StackSummary:
-        """What a picture of a stack needs of its blocks: small arrays.
+    def block_summaries(self) -> dict[str, StackSummary]:
+        """What a picture of the model needs of the blocks of each stack, from one more pass: small arrays.
 
         Raises:
             InputError: the model's layers cannot be watched.
         """
-        return self.taken_apart("summary", stack)
+        found: StackSummaries = self.taken_apart("summaries")
+        return found.by_name()
 
     def credit(self, position: int, token: int, against: int | None = None) -> Credit:
         """Which heads and feed-forward layers push the score of a token up or down (direct logit attribution).

@@ -114,8 +114,9 @@ def test_wrong_effects_turn_the_badge_red(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_boxes_that_do_not_add_up_turn_the_badge_red(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = decompositions.block_summary
-    monkeypatch.setattr(decompositions, "block_summary", lambda *a: replace(right(*a), error=0.01))
+    right = decompositions.block_summaries
+    wrong = lambda trace: {stack: replace(one, error=0.01) for stack, one in right(trace).items()}  # noqa: E731
+    monkeypatch.setattr(decompositions, "block_summaries", wrong)
     app = open_page("whole", text="The old car stopped at the corner.")
     assert badge(app).startswith(":red[")
     assert say("badge.part_boxes") in badge(app)

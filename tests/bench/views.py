@@ -1,4 +1,4 @@
-"""Time to the first view of long and short texts, beyond the model's own forward pass."""
+"""Time to the first view: of long and short texts beyond the model's own forward pass, and of `/` beside Heads."""
 
 from __future__ import annotations
 
@@ -39,6 +39,43 @@ def measure(names: list[str], lengths: list[int], times: int, device: str) -> It
 
             for row in beyond_forward(name, lens, lengths, times, "first view", view):
                 yield {"model": name, "device": device} | row
+
+
+def whole(names: list[str], lengths: list[int], times: int, device: str) -> Iterator[dict[str, Any]]:
+    """A row for each model and length: the first view of the page "The whole model" beside that of Heads, in turns.
+
+    Each is of a text nobody had read, so that nothing of it is in the server's cache; times in seconds, medians.
+
+    Raises:
+        ValueError: there are fewer texts that begin differently.
+    """
+    if 2 * times > len(WORDS):
+        raise ValueError(f"{2 * times} texts that nobody has read are asked for, {len(WORDS)} can be had")
+    with serve() as ours:
+        for name in names:
+            lens: Any = model.load(name, device)
+
+            def view(page: str, text: str, name: str = name, lens: Any = lens) -> float:
+                client = Client(ours, model=name, device=device, text=text, **forced_output(lens, text))
+                drawn = without_errors(client.visit(page)).drawn
+                client.close()
+                return drawn
+
+            for page in ("heads", ""):
+                view(page, "A first sentence.")
+            for wished in lengths:
+                heads, pictures = [], []
+                for turn in range(times):
+                    heads.append(view("heads", text_of_length(lens, wished, first=2 * turn)))
+                    pictures.append(view("", text_of_length(lens, wished, first=2 * turn + 1)))
+                yield {
+                    "model": name,
+                    "device": device,
+                    "tokens": token_count(lens, text_of_length(lens, wished)),
+                    "heads": median(heads),
+                    "whole": median(pictures),
+                    "whole ÷ heads": median(pictures) / median(heads),
+                }
 
 
 def beyond_forward(

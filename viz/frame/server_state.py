@@ -168,8 +168,9 @@ def cached_traces(
     if shown is None:
         arguments = (name, device, texts, targets, edits)
         run, cache = held_run(arguments, partial(_cached_runs, *arguments)), result_cache()
+        turn = partial(running_model, name, device, letters_of([*texts, *targets]))
         shown = tuple(
-            with_cached_layers(without_arrays(trace, partial(_whole, row, *arguments)), cache)
+            with_cached_layers(without_arrays(trace, partial(_whole, row, *arguments), turn), cache)
             for row, trace in enumerate(run)
         )
         shown = cache.get(("shown", key), partial(_same, shown), lambda traces: SHOWN_BYTES * len(traces))

@@ -35,7 +35,7 @@ def leave() -> None:
 def draw(trace: Trace) -> None:
     """The picture and its panel. What is clicked in it opens a layer, or leads to the page that explains a box."""
     try:
-        summaries = {stack: decompositions.block_summary(trace, stack) for stack in trace.hidden_states}
+        summaries = decompositions.block_summaries(trace)
     except session.Halt:  # said by now; its heads can be seen all the same
         st.page_link("viz/pages/heads.py", label=say("heads.title"), icon=":material/grid_view:")
         raise

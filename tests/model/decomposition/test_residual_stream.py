@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.decomposition.observation import find_layers
+from model.decomposition.residual_stream import _plans
 from model.errors import InputError
 from model.trace.edits import Edits
 from model.trace.stack import Block, Norm, Stack, StackLayer
+from model.trace.stack_summary import summarize
 from model.translator.translator import Translator
 from tests.model.decomposition.families import FAMILIES, TARGET, TEXT, small_model
 
@@ -47,6 +50,26 @@ def test_boxes_of_the_translator(lens: Translator) -> None:
         np.testing.assert_array_equal(neurons, trace.neurons[name][1])
     kind, layer = stack.layers[1].blocks[1].attention or ("", -1)
     assert (kind, layer) == ("cross", 1)
+
+
+@pytest.mark.parametrize("family", ["translator", "t5"])
+def test_both_stacks_are_read_in_one_pass_and_planned_in_another(family: str, lens: Translator) -> None:
+    opened = lens if family == "translator" else small_model(family)
+    trace = opened.trace(TEXT, TARGET)
+    passes: list[int] = []
+    first = find_layers(opened.module.get_submodule("encoder"))[0]
+    handle = first.register_forward_hook(lambda *_: passes.append(1))
+    try:
+        _plans.pop(opened.module, None)
+        summaries = trace.block_summaries()
+        assert len(passes) == 2
+        trace.why("cross", 1, 0, 1, 1)  # reads both stacks as well
+        assert len(passes) == 3
+    finally:
+        handle.remove()
+    for stack, summary in summaries.items():
+        for mine, theirs in zip(summary.layers[1], summarize(trace.blocks(stack)).layers[1], strict=True):
+            np.testing.assert_array_equal(mine.share, theirs.share)
 
 
 @pytest.fixture(scope="module")

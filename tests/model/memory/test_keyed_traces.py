@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model import turns
 from model.arrays.lazy import LazyRows
 from model.memory.keyed_traces import runs_held
 from model.trace.edits import Edits
@@ -157,3 +158,27 @@ def test_short_sentences_go_between_the_layers_of_a_long_text_and_all_numbers_st
     for trace, text in zip(found, texts, strict=True):
         same(lens.trace(text), trace)
     assert ended[-1] == long
+
+
+def test_a_pass_that_was_taken_apart_waits_for_nobodys_turn(passes: list[weakref.ref[Trace]]) -> None:
+    trace = cached()
+    found = trace.block_summaries()
+    with server_state.running_model("en-fr", "cpu"), ThreadPoolExecutor(1) as others:
+        assert others.submit(trace.block_summaries).result(timeout=60)["encoder"] is found["encoder"]
+
+
+def test_who_waits_for_a_run_holds_no_turn_meanwhile(
+    passes: list[weakref.ref[Trace]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[bool] = []
+    trace, cached_runs = cached(), server_state._cached_runs
+
+    def watched(*run: object) -> tuple[Trace, ...]:
+        held.append(turns._held.get() is not None)
+        return cached_runs(*run)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(server_state, "_cached_runs", watched)
+    trace.block_summaries()
+    trace.multi_head("cross", 1)
+    assert held
+    assert not any(held)

@@ -168,13 +168,14 @@ def test_a_pass_taken_apart_travels_and_only_what_is_drawn_of_it(address: str, l
     assert (split.queries, split.keys) == (own.queries, own.keys)
     np.testing.assert_allclose(split.parts, own.parts, atol=1e-5)
     sent = Counted.sent
-    summary, stack = theirs.block_summary("encoder"), ours.blocks("encoder")
-    assert Counted.sent - sent < stack.nbytes / 4
-    assert summary.layers[1][0].attention == ("encoder", 1)
-    np.testing.assert_allclose(summary.layers[1][1].share, ours.block_summary("encoder").layers[1][1].share, rtol=1e-4)
-    far = theirs.blocks("encoder")
+    summaries, stacks = theirs.block_summaries(), {stack: ours.blocks(stack) for stack in ("encoder", "decoder")}
+    assert Counted.sent - sent < sum(stack.nbytes for stack in stacks.values()) / 4
+    assert summaries["decoder"].layers[1][1].attention == ("cross", 1)
+    for stack, here in ours.block_summaries().items():
+        np.testing.assert_allclose(summaries[stack].layers[1][1].share, here.layers[1][1].share, rtol=1e-4)
+    far, near = theirs.blocks("encoder"), stacks["encoder"]
     assert far.error < 1e-5
-    np.testing.assert_allclose(far.layers[2].blocks[0].adds, stack.layers[2].blocks[0].adds, atol=1e-5)
+    np.testing.assert_allclose(far.layers[2].blocks[0].adds, near.layers[2].blocks[0].adds, atol=1e-5)
     assert far.layers[2].blocks[0].sum_norm is not None
 
 

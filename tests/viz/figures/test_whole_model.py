@@ -22,7 +22,7 @@ from viz.saving.still_image import still_image
 
 def picture(trace: Trace, opened: int = 1) -> WholeModel:
     """What is drawn of a run, one layer open in each stack."""
-    summaries = {stack: trace.block_summary(stack) for stack in trace.hidden_states}
+    summaries = trace.block_summaries()
     places = [block.attention for one in summaries.values() for block in one.layers[opened] if block.attention]
     tiles = {place: trace.attentions[place[0]].layers[place[1]].overview(28).maps for place in places}
     candidates = [("chat", 0.6), ("chien", 0.3)] if trace.logits is not None else []
@@ -102,11 +102,11 @@ def test_pictures_show_what_they_stand_for(translated: WholeModel) -> None:
 
 
 def test_joints_say_where_norms_stand() -> None:
-    summary = small_model("llama").trace(TEXT).block_summary("decoder")
+    summary = small_model("llama").trace(TEXT).block_summaries()["decoder"]
     assert joints(summary.layers[1]) == ["norm", "add · norm", "add"]
-    summary = small_model("gemma2").trace(TEXT).block_summary("decoder")
+    summary = small_model("gemma2").trace(TEXT).block_summaries()["decoder"]
     assert joints(summary.layers[1]) == ["norm", "norm, then add · norm", "norm, then add"]
-    summary = small_model("bert").trace(TEXT).block_summary("encoder")
+    summary = small_model("bert").trace(TEXT).block_summaries()["encoder"]
     assert joints(summary.layers[1]) == ["", "add, then norm", "add, then norm"]
 
 
@@ -117,7 +117,7 @@ def test_every_build_is_drawn_and_saved(family: str) -> None:
     model = (
         picture(trace)
         if lens.uses_interface
-        else WholeModel({"decoder": trace.block_summary("decoder")}, trace.tokens, {"decoder": 1})
+        else WholeModel({"decoder": trace.block_summaries()["decoder"]}, trace.tokens, {"decoder": 1})
     )
     figure = whole_model(model, LIGHT)
     go.Figure(figure.to_dict())  # Plotly checks every property

@@ -9,7 +9,6 @@ import streamlit as st
 from model.trace.decomposition import Credit, Split
 from model.trace.stack_summary import StackSummary
 from model.trace.trace import Trace
-from viz.frame import server_state, session
 from viz.frame.shown_run import results
 from viz.language.messages import say
 
@@ -26,14 +25,13 @@ def _computed(trace: Trace, method: str, *arguments: Any) -> Any:
 
 def _run(trace: Trace, method: str, *arguments: Any) -> Any:
     """As `_computed`, but errors are raised as they are."""
-    how = session.chosen_model(), st.session_state.device
-    with st.spinner(say("sidebar.running"), show_time=True), server_state.running_model(*how):
+    with st.spinner(say("sidebar.running"), show_time=True):
         return getattr(trace, method)(*arguments)
 
 
-def block_summary(trace: Trace, stack: str) -> StackSummary:
-    """What a picture of a stack needs of its blocks."""
-    found: StackSummary = _computed(trace, "block_summary", stack)
+def block_summaries(trace: Trace) -> dict[str, StackSummary]:
+    """What a picture of the model needs of the blocks of each stack."""
+    found: dict[str, StackSummary] = _computed(trace, "block_summaries")
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import plotly.graph_objects as go
@@ -269,14 +270,11 @@ def _end_effects(key: tuple[object, ...]) -> None:
 def multi_head(trace: Trace, kind: str, layer: int) -> MultiHeadLayer | NotMultiHead:
     """Projection matrices and inputs of one attention layer, cached; the reason where there are none."""
 
-    def make() -> MultiHeadLayer | NotMultiHead:
-        with server_state.running_model(session.chosen_model(), st.session_state.device):
-            return trace.multi_head(kind, layer)
-
     def size(found: MultiHeadLayer | NotMultiHead) -> int:
         return _bytes(found.output, *vars(found.inputs).values()) if isinstance(found, MultiHeadLayer) else ENTRY_BYTES
 
-    return server_state.result_cache().get(("multi_head", trace.serial, kind, layer), make, size)
+    key = ("multi_head", trace.serial, kind, layer)
+    return server_state.result_cache().get(key, partial(trace.multi_head, kind, layer), size)
 
 
 def library_run(trace: Trace, kind: str, layer: int, library: str, part: str) -> libraries.LibraryRun:
