@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.browser.driving import go, needs_chromium, type_sentence, visit
+from tests.browser.driving import go, needs_chromium, tile_at, type_sentence, visit
 from tests.serving import settle
 
 pytestmark = needs_chromium
@@ -54,6 +54,27 @@ def test_figures_of_every_page_glide(page: Page, title: str) -> None:
     found = glided(page, act)
     for key, what in expected.items():
         assert what in found.get(key, []), found
+
+
+def test_a_picture_that_fades_is_none_of_plotlys(page: Page) -> None:
+    """Plotly fails at a picture in its layers that it did not draw, when it draws them anew meanwhile."""
+    found = page.evaluate(
+        """async () => {
+          const plot = document.querySelector(".st-key-mosaic .js-plotly-plot")
+          const image = plot.querySelector(".imagelayer image")
+          image.setAttribute("href", document.querySelector(".st-key-heatmap .hm image").getAttribute("href"))
+          await Promise.resolve().then(() => 0)  // mutations are told first
+          return [".fading", ".imagelayer .fading"].map(one => plot.querySelectorAll(one).length)
+        }"""
+    )
+    assert found == [1, 0]
+
+
+def test_the_map_glides_to_the_head_that_is_pointed_at(page: Page) -> None:
+    page.evaluate(WATCH)
+    page.mouse.move(*tile_at(page, 1, 5))
+    page.wait_for_timeout(500)
+    assert "map" in page.evaluate("window.glided").get("heatmap", [])
 
 
 def test_nothing_glides_where_reduced_motion_is_asked_for(browser: Browser, address: str) -> None:

@@ -53,7 +53,7 @@ def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size
         go(page, say(f"bar.{group}"), say(f"{name}.title"))
         assert page.title() == f"{say(f'{name}.title')} · Headlight"
         page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.locator(".stPlotlyChart .main-svg").first.wait_for()
+        page.locator(".stPlotlyChart .main-svg, .read-token").first.wait_for()  # figures; on Reading, words
         settle(page)
         assert page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count() == 0
         wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")

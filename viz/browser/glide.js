@@ -8,6 +8,7 @@ const MAP = ".hm image, .imagelayer image", BAR = ".barlayer .point > path", LIN
 const MOST = 400 // moving bars and lines; more jump, since each is an animation of its own
 const known = new WeakMap() // figure -> what was seen of it: {gd, key, subject, maps, bars, lines}
 const latest = new Map() // key -> the same of the figure that was drawn last under it
+let watch = null // the observer of all figures, made once
 
 const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches
 // "M0,1.5L2,3Z" -> "MLZ": paths of the same commands glide point by point.
@@ -21,7 +22,8 @@ function subject(gd) {
   return JSON.stringify([[...new Set((gd.data ?? []).map(trace => trace.type ?? "scatter"))], labels])
 }
 
-// What was seen lies over what is seen now, and goes.
+// What was seen lies over what is seen now, and goes. Plotly takes every picture in its layers for one of its own, and fails at
+// one that it did not draw: what goes stands beside the layer.
 function leave(old, parent, before) {
   old.classList.add("fading")
   parent.insertBefore(old, before)
@@ -32,7 +34,8 @@ function glideMap(image, href) {
   if (!href || href === image.getAttribute("href")) return
   const before = image.cloneNode()
   before.setAttribute("href", href)
-  leave(before, image.parentNode, image.nextSibling)
+  const layer = image.closest(".imagelayer, .heatmaplayer") ?? image.parentNode
+  leave(before, layer.parentNode, layer.nextSibling)
 }
 
 function glidePath(path, old) {
@@ -63,6 +66,8 @@ function seen(gd, key) {
   const state = { gd, key, subject: subject(gd), maps: all(MAP), bars: all(BAR), lines: all(LINES) }
   known.set(gd, state)
   latest.set(key, state)
+  // Plotly's `href` has a namespace, for which no filter of attributes can ask.
+  for (const image of state.maps) watch?.observe(image, { attributes: true, attributeOldValue: true })
   return state
 }
 
@@ -81,6 +86,7 @@ function lookAt(changes) {
   for (const change of changes) {
     const gd = change.target.closest?.(".js-plotly-plot")
     if (!gd?._fullLayout || change.target.closest(".fading, .hoverlayer, .focus-marks, .head-lines, .tile-marks")) continue
+    if (change.type === "attributes" && !["href", "d"].includes(change.attributeName)) continue
     touched.add(gd)
     if (change.type === "childList" || !known.has(gd) || !change.target.matches(`${MAP}, ${BAR}`)) continue
     const before = painted.get(gd) ?? painted.set(gd, new Map()).get(gd)
@@ -98,12 +104,9 @@ function lookAt(changes) {
   }
 }
 
-let watching = false
 export default function () {
-  if (watching) return
-  watching = true
+  if (watch) return
+  watch = new MutationObserver(lookAt)
   for (const gd of document.querySelectorAll(".js-plotly-plot")) if (gd._fullLayout) meet(gd)
-  new MutationObserver(lookAt).observe(document.body, {
-    subtree: true, childList: true, attributes: true, attributeFilter: ["href", "d"], attributeOldValue: true,
-  })
+  watch.observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["d"], attributeOldValue: true })
 }

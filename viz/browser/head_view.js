@@ -111,7 +111,7 @@ function show(at) {
   painted = { at, cells, href: picture(cells), under }
   image.setAttribute("href", painted.href) // `glide.js` sees it
   document.body.setAttribute("data-painted", "") // the style sheet: no hover text, whose numbers are still another head's
-  replaced.observe(found(MAP), { subtree: true, childList: true, attributes: true, attributeFilter: ["href"] })
+  replaced.observe(found(MAP), { subtree: true, childList: true, attributes: true })
   follow()
 }
 

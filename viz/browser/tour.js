@@ -1,7 +1,8 @@
 // The tour of a minute: a card that points at one part of its pages after the other, and blocks none of them; the server
 // turns the page. A first visit is offered it in the bar at the top, or at the foot of a narrow screen; this browser is asked once.
 const OFFERED = "headlight-tour", OPEN = "headlight-tour-open"
-const PHONE = 640, GAP = 12, EDGE = 8, LOOK = 200 // pixels; milliseconds between two looks at where the part stands
+const PHONE = 640, NARROW = 200, GAP = 12, EDGE = 8 // pixels
+const LOOK = 200 // milliseconds between two looks at where the part stands
 let here = null // {parts, page, words, begin, offer} as viz/widgets/tour.py sends it
 let begun = 0 // the newest request of the server that was followed
 let step = null // of the tour that is on screen
@@ -30,25 +31,38 @@ function button(inside, text, act, kind = "") {
 // The part that a step speaks of: the first of its selectors that is on the page.
 const target = part => part.at.map(at => document.querySelector(at)).find(one => one?.getBoundingClientRect().width)
 
+// Where the card stands apart from what it speaks of: under it, over it, or beside it and narrower; null where it has no room.
+function apart(card, at) {
+  const right = innerWidth - EDGE, bottom = innerHeight - EDGE
+  card.style.width = ""
+  const { offsetWidth: width, offsetHeight: height } = card
+  const left = Math.max(EDGE, Math.min(at.left, right - width))
+  if (at.bottom + GAP + height <= bottom) return { left, top: innerWidth > PHONE ? at.bottom + GAP : bottom - height }
+  if (at.top - GAP - height >= EDGE) return { left, top: at.top - GAP - height }
+  for (const [from, to] of [[at.right + GAP, right], [EDGE, at.left - GAP]]) {
+    if (to - from < NARROW) continue
+    const wide = Math.min(width, to - from)
+    card.style.width = `${wide}px`
+    const top = Math.max(EDGE, Math.min(at.top, bottom - card.offsetHeight))
+    if (top + card.offsetHeight <= bottom) return { left: from === EDGE ? to - wide : from, top }
+  }
+  card.style.width = ""
+  return null
+}
+
 function place() {
   const card = element("tour-card"), mark = element("tour-mark")
   if (!card) return
   const at = target(here.parts[step])?.getBoundingClientRect()
   mark.hidden = !at
-  const { offsetWidth: width, offsetHeight: height } = card, bottom = innerHeight - height - EDGE
-  let [left, top] = [(innerWidth - width) / 2, bottom]
-  if (at) {
-    Object.assign(mark.style, { left: `${at.left - 4}px`, top: `${at.top - 4}px`, width: `${at.width + 8}px`, height: `${at.height + 8}px` })
-    if (innerWidth > PHONE) {
-      const fits = at.bottom + GAP <= bottom
-      const above = at.top - GAP - height
-      left = at.left
-      top = fits ? at.bottom + GAP : above
-      if (!fits && above < EDGE) [left, top] = [at.left > width + GAP ? at.left - width - GAP : at.right + GAP, at.top]
-    }
-  }
-  card.style.left = `${Math.max(EDGE, Math.min(left, innerWidth - width - EDGE))}px`
-  card.style.top = `${Math.max(EDGE, Math.min(top, bottom))}px`
+  const room = at && apart(card, at)
+  const foot = { left: Math.max(EDGE, (innerWidth - card.offsetWidth) / 2), top: innerHeight - card.offsetHeight - EDGE }
+  const { left, top } = room ?? foot
+  Object.assign(card.style, { left: `${left}px`, top: `${top}px` })
+  if (!at) return
+  // Without room the card stands at the foot, and points at what is seen over it.
+  const bottom = room ? at.bottom : Math.max(at.top, Math.min(at.bottom, top - GAP))
+  Object.assign(mark.style, { left: `${at.left - 4}px`, top: `${at.top - 4}px`, width: `${at.width + 8}px`, height: `${bottom - at.top + 8}px` })
 }
 
 function close() {
