@@ -77,15 +77,18 @@ class Entry:
     def __post_init__(self) -> None:
         """Fill in the task by what is known of the model."""
         if not self.task:
-            known = (
-                self.takes if self.takes != "text" else self.reads[0] if self.reads[0] != "language" else self.family
-            )
+            known = self.kinds[0] if self.kinds[0] != "language" else self.family
             object.__setattr__(self, "task", known)
 
     @property
     def short_name(self) -> str:
         """Its name without what stands in brackets."""
         return self.name.split(" (")[0]
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What it is given: the kinds of its texts, or "image" or "video"."""
+        return self.reads if self.takes == "text" else (self.takes,)
 
     @property
     def is_non_commercial(self) -> bool:

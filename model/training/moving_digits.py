@@ -23,7 +23,7 @@ from model.attention.record import BatchCall as Call
 from model.attention.record import record
 from model.training.data.clips import Clips, Digits, draw, read_digits
 from model.training.loop import Batch, add_options, options_from, train
-from model.translator.video.divided_attention import VideoConfig, VideoTransformer
+from model.translator.video.divided_attention import DIRECTIONS, VideoConfig, VideoTransformer
 
 IGNORED = -100  # targets that F.cross_entropy leaves out
 TEST_CLIPS, VALIDATION_CLIPS = 2000, 500
@@ -177,14 +177,34 @@ def score(folder: Path) -> dict[str, object]:
 
 
 def write_examples(folder: Path, config: VideoConfig) -> None:
-    """Write two clips of digits that no training clip showed, as `clip_one.gif` and `clip_two.gif`."""
+    """Write two clips of digits that no training clip showed, as `clip_one.gif` and `clip_two.gif`, with their tracks.
+
+    A track is written as `model.structures.clip_tracks` reads it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     clips = draw(read_digits("test"), 20, config.frames, config.size, TEST_SEED + 1)
     counts = (clips.answers > 0).sum(-1)
     for count, name in ((1, "one"), (2, "two")):
-        frames = [Image.fromarray(frame.numpy()) for frame in clips.pixels[counts == count][0]]
+        chosen = int((counts == count).nonzero()[0])
+        frames = [Image.fromarray(frame.numpy()) for frame in clips.pixels[chosen]]
         file = folder / f"clip_{name}.gif"
         frames[0].save(file, save_all=True, append_images=frames[1:], duration=150, loop=0, optimize=False)
+        digits = [
+            {
+                "shows": str(int(clips.names[chosen, digit])),
+                "goes": DIRECTIONS[int(clips.directions[chosen, digit])],
+                "boxes": [ink_box(ink) for ink in clips.ink[chosen, digit]],
+            }
+            for digit in range(count)
+        ]
+        lines = ",\n ".join(json.dumps(one) for one in digits)
+        file.with_suffix(".json").write_text(f'{{"size": {config.size}, "tracks": [\n {lines}\n]}}\n')
+
+
+def ink_box(ink: Tensor) -> list[int]:
+    """The box around what a digit inks of a frame: left, top, right and bottom in pixels. ink: [height, width]"""
+    rows, columns = ((ink > 0.1).any(axis).nonzero()[:, 0] for axis in (1, 0))
+    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
 
 
 def main() -> None:

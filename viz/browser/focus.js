@@ -169,10 +169,16 @@ function listen() {
     event.preventDefault()
     fix(tokenOf(event))
   }, true)
+  // Another script moves the focus: {token, tell}, and with `tell` the server follows.
+  document.addEventListener("headlight-point", ({ detail: { token, tell: telling } }) => {
+    fixed = token
+    set(token)
+    if (telling) tell?.("token", [token.stack, token.place])
+  })
   document.addEventListener("headlight-lines", () => figures().forEach(drawLines))
   // Figures come and go with every run of the page.
   let waiting = null
-  const ours = ".focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading, #change-menu"
+  const ours = ".clip-play, .clip-screen, .focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading, #change-menu"
   new MutationObserver(changes => {
     if (changes.every(one => one.target.closest?.(ours) || [...one.addedNodes, ...one.removedNodes].every(node => node.matches?.(ours)))) return
     waiting ??= setTimeout(() => {

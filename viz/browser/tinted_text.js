@@ -119,11 +119,13 @@ function paint() {
 // One token can be reached by Tab; the arrow keys go on from there.
 function step(event) {
   const token = event.target.closest?.(".read-token")
-  const by = { ArrowRight: 1, ArrowLeft: -1, Home: -Infinity, End: Infinity }[event.key]
-  if (!token || !by) return
+  const box = token?.closest(".read-text, .tinted")
+  const across = Number(box?.dataset.across ?? 0) // tokens in a row, where up and down are a row
+  const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across, Home: -Infinity, End: Infinity }[event.key]
+  if (!box || !by) return
   event.preventDefault()
   event.stopPropagation()
-  const all = [...token.closest(".read-text").querySelectorAll(".read-token")]
+  const all = [...box.querySelectorAll(".read-token")]
   const next = all[Math.max(0, Math.min(all.length - 1, all.indexOf(token) + by))]
   token.tabIndex = -1
   next.tabIndex = 0

@@ -17,6 +17,7 @@ CLIPS = {path.stem: str(path) for path in sorted((ASSETS / "clips").glob("*.gif"
 SHOWN = {"image": PICTURES, "video": CLIPS}  # kind of input -> the examples of it
 READ, SPELLED = "read", "spelled"  # values of the widget "marks"
 TEXT_CHOICES = ("pair", "chat", "marks", "source_language", "target_language")  # keys of how the text is read
+REQUEST = "uses_request"  # what a card of the page Uses asked for: its page, model and example
 OWN, FORCED = "own", "forced"  # values of the widget "whose": the model's own output, or one that the user typed
 
 
@@ -27,6 +28,13 @@ class Halt(Exception):  # noqa: N818  (not an error: the page has already said w
 def chosen_model() -> str:
     """The id of the chosen model; the first of the catalog where the box was cleared."""
     return st.session_state.model or next(iter(CATALOG))
+
+
+def coming_model() -> str:
+    """The id of the model that this run of the app opens, before any widget is drawn."""
+    state = st.session_state
+    request: Mapping[str, str] = state.get(REQUEST) or {}
+    return request.get("model") or state.get("model") or st.query_params.get("model") or next(iter(CATALOG))
 
 
 def set_edits(edits: Edits) -> None:

@@ -14,12 +14,11 @@ from model.assets import ASSETS
 from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
 from viz.browser.resources import BROWSER
-from viz.frame import session
+from viz.frame import links, session
 from viz.frame.bars.sentence_bar import model_label
 from viz.language.messages import escape_markdown, say
 
 COLUMNS = 3
-REQUEST = "uses_request"  # what a card that was clicked opens, among the session's values
 
 
 @cache
@@ -42,15 +41,15 @@ def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
         pages: the app's pages by name; page: the one about to run.
     """
     state = st.session_state
-    request: Mapping[str, Any] | None = state.get(REQUEST)
+    request: Mapping[str, Any] | None = state.get(session.REQUEST)
     if request is None:
         return
     wanted = pages[request["page"]]
     if page.url_path != wanted.url_path:
         st.switch_page(wanted, query_params={})
-    del state[REQUEST]
-    for key in ("kind", "layer", "head"):
-        state.pop(key, None)  # the model opens at its own first head
+    del state[session.REQUEST]
+    for key in [one for one in state if one in links.HEAD or str(one).startswith("row_")]:
+        del state[key]  # the model opens at its own first head, and the page at its own first token
     state.model = state.shown_model = request["model"]
     state.whose = session.OWN
     if "text" in request:
@@ -103,4 +102,4 @@ def _other(card: Mapping[str, Any], chosen: Mapping[str, Any], other: str) -> No
 
 def _open(example: Mapping[str, Any], model: str) -> None:
     """Ask for a model with an example; a callback."""
-    st.session_state[REQUEST] = dict(example) | {"model": model}
+    st.session_state[session.REQUEST] = dict(example) | {"model": model}

@@ -26,7 +26,8 @@ CHOSEN = ("heatmap", "lines")
 DRAWS = {
     "whole": ("boxes", "weights", "labels", "words"),
     "text": ("weights", "labels", "text"),
-    "program": ("weights", "labels"),
+    "program": ("weights", "labels", "text"),
+    "video": ("weights", "labels", "text"),
     "heads": ("weights", "labels", "drawn"),
     "compare": ("weights", "labels", "drawn"),
     "inside": ("queries", "keys", "values", "scores", "weights"),

@@ -166,10 +166,14 @@ def chosen_head(trace: Trace, attention: Attention) -> tuple[int, int]:
     return _stored("layer", attention.num_layers, layer), _stored("head", attention.num_heads, head)
 
 
-def chosen_row(attention: Attention) -> int:
-    """Position of the query whose row is shown, kept and in the link; a click on a row or a word chooses it."""
+def chosen_row(attention: Attention, start: int = 1) -> int:
+    """Position of the query whose row is shown, kept and in the link; a click on a row or a word chooses it.
+
+    Args:
+        start: shown at first.
+    """
     count = len(attention.queries)
-    return _stored(f"row_{attention.kind}", count, min(1, count - 1))
+    return _stored(f"row_{attention.kind}", count, min(start, count - 1))
 
 
 def _stored(key: str, count: int, default: int) -> int:

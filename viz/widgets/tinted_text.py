@@ -11,10 +11,15 @@ from html import escape
 import numpy as np
 import streamlit as st
 
+from model.memory.cached_layers import without_cache
+from model.trace.trace import Trace
 from viz.browser.resources import BROWSER
+from viz.figures.linking import key_stack, query_stack
+from viz.figures.reading_back import text_error
 from viz.figures.tinted_text import TextMap, TextSide
 from viz.language import text_readings
 from viz.language.messages import isolate_rtl, say, strip_markdown
+from viz.widgets import page_check, pickers
 
 _code = st.components.v2.component("headlight_text", js=(BROWSER / "tinted_text.js").read_text(encoding="utf-8"))
 
@@ -39,6 +44,23 @@ def draw(found: TextMap, row: int) -> tuple[bytes, list[list[str]]]:
     sent = message(found, names)
     _code(key="flip_text", data=sent)
     return sent, names
+
+
+def draw_head(trace: Trace, selected: pickers.SelectedHead, row: int) -> TextMap:
+    """As `draw`, with the weights of the head on screen, which the page's badge then covers.
+
+    Returns:
+        What was sent.
+    """
+    attention, layer, head = selected.attention, selected.layer, selected.head
+    queries, keys = range(len(attention.queries)), range(len(attention.keys))
+    weights = np.nan_to_num(attention.pooled(layer, head, queries, keys), nan=0.0)
+    stacks = query_stack(attention.kind), key_stack(attention.kind)
+    found = TextMap(weights, attention.queries, attention.keys, stacks)
+    sent, names = draw(found, row)
+    expected = without_cache(attention).select(layer, range(head, head + 1), queries).weights()[0]
+    page_check.claim(trace, "text", text_error(sent, np.nan_to_num(expected), names))
+    return found
 
 
 def side_html(

@@ -184,7 +184,8 @@ def test_example_clips_are_read_as_they_were_drawn(tmp_path: Path) -> None:
         frames, notes = read_clip(tmp_path / f"{name}.gif", config.frames, config.size)
         assert frames.tobytes() in drawn
         assert notes == ()
-        assert (tmp_path / f"{name}.gif").read_bytes() == (ASSETS / "clips" / f"{name}.gif").read_bytes()
+        for kind in ("gif", "json"):
+            assert (tmp_path / f"{name}.{kind}").read_bytes() == (ASSETS / "clips" / f"{name}.{kind}").read_bytes()
 
 
 def test_the_offset_of_the_votes_is_the_best_on_the_clips_given(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import StreamlitPage
 
+from model.catalog.entries import CATALOG
 from model.catalog.opening import device_choices
 from viz.browser.resources import script
-from viz.frame import audience, links
+from viz.frame import audience, links, session
 from viz.language.messages import say
 
 # Group -> its pages, each with its icon.
@@ -24,12 +25,15 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "layers": "layers",
         "text": "article",
         "program": "data_object",
+        "video": "movie",
         "output": "edit_note",
     },
     "compare": {"compare": "compare", "changes": "science"},
     "learn": {"tour": "explore", "lessons": "school", "uses": "apps", "why": "hourglass_top"},
     "code": {"code": "code"},
 }
+# Pages for one kind of input: what a model takes or reads to have them in the menu.
+ONLY_FOR: Mapping[str, frozenset[str]] = {"video": frozenset({"image", "video"})}
 _groups_open = st.components.v2.component("headlight_groups", js=script("groups_open"))
 FIRST = "whole"  # the page that the bare address shows
 # Address -> page, beside those of `GROUPS`: the first page's own name, and an older address of Heads.
@@ -45,10 +49,17 @@ def pages() -> dict[str, StreamlitPage]:
             icon=f":material/{icon}:",
             default=name == FIRST,
             url_path="first" if name == FIRST else None,  # its own is the address of the alias below
+            visibility="visible" if suits(name, session.coming_model()) else "hidden",
         )
         for group in GROUPS.values()
         for name, icon in group.items()
     }
+
+
+def suits(page: str, model: str) -> bool:
+    """Whether a page stands in the menu with a model: not where it is for other kinds of input than the model's."""
+    entry = CATALOG.get(model)
+    return page not in ONLY_FOR or entry is None or not ONLY_FOR[page].isdisjoint(entry.kinds)
 
 
 def grouped(found: Mapping[str, StreamlitPage]) -> dict[str, list[StreamlitPage]]:

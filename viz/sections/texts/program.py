@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from model.measures.linked_tokens import Followed, TokenLink, followed_links, followed_relations
@@ -18,7 +17,7 @@ from model.trace.trace import Trace
 from viz.figures.linking import key_stack
 from viz.figures.programs import Arc, gutter_arcs, program_text, relation_bars
 from viz.figures.theme import Palette, escape
-from viz.figures.tinted_text import TextMap, TextSide
+from viz.figures.tinted_text import TextSide
 from viz.frame import server_state, session
 from viz.frame.option_row import option_row
 from viz.language.messages import say
@@ -93,17 +92,15 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: LinkedText, relati
     """The program with the arcs of one relation, and beside it how well each relation is followed."""
     _warn(found.wrong)
     attention, row = selected.attention, pickers.chosen_row(selected.attention)
-    everything = range(len(attention.queries)), range(len(attention.keys))
-    weights = np.nan_to_num(attention.pooled(selected.layer, selected.head, *everything), nan=0.0)
     stack, links = key_stack(attention.kind), found.links[relation]
-    map_ = TextMap(weights, attention.queries, attention.keys, (stack, stack))
-    hit = followed_links(weights, links, attention.keys.special, found.resting)
-    arcs = [Arc(query, keys, bool(one)) for (query, keys), one in zip(links, hit, strict=True)]
     side = TextSide(say("text.source"), found.placed, stack)
     followed = _followed(trace, attention, found)
     left, right = st.columns([3, 2])
     with left:
-        widget.draw(map_, row)
+        map_ = widget.draw_head(trace, selected, row)
+        weights = map_.weights
+        hit = followed_links(weights, links, attention.keys.special, found.resting)
+        arcs = [Arc(query, keys, bool(one)) for (query, keys), one in zip(links, hit, strict=True)]
         gutter = gutter_arcs(arcs, found.placed)
         st.html(widget.side_html(side, sentences(found.placed), gutter=gutter))
         title = say("program.figure", layer=selected.layer, head=selected.head, relation=_relation_name(relation))

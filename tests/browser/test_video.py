@@ -1,0 +1,64 @@
+"""Video in Chromium: pointing at a patch tints all frames, and Play follows the digit without the server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from model.structures.clip_tracks import read_tracks
+from tests.browser.driving import SECOND_VISIT, needs_chromium
+from tests.serving import settle
+
+pytestmark = needs_chromium
+FOCUS = "() => Number(document.documentElement.dataset.focus)"
+# The patch under the digit's middle in each frame of `clip_one`.
+PATH = [
+    25 * frame + 5 * int(5 * down) + int(5 * across)
+    for frame, (across, down) in enumerate(read_tracks("assets/clips/clip_one.gif", 8)[0].middles)
+]
+
+
+@pytest.fixture(params=[{"width": 1280, "height": 800}, {"width": 390, "height": 844}], ids=["desktop", "phone"])
+def clip(address: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    with browser.new_context(viewport=request.param) as context:
+        context.add_init_script(SECOND_VISIT)
+        page = context.new_page()
+        page.goto(f"{address}/video?model=moving-digits")
+        page.locator(".clip-screen .clip-room").wait_for(timeout=90_000)
+        settle(page)
+        yield page
+
+
+def tint(page: Page, place: int) -> float:
+    return page.locator(f'.clip-frames [data-place="{place}"]').evaluate(
+        'one => Number(one.style.getPropertyValue("--tint"))'
+    )
+
+
+def test_frames_are_tinted_and_play_follows_the_digit(clip: Page) -> None:
+    page = clip
+    assert page.evaluate(FOCUS) == PATH[0]
+    assert tint(page, PATH[0] + 25) > 0.9  # the same place in the next frame
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    widths = page.locator(".clip-frames > .clip-frame").evaluate_all("all => all.map(one => one.clientWidth)")
+    assert min(widths) >= 140
+    page.locator(f'.clip-frames [data-place="{PATH[3]}"]').hover()
+    page.wait_for_function(f"({FOCUS})() === {PATH[3]}")
+    expect(page.locator(".clip-frame.now")).to_have_attribute("data-frame", "3")
+    page.mouse.move(1, 1)
+    page.locator("h1").click()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"({FOCUS})() === {PATH[1]}")
+    settle(page)
+    expect(page.locator(".clip-play input")).to_have_value("1")
+    assert f"row_time={PATH[1]}" in page.url  # the server follows
+    page.keyboard.press(" ")
+    seen = [PATH[1]]
+    page.wait_for_function(f"({FOCUS})() === {PATH[5]}", timeout=20_000)
+    page.keyboard.press(" ")
+    settle(page)
+    seen.append(page.evaluate(FOCUS))
+    assert set(seen) <= set(PATH)  # never off the digit
+    assert page.locator(".clip-screen .clip-seen[data-on=true]").count() == 1
