@@ -27,7 +27,7 @@ RULES = {
     "model/measures/hidden_states.py": {"torch", "transformers"},
     "model/measures/probabilities.py": {"torch", "transformers"},
     "model/structures": {"torch", "transformers"},
-    "model/measures/linked_tokens.py": {"torch", "transformers"},
+    "model/measures/structure": {"torch", "transformers"},
     "model/measures/alignment.py": {"torch", "transformers"},
     "model/measures/similarity.py": {"torch", "transformers"},
     "model/measures/weight_scales.py": {"torch", "transformers"},

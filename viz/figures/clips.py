@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.measures.track_shares import TrackShares
+from model.measures.structure.track_shares import TrackShares
 from model.structures.clip_tracks import Track
 from model.trace.tokens import Picture
 from viz.figures.heads import png_uri

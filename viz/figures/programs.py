@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from model.measures.linked_tokens import Followed
+from model.measures.structure.linked_tokens import Followed
 from model.tokenization.text_layout import PlacedToken
 from viz.figures.theme import Palette, base_figure
 from viz.figures.tinted_text import TextMap, TextSide, lines_of, tinted_text

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from model.measures.linked_tokens import Followed
+from model.measures.structure.linked_tokens import Followed
 from model.tokenization.text_layout import place_tokens, token_spans, tokens_within
 from model.trace.tokens import Tokens
 from viz.figures.programs import Arc, gutter_arcs, program_text, relation_bars

@@ -8,7 +8,7 @@ from html import escape
 
 import streamlit as st
 
-from model.measures.track_shares import TrackShares, track_shares
+from model.measures.structure.track_shares import TrackShares, track_shares
 from model.memory.cached_layers import without_cache
 from model.structures.clip_tracks import Track, covered_patches, patch_at, read_tracks
 from model.trace.attention import Attention

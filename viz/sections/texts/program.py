@@ -8,7 +8,7 @@ from functools import partial
 
 import streamlit as st
 
-from model.measures.linked_tokens import Followed, TokenLink, followed_links, followed_relations
+from model.measures.structure.linked_tokens import Followed, TokenLink, followed_links, followed_relations
 from model.memory.cached_layers import without_cache
 from model.structures.program import RELATIONS, read_program
 from model.tokenization.text_layout import PlacedToken, place_tokens, sentences, token_spans, tokens_within

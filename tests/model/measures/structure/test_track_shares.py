@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import model
-from model.measures.track_shares import track_shares
+from model.measures.structure.track_shares import track_shares
 from model.structures.clip_tracks import covered_patches, read_tracks
 from model.trace.attention import Attention
 from tests.model.measures.test_measures import made_up

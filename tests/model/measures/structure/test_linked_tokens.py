@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.measures.linked_tokens import best_offset, followed_links, follows
+from model.measures.structure.linked_tokens import best_offset, followed_links, follows
 from tests.model.measures.test_measures import made_up
 
 SIZE = 24
