@@ -54,6 +54,13 @@ def read_stacks(given: ModelPass, stacks: Mapping[str, OnLayer | None]) -> dict[
     return {stack: reader.finish(seen) for (stack, reader), seen in zip(readers.items(), passes, strict=True)}
 
 
+def neuron_rows(given: ModelPass, stack: str) -> dict[int, int]:
+    """Which runs of a stack's layers have feed-forward neurons. run -> its row among the neurons of all layers"""
+    layers = _plan(given, shallow_copy(given.module), [stack])[stack].layers
+    runs = [run for run, blocks in enumerate(layers) for block in blocks if block.neurons is not None]
+    return {run: row for row, run in enumerate(runs)}
+
+
 def _tolerance(module: nn.Module) -> float:
     """How far two ways of adding the same numbers may differ, as a share of a token's largest number."""
     dtype = next(iter(module.parameters())).dtype

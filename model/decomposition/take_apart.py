@@ -8,13 +8,13 @@ from model.arrays.types import Array
 from model.decomposition.credit import credit
 from model.decomposition.match import split_match
 from model.decomposition.model_parts import ModelPass
-from model.decomposition.residual_stream import read_stack, read_stacks
+from model.decomposition.residual_stream import neuron_rows, read_stack, read_stacks
 from model.errors import InputError
 from model.trace.decomposition import Credit, Split
 from model.trace.stack import Stack, all_neurons
 from model.trace.stack_summary import StackSummaries, summarize
 
-Found: TypeAlias = Stack | StackSummaries | Credit | Split | Array
+Found: TypeAlias = Stack | StackSummaries | Credit | Split | Array | dict[int, int]
 
 
 def _summaries(given: ModelPass) -> StackSummaries:
@@ -38,11 +38,13 @@ def _neurons(given: ModelPass, stack: str) -> Array:
 def take_apart(given: ModelPass, what: str, *arguments: Any) -> Found:
     """A `Stack` ("blocks"), its neurons, the summaries of all, a `Credit` or a `Split` ("why"); see `Trace`'s methods.
 
+    "neuron_rows" says which runs of the stack's layers the neurons belong to.
+
     Raises:
         InputError: the model's layers cannot be watched.
     """
     ways: Any = {"blocks": read_stack, "neurons": _neurons, "credit": credit, "why": split_match}
-    compute = (ways | {"summaries": _summaries})[what]
+    compute = (ways | {"summaries": _summaries, "neuron_rows": neuron_rows})[what]
     try:
         found: Found = compute(given, *arguments)
     except InputError:

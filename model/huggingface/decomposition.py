@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.take_apart import take_apart
-from model.huggingface.opened_model import OpenedModel
+from model.huggingface.opened_model import OpenedModel, find_stack, stack_names
 
 
 def take_pass_apart(
@@ -33,8 +33,8 @@ def take_pass_apart(
     matrix = None if head is None or logits is None else (head.weight, getattr(head, "bias", None))
     given = ModelPass(
         lens.module,
-        {stack: partial(_find_stack, stack) for stack in _stacks(lens)},
-        lambda stack, module: _find_stack(stack, module).get_input_embeddings(),  # type: ignore[operator]
+        {stack: partial(find_stack, stack) for stack in stack_names(lens)},
+        lambda stack, module: find_stack(stack, module).get_input_embeddings(),  # type: ignore[operator]
         _lengths(lens, own),
         run,
         plain,
@@ -45,23 +45,11 @@ def take_pass_apart(
     return take_apart(given, *wanted)
 
 
-def _stacks(lens: OpenedModel) -> tuple[str, ...]:
-    return ("encoder", "decoder") if lens.is_encoder_decoder else (lens.single_stack,)
-
-
-def _find_stack(stack: str, module: Any) -> nn.Module:
-    """A stack of a copy of the model; of a model with one stack the whole model."""
-    if not module.config.is_encoder_decoder or type(module).__name__.endswith("EncoderModel"):
-        return module
-    found: nn.Module = module.get_encoder() if stack == "encoder" else module.get_decoder()
-    return found
-
-
 def _lengths(lens: OpenedModel, inputs: dict[str, Tensor]) -> dict[str, int]:
     """Tokens in the stream of each stack."""
     if "input_ids" not in inputs:
         return {lens.single_stack: lens.max_tokens}
-    lengths = dict.fromkeys(_stacks(lens), inputs["input_ids"].shape[1])
+    lengths = dict.fromkeys(stack_names(lens), inputs["input_ids"].shape[1])
     if "decoder_input_ids" in inputs:
         lengths["decoder"] = inputs["decoder_input_ids"].shape[1]
     return lengths

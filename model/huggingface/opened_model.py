@@ -1,4 +1,4 @@
-"""The protocol of an opened Hugging Face model, as generation, probes and reference runs use it."""
+"""The protocol of an opened Hugging Face model, as generation, probes and reference runs use it, and its stacks."""
 
 from __future__ import annotations
 
@@ -43,3 +43,16 @@ class OpenedModel(Protocol):
     def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
         """The library's output object of one pass with all hidden states; with weights where `eager`."""
         ...
+
+
+def stack_names(lens: OpenedModel) -> tuple[str, ...]:
+    """The stacks of a model, the one that answers last."""
+    return ("encoder", "decoder") if lens.is_encoder_decoder else (lens.single_stack,)
+
+
+def find_stack(stack: str, module: Any) -> nn.Module:
+    """A stack of a copy of the model; of a model with one stack the whole model."""
+    if not module.config.is_encoder_decoder or type(module).__name__.endswith("EncoderModel"):
+        return module
+    found: nn.Module = module.get_encoder() if stack == "encoder" else module.get_decoder()
+    return found

@@ -19,7 +19,7 @@ from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
 from model.attention.projections import shallow_copy
 from model.attention.record import Record, record
-from model.huggingface.opened_model import OpenedModel
+from model.huggingface.opened_model import OpenedModel, stack_names
 from model.huggingface.recording.detection import residual_stream
 from model.huggingface.recording.layers import Layers
 
@@ -49,11 +49,6 @@ class PositionRun:
     states: Mapping[str, Array]
     layers: Mapping[str, Any]
     outputs: dict[str, Array] = field(default_factory=dict)
-
-
-def stacks(lens: PositionedModel) -> tuple[str, ...]:
-    """The stacks of a model."""
-    return ("encoder", "decoder") if lens.is_encoder_decoder else (lens.single_stack,)
 
 
 def plain_ids(lens: PositionedModel) -> tuple[int, int]:
@@ -105,7 +100,7 @@ def run(
     prefix = "{}_" if lens.is_encoder_decoder else ""
     states = {
         stack: to_numpy(residual_stream(result[f"{prefix.format(stack)}hidden_states"], lens.module.config)[0][0])
-        for stack in stacks(lens)
+        for stack in stack_names(lens)
     }
     layers = {kind: rows[0] for kind, rows in lens.layers_of(result, recorded, 1).items()}
     return PositionRun(states, layers, outputs)

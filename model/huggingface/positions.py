@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
 from model.huggingface import position_run
+from model.huggingface.opened_model import stack_names
 from model.huggingface.position_run import REACH, SHIFT, PositionedModel, PositionRun
 from model.positions.rotary import find_rotation
 from model.positions.scheme import PositionScheme, Rotation
@@ -35,7 +36,7 @@ def measure_schemes(lens: PositionedModel) -> dict[str, PositionScheme]:
     other = position_run.run(lens, position_run.equal_tokens(lens, second, places), watch=True)
     tables = _added_tables(lens, run, other, first)
     schemes = {}
-    for stack in position_run.stacks(lens):
+    for stack in stack_names(lens):
         found = tables.get(stack) or _constant_table(lens.module, run.states[stack])
         if found is None:
             found = _of_attention(lens, stack, run, other, first)

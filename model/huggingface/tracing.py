@@ -14,7 +14,7 @@ from model.attention.record import Record
 from model.huggingface.answers import WORDS, answer, classes, word_logits
 from model.huggingface.generation import answer_ids
 from model.huggingface.inputs import Encoding
-from model.huggingface.opened_model import OpenedModel
+from model.huggingface.opened_model import OpenedModel, stack_names
 from model.huggingface.recording.detection import residual_stream
 from model.huggingface.recording.layers import Layers, build_attention
 from model.tokenization.encoding import unknown_token_notes
@@ -44,7 +44,7 @@ class TracedModel(OpenedModel, Protocol):
 
 def stack_states(lens: Any, result: Any) -> dict[str, list[Tensor]]:
     """Stack -> hidden states of each layer, from the library's output object. [batch, token, d_model]"""
-    stacks = ("encoder", "decoder") if lens.is_encoder_decoder else (lens.single_stack,)
+    stacks = stack_names(lens)
     prefix = "{}_" if lens.is_encoder_decoder else ""
     return {stack: residual_stream(result[f"{prefix.format(stack)}hidden_states"], lens.config) for stack in stacks}
 
@@ -68,7 +68,7 @@ class TracedBatch:
     @property
     def stacks(self) -> tuple[str, ...]:
         """The stacks of the model, the one that answers last."""
-        return ("encoder", "decoder") if self.lens.is_encoder_decoder else (self.lens.single_stack,)
+        return stack_names(self.lens)
 
     @cached_property
     def layers(self) -> Layers:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -10,10 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.arrays.types import Array
 from model.attention.edit_plan import EditPlan
+from model.errors import InputError
 from model.huggingface.answers import CLASS, WORDS, answer, classes
 from model.huggingface.generation import forced_first_id
 from model.huggingface.recording.eager_run import can_run_in_float64, run_eager, run_in_float64
+from model.huggingface.recording.neurons import NeuronRows
 from model.huggingface.tracing import stack_states
 from model.huggingface.vocabulary import vocabulary
 from model.trace.check import Check, Probe
@@ -21,7 +25,7 @@ from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
 from model.verification.probes import add_effect, add_lens, depths_to_repeat, heads_to_repeat
-from model.verification.references.huggingface_reference import HOW, Subject, verify
+from model.verification.references.huggingface_reference import HOW, OnLayer, OnNeurons, Subject, known_neurons, verify
 from model.verification.tolerances import limits
 from model.verification.words import Vocabulary
 
@@ -48,6 +52,7 @@ def verify_run(
     """
     if probe is not None:
         return verify_probe(lens, {name: one[row : row + 1] for name, one in inputs.items()}, plan, trace, probe)
+    wanted = neuron_rows(lens, inputs, row, plan, known_neurons(trace))
     behind, written = 0, list(output or ()) if generated else None
     fed = {} if trace.picture is not None else _fed(lens, inputs, row)
     if written is not None and lens.is_encoder_decoder:
@@ -62,12 +67,19 @@ def verify_run(
     head = lens.head if trace.picture is None else CLASS if trace.output is not None else lens.head
     words = lens.head == WORDS and trace.picture is None
     output_ids = output if output is None or not lens.is_encoder_decoder else output[trace.prompt_length :]
+
+    def run(on_layer: OnLayer, on_neurons: OnNeurons) -> Any:
+        return run_eager(lens, inputs, plan, on_layer, neurons=(wanted, _of_row(inputs, row, on_neurons)))
+
+    def run_exactly(ours: bool, on_layer: OnLayer, on_neurons: OnNeurons) -> Any:
+        return run_in_float64(lens, inputs, plan, ours, on_layer, (wanted, _of_row(inputs, row, on_neurons)))
+
     return verify(
         Subject(
             module=lens.module,
             vocabulary=_vocabulary(lens, trace),
-            run_eager=partial(run_eager, lens, inputs, plan),
-            run_in_float64=partial(run_in_float64, lens, inputs, plan) if can_run_in_float64(lens.module) else None,
+            run_eager=run,
+            run_in_float64=run_exactly if can_run_in_float64(lens.module) else None,
             read_states=partial(stack_states, lens),
             read_answer=answer,
             read_classes=lambda found: None if words else classes(head, found, config, tokens),
@@ -110,9 +122,32 @@ def _continued(inputs: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tenso
     return {name: torch.cat([one, behind[name]], dim=1) for name, one in inputs.items()}
 
 
+def neuron_rows(
+    lens: Any, inputs: dict[str, Tensor], row: int, plan: EditPlan | None, neurons: Mapping[str, Array]
+) -> dict[str, NeuronRows]:
+    """Which layers of each stack the neurons of a trace belong to; empty where nobody asked for them.
+
+    Args:
+        neurons: stack -> [layer, token, d_ff].
+    """
+    found = {}
+    for stack, array in neurons.items():
+        with suppress(InputError):  # compared with nothing, and said so
+            rows = lens.take_pass_apart(inputs, row, plan, None, "neuron_rows", stack)
+            found[stack] = NeuronRows(array.shape[-1], rows)
+    return found
+
+
+def _of_row(inputs: dict[str, Tensor], row: int, on_neurons: OnNeurons) -> OnNeurons:
+    """Hands on the neurons of one text of a batch, whichever way the family keeps its tokens. [token, d_ff]"""
+    texts = len(next(iter(inputs.values())))
+    return lambda stack, layer, found: on_neurons(stack, layer, found.reshape(texts, -1, found.shape[-1])[row])
+
+
 def verify_probe(lens: Any, inputs: dict[str, Tensor], plan: EditPlan | None, trace: Trace, probe: Probe) -> Check:
-    """The verdict on a logit lens or on effects of silencing, some of whose parts the library's own code repeats."""
-    comparison = Comparison(trace, limits(getattr(torch, lens.dtype)))
+    """The verdict on a probe: the library's own code repeats the neurons, and some parts of a lens or of effects."""
+    shown = trace if probe.neurons is None else replace(trace, neurons=dict(probe.neurons))
+    comparison = Comparison(shown, limits(getattr(torch, lens.dtype)))
 
     def answered(silent: EditPlan | None, depth: int | None = None) -> Tensor:
         return answer(run_eager(lens, inputs, silent, _ignore, depth))[0]
@@ -127,7 +162,19 @@ def verify_probe(lens: Any, inputs: dict[str, Tensor], plan: EditPlan | None, tr
             kind, layer, head = place
             found = float(probe.effects[kind][layer, head])
             add_effect(comparison, place, found, whole, without, in_bits=probe.in_bits)
+    if probe.neurons is not None:
+        _add_neurons(lens, inputs, plan, comparison, probe.neurons)
     return comparison.probe_check(HOW, independent=lens.uses_interface)
+
+
+def _add_neurons(
+    lens: Any, inputs: dict[str, Tensor], plan: EditPlan | None, comparison: Comparison, neurons: Mapping[str, Array]
+) -> None:
+    """Compare the neurons of one text, [layer, token, d_ff] by stack, with those of a pass of the library's own."""
+    wanted = neuron_rows(lens, inputs, 0, plan, neurons)
+    run_eager(lens, inputs, plan, _ignore, neurons=(wanted, _of_row(inputs, 0, comparison.add_neurons)))
+    if not all(comparison.has_neurons(stack, len(one)) for stack, one in neurons.items()):
+        comparison.leave_out("neurons")
 
 
 def _ignore(*_: object) -> None:

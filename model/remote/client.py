@@ -36,7 +36,7 @@ from model.remote.position_message import from_message
 from model.remote.remote_layer import RemoteLayer, Request, Response
 from model.remote.transport import Unreachable, transport_for
 from model.trace.attention import Attention
-from model.trace.check import Check, Probe, not_compared
+from model.trace.check import Check
 from model.trace.edits import Edits
 from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
@@ -210,9 +210,8 @@ class RemoteModel:
             picture=None if metadata["picture"] is None else Picture(picture_arrays["pixels"], **metadata["picture"]),
         )
 
-    def _verify(self, request: Request, _: Trace, probe: Probe | None = None) -> Check:
-        """The server's verdict on its own trace, with the maps that pictures are compared with; none on a probe."""
-        return check_message.from_message(*request("check")) if probe is None else not_compared(probe)
+    def _verify(self, *run: Any) -> Check:
+        return check_message.ask(*run)
 
     def _find_layer(self, request: Request, recorded: RecordedLayer) -> MultiHeadLayer | NotMultiHead:
         assert isinstance(recorded, RemoteLayer)

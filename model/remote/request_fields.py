@@ -127,6 +127,7 @@ FIELDS: Mapping[str, Check] = {
     "count": _whole(1, 1_000_000),
     "side": _whole(1, MAX_SIDE),
     "masked": _flag,
+    "names": _items(_one_of("lens", "effects", "neurons"), 1, 3),
 }
 # What a pass is taken apart into -> the fields that say which, in the order of `Trace`'s methods.
 APART: Mapping[str, tuple[str, ...]] = {
@@ -150,6 +151,7 @@ WANTS: Mapping[str, set[str]] = (
         "effects": _ONE | {"target"},
         "trace": _RUN,
         "check": _RUN,
+        "probe": _RUN | {"names"},
         "states": _RUN | {"stack"},
         "neurons": _RUN | {"stack"},
         "logits": _RUN | {"rows"},

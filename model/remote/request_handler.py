@@ -23,6 +23,7 @@ from model.generation.decoding import Decoding
 from model.memory.cached_layers import with_cached_layers
 from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
+from model.remote.check_message import verdict_on_probe
 from model.remote.messages import (
     MAX_REQUEST_BYTES,
     PROTOCOL_VERSION,
@@ -158,7 +159,18 @@ class RequestHandler:
                 return {"words": are_words}, effects
             if request["want"] == "positions":
                 return to_message(lens.positions(request["stack"]))
-            return trace_response(self._run(lens, request, files)[request.get("row", 0)], request)
+            trace = self._run(lens, request, files)[request.get("row", 0)]
+            if request["want"] == "probe":
+                return verdict_on_probe(trace, request["names"], partial(self._measured, request, files)), {}
+            return trace_response(trace, request)
+
+    def _measured(
+        self, request: dict[str, Any], files: Mapping[str, Array], want: str, target: tuple[int, ...] | None
+    ) -> Response:
+        """What was measured of the run of a request, as the app gets it; from the cache if it is there."""
+        same = {name: request[name] for name in ("wire", "model", "edits")}
+        text = request["texts"][request["row"]]
+        return unpack(self._answer(pack(same | {"want": want, "text": text, "target": target}, dict(files))))
 
     def _run(self, lens: Lens, request: dict[str, Any], files: Mapping[str, Array]) -> tuple[Trace, ...]:
         """The traces of a batch, from the cache or computed."""

@@ -48,16 +48,18 @@ class Probe:
     Attributes:
         lens: ids and probabilities of a logit lens, [layer + 1, token] each.
         effects: kind -> effect of silencing each head, [layer, head]; in_bits: as `Lens.head_effects` returns it.
+        neurons: stack -> feed-forward neurons, [layer, token, d_ff].
     """
 
     lens: tuple[Array, Array] | None = None
     effects: Mapping[str, Array] | None = None
     in_bits: bool = True
+    neurons: Mapping[str, Array] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the parts of a check that this is."""
-        return tuple(name for name in ("lens", "effects") if getattr(self, name) is not None)
+        return tuple(name for name in ("lens", "effects", "neurons") if getattr(self, name) is not None)
 
 
 @dataclass(frozen=True)

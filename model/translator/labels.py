@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from tokenizers import Tokenizer
 from tokenizers.decoders import ByteLevel
 from torch import Tensor
@@ -63,17 +64,24 @@ class TranslatorVocabulary:
     forced = 0
 
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
-        self._tokenizer, self._unknown = tokenizer, str(tokenizer.id_to_token(config.unk))
+        self._tokenizer, self._config = tokenizer, config
+        self._unknown = str(tokenizer.id_to_token(config.unk))
+        self._bytes = isinstance(tokenizer.decoder, ByteLevel)
         self.never = (config.pad, config.bos, config.unk)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         return [str(self._tokenizer.id_to_token(i)) for i in ids]
 
     def spelled(self, piece: str) -> str | None:
+        if self._bytes:  # a part of a character stands for no text
+            text = str(self._tokenizer.decoder.decode([piece]))
+            return None if "\ufffd" in text else text
         return None if piece == self._unknown else piece.replace("▁", " ")
 
     def text(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(list(ids)))
 
     def next_word(self, before: Sequence[int], next_id: int) -> str:
+        if self._bytes:
+            return label_tokens(self._tokenizer, self._config, np.array([next_id])).texts[0]
         return label_pieces(self.pieces([next_id]), [False]).texts[0]

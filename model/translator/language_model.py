@@ -23,7 +23,7 @@ from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.tokens import Tokens
 from model.trace.trace import Target, Trace
 from model.translator.decoder_only import DecoderOnly
-from model.translator.labels import label_tokens, predicted_label
+from model.translator.labels import TranslatorVocabulary, label_tokens, predicted_label
 from model.translator.own_model import OwnModel
 from model.translator.transformer import KeyValueCache
 from model.turns import slices
@@ -60,6 +60,7 @@ class LanguageModel(OwnModel):
         neurons = [recorded.activations["decoder", layer] for layer in range(config.decoder_layers)]
         token_logits = [rows_to_numpy(one) for one in logits.unbind()]
         tokens = [label_tokens(self.tokenizer, config, one) for one in fed.unbind()]
+        outputs = [self._output(*one, plan) for one in zip(prompts, rows, targets, strict=True)]
         return tuple(
             Trace(
                 text=text,
@@ -73,11 +74,11 @@ class LanguageModel(OwnModel):
                     len(token_logits[row]), partial(predicted_label, self.tokenizer, config, token_logits[row])
                 ),
                 logits=token_logits[row],
-                output=self._output(prompts[row], rows[row], targets[row], plan),
+                output=None if (written := outputs[row]) is None else str(self.tokenizer.decode(written)),
                 notes=(),
                 device=self.device,
                 edits=edits or UNCHANGED,
-                run_check=partial(self._verify, fed, row, plan),
+                run_check=partial(self._verify, fed, row, plan, written, targets[row] is None),
                 find_layer=partial(self._find_projections, (fed,), row, plan),
                 take_apart=partial(self.take_pass_apart, (fed,), row, plan, logits),
             )
@@ -130,12 +131,14 @@ class LanguageModel(OwnModel):
         check_length("text", len(ids), self.max_tokens)
         return ids
 
-    def _output(self, prompt: Sequence[int], fed: Sequence[int], target: Target, plan: EditPlan | None) -> str | None:
-        """What follows the prompt: forced, or the model's own where `target` is None; None for an empty target."""
+    def _output(
+        self, prompt: Sequence[int], fed: Sequence[int], target: Target, plan: EditPlan | None
+    ) -> list[int] | None:
+        """Ids behind the prompt: forced, or the model's own where `target` is None; None for an empty target."""
         if target is not None and not target:
             return None
         ids = fed[len(prompt) :] if target else self._continue(prompt, Decoding(max_new_tokens=NEW_TOKENS), plan).ids
-        return str(self.tokenizer.decode(list(ids)))
+        return list(ids)
 
     def _continue(self, prompt: Sequence[int], how: Decoding, plan: EditPlan | None) -> DecodingResult:
         """What a decoding method writes behind a prompt; nothing where the model can read no more."""
@@ -162,7 +165,7 @@ class LanguageModel(OwnModel):
 
     def _verify(self, *args: Any) -> Check:
         """The verdict of `model.verification.references.decoder_reference` on one text."""
-        return verify(self.module, *args)
+        return verify(self.module, TranslatorVocabulary(self.tokenizer, self.config), *args)
 
     def _attention(self, recorded: Record, row: int, tokens: Tokens) -> Attention:
         """The self-attention of one text of a batch."""

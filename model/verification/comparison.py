@@ -43,6 +43,12 @@ class Comparison:
         self._missing = {(kind, layer) for kind, one in self._attentions.items() for layer in range(one.num_layers)}
         self._parts: dict[str, Part] = {}
         self._maps: dict[tuple[str, int], Array] = {}
+        self._uncompared: list[str] = []
+        self._neurons: set[tuple[str, int]] = set()
+
+    def leave_out(self, name: str) -> None:
+        """Note that a part of the trace is compared with nothing."""
+        self._uncompared += [name] * (name not in self._uncompared)
 
     def length(self, stack: str) -> int:
         """The number of tokens of a stack without padding, whose numbers mean nothing."""
@@ -95,7 +101,8 @@ class Comparison:
         for (name, find, count), expected in zip((*parts, ("values", attention.value, columns)), vectors, strict=True):
             whole = to_numpy(repeat_heads(expected, attention.num_heads))
             error = relative_error(find(layer)[:, :count], whole[:, :count])
-            self.add(name, error, self.limits.vector(self._depth(attention.kind, layer)), where)
+            limit = self.limits.vector(self._depth(attention.kind, layer), expected.shape[-1])
+            self.add(name, error, limit, where)
 
     def _add_scores(self, attention: Attention, layer: int, expected: Array, vectors: Vectors, where: str) -> None:
         """Compare the scores: their softmax with the weights, and with q · k of the independent run. expected: weights
@@ -124,7 +131,7 @@ class Comparison:
         self.add(
             "scores",
             np.where(seen, difference, 0.0).max(),
-            self.limits.score(self._depth(attention.kind, layer)),
+            self.limits.score(self._depth(attention.kind, layer), query.shape[-1]),
             where,
         )
         totals = expected[:, rows].sum(-1, keepdims=True)
@@ -162,17 +169,24 @@ class Comparison:
         for depth, expected in enumerate(states):
             error = relative_error(found[depth, :count], to_numpy(expected)[:count])
             passed = self._depth(stack, depth - 1) + 1 if depth else 0
-            self.add("states", error, self.limits.vector(passed), f"{stack} {depth}")
+            limit = self.limits.vector(passed, expected.shape[-1])
+            self.add("states", error, limit, f"{stack} {depth}")
 
     def add_neurons(self, stack: str, layer: int, neurons: Tensor) -> None:
         """Compare one layer's feed-forward neurons. [token, d_ff]"""
+        self._neurons.add((stack, layer))
         found, count = self._trace.neurons.get(stack), self.length(stack)
         error = (
             math.inf
             if found is None or layer >= len(found)
             else relative_error(found[layer, :count], to_numpy(neurons)[:count])
         )
-        self.add("neurons", error, self.limits.vector(self._depth(stack, layer) + 1), f"{stack} {layer}")
+        limit = self.limits.vector(self._depth(stack, layer) + 1, neurons.shape[-1])
+        self.add("neurons", error, limit, f"{stack} {layer}")
+
+    def has_neurons(self, stack: str, layers: int) -> bool:
+        """Whether all layers of a stack that have neurons were compared."""
+        return self._neurons >= {(stack, layer) for layer in range(layers)}
 
     def add_logits(self, expected: Tensor) -> None:
         """Compare the logits, or what a model without an output head answers. [token, vocab]"""
@@ -197,7 +211,8 @@ class Comparison:
         """The verdict on a probe, such as a logit lens, without the pass itself. Arguments as for `check`."""
         limit = self.limits.weight(0)
         parts = tuple(self._parts.values())
-        return Check(0.0, 0.0, 0.0, 0.0, limit, limit, how, independent=independent, parts=parts)
+        left = tuple(self._uncompared)
+        return Check(0.0, 0.0, 0.0, 0.0, limit, limit, how, independent=independent, parts=parts, uncompared=left)
 
     def check(self, how: str, *, independent: bool = True) -> Check:
         """The verdict on all that was added.
@@ -224,6 +239,7 @@ class Comparison:
             independent=independent,
             parts=tuple(self._parts.values()),
             maps=self._maps,
+            uncompared=tuple(self._uncompared),
         )
 
 

@@ -96,9 +96,9 @@ class RoundingLimits(Limits):
     def weight(self, layer: int) -> float:
         return max(super().weight(layer), FURTHER * self.off.get("weights", 0.0))
 
-    def vector(self, layer: int) -> float:
+    def vector(self, layer: int, width: int) -> float:
         names = ("queries", "keys", "values", "states", "neurons")
-        return max(super().vector(layer), FURTHER * max(self.off.get(name, 0.0) for name in names))
+        return max(super().vector(layer, width), FURTHER * max(self.off.get(name, 0.0) for name in names))
 
     def logit(self, layers: int, largest: float) -> float:
         return max(super().logit(layers, largest), FURTHER * self.off.get("logits", 0.0))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model.trace.check import Check
+from model.trace.check import Check, not_compared
 from model.trace.trace import Trace
 from tests.app.driving import badge, choose, go_to, opened, texts
 from viz.figures import heads as head_figures
@@ -144,3 +144,18 @@ def test_what_is_compared_with_nothing_is_said() -> None:
     app.session_state["badge_page"] = True
     app.run()
     assert say("badge.uncompared", parts=say("badge.part_text")) in texts(app)
+    assert say("badge.proved_but", parts=say("badge.part_text")) in badge(app)
+    assert "verified" not in badge(app)
+
+
+def test_a_part_that_no_run_was_compared_with_is_not_called_proved(monkeypatch: pytest.MonkeyPatch) -> None:
+    verify = Trace.verify
+
+    def fewer(self: Trace) -> Check:
+        check = verify(self)
+        return replace(check, parts=tuple(part for part in check.parts if part.name != "neurons"))
+
+    monkeypatch.setattr(Trace, "verify", fewer)
+    monkeypatch.setattr(Trace, "verify_probe", lambda self, probe: not_compared(probe))
+    app = open_page("layers", text="The dry car stopped at the corner.")
+    assert say("badge.proved_but", parts=say("badge.part_neurons")) in badge(app)

@@ -2,10 +2,11 @@
 
 import streamlit as st
 
+from model.trace.check import Probe
 from viz.frame import session
 from viz.frame.shown_run import results
 from viz.sections import layers
-from viz.widgets import headings, output_line
+from viz.widgets import headings, output_line, page_check
 
 trace = results.trace()
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
@@ -17,4 +18,5 @@ layers.massive_reading(states, tokens)
 layers.player(trace, stack, palette)
 layers.all_depths(states, tokens, stack, palette)
 if stack in trace.neurons:
+    page_check.claim(trace, "neurons", Probe(neurons={stack: trace.neurons[stack]}))
     layers.feed_forward(trace.neurons[stack], tokens, stack, palette)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import streamlit as st
@@ -14,7 +15,7 @@ from viz.widgets import page_check
 
 SIGNS = {PROVED: ("green", "verified"), REPEATED: ("gray", "repeat"), WRONG: ("red", "error")}
 EXACT = ("tokens", "labels", "layers", "words")  # parts that are right or wrong
-MOST_NAMED = 2  # wrong parts in the badge's label
+MOST_NAMED = 2  # parts in the badge's label
 
 
 def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> None:
@@ -27,6 +28,8 @@ def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = 
     """
     check = page_check.page_check(trace)
     colour, icon = SIGNS[check.verdict]
+    if check.verdict == PROVED and check.uncompared:
+        icon = "rule"  # a tick would stand for all of it
     more = st.popover(f":{colour}[:material/{icon}: {_label(check)}]", key=f"badge_{key}", on_change="rerun")
     if not more.open:
         return
@@ -59,10 +62,17 @@ def alarm(trace: Trace, keys: tuple[str, ...], place: Any) -> None:
 def _label(check: Check) -> str:
     """The badge's words: the verdict, with the largest error or with what is wrong."""
     if check.verdict == WRONG:
-        names = dict.fromkeys(say(f"badge.part_{part.name}") for part in check.wrong_parts)
-        return say("badge.wrong", parts=", ".join([*names][:MOST_NAMED]) or say("badge.part_weights"))
+        return say("badge.wrong", parts=_names(part.name for part in check.wrong_parts) or say("badge.part_weights"))
+    if check.verdict == PROVED and check.uncompared:
+        return say("badge.proved_but", parts=_names(check.uncompared))
     largest = max(check.max_weight_error, check.max_logit_error, check.max_row_sum_error)
     return say(f"badge.{check.verdict}", error=f"{largest:.0e}")
+
+
+def _names(names: Iterable[str]) -> str:
+    """The words for some parts, of many the first."""
+    found = [*dict.fromkeys(say(f"badge.part_{name}") for name in names)]
+    return ", ".join(found[:MOST_NAMED]) + (" …" if len(found) > MOST_NAMED else "")
 
 
 def part_name(part: Part, trace: Trace) -> str:

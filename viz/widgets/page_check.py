@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -37,6 +37,19 @@ DRAWS = {
     "positions": ("positions", "queries", "keys"),
     "output": ("logits", "words", "weights", "drawn", "lens"),
     "changes": ("logits", "words", "effects"),
+}
+
+# Of these parts: whether a run has them at all.
+HAS: dict[str, Callable[[Trace], bool]] = {
+    **dict.fromkeys(
+        ("queries", "keys", "values", "scores"),
+        lambda trace: any(one.has_vectors for one in trace.attentions.values()),
+    ),
+    "weights": lambda trace: bool(trace.attentions),
+    "states": lambda trace: bool(trace.hidden_states),
+    "logits": lambda trace: trace.logits is not None,
+    "words": lambda trace: trace.output is not None or trace.predicted is not None or trace.classes is not None,
+    "labels": lambda trace: bool(trace.tokens),
 }
 
 
@@ -116,6 +129,8 @@ def page_check(trace: Trace) -> Check:
     parts, uncompared = list(check.parts), list(check.uncompared)
     for name, (serial, found) in st.session_state.get("claims", {}).items():
         if serial == trace.serial and isinstance(found, Probe):
+            if {*found.names} <= {part.name for part in check.parts}:
+                continue  # the pass itself was compared in these
             probed = _probe_check(trace, name, found)
             parts += probed.parts
             uncompared += probed.uncompared
@@ -123,15 +138,19 @@ def page_check(trace: Trace) -> Check:
             uncompared.append(name)
         elif serial == trace.serial:
             parts.append(Part(name, found, check.tolerance))
-    drawn = drawn_parts(trace)
-    if "neurons" in st.session_state.drawn and not any(part.name == "neurons" for part in parts):
-        uncompared.append("neurons")  # those of the library's models come from a pass of their own
-    return replace(check, parts=(*parts, *drawn), uncompared=tuple(uncompared))
+    uncompared += missing_parts(trace, {part.name for part in parts})
+    return replace(check, parts=(*parts, *drawn_parts(trace)), uncompared=tuple(dict.fromkeys(uncompared)))
+
+
+def missing_parts(trace: Trace, compared: Collection[str]) -> list[str]:
+    """Names of what the page draws of a run, and what no independent run was compared with."""
+    return [name for name in drawn_names() if name not in compared and name in HAS and HAS[name](trace)]
 
 
 def _probe_check(trace: Trace, name: str, probe: Probe) -> Check:
     """The verdict on one measurement, cached."""
-    mark = hash(tuple(one.tobytes() for one in (*(probe.lens or ()), *(probe.effects or {}).values())))
+    arrays = (*(probe.lens or ()), *(probe.effects or {}).values(), *(probe.neurons or {}).values())
+    mark = hash(tuple(one.tobytes() for one in arrays))
     found: Check = server_state.result_cache().get(
         ("probe_check", trace.serial, name, mark),
         lambda: trace.verify_probe(probe),

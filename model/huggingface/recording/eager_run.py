@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -14,14 +14,16 @@ from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.projections import shallow_copy
 from model.attention.record import record
 from model.errors import OpeningError
-from model.huggingface.opened_model import OpenedModel
+from model.huggingface.opened_model import OpenedModel, find_stack
 from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
 from model.huggingface.recording.hooks import outermost_layers
+from model.huggingface.recording.neurons import NeuronRows, OnNeurons, capture_neurons
 
 MAX_PARAMETERS = 400_000_000  # of a model that is copied in float64: 3 GB
 # Receives kind, layer, weights, and where the family shows them query, key and value, and which layer of the model its
 # module's path says it is.
 OnLayer = Callable[[str, int, Tensor, tuple[Tensor, Tensor, Tensor] | None, int | None], None]
+Wanted = tuple[Mapping[str, NeuronRows], OnNeurons]  # the neurons of which stacks, and what receives them
 
 NO_WEIGHTS = "it has no attention, or the library does not return its weights: there is nothing to show"
 
@@ -49,7 +51,12 @@ def library_attentions(result: Any, single: str | None) -> dict[str, Sequence[Te
 
 
 def run_eager(
-    lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, on_layer: OnLayer, depth: int | None = None
+    lens: OpenedModel,
+    inputs: dict[str, Tensor],
+    plan: EditPlan | None,
+    on_layer: OnLayer,
+    depth: int | None = None,
+    neurons: Wanted | None = None,
 ) -> Any:
     """The library's output object of a pass with its own eager attention.
 
@@ -59,13 +66,14 @@ def run_eager(
         on_layer: receives each layer's weights as soon as they are computed, and where the family shows them its
             queries, keys and values.
         depth: let only so many layers of the last stack change the states; None for all.
+        neurons: the neurons that are handed over, too.
     """
     module = shallow_copy(lens.module)
     if depth is not None:
         layers = outermost_layers(module.get_decoder() if lens.is_encoder_decoder else module)
         for block in list(layers or ())[depth:]:
             block.register_forward_hook(_pass_on, with_kwargs=True)
-    return run_copy(lens, module, inputs, plan, on_layer)
+    return run_copy(lens, module, inputs, plan, on_layer, neurons)
 
 
 def _pass_on(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
@@ -75,17 +83,22 @@ def _pass_on(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output
 
 
 def run_in_float64(
-    lens: OpenedModel, inputs: dict[str, Tensor], plan: EditPlan | None, ours: bool, on_layer: OnLayer
+    lens: OpenedModel,
+    inputs: dict[str, Tensor],
+    plan: EditPlan | None,
+    ours: bool,
+    on_layer: OnLayer,
+    neurons: Wanted | None = None,
 ) -> Any:
     """The output object of a pass of a copy in float64: with the library's own attention, or with `ours`.
 
     Args:
-        inputs, plan, on_layer: as in `run_eager`.
+        inputs, plan, on_layer, neurons: as in `run_eager`; with the app's own attention no neurons are handed over.
     """
     inputs = {name: one.double() if one.is_floating_point() else one for name, one in inputs.items()}
     module = copy.deepcopy(lens.module).double()
     if not ours or not lens.uses_interface:
-        return run_copy(lens, module, inputs, plan, on_layer)
+        return run_copy(lens, module, inputs, plan, on_layer, neurons)
     with torch.inference_mode(), apply_edits(plan), record() as recorded:
         result = lens.run(module, inputs, eager=False)
     for kind, layer in recorded.calls:
@@ -103,9 +116,18 @@ def can_run_in_float64(module: Any) -> bool:
 
 
 def run_copy(
-    lens: OpenedModel, module: Any, inputs: dict[str, Tensor], plan: EditPlan | None, on_layer: OnLayer
+    lens: OpenedModel,
+    module: Any,
+    inputs: dict[str, Tensor],
+    plan: EditPlan | None,
+    on_layer: OnLayer,
+    neurons: Wanted | None = None,
 ) -> Any:
     """As `run_eager`, of a copy of the model, whose attention is changed."""
+    attended: set[int] = set()
+    if neurons is not None:
+        for stack, rows in neurons[0].items():
+            capture_neurons(find_stack(stack, module), stack, rows, attended, neurons[1])
     vectors: dict[tuple[str, int], tuple[Tensor, Tensor, Tensor]] = {}
     places: dict[tuple[str, int], int] = {}
     numbers = {id(part): re.search(r"\.(\d+)\.", f".{name}.") for name, part in module.named_modules()}
@@ -115,6 +137,7 @@ def run_copy(
         if before is not None and before[0] is found[0] and before[1] is found[1]:  # differential attention calls twice
             found = (*found[:2], torch.cat([before[2], found[2]], dim=-1))
         vectors[kind, layer] = found
+        attended.add(id(part))
         number = numbers.get(id(part))
         if number is not None:
             places[kind, layer] = int(number[1])

@@ -213,7 +213,7 @@ class VideoModel:
 
     def _verify(self, *args: Any) -> Check:
         """The verdict of `model.verification.references.video_reference` on one clip."""
-        return verify(self.module, *args)
+        return verify(self.module, self._classes, *args)
 
     def _find_projections(
         self, pixels: Tensor, row: int, plan: EditPlan | None, recorded: RecordedLayer

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model.arrays.lazy import DeferredMapping
+from model.arrays.types import Array
 from model.trace.check import Check
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison, Vectors
@@ -23,6 +25,9 @@ REPETITION = "a second run of the family's own code, which shows its weights onl
 # Receives kind, layer, weights, queries, keys and values where they are shown, [batch, head, …], and which layer of
 # the model it is.
 OnLayer = Callable[[str, int, Tensor, Vectors | None, int | None], None]
+# Receives the stack, the layer among those that have neurons, and the neurons. [token, d_ff]
+OnNeurons = Callable[[str, int, Tensor], None]
+RunPass = Callable[[OnLayer, OnNeurons], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +36,8 @@ class Subject:
 
     Attributes:
         module: the model that ran; vocabulary: reads its ids as words.
-        run_eager: the library's output object of a pass with its own attention; hands each layer over.
+        run_eager: the library's output object of a pass with its own attention; hands each layer over, and the neurons
+            of the text of those layers whose neurons the trace has.
         run_in_float64: the same in float64, with the app's own attention if told so; None where the model is too large
             for a copy.
         read_states: stack -> hidden states of each depth, from the library's output object.
@@ -49,8 +55,8 @@ class Subject:
 
     module: Any
     vocabulary: Vocabulary | None
-    run_eager: Callable[[OnLayer], Any]
-    run_in_float64: Callable[[bool, OnLayer], Any] | None
+    run_eager: RunPass
+    run_in_float64: Callable[[bool, OnLayer, OnNeurons], Any] | None
     read_states: Callable[[Any], Mapping[str, Sequence[Tensor]]]
     read_answer: Callable[[Any], Tensor]
     read_classes: Callable[[Tensor], list[tuple[str, float]] | None]
@@ -75,6 +81,9 @@ def verify(subject: Subject, trace: Trace) -> Check:
     answer = compare(subject, trace, subject.run_eager, comparison)
     _add_words(subject, trace, comparison, answer)
     add_positions(comparison, trace, subject.module)
+    for stack, neurons in known_neurons(trace).items():
+        if not comparison.has_neurons(stack, len(neurons)):
+            comparison.leave_out("neurons")
     check = comparison.check(HOW if subject.independent else REPETITION, independent=subject.independent)
     if check.ok or dtype != torch.float32 or subject.run_in_float64 is None:
         return check
@@ -85,7 +94,7 @@ def verify(subject: Subject, trace: Trace) -> Check:
     return settle(check, again, *runs)
 
 
-def compare(subject: Subject, trace: Trace, run: Callable[[OnLayer], Any], judge: Judge) -> Tensor:
+def compare(subject: Subject, trace: Trace, run: RunPass, judge: Judge) -> Tensor:
     """Hand one sentence of a pass to what compares it; returns its answer. [token, ...]"""
     row, fewer = subject.row, subject.continued
     numbers: dict[str, list[int]] = {}
@@ -96,7 +105,10 @@ def compare(subject: Subject, trace: Trace, run: Callable[[OnLayer], Any], judge
         own: Any = None if vectors is None else tuple(_shortened(one[row], fewer, -2) for one in vectors)
         judge.add_layer(kind, layer, _shortened(_shortened(weights[row], fewer, -2), fewer, -1), own)
 
-    result = run(add_layer)
+    def add_neurons(stack: str, layer: int, neurons: Tensor) -> None:
+        judge.add_neurons(stack, layer, _shortened(neurons, fewer, -2))
+
+    result = run(add_layer, add_neurons)
     for kind, found in numbers.items():  # layers that share one module, or nest, are counted
         judge.add_layer_index(kind, found if found == sorted(set(found)) else range(len(found)))
     for stack, states in subject.read_states(result).items():
@@ -108,9 +120,14 @@ def compare(subject: Subject, trace: Trace, run: Callable[[OnLayer], Any], judge
     return answer
 
 
-def _hand_over(subject: Subject, trace: Trace, run: Callable[[OnLayer], Any], judge: Judge) -> None:
+def _hand_over(subject: Subject, trace: Trace, run: RunPass, judge: Judge) -> None:
     """As `compare`, without the answer."""
     compare(subject, trace, run, judge)
+
+
+def known_neurons(trace: Trace) -> Mapping[str, Array]:
+    """The neurons of a trace that were computed so far, by stack; those that nobody asked for take a pass."""
+    return trace.neurons.computed if isinstance(trace.neurons, DeferredMapping) else trace.neurons
 
 
 def _add_words(subject: Subject, trace: Trace, comparison: Comparison, answer: Tensor) -> None:

@@ -192,7 +192,7 @@ def run_reference(
     padding = source == ours.config.pad
     # Without padding there is no padding mask: the first one makes PyTorch import sympy, which takes a second.
     padding_mask = padding if plan is None and bool(padding.any()) else None
-    embedded = _embed(ours, source, plan, dtype), _embed(ours, target, plan, dtype)
+    embedded = embed(ours, source, plan, dtype), embed(ours, target, plan, dtype)
     for stack, states in zip(run.states, embedded, strict=True):
         run.states[stack].append(states)
     with _reference_lock, ExitStack() as hooks:
@@ -287,7 +287,7 @@ def _hook_layer(layer: nn.Module, stack: str, run: StockRun) -> list[RemovableHa
     ]
 
 
-def _embed(ours: EncoderDecoder, ids: Tensor, plan: EditPlan | None, dtype: torch.dtype) -> Tensor:
+def embed(ours: Any, ids: Tensor, plan: EditPlan | None, dtype: torch.dtype) -> Tensor:
     """Scaled embeddings with positions by the formula. [batch, token] -> [batch, token, d_model]"""
     width, count = ours.config.d_model, ids.shape[1]
     scaled = nn.functional.embedding(ids, ours.embedding.weight.to(dtype)) * math.sqrt(width)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.attention.edit_plan import EditPlan
-from model.trace.check import Check, Probe, not_compared
+from model.attention.edit_plan import EditPlan, apply_edits
+from model.attention.record import record
+from model.trace.check import Check, Probe
 from model.trace.trace import Trace
-from model.verification.references.self_attention import feed_forward, layer_norm, self_attention, verdict
+from model.verification.comparison import Comparison
+from model.verification.float64 import Judge
+from model.verification.references.self_attention import feed_forward, layer_norm, self_attention
+from model.verification.references.stock_runs import verdict, verify_probe
+from model.verification.references.stock_transformer import StockRun
+from model.verification.words import share_of_differences
 
 FEWEST_VOTES = 1e-3  # as in the model
 HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, run on the same frames"
@@ -19,21 +27,17 @@ HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, r
 
 @torch.no_grad()
 def run_reference(
-    ours: Any, pixels: Tensor, plan: EditPlan | None = None
-) -> tuple[Tensor, dict[tuple[str, int], Tensor], list[Tensor]]:
-    """Answers and every head's weights, computed by PyTorch's own functions.
+    ours: Any, pixels: Tensor, plan: EditPlan | None = None, dtype: torch.dtype = torch.float32
+) -> StockRun:
+    """One pass by PyTorch's own functions, whose logits are answers, [clip, digit, answer].
 
     Args:
         ours: a `model.translator.video.divided_attention.VideoTransformer`.
         pixels: uint8 [clip, frame, height, width]
-        plan: edits, applied through the reference's own weights and masks.
-
-    Returns:
-        logits [clip, digit, answer]; ("time" or "space", layer) -> weights [clip, head, query, key]; states at each
-        depth [clip, token, d].
+        plan: edits, applied through the reference's own weights and masks; dtype: the number format it runs in.
     """
-    config, frames = ours.config, pixels.shape[1]
-    x = _embed(ours, pixels, plan)
+    config, frames, run = ours.config, pixels.shape[1], StockRun()
+    x = _embed(ours, pixels, plan, dtype)
     # A token may look at those of its place, and at those of its frame.
     places, same = config.patches, torch.ones(frames, frames, device=pixels.device)
     within = torch.ones(places, places, device=pixels.device)
@@ -41,51 +45,87 @@ def run_reference(
         "time": torch.kron(same, torch.eye(places, device=pixels.device)) > 0,
         "space": torch.kron(torch.eye(frames, device=pixels.device), within) > 0,
     }
-    weights: dict[tuple[str, int], Tensor] = {}
-    states = [x]
+    run.states["encoder"].append(x)
     for number, layer in enumerate(ours.layers):
         for kind, norm in (("time", layer.norm_1), ("space", layer.norm_2)):
-            own = getattr(layer, f"{kind}_attention")
-            normed = layer_norm(norm, x)
-            output, weights[kind, number] = self_attention(own, normed, masks[kind][None, None], kind, number, plan)
-            x = x + output
-        x = x + feed_forward(layer.feed_forward, layer_norm(layer.norm_3, x))
-        states.append(x)
-    both = F.linear(layer_norm(ours.norm, x), ours.patch_head.weight.float(), ours.patch_head.bias.float())
+            own, mask = getattr(layer, f"{kind}_attention"), masks[kind][None, None]
+            x = x + self_attention(own, layer_norm(norm, x), mask, (kind, number), plan, run)
+        x = x + feed_forward(layer.feed_forward, layer_norm(layer.norm_3, x), "encoder", run)
+        run.states["encoder"].append(x)
+    both = F.linear(layer_norm(ours.norm, x), ours.patch_head.weight.to(dtype), ours.patch_head.bias.to(dtype))
     names, directions = both.split((config.digits + 1, config.directions), dim=-1)
     shares = torch.softmax(names, dim=-1)[..., :-1].transpose(1, 2)  # [clip, digit, token]
     votes = torch.matmul(shares, torch.softmax(directions, dim=-1))  # [clip, digit, direction]
-    there = torch.log(votes + FEWEST_VOTES) * ours.vote_scale.float() + ours.vote_offset.float()
-    return torch.cat([torch.zeros_like(there[..., :1]), there], dim=-1), weights, states
+    there = torch.log(votes + FEWEST_VOTES) * ours.vote_scale.to(dtype) + ours.vote_offset.to(dtype)
+    run.logits = torch.cat([torch.zeros_like(there[..., :1]), there], dim=-1)
+    return run
 
 
-def _embed(ours: Any, pixels: Tensor, plan: EditPlan | None) -> Tensor:
-    """Patches by a convolution, with positions. uint8 [clip, frame, height, width] -> float32 [clip, token, d]"""
+def _embed(ours: Any, pixels: Tensor, plan: EditPlan | None, dtype: torch.dtype) -> Tensor:
+    """Patches by a convolution, with positions. uint8 [clip, frame, height, width] -> [clip, token, d]"""
     config, (clips, frames) = ours.config, pixels.shape[:2]
     seen = config.patch + 2 * config.margin
-    kernel = ours.embedding.weight.float().view(config.d_model, 1, seen, seen)
+    kernel = ours.embedding.weight.to(dtype).view(config.d_model, 1, seen, seen)
     cut = F.conv2d(
-        pixels.flatten(0, 1)[:, None].float() / 255, kernel, ours.embedding.bias.float(), config.patch, config.margin
+        pixels.flatten(0, 1)[:, None].to(dtype) / 255,
+        kernel,
+        ours.embedding.bias.to(dtype),
+        config.patch,
+        config.margin,
     )
     x = cut.flatten(2).transpose(1, 2).reshape(clips, frames * config.patches, config.d_model)
-    time, space = ours.time_positions.float()[:frames], ours.space_positions.float()
+    time, space = ours.time_positions.to(dtype)[:frames], ours.space_positions.to(dtype)
     positions = (time[:, None] + space).reshape(-1, config.d_model)
     order = None if plan is None else plan.position_order(len(positions))
     return x + (positions if order is None else positions[order])
 
 
 def verify(
-    ours: Any, pixels: Tensor, row: int, plan: EditPlan | None, trace: Trace, probe: Probe | None = None
+    ours: Any,
+    read_classes: Callable[[Tensor], Sequence[tuple[str, float]]],
+    pixels: Tensor,
+    row: int,
+    plan: EditPlan | None,
+    trace: Trace,
+    probe: Probe | None = None,
 ) -> Check:
-    """The verdict on one input of a traced batch; none on a probe of it.
+    """The verdict on one input of a traced batch, or on a probe of it.
 
     Args:
+        read_classes: labels and probabilities, likeliest first, from the logits of one clip.
         pixels: uint8 [clip, frame, height, width]; row: index in the batch; plan: the edits of the traced pass.
-        trace: what is judged.
+        trace: what is judged; probe: what is judged instead.
     """
+    dtype = next(ours.parameters()).dtype
+
+    def run_stock(edits: EditPlan | None, precision: torch.dtype) -> StockRun:
+        return run_reference(ours, pixels, edits, precision)
+
     if probe is not None:
-        return not_compared(probe)
-    logits, weights, states = run_reference(ours, pixels, plan)
-    own, dtype = {place: one[row] for place, one in weights.items()}, next(ours.parameters()).dtype
-    length = len(trace.ids["decoder"]) if trace.ids.get("decoder") else logits.shape[1]
-    return verdict(trace, dtype, logits[row][:length], own, [state[row] for state in states], HOW)
+        return verify_probe(trace, dtype, row, run_stock, plan, probe, HOW)
+
+    def add_more(comparison: Comparison, logits: Tensor) -> None:
+        side = ours.config.size // ours.config.patch
+        frames = range(pixels.shape[1])
+        places = [f"{frame}:{i // side},{i % side}" for frame in frames for i in range(side * side)]
+        for labels in (trace.tokens["encoder"].texts, *(one.query_tokens for one in trace.attentions.values()),
+                       *(one.key_tokens for one in trace.attentions.values())):  # fmt: skip
+            comparison.add("labels", share_of_differences(labels, places), 0.0, "encoder")
+        expected, found = sorted(read_classes(logits)), sorted(trace.classes or ())
+        named = share_of_differences([name for name, _ in found], [name for name, _ in expected])
+        comparison.add("words", named, 0.0, "classes")
+        for (_, one), (_, other) in zip(found, expected, strict=False):
+            comparison.add("logits", abs(one - other), comparison.limits.weight(len(ours.layers)), "classes")
+
+    def run_ours(judge: Judge) -> None:
+        module = copy.deepcopy(ours).double()
+        with torch.inference_mode(), apply_edits(plan), record() as recorded:
+            states = module.encode(pixels, module.masks(pixels.shape[1]))
+            logits = module.answer(states[-1])
+        for kind, layer in recorded.calls:
+            call = recorded.call(kind, layer, row)
+            judge.add_layer(kind, layer, call.weights_tensor(), (call.query, call.key, call.value))
+        judge.add_states("encoder", [one[row].flatten(0, 1) for one in states])
+        judge.add_logits(logits[row])
+
+    return verdict(trace, dtype, row, run_stock, plan, add_more, run_ours, HOW)

@@ -124,7 +124,7 @@ def test_every_field_is_needed_and_of_its_kind(handler: RequestHandler, want: st
     fields = MAP | {
         "want": want, "ids": [5], "text": "I see.", "target": None, "how": HOW, "position": 0, "stack": "encoder",
         "rows": [0, 1], "measure": "rollout", "arguments": [0, 0], "count": 3, "side": 16, "masked": True,
-        "token": 5, "against": None, "query": 0, "key": 0,
+        "token": 5, "against": None, "query": 0, "key": 0, "names": ["lens"],
     }  # fmt: skip
     if want == "across_layers":
         fields["kind"] = "encoder"

@@ -113,8 +113,6 @@ def test_a_remote_run_has_the_same_numbers(address: str, lens: Translator, edits
     assert isinstance(layer, MultiHeadLayer) == isinstance(ours.multi_head("encoder", 1), MultiHeadLayer)
     how = Decoding("beam", beams=3)
     assert remote.decode(TEXT, how, edits) == lens.decode(TEXT, how, edits)
-    found = remote.logit_lens(TEXT)
-    assert theirs.verify_probe(Probe(lens=found)).uncompared == ("lens",)  # the server judges runs only
     np.testing.assert_array_equal(remote.logit_lens(TEXT)[0], lens.logit_lens(TEXT)[0])  # type: ignore[index]
     effects, _ = remote.head_effects(TEXT, ours.ids["decoder"][1:])
     np.testing.assert_allclose(effects["cross"], lens.head_effects(TEXT, ours.ids["decoder"][1:])[0]["cross"])
@@ -122,6 +120,28 @@ def test_a_remote_run_has_the_same_numbers(address: str, lens: Translator, edits
     np.testing.assert_array_equal(remote.positions().table, lens.positions().table)  # type: ignore[arg-type]
     assert remote.guess(TEXT, 1) is None
     assert (remote.revision, remote.commit) == (revision("en-fr"), commit("en-fr"))
+
+
+@pytest.mark.parametrize("edits", [None, Edits(heads={("cross", 0, 3): 0.0})])
+def test_what_was_measured_on_the_server_is_compared_there(address: str, edits: Edits | None) -> None:
+    remote = RemoteModel(address, "en-fr")
+    trace = remote.trace(TEXT, edits=edits)
+    forced = trace.ids["decoder"][1:]
+    found = remote.logit_lens(TEXT, forced, edits)
+    assert found is not None
+    effects, in_bits = remote.head_effects(TEXT, forced, edits)
+    neurons = dict(trace.neurons)
+    check = trace.verify_probe(Probe(lens=found, effects=effects, in_bits=in_bits, neurons=neurons))
+    assert check.verdict == "proved"
+    assert {part.name for part in check.parts} == {"lens", "effects", "neurons"}
+    assert not check.uncompared
+    neurons["encoder"] = neurons["encoder"] * np.float32(1.001)
+    for broken in (
+        Probe(lens=(found[0], found[1] * np.float32(1.001))),
+        Probe(effects=effects | {"cross": effects["cross"][::-1]}, in_bits=in_bits),
+        Probe(neurons=neurons),
+    ):
+        assert [part.name for part in trace.verify_probe(broken).wrong_parts] == list(broken.names)
 
 
 def test_what_is_chosen_for_a_text_travels_and_positions_of_either_stack_too(address: str, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from tokenizers import Tokenizer
 import model
 from model.errors import InputError, ModelError
 from model.generation.decoding import Decoding
+from model.trace.check import Probe
 from model.training.data.text import save
 from model.training.python_source import train_code_tokenizer
 from model.translator.decoder_only import DecoderOnly
@@ -113,13 +116,50 @@ def test_verification_holds_with_and_without_edits_and_can_fail(decoder: Languag
         weight.copy_(before)
 
 
+def test_the_check_names_each_part_that_is_wrong(decoder: LanguageModel) -> None:
+    trace = decoder.trace(PROMPT)
+    parts = {part.name for part in trace.verify().parts}
+    assert {"queries", "keys", "values", "scores", "states", "neurons", "logits", "labels", "words"} <= parts
+
+    def wrong(**fields: Any) -> list[str]:
+        return [part.name for part in replace(trace, **fields).verify().wrong_parts]
+
+    assert wrong(neurons={"decoder": trace.neurons["decoder"][::-1]}) == ["neurons"]
+    assert wrong(hidden_states={"decoder": trace.hidden_states["decoder"][::-1]}) == ["states"]
+    assert wrong(output=f"{trace.output}x") == ["words"]
+    assert wrong(predicted=tuple(trace.predicted or ())[::-1]) == ["words"]
+    tokens = trace.tokens["decoder"]
+    assert "labels" in wrong(tokens={"decoder": replace(tokens, texts=tokens.texts[::-1])})
+    positions = decoder.module.positions.clone()
+    try:
+        decoder.module.positions.copy_(positions.roll(1, 0))
+        assert not decoder.trace(PROMPT).verify().ok  # its own table is not what the reference adds
+    finally:
+        decoder.module.positions.copy_(positions)
+
+
+def test_probes_are_compared_with_runs_of_the_reference(decoder: LanguageModel) -> None:
+    trace = decoder.trace(PROMPT, "")
+    found, (effects, in_bits) = decoder.logit_lens(PROMPT, ""), decoder.head_effects(PROMPT, "")
+    assert found is not None
+    check = trace.verify_probe(Probe(lens=found, effects=effects, in_bits=in_bits, neurons=dict(trace.neurons)))
+    assert check.verdict == "proved"
+    assert {part.name for part in check.parts} == {"lens", "effects", "neurons"}
+    for broken in (
+        Probe(lens=(found[0][::-1], found[1][::-1])),
+        Probe(effects={"decoder": effects["decoder"] * 1.1}, in_bits=in_bits),
+        Probe(neurons={"decoder": trace.neurons["decoder"][:, ::-1]}),
+    ):
+        assert [part.name for part in trace.verify_probe(broken).wrong_parts] == list(broken.names)
+
+
 def test_the_reference_shares_nothing_with_the_formula(decoder: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = torch.tensor([decoder.trace(PROMPT).ids["decoder"]])
-    expected, _, _ = run_reference(decoder.module, ids)
+    expected = run_reference(decoder.module, ids).logits
     monkeypatch.setattr("model.translator.transformer.attention", None)
     with pytest.raises(TypeError):
         decoder.module(ids)
-    torch.testing.assert_close(run_reference(decoder.module, ids)[0], expected)
+    torch.testing.assert_close(run_reference(decoder.module, ids).logits, expected)
 
 
 def test_a_padded_batch_equals_each_text_alone(decoder: LanguageModel) -> None:

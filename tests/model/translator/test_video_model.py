@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 
 import model
 from model.errors import InputError, ModelError
+from model.trace.check import Probe
 from model.translator.video.clip_files import read_clip
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 from model.translator.video.video_model import VideoModel
@@ -127,13 +130,36 @@ def test_verification_holds_with_and_without_edits_and_can_fail(video: VideoMode
         weight.copy_(before)
 
 
+def test_the_check_names_each_part_that_is_wrong(video: VideoModel) -> None:
+    trace = video.trace(clip())
+    check = trace.verify()
+    parts = {part.name for part in check.parts}
+    assert {"queries", "keys", "values", "scores", "states", "neurons", "logits", "labels", "words"} <= parts
+    assert trace.classes is not None
+
+    def wrong(**fields: Any) -> list[str]:
+        return [part.name for part in replace(trace, **fields).verify().wrong_parts]
+
+    assert wrong(neurons={"encoder": trace.neurons["encoder"][::-1]}) == ["neurons"]
+    assert wrong(hidden_states={"encoder": trace.hidden_states["encoder"][::-1]}) == ["states"]
+    names = [name for name, _ in trace.classes]
+    renamed = [(f"{name}x", chance) for name, (_, chance) in zip(names, trace.classes, strict=True)]
+    assert wrong(classes=renamed) == ["words"]
+    tokens = trace.tokens["encoder"]
+    assert "labels" in wrong(tokens={"encoder": replace(tokens, texts=tokens.texts[::-1])})
+    effects, in_bits = video.head_effects(clip())
+    assert trace.verify_probe(Probe(effects=effects, in_bits=in_bits)).verdict == "proved"
+    broken = Probe(effects={kind: one * 1.1 for kind, one in effects.items()}, in_bits=in_bits)
+    assert [part.name for part in trace.verify_probe(broken).wrong_parts] == ["effects"]
+
+
 def test_the_reference_shares_nothing_with_the_formula(video: VideoModel, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = torch.from_numpy(clip()[None])
-    expected, _, _ = run_reference(video.module, pixels)
+    expected = run_reference(video.module, pixels).logits
     monkeypatch.setattr("model.translator.transformer.attention", None)
     with pytest.raises(TypeError):
         video.module(pixels)
-    torch.testing.assert_close(run_reference(video.module, pixels)[0], expected)
+    torch.testing.assert_close(run_reference(video.module, pixels).logits, expected)
 
 
 def test_the_answer_names_digits_and_directions(video: VideoModel) -> None:

@@ -13,6 +13,7 @@ import torch
 import model
 from model.attention import formula
 from model.attention.recorded_call import RecordedCall
+from model.huggingface.recording import eager_run
 from model.huggingface.text_model import TextModel
 from model.trace.attention import Attention
 from model.trace.check import Check, Probe
@@ -53,11 +54,13 @@ def trace(request: pytest.FixtureRequest, lens: Translator, opened: dict[str, Te
     else:
         here = opened[request.param]
         found = here.trace(TEXT, TARGET if here.is_encoder_decoder else None)
+    assert dict(found.neurons)  # of the library's models compared once they were asked for
     check = found.verify()
     assert check.verdict == "proved", check.wrong_parts
-    assert {"weights", "queries", "keys", "values", "scores", "states", "labels", "layers"} <= {
+    assert {"weights", "queries", "keys", "values", "scores", "states", "neurons", "labels", "layers"} <= {
         p.name for p in check.parts
     }
+    assert not check.uncompared
     return found
 
 
@@ -69,11 +72,27 @@ def test_hidden_states_neurons_and_logits(trace: Trace) -> None:
         broken[layer] = shifted(broken[layer])
         assert changed(trace, hidden_states=states | {last: broken}) == {"states"}
     assert changed(trace, hidden_states=states | {last: states[last][::-1]}) == {"states"}
-    if "neurons" in {part.name for part in trace.verify().parts}:
-        assert changed(trace, neurons={stack: shifted(one) for stack, one in trace.neurons.items()}) == {"neurons"}
+    assert changed(trace, neurons={stack: shifted(one) for stack, one in trace.neurons.items()}) == {"neurons"}
+    neurons = {stack: np.array(one) for stack, one in trace.neurons.items()}
+    assert changed(trace, neurons={stack: one[::-1] for stack, one in neurons.items()}) == {"neurons"}
+    assert trace.verify_probe(Probe(neurons=neurons)).ok
+    assert wrong(trace.verify_probe(Probe(neurons={last: neurons[last][:, ::-1]}))) == {"neurons"}
     if trace.logits is not None:
         assert changed(trace, logits=shifted(trace.logits)) == {"logits"}
         assert "logits" in changed(trace, logits=np.array(trace.logits)[::-1])
+
+
+def test_neurons_that_the_reference_run_cannot_tell_are_said(
+    opened: dict[str, TextModel],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = opened["llama"].trace(TEXT)
+    neurons = dict(found.neurons)
+    monkeypatch.setattr(eager_run, "capture_neurons", lambda *_: None)
+    assert found.verify().uncompared == ("neurons",)
+    check = found.verify_probe(Probe(neurons=neurons))
+    assert check.uncompared == ("neurons",)
+    assert not check.parts
 
 
 def test_words_and_labels(trace: Trace) -> None:
