@@ -46,7 +46,7 @@ def test_a_mask_is_painted_and_undone(page: Page) -> None:
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size: tuple[int, int]) -> None:
-    for name in (*PAGES[1:], "heads"):
+    for name in (*PAGES[1:], "whole", "heads"):
         page.set_viewport_size({"width": 1280, "height": 800})
         page.wait_for_timeout(300)
         group = next(group for group, names in GROUPS.items() if name in names)

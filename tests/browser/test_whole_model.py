@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driving import go, needs_chromium
+from tests.browser.driving import PHONE, go, needs_chromium, visit
+from tests.serving import settle
 from viz.language.messages import say
 
 pytestmark = needs_chromium
@@ -49,3 +50,50 @@ def test_whole_model_answers_to_pointer_keys_and_clicks(page: Page) -> None:
     page.mouse.click(*page.evaluate(PLACE, "decoder.1.1"))
     page.wait_for_selector(".st-key-heatmap .js-plotly-plot")
     expect(page.get_by_role("heading", name="Layer 1, head 0")).to_be_visible()
+
+
+SIZES = """() => {
+  const { scrollWidth, clientWidth } = document.querySelector("[data-testid=stMain]")
+  const gd = document.querySelector(".st-key-whole .js-plotly-plot"), room = gd.closest(".st-key-whole")
+  const axes = gd._fullLayout, top = Math.min(...gd.layout.meta.boxes.map(box => axes.yaxis.l2p(box.y[0])))
+  return [scrollWidth - clientWidth, room.scrollWidth - room.clientWidth, top, axes.xaxis.range[1]]
+}"""
+NARROW = "() => document.querySelector('.st-key-whole .js-plotly-plot')?._fullLayout?.xaxis.range[1] < 500"
+WIDE = NARROW.replace("< 500", "> 500")
+
+
+def test_on_a_phone_one_tap_shows_a_box_and_the_next_opens_it(browser: Browser, address: str) -> None:
+    with visit(browser, address, "", viewport=PHONE, has_touch=True, is_mobile=True) as visited:
+        page = visited.page
+        page.wait_for_function(NARROW)
+        beyond, inside, top, _ = page.evaluate(SIZES)
+        assert beyond <= 0  # nothing scrolls sideways
+        assert inside <= 0
+        assert top < 30  # no room is empty over the first box
+        panel = page.locator(".whole-panel")
+        expect(panel).to_be_hidden()
+        page.touchscreen.tap(*page.evaluate(PLACE, "decoder.1.1"))
+        expect(panel.locator("h3")).to_have_text("encoder-decoder attention")
+        box = panel.bounding_box()
+        assert box
+        assert box["y"] + box["height"] <= PHONE["height"] + 1
+        assert page.evaluate(PLACE, "decoder.1.1")[1] < box["y"]  # the box is not hidden by what is said of it
+        page.locator(".whole-play button").nth(2).tap()
+        expect(panel.locator("h3")).to_contain_text("feed-forward")
+        page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop = 500")
+        page.touchscreen.tap(*page.evaluate(PLACE, "encoder.2"))  # a folded layer opens at once
+        page.wait_for_function(HAS, arg="encoder.2.0")
+        expect(panel.locator("h3")).to_have_text("self-attention")  # the first box of what has opened
+        panel.get_by_role("button", name=say("whole.goto")).tap()
+        expect(page.get_by_role("heading", name="Layer 2, head 0")).to_be_visible(timeout=30_000)
+
+
+def test_the_picture_follows_the_window(page: Page) -> None:
+    go(page, "See", say("whole.title"))
+    page.wait_for_function(WIDE)
+    page.set_viewport_size({"width": 700, "height": 800})
+    page.wait_for_function(NARROW)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.wait_for_function(WIDE)
+    settle(page)
+    assert page.evaluate(SIZES)[0] <= 0

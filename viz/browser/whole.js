@@ -1,11 +1,20 @@
 // The picture of the whole model: pointing at a box shows it large beside the picture, a click opens its layer or its page,
 // and Play walks through the boxes in the order of computing. The boxes stand in `layout.meta.boxes` of the figure.
+// A finger cannot point: its first touch shows the box, the second one, or the button in the panel, opens it.
 const SVG = "http://www.w3.org/2000/svg"
+const ROOM = 620 // pixels: in less, the stacks stand one above the other
 const PACE = 2600 // milliseconds for a box while it plays; longer sentences take longer
-let data = null, tell = null, at = -1, timer = null, pointed = false // whether the pointer chose the box, and not a step
+let data = null, tell = null, tellNarrow = null, timer = null
+let name = "" // of the box that is shown, which may have opened since: then its first block is
+let pointed = false // whether the pointer chose the box, and not a step
 
 const figure = () => document.querySelector(".st-key-whole .js-plotly-plot")
 const table = () => figure()?.layout?.meta?.boxes ?? []
+const place = () => {
+  const boxes = table(), found = boxes.findIndex(box => box.name === name)
+  return found >= 0 || !name ? found : boxes.findIndex(box => box.name.startsWith(`${name}.`))
+}
+const shownBox = () => table()[place()]
 const inside = (box, x, y) => x >= box.x[0] && x <= box.x[1] && y >= box.y[0] && y <= box.y[1]
 
 function boxAt(event) {
@@ -26,7 +35,7 @@ function mark() {
     svg.append(layer)
   }
   layer.replaceChildren()
-  const box = table()[at]
+  const box = shownBox()
   if (!box) return
   const { xaxis, yaxis } = gd._fullLayout
   const [left, right] = box.x.map(value => xaxis._offset + xaxis.l2p(value))
@@ -45,8 +54,9 @@ function text(tag, words, className) {
 }
 
 function show() {
-  const panel = document.querySelector(".whole-panel"), box = table()[at]
+  const panel = document.querySelector(".whole-panel"), box = shownBox()
   if (!panel) return
+  panel.toggleAttribute("data-box", !!box)
   if (!box) return panel.replaceChildren(text("p", data.words.point))
   const parts = [text("h3", box.title), text("p", box.text)]
   if (box.image) {
@@ -60,23 +70,41 @@ function show() {
     const kept = `${Math.round(100 * found.kept[token.focus])}\u202f%`
     parts.push(text("p", data.words.stream.replace("{length}", found.length[token.focus]).replace("{kept}", kept), "stream"))
   }
-  panel.replaceChildren(...parts)
+  const open = text("button", data.words[box.kind === "folded" ? "unfold" : "goto"])
+  open.type = "button"
+  open.onclick = () => { stop(); tell?.(box.name) }
+  panel.replaceChildren(...parts, open)
+}
+
+// Scroll, if need be, so that the box stands between the bars and the panel.
+function reveal() {
+  const gd = figure(), box = shownBox(), area = document.querySelector("[data-testid=stMain]")
+  if (!box || !gd?._fullLayout || !area) return
+  const edge = gd.getBoundingClientRect().top, { yaxis } = gd._fullLayout
+  const [top, bottom] = box.y.map(value => edge + yaxis._offset + yaxis.l2p(value))
+  const panel = document.querySelector(".whole-panel"), fixed = panel && getComputedStyle(panel).position === "fixed"
+  const least = (document.querySelector(".st-key-bar")?.getBoundingClientRect().bottom ?? 0) + 8
+  const most = (fixed ? panel.getBoundingClientRect().top : innerHeight) - 8
+  if (top < least || bottom - top > most - least) area.scrollTop += top - least
+  else if (bottom > most) area.scrollTop += bottom - most
 }
 
 function go(index) {
-  if (index === at) return
-  at = index
+  const chosen = table()[index]?.name ?? ""
+  if (chosen === name) return
+  name = chosen
   mark()
   show()
 }
 
 // Folded layers in a row are one step.
 function next(by) {
-  const boxes = table()
+  const boxes = table(), at = place()
   let index = at < 0 ? (by > 0 ? 0 : boxes.length - 1) : at + by
   const folded = place => boxes[place]?.kind === "folded" && boxes[place - by]?.kind === "folded"
   while (folded(index)) index += by
   go(Math.min(Math.max(index, 0), boxes.length - 1))
+  reveal()
   return index < boxes.length - 1
 }
 
@@ -88,11 +116,11 @@ function stop() {
 
 function play() {
   if (timer) return stop()
-  if (pointed || at >= table().length - 1) at = -1
+  if (pointed || place() >= table().length - 1) name = ""
   pointed = false
   const walk = () => {
     const more = next(1)
-    timer = more ? setTimeout(walk, Math.max(PACE, 45 * (table()[at]?.text.length ?? 0))) : null
+    timer = more ? setTimeout(walk, Math.max(PACE, 45 * (shownBox()?.text.length ?? 0))) : null
     if (!more) buttons()
   }
   walk()
@@ -117,37 +145,63 @@ function buttons() {
 function listen() {
   document.addEventListener("pointermove", event => {
     if (timer || !event.target.closest?.(".st-key-whole")) return
-    const found = boxAt(event)
+    const found = event.pointerType === "touch" ? -1 : boxAt(event)
     if (found < 0) return
     pointed = true
     go(found)
   }, { capture: true, passive: true })
+  let touched = false // Plotly makes a click of its own of each touch
+  document.addEventListener("pointerdown", event => { touched = event.pointerType === "touch" }, { capture: true, passive: true })
   document.addEventListener("click", event => {
     const found = boxAt(event)
-    if (found < 0) return
+    if (touched || found < 0) return
     stop()
     go(found)
     tell?.(table()[found].name)
+  }, true)
+  document.addEventListener("pointerup", event => {
+    if (event.pointerType !== "touch" || !event.target.closest?.(".st-key-whole")) return
+    const found = boxAt(event), again = found >= 0 && found === place()
+    stop()
+    go(found)
+    if (again || table()[found]?.kind === "folded") tell?.(table()[found].name)
+    else reveal()
   }, true)
   document.addEventListener("keydown", event => {
     if (!figure() || event.target.closest?.("input, textarea, [role=slider], [contenteditable]") || event.ctrlKey || event.metaKey || event.altKey) return
     if (event.key === "ArrowRight") next(1)
     else if (event.key === "ArrowLeft") next(-1)
-    else if (event.key === "Enter" && at >= 0 && !event.target.closest?.("button, a, [role=button]")) tell?.(table()[at].name)
+    else if (event.key === "Enter" && shownBox() && !event.target.closest?.("button, a, [role=button]")) tell?.(shownBox().name)
+    else if (event.key === "Escape") go(-1)
     else return
     stop()
   })
   document.addEventListener("headlight-focus", () => figure() && show())
   document.addEventListener("headlight-drawn", () => { if (figure()) { mark(); buttons() } })
+  addEventListener("resize", () => { clearTimeout(resized); resized = setTimeout(measure, 200) })
+}
+
+// Tells the server when the picture has another kind of room than it was drawn for.
+let resized = null, told = null
+function measure() {
+  const room = document.querySelector(".st-key-whole")?.getBoundingClientRect().width
+  if (!room) return
+  const narrow = room < ROOM
+  if (narrow === data.narrow || told === narrow) return
+  told = narrow
+  tellNarrow(narrow)
 }
 
 let listening = false
 export default function ({ data: given, setTriggerValue }) {
   data = given
   tell = name => setTriggerValue("click", name)
+  tellNarrow = narrow => setTriggerValue("narrow", narrow)
+  told = null
   if (!listening) listen()
   listening = true
   buttons()
   mark()
   show()
+  measure()
 }

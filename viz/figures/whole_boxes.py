@@ -5,22 +5,15 @@ The drawing, the texts that appear on pointing, the order of playing and the tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from model.trace.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION, EXPERTS, FEED_FORWARD
 from model.trace.stack_summary import BlockSummary, StackSummary
-from model.trace.tokens import Tokens
+from viz.figures.whole_layout import BAR, BARS, GAP, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
 from viz.language.messages import say
-
-WIDTH, HEIGHT = 900, 520  # of the picture, in its own units: pixels at its usual size
-STRIP, LABEL, GAP, HEADER = 20, 16, 13, 16  # heights of a strip, a line of text, between boxes, of a box's first line
-BOX = (46.0, 84.0)  # smallest and largest height of a block
-TOP, BARS, BAR = 16, 5, 15  # room for a stack's name, bars of the output, and the height of one
-SLICE = (3, 20)  # smallest and largest height of a folded layer
-GUTTER = 14  # room of the residual stream's line, left of the boxes
 
 
 @dataclass(frozen=True)
@@ -54,62 +47,24 @@ class Box:
     page: str = "layers"
 
 
-@dataclass(frozen=True)
-class WholeModel:
-    """What the picture is drawn from.
-
-    Attributes:
-        stacks: "encoder" | "decoder" -> its summary; tokens: -> its tokens.
-        open: stack -> the layer that is open.
-        tiles: kind and layer of an attention -> small maps of its heads, [head, row, column].
-        candidates: label and probability of the likeliest next tokens at a step; empty where the model gives none.
-        written: which of them is written; None where none is.
-        turned: whether positions turn queries and keys instead of being added.
-    """
-
-    stacks: Mapping[str, StackSummary]
-    tokens: Mapping[str, Tokens]
-    open: Mapping[str, int]
-    tiles: Mapping[tuple[str, int], np.ndarray] = field(default_factory=dict)
-    candidates: Sequence[tuple[str, float]] = ()
-    written: int | None = None
-    turned: bool = False
-
-
-def column(model: WholeModel, stack: str) -> tuple[float, float]:
-    """Left and right edge of a stack's boxes."""
-    names = list(model.stacks)
-    if len(names) == 1:
-        return 190.0, 710.0
-    return (GUTTER + 6.0, 400.0) if stack == names[0] else (510.0, WIDTH - 2.0)
-
-
 def boxes(model: WholeModel) -> tuple[Box, ...]:
     """Every box, in the order of computing."""
-    found = [box for stack in model.stacks for box in _stack_boxes(model, stack)]
+    places = layout(model)
+    found = [box for stack in model.stacks for box in _stack_boxes(model, stack, places)]
     if model.candidates:
         last = found[-1]
-        top = last.y[0] - GAP - BARS * BAR
+        top = last.y[0] - GAP - BARS * BAR - (TOP if len(model.stacks) > 1 else 0)
         label, chance = model.candidates[model.written or 0]
         sentence = say("whole.say_output", token=label, chance=f"{chance:.0%}")
-        box = Box(
-            "output",
-            "output",
-            last.stack,
-            last.x,
-            (top, top + BARS * BAR),
-            say("whole.output"),
-            sentence,
-            page="output",
-        )
-        found.append(box)
+        y, title = (top, top + BARS * BAR), say("whole.output")
+        found.append(Box("output", "output", last.stack, last.x, y, title, sentence, page="output"))
     return tuple(found)
 
 
-def _stack_boxes(model: WholeModel, stack: str) -> Iterator[Box]:
+def _stack_boxes(model: WholeModel, stack: str, places: Layout) -> Iterator[Box]:
     """The boxes of one stack, from its tokens up."""
-    summary, x = model.stacks[stack], column(model, stack)
-    bottom = float(HEIGHT) - LABEL
+    summary, x = model.stacks[stack], places.columns[stack]
+    bottom = places.bottoms[stack] - LABEL
     count = len(model.tokens[stack])
     yield Box(
         f"{stack}.embedding", "embedding", stack, x, (bottom - STRIP, bottom), say("whole.embedding"),
@@ -124,47 +79,13 @@ def _stack_boxes(model: WholeModel, stack: str) -> Iterator[Box]:
             say(f"whole.say_{how}"), page="positions",
         )  # fmt: skip
         bottom -= height + LABEL
-    tall = box_height(model)
-    heights = _layer_heights(model, stack, tall)
-    for layer, height in enumerate(heights):
+    for layer, blocks in enumerate(summary.layers):
         if layer == model.open[stack]:
-            yield from _open_layer(model, stack, layer, x, bottom, tall)
+            yield from _open_layer(model, stack, layer, x, bottom, places.block)
+            bottom -= open_height(max(len(blocks), 1), places.block)
         else:
-            yield _folded(summary, stack, layer, x, (bottom - height + 2, bottom))
-        bottom -= height
-
-
-def box_height(model: WholeModel) -> float:
-    """Height of each block of an open layer: what is left when all other layers are as tall as they may be."""
-    found = [BOX[1]]
-    for stack, summary in model.stacks.items():
-        count = max(len(summary.layers[model.open[stack]]), 1)
-        others = SLICE[1] * (len(summary.layers) - 1)
-        found.append((_room(model, stack) - others - _around_blocks(count)) / count)
-    return max(min(found), BOX[0])
-
-
-def _around_blocks(count: int) -> float:
-    """What an open layer of so many blocks needs beside them."""
-    return HEADER + count * GAP + 6.0
-
-
-def _room(model: WholeModel, stack: str) -> float:
-    """Height of all layers of a stack together."""
-    strips = 2 if model.stacks[stack].positions is not None else 1
-    last = stack == [*model.stacks][-1]
-    return (
-        HEIGHT - TOP - strips * (STRIP + LABEL) - 2 - LABEL - (BARS * BAR + 2 * GAP if last and model.candidates else 0)
-    )
-
-
-def _layer_heights(model: WholeModel, stack: str, box: float) -> list[float]:
-    """Height of each layer of a stack, the open one as tall as its boxes, the others sharing what is left."""
-    summary, opened = model.stacks[stack], model.open[stack]
-    count = max(len(summary.layers[opened]), 1)
-    tall = _around_blocks(count) + count * box
-    thin = min(max((_room(model, stack) - tall) / max(len(summary.layers) - 1, 1), SLICE[0]), SLICE[1])
-    return [tall if layer == opened else thin for layer in range(len(summary.layers))]
+            yield _folded(summary, stack, layer, x, (bottom - places.folded[stack] + 2, bottom))
+            bottom -= places.folded[stack]
 
 
 def _folded(summary: StackSummary, stack: str, layer: int, x: tuple[float, float], y: tuple[float, float]) -> Box:

@@ -9,11 +9,13 @@ import plotly.graph_objects as go
 
 from model.trace.stack_summary import StackSummary
 from viz.figures.heads import png_uri, resize
-from viz.figures.theme import Palette, Scale, base_layout, escape, rgba_colours, shorten, unvalidated_figure
-from viz.figures.whole_boxes import BAR, GAP, GUTTER, HEADER, HEIGHT, LABEL, WIDTH, Box, WholeModel, boxes, joints
+from viz.figures.theme import TITLE_ROOM, Palette, Scale, base_layout, escape, rgba_colours, shorten, unvalidated_figure
+from viz.figures.whole_boxes import Box, boxes, joints
+from viz.figures.whole_layout import BAR, GAP, GUTTER, HEADER, LABEL, WholeModel, layout
 from viz.language.messages import say
 
-MOST_LABELS, TILE_PIXELS = 30, 28
+MOST_LABELS, TILE_PIXELS = 40, 28
+NARROWEST = 20  # units of a token's label; where tokens are narrower, not each has one
 
 
 def whole_model(model: WholeModel, palette: Palette) -> go.Figure:
@@ -31,22 +33,23 @@ def whole_model(model: WholeModel, palette: Palette) -> go.Figure:
     for stack in model.stacks:
         drawing.around(stack, [box for box in table if box.stack == stack])
     drawing.memory(table)
-    layout = base_layout(say("whole.title"), palette, HEIGHT + 44)
+    places = layout(model)
+    made = base_layout(say("whole.title"), palette, places.height + TITLE_ROOM)
     axis = {"visible": False, "fixedrange": True, "showgrid": False, "zeroline": False}
-    layout |= {
-        "xaxis": layout["xaxis"] | axis | {"range": [0, WIDTH]},
-        "yaxis": layout["yaxis"] | axis | {"range": [HEIGHT, 0]},
+    made |= {
+        "xaxis": made["xaxis"] | axis | {"range": [0, places.width]},
+        "yaxis": made["yaxis"] | axis | {"range": [places.height, 0]},
         "images": drawing.images,
         "shapes": drawing.shapes,
         "annotations": drawing.notes,
-        "margin": {"l": 0, "r": 0, "t": 44, "b": 0},
+        "margin": {"l": 0, "r": 0, "t": TITLE_ROOM, "b": 0},
         "meta": {
             "focus": drawing.marks,
             "boxes": [_for_browser(box, drawing.sources.get(box.name, "")) for box in table],
         },
         "showlegend": False,
     }
-    return unvalidated_figure(drawing.lines, layout)
+    return unvalidated_figure(drawing.lines, made)
 
 
 def _for_browser(box: Box, source: str) -> dict[str, Any]:
@@ -115,16 +118,24 @@ class _Drawing:
             self._strip(box, block.share[:, None], signed=False, y=room)
 
     def _tiles(self, box: Box, maps: np.ndarray, room: tuple[float, float]) -> None:
-        """Small maps of all heads in a row, the rows of a token marked across all of them."""
-        step = min((box.x[1] - box.x[0] - 8) / len(maps), room[1] - room[0] + 2)
-        size = min(step - 2, room[1] - room[0])
-        tiles = rgba_colours(resize(maps, TILE_PIXELS), self.palette.sequential)
-        gap = np.zeros((len(maps), TILE_PIXELS, 2, 4), np.uint8)
-        picture = np.concatenate([*np.concatenate([tiles, gap], axis=2)], axis=1)
-        x = (box.x[0] + 5, box.x[0] + 5 + step * len(maps))
-        y = (room[0] + (room[1] - room[0] - size) / 2, room[0] + (room[1] - room[0] + size) / 2)
-        self._image(box.name, picture, x, y)
-        self._mark_tokens(box.stack, x, y, "y")
+        """Small maps of all heads, in as many rows as lets them be largest; a token's rows are marked across them."""
+        high, wide = room[1] - room[0] + 2, box.x[1] - box.x[0] - 8
+        sizes = {rows: min(wide / -(-len(maps) // rows), high / rows) for rows in range(1, len(maps) + 1)}
+        rows = max(sizes, key=sizes.__getitem__)
+        step, columns = sizes[rows], -(-len(maps) // rows)
+        tiles = np.zeros((rows * columns, TILE_PIXELS + 2, TILE_PIXELS + 2, 4), np.uint8)
+        tiles[: len(maps), :-2, :-2] = rgba_colours(resize(maps, TILE_PIXELS), self.palette.sequential)
+        picture = (
+            tiles.reshape(rows, columns, *tiles.shape[1:])
+            .transpose(0, 2, 1, 3, 4)
+            .reshape(-1, columns * len(tiles[0]), 4)
+        )
+        x = (box.x[0] + 5, box.x[0] + 5 + step * columns)
+        top = room[0] + (high - step * rows) / 2
+        self._image(box.name, picture, x, (top, top + step * rows))
+        share = TILE_PIXELS / (TILE_PIXELS + 2)
+        for row in range(rows):
+            self._mark_tokens(box.stack, x, (top + step * row, top + step * (row + share)), "y")
 
     def _strip(
         self, box: Box, values: np.ndarray, signed: bool, y: tuple[float, float] | None = None, tall: bool = True
@@ -164,8 +175,9 @@ class _Drawing:
         if len(texts) > MOST_LABELS:
             return False
         wide = (box.x[1] - box.x[0]) / len(texts)
-        for place, text in enumerate(texts):
-            label = escape(shorten(text, max(int(wide / 6.5), 2)))
+        every = int(np.ceil(NARROWEST / wide))
+        for place, text in list(enumerate(texts))[::every]:
+            label = escape(shorten(text, max(int(every * wide / 6.5), 2)))
             self._text(box.x[0] + wide * (place + 0.5), box.y[1] + LABEL / 2, label, size=11)
         return True
 
@@ -209,16 +221,18 @@ class _Drawing:
         if not askers or not encoder:
             return
         last, asker = encoder[-1], askers[0]
-        start, end = last.x[1], asker.x[0]
-        middle, heights = (start + end) / 2 - GUTTER / 2, (sum(last.y) / 2, sum(asker.y) / 2)
+        heights = [sum(last.y) / 2, sum(asker.y) / 2]
+        if last.x[0] < asker.x[0] - GUTTER:  # side by side
+            ends = [last.x[1], asker.x[0]]
+            middle = sum(ends) / 2 - GUTTER / 2
+            self._text(middle, min(heights) - 8, say("whole.memory"), size=11)
+        else:
+            ends = [last.x[1], asker.x[1]]
+            middle = last.x[1] + GUTTER / 2
+            self._text(last.x[1], last.y[0] - 9, say("whole.memory"), size=11, left=False)
         line = {"color": self.palette.second, "width": 3}
-        points = {
-            "x": [start, middle, middle, end],
-            "y": [heights[0], heights[0], heights[1], heights[1]],
-            "line": line,
-        }
-        self.lines.append({"type": "scatter", "mode": "lines", "hoverinfo": "skip", **points})
-        self._text(middle, min(heights) - 8, say("whole.memory"), size=11)
+        points = {"x": [ends[0], middle, middle, ends[1]], "y": [h for height in heights for h in (height, height)]}
+        self.lines.append({"type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": line, **points})
 
     def _rectangle(self, x: tuple[float, float], y: tuple[float, float], colour: str, width: float) -> None:
         line = {"color": colour, "width": width}

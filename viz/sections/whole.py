@@ -10,7 +10,8 @@ from model.trace.recorded_layer import RecordedLayer
 from model.trace.stack_summary import StackSummary
 from model.trace.trace import Trace
 from viz.browser.resources import BROWSER
-from viz.figures.whole_boxes import BARS, WholeModel, boxes
+from viz.figures.whole_boxes import boxes
+from viz.figures.whole_layout import BARS, WholeModel
 from viz.figures.whole_model import whole_model
 from viz.frame import links, model_access, session
 from viz.frame.fragments import page_fragment
@@ -50,11 +51,12 @@ def draw(trace: Trace) -> None:
         save_menu.menu("whole")
     with right:
         st.html(f'<div class="whole-panel" aria-live="polite"><p>{say("whole.point")}</p></div>')
-    words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "point")}
+    words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "point", "goto", "unfold")}
     words["stream"] = say("whole.stream", length="{length}", kept="{kept}")  # filled in by the browser
     table = boxes(model)
     follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in table}
-    _component(key=KEY, data={"words": words, "follow": follow}, on_click_change=_clicked)
+    data = {"words": words, "follow": follow, "narrow": _is_narrow()}
+    _component(key=KEY, data=data, on_click_change=_clicked, on_narrow_change=_resized)
     st.session_state.whole_boxes = {
         box.name: (box.page, box.stack, box.layer, box.attention, box.kind) for box in table
     }
@@ -99,7 +101,20 @@ def _model(trace: Trace, summaries: dict[str, StackSummary], opened: dict[str, i
         ids = trace.ids["decoder"]
         written = best.index(ids[step + 1]) if step + 1 < len(ids) and ids[step + 1] in best else None
     turned = _scheme().kind == "rotary"
-    return WholeModel(summaries, trace.tokens, opened, tiles, candidates, written, turned)
+    return WholeModel(summaries, trace.tokens, opened, tiles, candidates, written, turned, _is_narrow())
+
+
+def _is_narrow() -> bool:
+    """Whether the picture's room is narrow, as the browser says; until it has, whether a phone asks."""
+    if "narrow" not in st.session_state:
+        headers = st.context.headers
+        return headers.get("Sec-CH-UA-Mobile") == "?1" or "Mobi" in headers.get("User-Agent", "")
+    return bool(st.session_state.narrow)
+
+
+def _resized() -> None:
+    """Remember how much room the picture has; a callback."""
+    st.session_state.narrow = bool(st.session_state[KEY].narrow)
 
 
 def _layer(trace: Trace, place: tuple[str, int]) -> RecordedLayer | None:

@@ -15,7 +15,8 @@ from model.trace.trace import Trace
 from model.translator.translator import Translator
 from tests.model.decomposition.families import TEXT, small_model
 from viz.figures.theme import LIGHT
-from viz.figures.whole_boxes import HEIGHT, WIDTH, WholeModel, boxes, joints
+from viz.figures.whole_boxes import boxes, joints
+from viz.figures.whole_layout import HEIGHT, NARROW, WIDTH, WholeModel, layout
 from viz.figures.whole_model import whole_model
 from viz.saving.still_image import still_image
 
@@ -43,16 +44,37 @@ def test_boxes_come_in_the_order_of_computing(translated: WholeModel) -> None:
     assert kinds == ["attention", "cross_attention", "feed_forward"]
 
 
+@pytest.mark.parametrize("narrow", [False, True])
 @pytest.mark.parametrize("opened", [0, 1])
-def test_boxes_neither_overlap_nor_leave_the_picture(translated: WholeModel, opened: int) -> None:
-    for model in (translated, picture(small_model("llama").trace(TEXT), opened)):
-        table = boxes(model)
+def test_boxes_neither_overlap_nor_leave_the_picture(translated: WholeModel, opened: int, narrow: bool) -> None:
+    for drawn in (translated, picture(small_model("llama").trace(TEXT), opened)):
+        model = replace(drawn, narrow=narrow)
+        table, places = boxes(model), layout(model)
+        assert places.width == (NARROW if narrow else WIDTH)
+        assert min(box.y[0] for box in table) < 48  # over it only the frame of an open layer and the stack's name
         for i, one in enumerate(table):
-            assert 0 <= one.x[0] < one.x[1] <= WIDTH
-            assert 0 <= one.y[0] < one.y[1] <= HEIGHT
+            assert 0 <= one.x[0] < one.x[1] <= places.width
+            assert 0 <= one.y[0] < one.y[1] <= places.height
             for other in table[:i]:
                 apart = one.x[0] >= other.x[1] or one.x[1] <= other.x[0]
                 assert apart or one.y[1] <= other.y[0] or one.y[0] >= other.y[1], (one.name, other.name)
+
+
+def test_in_a_narrow_window_the_decoder_stands_over_the_encoder(translated: WholeModel) -> None:
+    wide, narrow = (boxes(replace(translated, narrow=narrow)) for narrow in (False, True))
+    assert [box.name for box in narrow] == [box.name for box in wide]
+    assert [box.sentence for box in narrow] == [box.sentence for box in wide]
+    tops = [min(box.y[0] for box in narrow if box.stack == stack) for stack in ("encoder", "decoder")]
+    assert tops[0] > max(box.y[1] for box in narrow if box.stack == "decoder") > tops[1]
+
+
+def test_many_layers_fold_into_the_height_of_the_picture(translated: WholeModel) -> None:
+    summary = translated.stacks["encoder"]
+    deep = replace(summary, layers=summary.layers * 10, layer_share=np.tile(summary.layer_share, (10, 1)))
+    for narrow in (False, True):
+        model = WholeModel({"encoder": deep}, translated.tokens, {"encoder": 7}, narrow=narrow)
+        assert layout(model).height <= HEIGHT
+        assert sum(box.kind == "folded" for box in boxes(model)) == 29
 
 
 def test_numbers_are_those_of_the_run(lens: Translator) -> None:
@@ -99,6 +121,19 @@ def test_pictures_show_what_they_stand_for(translated: WholeModel) -> None:
     assert (positions[:, first * wide] != positions[:, again * wide]).any()  # at another place
     # A decoder's tiles are blank above the diagonal.
     assert (pixels("decoder.1.0")[0, 20:28, 3] == 0).all()
+
+
+@pytest.mark.parametrize(("heads", "rows"), [(8, 1), (12, 1), (32, 2)])
+def test_many_heads_take_several_rows_of_tiles(translated: WholeModel, heads: int, rows: int) -> None:
+    maps = translated.tiles["encoder", 1]
+    tiles = translated.tiles | {("encoder", 1): np.resize(maps, (heads, *maps.shape[1:]))}
+    figure = whole_model(replace(translated, tiles=tiles), LIGHT)
+    marks = [one for one in figure.layout.meta["focus"] if one["axis"] == "y" and one["stack"] == "encoder"]
+    assert len(marks) == rows
+    box = next(one for one in boxes(translated) if one.name == "encoder.1.0")
+    for one in marks:
+        assert box.y[0] < min(one["at"]) < max(one["at"]) < box.y[1]
+        assert box.x[0] < one["span"][0] < one["span"][1] < box.x[1]
 
 
 def test_joints_say_where_norms_stand() -> None:
