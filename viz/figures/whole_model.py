@@ -34,7 +34,7 @@ def whole_model(model: WholeModel, palette: Palette) -> go.Figure:
         drawing.around(stack, [box for box in table if box.stack == stack])
     drawing.memory(table)
     places = layout(model)
-    made = base_layout(say("whole.title"), palette, places.height + TITLE_ROOM)
+    made = base_layout(say("whole.title"), palette, round(places.height) + TITLE_ROOM)
     axis = {"visible": False, "fixedrange": True, "showgrid": False, "zeroline": False}
     made |= {
         "xaxis": made["xaxis"] | axis | {"range": [0, places.width]},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from model.measures.probabilities import most_probable, probabilities
@@ -17,6 +19,7 @@ from viz.frame import links, model_access, session
 from viz.frame.fragments import page_fragment
 from viz.frame.shown_run import decompositions
 from viz.language.messages import say
+from viz.saving.whole_table import whole_table
 from viz.widgets import charts, page_check
 from viz.widgets.menus import save_menu
 
@@ -48,6 +51,8 @@ def draw(trace: Trace) -> None:
     left, right = st.columns([10, 3], gap="small")
     with left:
         charts.chart(st, figure, "whole", say("whole.caption"), titled=False)
+        numbers = partial(whole_table, model)
+        save_menu.register_figure(figure, "whole", say("whole.caption"), numbers, wide=numbers)
         save_menu.menu("whole")
     with right:
         st.html(f'<div class="whole-panel" aria-live="polite"><p>{say("whole.point")}</p></div>')
