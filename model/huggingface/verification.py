@@ -16,7 +16,7 @@ from model.attention.edit_plan import EditPlan
 from model.errors import InputError
 from model.huggingface.answers import CLASS, WORDS, answer, classes
 from model.huggingface.generation import forced_first_id
-from model.huggingface.recording.eager_run import can_run_in_float64, run_eager, run_in_float64
+from model.huggingface.recording.eager_run import can_run_in_float64, continue_eagerly, run_eager, run_in_float64
 from model.huggingface.recording.neurons import NeuronRows
 from model.huggingface.tracing import stack_states
 from model.huggingface.vocabulary import vocabulary
@@ -52,21 +52,52 @@ def verify_run(
     """
     if probe is not None:
         return verify_probe(lens, {name: one[row : row + 1] for name, one in inputs.items()}, plan, trace, probe)
-    wanted = neuron_rows(lens, inputs, row, plan, known_neurons(trace))
-    behind, written = 0, list(output or ()) if generated else None
-    fed = {} if trace.picture is not None else _fed(lens, inputs, row)
-    if written is not None and lens.is_encoder_decoder:
+    one_text = trace.picture is None and len(inputs["input_ids"]) == 1
+    judge = partial(_verify_pass, lens, inputs, answered, row, trace, plan, output)
+    if not generated:
+        return judge(None)
+    written = list(output or ())
+    if lens.is_encoder_decoder:
         # With edits each step read less than the whole, so that this pass does not say what it wrote.
-        written = None if plan else written[trace.prompt_length :]
-    elif written is not None and lens.uses_interface and plan is None and len(inputs["input_ids"]) == 1:
-        inputs, behind = _continued(inputs, written), len(written)
-    elif written is not None:
-        written = written[:1]
+        return judge(None if plan else written[trace.prompt_length :])
+    if not (lens.uses_interface and plan is None and one_text and written):
+        return judge(written[:1])
+    check = judge(written, behind=len(written))
+    if check.ok:
+        return check
+    # Families that choose keys by scores that tie choose others in a longer text: each step is repeated as it was made.
+    further = continue_eagerly(lens, inputs, written)
+    return check if further is None else judge(written, further=further)
+
+
+def _verify_pass(
+    lens: Any,
+    inputs: dict[str, Tensor],
+    answered: Tensor,
+    row: int,
+    trace: Trace,
+    plan: EditPlan | None,
+    output: Sequence[int] | None,
+    written: Sequence[int] | None,
+    behind: int = 0,
+    further: Tensor | None = None,
+) -> Check:
+    """The verdict on the trace of one sentence or picture of a batch; arguments as for `verify_run`.
+
+    Args:
+        written: ids that the model chose itself, as far as they are compared.
+        behind: how many of them are fed behind the text, as no token of a causal model sees a later one.
+        further: what the library's own attention answers before each of them, where they are not fed. [id, vocab]
+    """
+    wanted = neuron_rows(lens, inputs, row, plan, known_neurons(trace))
+    fed = {} if trace.picture is not None else _fed(lens, inputs, row)
+    if behind:
+        assert written is not None
+        inputs = _continued(inputs, written)
     config = lens.config
     tokens = trace.tokens[list(trace.tokens)[-1]].texts[: len(trace.ids.get(list(trace.tokens)[-1], ()))]
     head = lens.head if trace.picture is None else CLASS if trace.output is not None else lens.head
     words = lens.head == WORDS and trace.picture is None
-    output_ids = output if output is None or not lens.is_encoder_decoder else output[trace.prompt_length :]
 
     def run(on_layer: OnLayer, on_neurons: OnNeurons) -> Any:
         return run_eager(lens, inputs, plan, on_layer, neurons=(wanted, _of_row(inputs, row, on_neurons)))
@@ -87,7 +118,8 @@ def verify_run(
             row=row,
             fed=fed,
             written=written,
-            output=output_ids,
+            further=further,
+            output=output if output is None or not lens.is_encoder_decoder else output[trace.prompt_length :],
             continued=behind,
             sinks=lens.has_sinks,
             independent=lens.uses_interface,
@@ -114,9 +146,7 @@ def _fed(lens: Any, inputs: dict[str, Tensor], row: int) -> dict[str, list[int]]
 
 
 def _continued(inputs: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tensor]:
-    """The inputs of one text with what was written behind it: no token of a causal model sees a later one."""
-    if not ids:
-        return inputs
+    """The inputs of one text with what was written behind it."""
     behind = {name: one[:, -1:].expand(-1, len(ids)) for name, one in inputs.items()}
     behind["input_ids"] = torch.tensor([list(ids)], device=inputs["input_ids"].device)
     return {name: torch.cat([one, behind[name]], dim=1) for name, one in inputs.items()}

@@ -76,6 +76,29 @@ def run_eager(
     return run_copy(lens, module, inputs, plan, on_layer, neurons)
 
 
+def continue_eagerly(lens: OpenedModel, inputs: dict[str, Tensor], ids: Sequence[int]) -> Tensor | None:
+    """What the library's own attention answers behind a text and behind what follows it, from stored keys.
+
+    Args:
+        inputs: keyword arguments of the module, for one text; ids: what follows it, of which the last is not fed.
+
+    Returns:
+        [id, vocab]; None where the family stores no keys.
+    """
+    module = shallow_copy(lens.module)
+    module.set_attn_implementation(LIBRARY_EAGER)
+    with torch.inference_mode(), capture_weights(lambda *_: None):
+        result = lens.run(module, inputs, eager=False, cached=True)
+        stored: Any = getattr(result, "past_key_values", None)
+        if stored is None:
+            return None
+        rows = [result.logits[0, -1]]
+        for one in ids[:-1]:
+            step = {"input_ids": torch.tensor([[one]], device=lens.device), "past_key_values": stored}
+            rows.append(lens.run(module, step, eager=False, cached=True).logits[0, -1])
+    return torch.stack(rows)
+
+
 def _pass_on(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
     """Forward hook: the states that came in, in place of those that go out."""
     states = args[0] if args else kwargs["hidden_states"]

@@ -47,6 +47,8 @@ class Subject:
         row: index of the sentence in the batch.
         fed: stack -> the ids that were read, with padding.
         written: ids that the model wrote itself, as far as the repeated pass shows; None where they were forced.
+        further: answers of the independent run before each of them, where they were not fed behind the trace's tokens.
+            [id, vocab]
         output: ids of the output; None where it has none.
         continued: how many of them were fed behind the trace's tokens in the repeated pass.
         sinks: True where rows may sum to less than 1.
@@ -64,6 +66,7 @@ class Subject:
     row: int
     fed: Mapping[str, Sequence[int]]
     written: Sequence[int] | None
+    further: Tensor | None
     output: Sequence[int] | None
     continued: int
     sinks: bool
@@ -136,6 +139,8 @@ def _add_words(subject: Subject, trace: Trace, comparison: Comparison, answer: T
         add_picture(comparison, trace, subject.read_classes(answer))
         return
     words = answer if trace.predicted is not None else None
+    if words is not None and subject.further is not None:
+        words = torch.cat([words[: comparison.length("decoder") - 1], subject.further])
     add_words(comparison, trace, subject.vocabulary, subject.fed, words, subject.written, subject.output)
     expected = subject.read_classes(answer)
     if expected is not None or trace.classes is not None:
