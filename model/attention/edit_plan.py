@@ -203,15 +203,16 @@ def plan_edits(lens: Lens, edits: Edits | None) -> EditPlan | None:
     """
     if not edits:
         return None
-    if not lens.heads:
+    if not lens.heads and edits != Edits(blocks=edits.blocks):
         raise InputError(
             "edits_unseen", "This model's family computes attention in a way of its own, so nothing can be changed."
         )
-    if edits.supported_by(lens.heads) != edits:
+    boxes = lens.boxes() if edits.blocks else {}
+    if edits.supported_by(lens.heads, boxes) != edits:
         misfits = [
             ".".join("*" if part is None else str(part) for part in where)
             for name, where, _ in edits.items()
-            if not is_supported(name, where, lens.heads)
+            if not is_supported(name, where, lens.heads, boxes)
         ]
         raise InputError(
             "edits_unfit",

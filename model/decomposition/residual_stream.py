@@ -48,7 +48,7 @@ def read_stacks(given: ModelPass, stacks: Mapping[str, OnLayer | None]) -> dict[
             while they are there; or None.
     """
     copied = shallow_copy(given.module)
-    plans = _plan(given, copied, [*stacks])
+    plans = plan_stacks(given, copied, [*stacks])
     readers = {stack: _StackReader(given, copied, stack, plans[stack], on_layer) for stack, on_layer in stacks.items()}
     passes = observe(copied, given.run, [reader.watched for reader in readers.values()])
     return {stack: reader.finish(seen) for (stack, reader), seen in zip(readers.items(), passes, strict=True)}
@@ -67,7 +67,7 @@ def _tolerance(module: nn.Module) -> float:
     return 40 * torch.finfo(dtype).eps
 
 
-def _plan(given: ModelPass, copied: nn.Module, stacks: Sequence[str]) -> Mapping[str, StackPlan]:
+def plan_stacks(given: ModelPass, copied: nn.Module, stacks: Sequence[str]) -> Mapping[str, StackPlan]:
     """How stacks are built, from one pass for all that were not asked for before. copied: a copy of the model"""
     known = _plans.setdefault(given.module, {})
     planners = {stack: _StackPlanner(given, copied, stack) for stack in stacks if stack not in known}

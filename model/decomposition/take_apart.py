@@ -14,6 +14,8 @@ from model.trace.decomposition import Credit, Split
 from model.trace.stack import Stack, all_neurons
 from model.trace.stack_summary import StackSummaries, summarize
 
+# What reading a model raises whose layers are built in a way of their own.
+UNWATCHABLE = (ValueError, RuntimeError, AssertionError, KeyError, StopIteration, TypeError)
 Found: TypeAlias = Stack | StackSummaries | Credit | Split | Array | dict[int, int]
 
 
@@ -49,6 +51,6 @@ def take_apart(given: ModelPass, what: str, *arguments: Any) -> Found:
         found: Found = compute(given, *arguments)
     except InputError:
         raise
-    except (ValueError, RuntimeError, AssertionError, KeyError, StopIteration, TypeError) as error:
+    except UNWATCHABLE as error:
         raise InputError("no_blocks", "The layers of this model cannot be watched one by one.") from error
     return found

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from model.attention.edit_plan import EditPlan, apply_edits
+from model.decomposition.boxes import hook_boxes
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.take_apart import take_apart
 from model.huggingface.opened_model import OpenedModel, find_stack, stack_names
+from model.trace.edits import Boxes
 
 
 def take_pass_apart(
@@ -23,26 +26,39 @@ def take_pass_apart(
         logits: the pass's scores of words, or None. [batch, token, vocab]
     """
     own = {name: tensor[row : row + 1] for name, tensor in inputs.items()}
+    given = _model_pass(lens, own, plan)
+    if logits is not None:
+        head = lens.module.get_output_embeddings()
+        given = replace(
+            given,
+            output_matrix=None if head is None else (head.weight, getattr(head, "bias", None)),
+            output_path=next((name for name, part in lens.module.named_modules() if part is head), ""),
+            logits=lambda position: logits[row, position],
+        )
+    return take_apart(given, *wanted)
+
+
+def boxes(lens: OpenedModel) -> Boxes:
+    """As `model.trace.lens.Lens.boxes`."""
+    return hook_boxes(lens.module, lambda: _model_pass(lens, lens.dummy_inputs(), None))
+
+
+def _model_pass(lens: OpenedModel, own: dict[str, Tensor], plan: EditPlan | None) -> ModelPass:
+    """One pass of one text, to be run again, without what its scores come from. own: keyword arguments of the module"""
     plain = partial(lens.run, inputs=own, eager=not lens.uses_interface)
 
     def run(module: Any) -> Any:
         with apply_edits(plan):
             return plain(module)
 
-    head = lens.module.get_output_embeddings()
-    matrix = None if head is None or logits is None else (head.weight, getattr(head, "bias", None))
-    given = ModelPass(
+    return ModelPass(
         lens.module,
         {stack: partial(find_stack, stack) for stack in stack_names(lens)},
         lambda stack, module: find_stack(stack, module).get_input_embeddings(),  # type: ignore[operator]
         _lengths(lens, own),
         run,
         plain,
-        matrix,
-        next((name for name, part in lens.module.named_modules() if part is head), ""),
-        None if logits is None else lambda position: logits[row, position],
     )
-    return take_apart(given, *wanted)
 
 
 def _lengths(lens: OpenedModel, inputs: dict[str, Tensor]) -> dict[str, int]:

@@ -44,6 +44,9 @@ class OpenedModel(Protocol):
         """The library's output object of one pass with all hidden states; with weights where `eager`."""
         ...
 
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        """Keyword arguments of the module for a short pass through all layers."""
+        ...
 
 def stack_names(lens: OpenedModel) -> tuple[str, ...]:
     """The stacks of a model, the one that answers last."""

@@ -25,10 +25,10 @@ from model.remote.messages import (
     STATUS_FILES_REQUIRED,
     STATUS_INVALID_INPUT,
     STATUS_MODEL_ERROR,
-    STATUS_OK,
     STATUS_TOO_LARGE,
     STATUS_VERSION_MISMATCH,
     STATUS_WRONG_SECRET,
+    STATUSES,
     pack,
     unpack,
 )
@@ -37,7 +37,7 @@ from model.remote.remote_layer import RemoteLayer, Request, Response
 from model.remote.transport import Unreachable, transport_for
 from model.trace.attention import Attention
 from model.trace.check import Check
-from model.trace.edits import Edits
+from model.trace.edits import Boxes, Edits
 from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Picture, Tokens
@@ -80,6 +80,7 @@ class RemoteModel:
         self.can_move_positions: bool = properties["can_move_positions"]
         self.choices = InputChoices(**_tuples(properties["choices"]))
         self.dtype: str = properties["dtype"]
+        self._boxes: Boxes | None = None
         self.revision: str = properties["revision"]  # `model.catalog.revisions`, worked out on the server
         self.commit: str = properties["commit"]
 
@@ -123,15 +124,7 @@ class RemoteModel:
         for attempt in range(ATTEMPTS):
             try:
                 status, content, affinity.replica = self._transport.send(body, affinity.replica)
-                if status in (
-                    STATUS_OK,
-                    STATUS_INVALID_INPUT,
-                    STATUS_MODEL_ERROR,
-                    STATUS_VERSION_MISMATCH,
-                    STATUS_FILES_REQUIRED,
-                    STATUS_WRONG_SECRET,
-                    STATUS_TOO_LARGE,
-                ):
+                if status in STATUSES:
                     return status, content
                 failure = f"The server {self._address} answers {status}."
             except Unreachable as error:
@@ -256,6 +249,11 @@ class RemoteModel:
         )
         progress(1.0)
         return found, meta["words"]
+
+    def boxes(self) -> Boxes:
+        if self._boxes is None:
+            self._boxes = self._request("boxes")[0]["boxes"]
+        return self._boxes
 
     def _input_fields(self, text: Any) -> dict[str, Any]:
         """The arguments of `_request` that name one input."""

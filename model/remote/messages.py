@@ -29,6 +29,8 @@ STATUS_INVALID_INPUT = 422  # `InputError`
 STATUS_MODEL_ERROR = 424  # `ModelError`
 STATUS_VERSION_MISMATCH = 426
 STATUS_FILES_REQUIRED = 428  # send the request again with its pictures
+STATUSES = {STATUS_OK, STATUS_WRONG_SECRET, STATUS_TOO_LARGE, STATUS_INVALID_INPUT, STATUS_MODEL_ERROR}
+STATUSES |= {STATUS_VERSION_MISMATCH, STATUS_FILES_REQUIRED}
 
 
 def pack(meta: Mapping[str, Any], arrays: Mapping[str, Array] | None = None) -> bytes:

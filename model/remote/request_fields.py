@@ -143,6 +143,7 @@ WANTS: Mapping[str, set[str]] = (
     {want: _RUN | {*fields} for want, fields in APART.items()}
     | {
         "facts": set(),
+        "boxes": set(),
         "positions": {"stack"},
         "labels": {"ids"},
         "decode": _ONE | {"how"},

@@ -146,6 +146,8 @@ class RequestHandler:
             if request["want"] == "decode":
                 decoded = lens.decode(text, Decoding(**request["how"]), edits)
                 return dataclasses.asdict(decoded), {}
+            if request["want"] == "boxes":
+                return {"boxes": {stack: list(map(list, layers)) for stack, layers in lens.boxes().items()}}, {}
             if request["want"] == "labels":
                 return {"labels": lens.labels(request["ids"])}, {}
             if request["want"] == "guess":

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from numbers import Integral
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, unquote
 
+from model.trace.stack import BLOCK_KINDS
+
+Boxes = Mapping[str, Sequence[Sequence[str]]]  # stack -> the kinds of the boxes of each layer
 Head = tuple[str, int | None, int | None]  # kind, layer, head; None stands for all
 Cell = tuple[str, int | None, int] | tuple[str, int | None, int, int]  # kind, query or None for all, key[, layer]
+BlockPlace = tuple[str, int | None, str]  # stack, layer or None for all, kind of box
 
 KINDS = ("encoder", "decoder", "cross", "time", "space")
+STACKS = ("encoder", "decoder")
 POSITION_MODES = ("own", "off", "shuffled")
 # How many parts a place of each kind of edit has, the attention kind included.
 PLACE_LENGTHS = {"heads": (3,), "blocked": (3, 4), "allowed": (3, 4), "masks": (2,), "temperature": (1,)}
-PLACE_LENGTHS |= {"uniform": (3,), "patched": (3,)}
+PLACE_LENGTHS |= {"uniform": (3,), "patched": (3,), "blocks": (3,)}
 CELL_FIELDS = ("blocked", "allowed")
 # Of a text: a model does not have more to change, and for each sentence that patterns come from it runs once more.
 MAX_EDITS, MAX_SENTENCES = 1_000, 10
+MAX_NAME = max(map(len, BLOCK_KINDS))  # letters of a name in a place
 _MASK_SHAPE = re.compile(r"full|causal|(?:window|block)[1-9]\d{0,3}")
 
 
@@ -40,6 +46,8 @@ class Edits:
         temperature: kind -> divisor of the scores before the softmax.
         uniform: (kind, layer, head) whose weights are equal on all keys that the mask allows.
         patched: (kind, layer, head) -> (text, target): the head gets its weights of that text instead of its own.
+        blocks: (stack, layer, kind) of boxes that add nothing to the residual stream: "encoder" or "decoder", the
+            layer's number among all layers of its stack, and one of `model.trace.stack.BLOCK_KINDS`.
         positions: "own"; "off", every token gets position 0; or "shuffled", positions are permuted in blocks of 8.
 
     Raises:
@@ -53,6 +61,7 @@ class Edits:
     temperature: Mapping[str, float] = field(default_factory=dict)
     uniform: Collection[Head] = frozenset()
     patched: Mapping[Head, tuple[str, str | None]] = field(default_factory=dict)
+    blocks: Collection[BlockPlace] = frozenset()
     positions: str = "own"
 
     def __post_init__(self) -> None:
@@ -112,11 +121,16 @@ class Edits:
         changed: dict[str, Any] = {name: remaining}
         return replace(self, **changed)
 
-    def supported_by(self, heads: Mapping[str, tuple[int, int]]) -> Edits:
+    def leaves_out(self, stack: str, layer: int, kind: str) -> bool:
+        """Whether a box is to add nothing. Arguments as in `blocks`."""
+        return any((stack, at, kind) in self.blocks for at in (layer, None))
+
+    def supported_by(self, heads: Mapping[str, tuple[int, int]], boxes: Boxes | None = None) -> Edits:
         """The same edits without those that name what a model does not have.
 
         Args:
             heads: the model's attention kinds -> (layers, heads).
+            boxes: stack -> the kinds of the boxes of each layer that can be left out; None for none.
         """
         kept: dict[str, Any] = {}
         for field_ in fields(self):
@@ -124,7 +138,8 @@ class Edits:
             if isinstance(value, str):
                 continue
             name = field_.name
-            places = [key for key in value if is_supported(name, key if isinstance(key, tuple) else (key,), heads)]
+            tuples = [(key, key if isinstance(key, tuple) else (key,)) for key in value]
+            places = [key for key, place in tuples if is_supported(name, place, heads, boxes)]
             if len(places) < len(value):
                 kept[name] = frozenset(places) if isinstance(value, frozenset) else {key: value[key] for key in places}
         return replace(self, **kept) if kept else self
@@ -180,16 +195,14 @@ class Edits:
         """
         if text.count(";") >= MAX_EDITS:
             raise ValueError(f"There are more than {MAX_EDITS:,} changes")
-        sets = (*CELL_FIELDS, "uniform")
+        sets = (*CELL_FIELDS, "uniform", "blocks")
         parsed: dict[str, Any] = {field_.name: set() if field_.name in sets else {} for field_ in fields(cls)}
         parsed["positions"] = "own"
         for part in filter(None, text.split(";")):
             left, _, value = part.partition("=")
             name, _, path = left.partition(":")
             try:
-                if any(len(p) > 9 for p in path.split(".")):
-                    raise ValueError(path[:20])
-                place = tuple(p if p.isalpha() else None if p == "*" else int(p) for p in path.split(".") if p)
+                place = tuple(_parsed_part(one) for one in path.split(".") if one)
                 if name != "positions":
                     _checked_place(name, place)
                 elif place:
@@ -213,8 +226,28 @@ class Edits:
         return cls(**parsed)
 
 
+def _parsed_part(text: str) -> str | int | None:
+    """One part of a place: a name, a number, or None for all; raises ValueError where it is none of these."""
+    if text == "*":
+        return None
+    if len(text) > (9 if text[0].isdigit() else MAX_NAME):
+        raise ValueError(text[:20])
+    return int(text) if not text.replace("_", "").isalpha() else text
+
+
+def _checked_block(place: Any) -> BlockPlace:
+    """A box that an edit names, with a plain int; raises ValueError where there is no such box."""
+    fine = isinstance(place, tuple) and len(place) == 3 and place[0] in STACKS and place[2] in BLOCK_KINDS
+    layer = place[1] if fine else 0
+    if not fine or not (layer is None or (isinstance(layer, Integral) and int(layer) >= 0)):
+        raise ValueError(f"blocks names {place}: expected one of {STACKS}, a number from 0 on and one of {BLOCK_KINDS}")
+    return str(place[0]), None if layer is None else int(layer), str(place[2])
+
+
 def _checked_place(name: str, place: Any) -> Any:
     """A place that an edit names, with plain ints; raises ValueError where that field has no such place."""
+    if name == "blocks":
+        return _checked_block(place)
     kind, *numbers = (place,) if isinstance(place, str) else place
     fine = kind in KINDS and 1 + len(numbers) in PLACE_LENGTHS[name]
     fine &= all(n is None or (isinstance(n, Integral) and int(n) >= 0) for n in numbers)
@@ -237,15 +270,19 @@ def most_specific(mapping: Mapping[Any, Any], kind: str, *numbers: Any) -> Any:
     return None
 
 
-def is_supported(name: str, place: tuple[Any, ...], heads: Mapping[str, tuple[int, int]]) -> bool:
-    """True where a model has the kind, layer and head that an edit names.
+def is_supported(
+    name: str, place: tuple[Any, ...], heads: Mapping[str, tuple[int, int]], boxes: Boxes | None = None
+) -> bool:
+    """True where a model has the kind, layer and head, or the box, that an edit names.
 
     Args:
-        name, place: as `Edits.items` yields them.
-        heads: the model's attention kinds -> (layers, heads).
+        name, place: as `Edits.items` yields them; heads, boxes: as in `Edits.supported_by`.
     """
     if not place:
         return True
+    if name == "blocks":
+        kinds = (boxes or {}).get(place[0], ())
+        return any(place[2] in found for at, found in enumerate(kinds) if place[1] in (None, at))
     if place[0] not in heads:
         return False
     layer, head = (*place[3:], None, None)[:2] if name in CELL_FIELDS else (*place[1:], None, None)[:2]

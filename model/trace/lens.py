@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from model.arrays.types import Array
 from model.positions.scheme import PositionScheme
-from model.trace.edits import Edits
+from model.trace.edits import Boxes, Edits
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
 
@@ -57,6 +57,10 @@ class Lens(Protocol):
 
     def positions(self, stack: str | None = None) -> PositionScheme:
         """How a stack, "encoder" or "decoder", encodes positions; by default the one that reads the input."""
+        ...
+
+    def boxes(self) -> Boxes:
+        """Stack -> kinds of the boxes of each layer that an edit can leave out; the first call runs the model once."""
         ...
 
     def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> DecodingResult:

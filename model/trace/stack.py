@@ -12,6 +12,7 @@ from model.arrays.types import Array
 
 ATTENTION, CROSS_ATTENTION = "attention", "cross_attention"
 FEED_FORWARD, EXPERTS, OTHER = "feed_forward", "experts", "other"
+BLOCK_KINDS = (ATTENTION, CROSS_ATTENTION, FEED_FORWARD, EXPERTS, OTHER)
 BEFORE, AFTER, BOTH, NONE = "before", "after", "both", "none"  # where the norm of a block stands
 
 

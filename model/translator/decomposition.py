@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from model.attention.edit_plan import EditPlan, apply_edits
+from model.decomposition.boxes import hook_boxes
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.take_apart import take_apart
+from model.trace.edits import Boxes
 
 
 def take_pass_apart(
@@ -24,13 +27,31 @@ def take_pass_apart(
         logits: of the pass. [b, t, vocab]
     """
     own = tuple(ids[row : row + 1] for ids in inputs)
-    stacks = [stack for stack in ("encoder", "decoder") if stack in lens.heads]
+    return take_apart(_model_pass(lens, own, plan, lambda position: logits[row, position]), *wanted)
+
+
+def boxes(lens: Any) -> Boxes:
+    """As `model.trace.lens.Lens.boxes`. lens: a `model.translator.own_model.OwnModel`"""
+    stacks, special = _stacks(lens), max(lens.config.pad, lens.config.bos, lens.config.eos, lens.config.unk)
+    ids = special + 1 + torch.arange(8, device=lens.device)[None] * 997 % (lens.config.vocab_size - special - 1)
+    return hook_boxes(lens.module, lambda: _model_pass(lens, [ids] * len(stacks), None, None))
+
+
+def _stacks(lens: Any) -> list[str]:
+    return [stack for stack in ("encoder", "decoder") if stack in lens.heads]
+
+
+def _model_pass(
+    lens: Any, own: Sequence[Tensor], plan: EditPlan | None, logits: Callable[[int], Tensor] | None
+) -> ModelPass:
+    """One pass of one text, to be run again. own: ids for each stack, int64 [1, token]"""
 
     def run(module: Any) -> Any:
         with apply_edits(plan):
             return module(*own)
 
-    given = ModelPass(
+    stacks = _stacks(lens)
+    return ModelPass(
         lens.module,
         {stack: attrgetter(stack) for stack in stacks},
         lambda _, module: module.embedding,
@@ -38,6 +59,5 @@ def take_pass_apart(
         run,
         lambda module: module(*own),
         (lens.module.embedding.weight, None),
-        logits=lambda position: logits[row, position],
+        logits=logits,
     )
-    return take_apart(given, *wanted)

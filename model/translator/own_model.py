@@ -24,7 +24,7 @@ from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
-from model.translator.decomposition import take_pass_apart
+from model.translator.decomposition import boxes, take_pass_apart
 from model.translator.labels import label_tokens
 from model.translator.transformer import Config, TiedEmbedding, skip_initialization
 from model.translator.weights import read_weights
@@ -45,7 +45,7 @@ class OwnModel:
     takes = "text"
     choices = InputChoices()
     head_effects, logit_lens = head_effects, logit_lens
-    take_pass_apart = take_pass_apart
+    take_pass_apart, boxes = take_pass_apart, boxes
     is_encoder_decoder: bool
     writes = True
     can_move_positions = True

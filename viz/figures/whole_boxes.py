@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.trace.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION, EXPERTS, FEED_FORWARD
+from model.trace.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION
 from model.trace.stack_summary import BlockSummary, StackSummary
 from viz.figures.whole_layout import BAR, BARS, GAP, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
+from viz.language.boxes import box_name, box_word
 from viz.language.messages import say
 
 
@@ -122,7 +123,7 @@ def _open_layer(
         values = {"share": f"{share:.0%}", "neurons": f"{block.num_neurons:,}", "heads": _heads(model, block)}
         yield Box(
             f"{stack}.{layer}.{index}", block.kind, stack, inner, y, block_title(block, stack),
-            say(f"whole.say_{_what(block, stack)}", **values), _percent(share), layer, index, share,
+            say(f"whole.say_{box_word(block.kind, stack)}", **values), _percent(share), layer, index, share,
             block.attention, "heads" if block.kind in (ATTENTION, CROSS_ATTENTION) else "layers",
         )  # fmt: skip
 
@@ -136,16 +137,9 @@ def _percent(share: float) -> str:
     return say("whole.adds", share=f"{share:.0%}")
 
 
-def _what(block: BlockSummary, stack: str) -> str:
-    """Which of the texts speaks of a block."""
-    if block.kind == ATTENTION:
-        return "masked" if stack == "decoder" else "self"
-    return block.kind if block.kind in (CROSS_ATTENTION, FEED_FORWARD, EXPERTS) else "other"
-
-
 def block_title(block: BlockSummary, stack: str) -> str:
     """What a block is called."""
-    name = say(f"whole.{_what(block, stack)}")
+    name = box_name(block.kind, stack)
     return say("whole.neurons", name=name, count=f"{block.num_neurons:,}") if block.num_neurons else name
 
 

@@ -145,8 +145,13 @@ def parse_edits(text: str, model: Lens | None, warn: bool) -> Edits:
         if warn:
             st.warning(say("change.unreadable", detail=escape_markdown(str(error))), icon=":material/edit_off:")
         return Edits()
-    supported = requested if model is None else requested.supported_by(model.heads)
+    supported = requested if model is None else supported_edits(requested, model)
     if supported != requested and warn:
         left_out = len(list(requested.items())) - len(list(supported.items()))
         st.warning(say("change.unfit", count=left_out), icon=":material/edit_off:")
     return supported
+
+
+def supported_edits(edits: Edits, model: Lens) -> Edits:
+    """The same edits without those that name what a model does not have."""
+    return edits.supported_by(model.heads, model.boxes() if edits.blocks else None)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.projections import shallow_copy
 from model.attention.record import record
+from model.decomposition.boxes import silence_weights
 from model.errors import OpeningError
 from model.huggingface.opened_model import OpenedModel, find_stack
 from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
@@ -176,6 +177,8 @@ def run_copy(
         for kind, layer, weights in waiting:
             on_layer(kind, layer, weights, vectors.pop((kind, layer), None), places.get((kind, layer)))
 
+    if plan is not None:
+        silence_weights(lens.module, module, plan.edits)
     with torch.inference_mode(), apply_edits(plan):
         if lens.uses_interface:
             module.set_attn_implementation(LIBRARY_EAGER)

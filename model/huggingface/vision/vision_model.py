@@ -32,7 +32,7 @@ from model.huggingface.recording.layers import build_attention
 from model.huggingface.text_model import TextModel
 from model.huggingface.vision.image_files import PictureSource, read_picture
 from model.positions.scheme import PositionScheme
-from model.trace.edits import UNCHANGED, Edits
+from model.trace.edits import UNCHANGED, Boxes, Edits
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
@@ -201,6 +201,9 @@ class VisionModel(TextModel):
             if "last_hidden_state" in result:
                 result["last_hidden_state"] = result.last_hidden_state[:, first]
         return result
+
+    def boxes(self) -> Boxes:
+        return {} if self.frames else super().boxes()
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         return (*super().notes(), *([("still", str(self.frames))] if self.frames else []))

@@ -25,7 +25,7 @@ from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
 from model.trace.attention import Attention
 from model.trace.check import Check
-from model.trace.edits import UNCHANGED, Edits, Head
+from model.trace.edits import UNCHANGED, Boxes, Edits, Head
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Picture, Tokens
@@ -78,6 +78,10 @@ class VideoModel:
         """
         module = VideoTransformer.open(folder)
         return cls(module.to(dtype), find_device(device))
+
+    def boxes(self) -> Boxes:
+        """None: its layers are not taken apart."""
+        return {}
 
     def positions(self, stack: str | None = None) -> PositionScheme:
         """What the model adds to each token: a learned encoding of its frame and one of its place."""

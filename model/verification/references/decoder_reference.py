@@ -13,6 +13,7 @@ from torch import Tensor
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.record import record
 from model.trace.check import Check, Probe
+from model.trace.stack import ATTENTION, FEED_FORWARD
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
 from model.verification.float64 import Judge
@@ -21,6 +22,7 @@ from model.verification.references.stock_runs import verdict, verify_probe
 from model.verification.references.stock_transformer import StockRun, embed
 from model.verification.words import Vocabulary, add_words
 
+BOXES = (ATTENTION, FEED_FORWARD)  # of each layer
 HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, run on the same tokens"
 
 
@@ -37,10 +39,11 @@ def run_reference(ours: Any, ids: Tensor, plan: EditPlan | None = None, dtype: t
     causal = torch.ones(1, 1, count, count, dtype=torch.bool, device=ids.device).tril()
     run.states["decoder"].append(x)
     for number, layer in enumerate(ours.decoder):
-        x = layer_norm(
-            layer.norm_1, x + self_attention(layer.self_attention, x, causal, ("decoder", number), plan, run)
-        )
-        x = layer_norm(layer.norm_2, x + feed_forward(layer.feed_forward, x, "decoder", run))
+        without = [plan is not None and plan.edits.leaves_out("decoder", number, box) for box in BOXES]
+        found = self_attention(layer.self_attention, x, causal, ("decoder", number), plan, run)
+        x = layer_norm(layer.norm_1, x if without[0] else x + found)
+        found = feed_forward(layer.feed_forward, x, "decoder", run)
+        x = layer_norm(layer.norm_2, x if without[1] else x + found)
         run.states["decoder"].append(x)
     run.logits = F.linear(x, ours.embedding.weight.to(dtype))
     return run

@@ -19,6 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from model.attention.edit_plan import EditPlan
 from model.verification.position_formulas import sinusoidal_table
+from model.verification.references.left_out import leave_out_boxes
 
 
 class Sizes(Protocol):
@@ -189,6 +190,7 @@ def run_reference(
         for (kind, layer), name in modules.items():
             mask = apply_plan(numbers, name, ours.config.num_heads, plan, kind, layer, masks[kind])
             edited_masks[kind, layer] = mask.to(dtype)
+        leave_out_boxes(numbers, modules, plan.edits)
     padding = source == ours.config.pad
     # Without padding there is no padding mask: the first one makes PyTorch import sympy, which takes a second.
     padding_mask = padding if plan is None and bool(padding.any()) else None

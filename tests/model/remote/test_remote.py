@@ -366,3 +366,14 @@ def test_pictures_are_sent_once_to_who_lacks_them(address: str, tmp_path: Path) 
     assert Counted.got < size + 5_000
     with pytest.raises(InputError, match="no picture"):
         remote.trace("nowhere.png")
+
+
+def test_boxes_are_left_out_over_the_wire(address: str, lens: Translator) -> None:
+    far = RemoteModel(address, "en-fr")
+    assert {stack: tuple(map(tuple, layers)) for stack, layers in far.boxes().items()} == lens.boxes()
+    edits = Edits(blocks={("decoder", 1, "cross_attention"), ("encoder", None, "feed_forward")})
+    ours, theirs = lens.trace(TEXT, edits=edits), far.trace(TEXT, edits=edits)
+    assert theirs.output == ours.output != lens.trace(TEXT).output
+    np.testing.assert_allclose(theirs.hidden_states["decoder"], ours.hidden_states["decoder"], atol=1e-4)
+    assert not theirs.block_summaries()["decoder"].layers[1][1].share.any()
+    assert theirs.verify().ok

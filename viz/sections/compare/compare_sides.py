@@ -144,7 +144,7 @@ def _run(trace: Trace, text: ModelInput, edits: Edits, name: str, model: Lens) -
     """The trace of side B; A's own where nothing differs."""
     same_input = text == model_access.model_input()
     target = model_access.forced_target() if model.is_encoder_decoder and same_input else None
-    edits = edits.supported_by(model.heads)
+    edits = model_access.supported_edits(edits, model)
     if same_input and name == session.chosen_model() and edits == trace.edits:
         return trace
     return results.traces((text,), (target,), "other", edits, name)[0]
