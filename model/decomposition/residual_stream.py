@@ -56,7 +56,7 @@ def read_stacks(given: ModelPass, stacks: Mapping[str, OnLayer | None]) -> dict[
 
 def neuron_rows(given: ModelPass, stack: str) -> dict[int, int]:
     """Which runs of a stack's layers have feed-forward neurons. run -> its row among the neurons of all layers"""
-    layers = _plan(given, shallow_copy(given.module), [stack])[stack].layers
+    layers = plan_stacks(given, shallow_copy(given.module), [stack])[stack].layers
     runs = [run for run, blocks in enumerate(layers) for block in blocks if block.neurons is not None]
     return {run: row for row, run in enumerate(runs)}
 

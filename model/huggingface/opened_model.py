@@ -48,6 +48,7 @@ class OpenedModel(Protocol):
         """Keyword arguments of the module for a short pass through all layers."""
         ...
 
+
 def stack_names(lens: OpenedModel) -> tuple[str, ...]:
     """The stacks of a model, the one that answers last."""
     return ("encoder", "decoder") if lens.is_encoder_decoder else (lens.single_stack,)

@@ -52,10 +52,13 @@ class _AsLibrary:
 def predicted_label(tokenizer: Tokenizer, config: Config, logits: Array, position: int) -> str:
     """Label of the most probable token at a position, as it reads after the most probable one before it.
 
+    A part of a character reads alone: what is most probable before it need not be the character's other part.
+
     Args:
         logits: [token, vocab]
     """
-    return label_tokens(tokenizer, config, logits[max(position - 1, 0) : position + 1].argmax(-1)).texts[-1]
+    before = 0 if isinstance(tokenizer.decoder, ByteLevel) else 1
+    return label_tokens(tokenizer, config, logits[max(position - before, 0) : position + 1].argmax(-1)).texts[-1]
 
 
 class TranslatorVocabulary:

@@ -18,6 +18,7 @@ from model.trace.check import Probe
 from model.training.data.text import save
 from model.training.python_source import train_code_tokenizer
 from model.translator.decoder_only import DecoderOnly
+from model.translator.labels import predicted_label
 from model.translator.language_model import NEW_TOKENS, LanguageModel
 from model.translator.transformer import Config
 from model.verification.references.decoder_reference import run_reference
@@ -224,3 +225,12 @@ def test_a_tokenizer_of_words_keeps_its_labels(lens: object) -> None:
     assert isinstance(lens.tokenizer, Tokenizer)
     ids = torch.tensor(lens.tokenizer.encode("The cat").ids)
     assert label_tokens(lens.tokenizer, lens.config, ids).texts == ("The", "cat")
+
+
+def test_a_part_of_a_character_reads_alone_where_it_is_predicted(decoder: LanguageModel) -> None:
+    trace = decoder.trace(PROMPT)
+    first, second = (decoder.tokenizer.token_to_id(piece) for piece in ("Æ", "º"))  # the bytes of one letter
+    logits = np.zeros((2, decoder.config.vocab_size), np.float32)
+    logits[0, first] = logits[1, second] = 1
+    assert predicted_label(decoder.tokenizer, decoder.config, logits, 1) == "‹BA›"
+    assert trace.verify().ok
