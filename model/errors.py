@@ -32,7 +32,15 @@ class ModelError(ValueError):
 
 
 class OpeningError(ValueError):
-    """Raised where a model's files are understood and cannot be used; the message is a clause in plain words."""
+    """Raised where a model's files are understood and cannot be used; the message is a clause in plain words.
+
+    Args:
+        reason: of the `ModelError` that it becomes.
+    """
+
+    def __init__(self, message: str, reason: str = "not_transformer") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def is_failure(error: BaseException) -> bool:

@@ -87,12 +87,12 @@ def _refusal(name: str, error: BaseException, folder: Path) -> ModelError:
     """The error that says in plain words why a model cannot be opened; a library's own words stay in its cause."""
     if is_out_of_memory(error):
         return ModelError("memory", f"There was not enough memory to open {name!r}. Pick a smaller model.")
-    why = "its files are damaged, or of a kind that is not read here."
+    why, reason = "its files are damaged, or of a kind that is not read here.", "not_transformer"
     if isinstance(error, OpeningError):
-        why = f"{_without_path(error, folder)}."
+        why, reason = f"{_without_path(error, folder)}.", error.reason
     elif isinstance(error, ImportError):
         why = "a library that it needs is not installed on this computer."
-    return ModelError("not_transformer", f"{name!r} is here, but cannot be opened as a transformer: {why}")
+    return ModelError(reason, f"{name!r} is here, but cannot be opened as a transformer: {why}")
 
 
 def _check_files(name: str, folder: Path) -> None:

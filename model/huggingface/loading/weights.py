@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,6 +26,7 @@ from model.huggingface.loading.adapters import has_adapter, merge_adapter
 
 # Quantisation method -> the package that reads its weights.
 QUANTISATION = {"bitsandbytes": "bitsandbytes", "gptq": "gptqmodel", "awq": "awq"}
+SOUND = ("input_features", "input_values")  # what models of sound read, by the library's names
 TOKENIZER_FILES = r"tokenizer|vocab|spiece|source\.spm|merges|.*\.model$"
 
 
@@ -45,16 +47,18 @@ def load_pretrained(
         adapter: the folder of a LoRA adapter to merge; one that lies beside the weights is merged, too.
 
     Raises:
-        ValueError: there is no tokenizer, weights are missing, or weights of a layer would be ignored.
+        ValueError: it reads sound, there is no tokenizer, weights are missing, or weights of a layer would be ignored.
         OSError: there is no such model.
     """
     folder = Path(name)
-    if not any(file for file in folder.glob("*") if re.match(TOKENIZER_FILES, file.name)):
-        raise OpeningError(f"{folder.name} holds no tokenizer")
     # Eager from the start: some families cannot be switched to it later.
     config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
+    opener = model_class(config)
+    _check_reads_text(opener)
+    if not any(file for file in folder.glob("*") if re.match(TOKENIZER_FILES, file.name)):
+        raise OpeningError(f"{folder.name} holds no tokenizer, and nothing that prepares pictures", "no_tokenizer")
     _check_quantisation(config)
-    module = load_weights(model_class(config), name, config, dtype)
+    module = load_weights(opener, name, config, dtype)
     for place in (folder, adapter):
         if place is not None and has_adapter(place):
             merge_adapter(module, place)
@@ -72,6 +76,17 @@ def model_class(config: Any) -> Any:
         return AutoModelForSeq2SeqLM
     heads = (AutoModelForCausalLM, AutoModelForMaskedLM)
     return next((auto for auto in heads if architecture in supported_architectures(auto)), AutoModel)
+
+
+def _check_reads_text(opener: Any) -> None:
+    """Refuse a class of models that read sound and cannot be given a text alone.
+
+    Raises:
+        OpeningError: says what Headlight reads.
+    """
+    takes_ids = "input_ids" in inspect.signature(getattr(opener, "forward", opener)).parameters
+    if getattr(opener, "main_input_name", "") in SOUND and not takes_ids:
+        raise OpeningError("it reads sound; Headlight reads text, pictures and clips", "sound")
 
 
 def load_weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype) -> Any:

@@ -31,12 +31,14 @@ class TestableModel(OpenedModel, Protocol):
     def layers_of(self, result: Any, recorded: Record, rows: int) -> Layers: ...
 
 
+SOUND = "sound"
+ALONE = {"text": "a text", "image": "a picture", "video": "a clip"}
 # What models read besides a text, by the library's name for it.
 OTHER_INPUTS = {
     "pixel_values": "a picture",
     "pixel_values_videos": "a video",
-    "input_features": "sound",
-    "input_values": "sound",
+    "input_features": SOUND,
+    "input_values": SOUND,
     "bbox": "places on a page",
 }
 
@@ -105,8 +107,9 @@ def _own_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> Any:
     more = [one.name for one in required if one.default is one.empty and one.kind is one.POSITIONAL_OR_KEYWORD]
     more = [name for name in more if name not in inputs]
     if more:
+        other = OTHER_INPUTS.get(more[0], "something else")
         raise OpeningError(
-            f"it reads {OTHER_INPUTS.get(more[0], 'something else')} besides, which cannot be given here"
+            f"it reads {other} besides, which cannot be given here", "sound" if other == SOUND else "not_transformer"
         )
     try:
         return lens.run(lens.module, inputs, eager=True)
@@ -114,7 +117,9 @@ def _own_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> Any:
         raise
     except Exception as error:
         main = OTHER_INPUTS.get(getattr(lens.module, "main_input_name", ""))
-        alone = f"the library's own code does not run on a {lens.takes} alone"
+        if main == SOUND and lens.takes == "text":
+            raise OpeningError("it reads sound; Headlight reads text, pictures and clips", "sound") from error
+        alone = f"the library's own code does not run on {ALONE[lens.takes]} alone"
         reads = f"it reads {main}" if main and lens.takes == "text" else alone
         raise OpeningError(f"{reads}, so nothing can be shown") from error
 
@@ -147,9 +152,12 @@ def _check_pairs(layers: Layers, inputs: Mapping[str, Tensor]) -> None:
     tokens = inputs["input_ids"].shape[1]
     for kind, rows in layers.items():
         for layer in rows[0]:
+            if layer.shape[1:3] == (tokens, 2 * tokens):  # T5Gemma 2
+                raise OpeningError("one attention of it reads what it wrote and the input at once", "joined")
             if layer.shape[1:3] != (tokens, tokens):
                 raise OpeningError(
-                    f"its {kind} attention does not give one weight for each pair of tokens, as with a sliding window"
+                    f"its {kind} attention does not give one weight for each pair of tokens, as with a sliding window",
+                    "windows",
                 )
 
 

@@ -77,7 +77,13 @@ class VisionModel(TextModel):
         self._install_attention()
         _, visible = self._preprocess(Image.new("RGB", (64, 64)))
         self.tokens = self._label_tokens(visible)
-        self.trace(Image.new("RGB", (64, 64)))  # raises for a family whose windows or special tokens do not fit
+        try:
+            self.trace(Image.new("RGB", (64, 64)))
+        except OpeningError:
+            raise
+        except ValueError as error:  # a family whose windows or special tokens do not fit
+            message = "its attention does not give one weight for each pair of patches, as with windows"
+            raise OpeningError(message, "windows") from error
         self.max_tokens = len(self.tokens)
 
     @classmethod

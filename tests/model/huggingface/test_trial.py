@@ -19,6 +19,7 @@ from tests.model.huggingface.small_models import SPECIAL, TARGET, TEXT, save, to
 from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL
 from tests.model.huggingface.test_layer_kinds import opened
 from tests.model.huggingface.test_vision import PICTURES
+from viz.language.messages import languages, message_catalog
 
 LATENT = {**SMALL, "num_key_value_heads": 4, "q_lora_rank": 8, "kv_lora_rank": 8, "qk_nope_head_dim": 8}
 LATENT |= {"qk_rope_head_dim": 8, "v_head_dim": 6, "head_dim": 8, "n_routed_experts": 4, "num_experts_per_tok": 2}
@@ -112,6 +113,48 @@ def test_what_cannot_be_shown_is_refused_in_a_sentence(
 ) -> None:
     with pytest.raises(ModelError, match=why):
         opened(tmp_path, name, config, sizes)
+
+
+SPEECH = {
+    "vocab_size": 72,
+    "num_mel_bins": 8,
+    "max_source_positions": 50,
+    "max_target_positions": 40,
+    **PAIR,
+    **SPECIAL,
+}
+WAVES = {**SMALL, "conv_dim": (8, 8), "conv_stride": (2, 2), "conv_kernel": (2, 2), "num_feat_extract_layers": 2}
+WAVES |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
+BAND = {**SMALL, **SPECIAL, "vocab_size": 72, "attention_window": 4, "max_position_embeddings": 64}
+PIECES = {"image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "sizes", "readers", "reason"),
+    [
+        ("WhisperForConditionalGeneration", "WhisperConfig", SPEECH, ["sound"], "sound"),
+        ("WhisperForConditionalGeneration", "WhisperConfig", SPEECH, ["text", "sound"], "sound"),
+        ("Wav2Vec2ForCTC", "Wav2Vec2Config", WAVES, ["sound"], "sound"),
+        ("LongformerForMaskedLM", "LongformerConfig", BAND, ["text"], "windows"),
+        ("SwinForImageClassification", "SwinConfig", PIECES, ["picture"], "windows"),
+        ("BertForMaskedLM", "BertConfig", SMALL, [], "no_tokenizer"),
+    ],
+)
+def test_a_refusal_says_what_headlight_reads(
+    name: str, config: str, sizes: dict[str, Any], readers: list[str], reason: str, tmp_path: Path
+) -> None:
+    given = {
+        "sound": transformers.WhisperFeatureExtractor(feature_size=8),
+        "text": tokenizer(),
+        "picture": transformers.ViTImageProcessorPil(size={"height": 32, "width": 32}),
+    }
+    made = getattr(transformers, name)(getattr(transformers, config)(**sizes))
+    save(made, tmp_path, *(given[one] for one in readers))
+    with pytest.raises(ModelError) as refused:
+        model.load(str(tmp_path), "cpu")
+    assert refused.value.reason == reason
+    for language in languages():
+        assert message_catalog(language)["errors"][f"model_{reason}"]
 
 
 def build_pair(folder: Path, family: str, sizes: dict[str, Any]) -> Path:
