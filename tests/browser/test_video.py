@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from model.structures.clip_tracks import read_tracks
-from tests.browser.driving import SECOND_VISIT, needs_chromium
+from tests.browser.driving import DESKTOP, PHONE, SECOND_VISIT, needs_chromium
 from tests.serving import settle
 
 pytestmark = needs_chromium
@@ -20,7 +20,7 @@ PATH = [
 ]
 
 
-@pytest.fixture(params=[{"width": 1280, "height": 800}, {"width": 390, "height": 844}], ids=["desktop", "phone"])
+@pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
 def clip(address: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     with browser.new_context(viewport=request.param) as context:
         context.add_init_script(SECOND_VISIT)

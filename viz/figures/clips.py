@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.measures.structure.track_shares import TrackShares
 from model.structures.clip_tracks import Track
 from model.trace.tokens import Picture
 from viz.figures.heads import png_uri
@@ -16,7 +15,6 @@ from viz.language.messages import say
 
 COLUMNS = 4  # frames in a row of the figure
 FRAME_PIXELS = 190
-MAX_BARS = 16
 STRONGEST_TINT = 0.75
 TINT, TRACK = "255,140,26", DARK.second  # seen on dark and light frames in either theme
 
@@ -133,53 +131,3 @@ def _track(
 def track_name(track: Track) -> str:
     """What moves and which way, in words."""
     return say("video.track", shows=track.shows, goes=say(f"video.goes_{track.goes.replace(' ', '_')}"))
-
-
-def track_bars(
-    found: TrackShares, names: Sequence[int], head: tuple[int, int], title: str, palette: Palette
-) -> go.Figure:
-    """For each head the share of attention that stays on what moves, best first, and the share of even attention.
-
-    Args:
-        names: of the layers.
-        head: layer and head on screen, which is always among them.
-    """
-    heads = found.shares.shape[1]
-    order = np.argsort(-found.shares.ravel(), kind="stable")
-    here = head[0] * heads + head[1]
-    shown = order[:MAX_BARS].tolist()
-    if here not in shown:
-        shown[-1] = here
-    places = np.arange(len(shown))
-    labels = [f"{names[one // heads]}.{one % heads}" for one in shown]
-    figure = base_figure(title, palette, height=260)
-    figure.add_bar(
-        x=places,
-        y=found.shares.ravel()[shown],
-        marker={"color": [palette.second if one == here else palette.accent for one in shown]},
-        hovertemplate="%{y:.0%}<extra></extra>",
-        name=say("video.on_track"),
-        showlegend=False,
-    )
-    ends = [-0.5, len(shown) - 0.5]
-    figure.add_scatter(
-        x=ends,
-        y=[found.chance, found.chance],
-        mode="lines",
-        line={"color": palette.text, "width": 2, "dash": "dash"},
-        name=say("video.chance"),
-        hovertemplate="%{y:.0%}<extra>%{fullData.name}</extra>",
-    )
-    figure.update_layout(
-        showlegend=True,
-        xaxis={
-            "range": ends,
-            "tickmode": "array",
-            "tickvals": places.tolist(),
-            "ticktext": labels,
-            "title": {"text": say("video.heads")},
-            "showgrid": False,
-        },
-        yaxis={"range": [0, 1], "tickformat": ".0%", "title": {"text": say("video.on_track")}},
-    )
-    return figure

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.measures.structure.track_shares import TrackShares
 from model.structures.clip_tracks import Track
 from tests.model.structures.test_clip_tracks import made_up
-from viz.figures.clips import MAX_BARS, clip_frames, frame_images, track_bars
+from viz.figures.clips import clip_frames, frame_images
 from viz.figures.theme import LIGHT
 from viz.saving.still_image import still_image
 
@@ -40,17 +39,3 @@ def test_no_box_is_drawn_around_a_token_that_is_no_patch() -> None:
     assert len(frame_images(made_up())) == 2
     with pytest.raises(ValueError, match=r"1 \+ 8"):
         clip_frames(made_up(first=1), np.zeros(8, np.float32), 0, [], "Title", LIGHT)
-
-
-def test_bars_stand_in_order_with_chance_beside_them() -> None:
-    shares = np.array([[0.2, 0.9], [0.5, 0.1]], np.float32)
-    figure = track_bars(TrackShares(shares, 0.4, 3), (0, 4), (1, 1), "Title", LIGHT)
-    bars, chance = figure.data
-    assert list(figure.layout.xaxis.ticktext) == ["0.1", "4.0", "0.0", "4.1"]  # layers by their names
-    assert np.asarray(bars.y).tolist() == pytest.approx([0.9, 0.5, 0.2, 0.1])
-    assert [colour == LIGHT.second for colour in bars.marker.color] == [False, False, False, True]
-    assert list(chance.y) == [0.4, 0.4]
-    many = np.linspace(1, 0, 40, dtype=np.float32).reshape(4, 10)
-    figure = track_bars(TrackShares(many, 0.4, 3), range(4), (3, 9), "Title", LIGHT)
-    assert len(figure.data[0].x) == MAX_BARS
-    assert figure.layout.xaxis.ticktext[-1] == "3.9"  # the head on screen is always there

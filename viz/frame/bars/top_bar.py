@@ -25,6 +25,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "layers": "layers",
         "text": "article",
         "program": "data_object",
+        "protein": "genetics",
         "video": "movie",
         "output": "edit_note",
     },
@@ -33,7 +34,10 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "code": {"code": "code"},
 }
 # Pages for one kind of input: what a model takes or reads to have them in the menu.
-ONLY_FOR: Mapping[str, frozenset[str]] = {"video": frozenset({"image", "video"})}
+ONLY_FOR: Mapping[str, frozenset[str]] = {
+    "protein": frozenset({"protein"}),
+    "video": frozenset({"image", "video"}),
+}
 _groups_open = st.components.v2.component("headlight_groups", js=script("groups_open"))
 FIRST = "whole"  # the page that the bare address shows
 # Address -> page, beside those of `GROUPS`: the first page's own name, and an older address of Heads.

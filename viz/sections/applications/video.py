@@ -15,7 +15,8 @@ from model.trace.attention import Attention
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Trace
 from viz.browser.resources import BROWSER, script
-from viz.figures.clips import clip_frames, frame_images, track_bars, track_name
+from viz.figures.clips import clip_frames, frame_images, track_name
+from viz.figures.head_bars import head_bars
 from viz.figures.theme import Palette
 from viz.frame import server_state, session
 from viz.language.messages import say
@@ -130,6 +131,7 @@ def _stays_on_track(
     share = found.shares[selected.layer, selected.head]
     what = ", ".join(track_name(track) for track in tracks)
     charts.announced_markdown(say("video.verdict", what=what, share=f"{share:.0%}", chance=f"{found.chance:.0%}"))
-    head = selected.layer, selected.head
-    figure = track_bars(found, attention.layer_index, head, say("video.bars_title"), palette)
+    head, lines = (selected.layer, selected.head), {say("video.chance"): found.chance}
+    words = say("video.bars_title"), say("video.on_track")
+    figure = head_bars(found.shares, attention.layer_index, head, *words, lines, palette)
     charts.chart_with_menu(figure, "tracks", say("video.bars_look"))

@@ -1,0 +1,113 @@
+"""The Proteins page on a small random model of proteins: residues, contacts, and sentences for what is no protein."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
+
+from model.catalog.entries import CATALOG, Entry
+from model.structures.protein import bundled
+from tests.app.driving import APP, badge, choose, go_to, opened, texts
+from viz.frame.bars.top_bar import suits
+from viz.language.messages import escape_markdown, say
+
+CHAIN = next(chain for chain in bundled() if len(chain.sequence) < 100)
+LETTERS = "LAGVSERTIDPKQNFYMHWC"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppTest]:
+    """The app with a random small ESM, which the catalog has beside the others."""
+    folder: Path = tmp_path_factory.mktemp("proteins")
+    vocabulary = ["<cls>", "<pad>", "<eos>", "<unk>", *LETTERS, "<mask>"]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary))
+    EsmTokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+    torch.manual_seed(4)
+    config = EsmConfig(
+        vocab_size=len(vocabulary),
+        pad_token_id=1,
+        mask_token_id=len(vocabulary) - 1,
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=120,
+        position_embedding_type="rotary",
+    )
+    EsmForMaskedLM(config).eval().save_pretrained(folder)
+    entry = Entry("Proteins", "encoder", 1, "MIT", "tests", ("encoder", 1, 0), folder=folder, reads=("protein",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CATALOG, "proteins", entry)
+        app = AppTest.from_file(str(APP), default_timeout=120)
+        app.session_state["model"] = "proteins"
+        app.session_state["text"] = CHAIN.sequence
+        yield go_to(app, "protein")
+
+
+def page_html(app: AppTest) -> str:
+    return "".join(block.proto.body for block in app.get("html"))
+
+
+def test_residues_are_numbered_and_marked_and_contacts_compared(app: AppTest) -> None:
+    app = choose(app, "text", CHAIN.sequence)
+    assert not app.exception
+    html = page_html(app).split('class="tinted residues"')[1]
+    assert re.findall(r'data-number="(\d+)"', html) == ["1", "11", "21", "31", "41", "51", "61"]
+    assert re.findall(r'data-place="(\d+)"[^>]*>(\w)<', html) == [
+        (str(i + 1), letter) for i, letter in enumerate(CHAIN.sequence)
+    ]
+    assert html.count(" helix") == CHAIN.forms.count("H")
+    assert html.count(say("protein.joined", number=68)) == 1
+    assert app.session_state["row_encoder"] == 68  # a joined cysteine is shown first
+    assert {"residues", "contacts", "precision"} <= set(app.session_state["drawn"])
+    assert any(one.value.startswith("Of its **70** strongest pairs") for one in app.markdown)
+    assert any(one.value.startswith("Hide C") for one in app.markdown)
+    assert badge(app).startswith(":green[")
+
+
+def test_an_unknown_protein_has_no_contacts_to_compare(app: AppTest) -> None:
+    app = choose(app, "text", "ACDEFGHIKLMNPQ")
+    assert not app.exception
+    assert set(app.session_state["drawn"]) == {"residues", "contacts"}
+    assert len(app.session_state["drawn"]["contacts"].figure.data) == 1
+
+
+def test_a_known_structure_is_one_click_away(app: AppTest) -> None:
+    app = choose(app, "text", "ACDEFGHIKLMNPQ")
+    app.button(key="chain_0").click().run()
+    assert app.text_area(key="text").value == bundled()[0].sequence
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("EVQJLVESGG", say("protein.wrong", place=4, letter="J")),
+        ("EVQXLVESGG", say("protein.unknown")),
+        ("EVQ1LVESGG", say("protein.wrong", place=4, letter="1")),
+        ("EVQ", say("protein.short", count=8)),
+        ("The cat sat!", say("protein.wrong", place=10, letter=escape_markdown("!"))),
+    ],
+)
+def test_what_is_no_protein_gets_a_sentence_and_stays(app: AppTest, typed: str, said: str) -> None:
+    app = choose(app, "text", typed)
+    assert not app.exception
+    assert [one.value for one in app.info] == [said]
+    assert app.text_area(key="text").value == typed
+
+
+def test_a_model_of_language_gets_a_sentence() -> None:
+    app = choose(go_to(opened(), "protein"), "kind", "encoder")
+    app = choose(app, "text", CHAIN.sequence)
+    assert not app.exception
+    assert [one.value for one in app.info] == [say("protein.pieces")]
+    app = choose(app, "kind", "cross")
+    assert [one.value for one in app.info] == [say("protein.one_text")]
+    assert texts(app) is not None
+    assert suits("protein", "antiberty")
+    assert not suits("protein", "en-fr")

@@ -1,0 +1,179 @@
+"""The Proteins page: a sequence as residues, what a head looks at, and its contacts beside the known ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from html import escape
+
+import streamlit as st
+
+from model.measures.probabilities import most_probable, probabilities
+from model.measures.structure.contacts import ContactPrecision, contact_precision, contact_scores, residue_weights
+from model.memory.cached_layers import without_cache
+from model.structures.protein import SHORTEST, KnownStructure, known_structure, wrong_residue
+from model.tokenization.text_layout import place_tokens
+from model.trace.attention import Attention
+from model.trace.tokens import Tokens
+from model.trace.trace import Trace
+from viz.browser.resources import BROWSER
+from viz.figures.head_bars import head_bars
+from viz.figures.linking import key_stack
+from viz.figures.proteins import contact_map
+from viz.figures.theme import Palette
+from viz.figures.tinted_text import TextSide, tinted_text
+from viz.frame import model_access, server_state, session
+from viz.frame.shown_run import results
+from viz.language.messages import escape_markdown, say
+from viz.saving import tables
+from viz.sections.applications import structures
+from viz.widgets import charts, pickers
+from viz.widgets import tinted_text as widget
+from viz.widgets.menus import save_menu
+
+BLOCK = 10  # residues under one number
+GUESSES = 3
+
+
+@dataclass(frozen=True)
+class Protein:
+    """A sequence that a model reads residue by residue.
+
+    Attributes:
+        residues: the tokens of the residues; sequence: their letters.
+        known: its structure, where that is known.
+    """
+
+    residues: tuple[int, ...]
+    sequence: str
+    known: KnownStructure | None
+
+
+def read(trace: Trace, attention: Attention) -> Protein:
+    """The protein that an attention is within.
+
+    Raises:
+        Halt: it is none, or the model does not read it residue by residue; the page says so.
+    """
+    chains = structures.choose()
+    tokens = trace.tokens.get("encoder") or trace.tokens["decoder"]
+    sequence = "".join(line for line in trace.text.split("\n") if not line.startswith(">"))
+    sequence = "".join(sequence.split())
+    places = tuple(i for i, special in enumerate(tokens.special) if not special)
+    wrong = wrong_residue(sequence)
+    if trace.picture is not None or attention.kind == "cross":
+        _halt(say("protein.one_text"))
+    if wrong is not None:
+        _halt(say("protein.wrong", place=wrong + 1, letter=escape_markdown(sequence[wrong])))
+    if len(sequence) < SHORTEST:
+        _halt(say("protein.short", count=SHORTEST))
+    if "".join(tokens.texts[i] for i in places).upper() != sequence.upper():
+        known = [i for i in places if len(tokens.texts[i]) == 1 and tokens.texts[i].isalpha()]
+        _halt(say("protein.pieces" if len(known) < len(places) / 2 else "protein.unknown"))
+    return Protein(places, sequence.upper(), known_structure(sequence.upper(), chains))
+
+
+def _halt(said: str) -> None:
+    st.info(said, icon=":material/info:")
+    raise session.Halt
+
+
+def draw(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: Palette) -> None:
+    """The sequence with what the head looks at, its contacts, and the heads whose pairs touch."""
+    attention, tokens = selected.attention, selected.attention.queries
+    row = pickers.chosen_row(attention, found.residues[_first_bridge(found)])
+    st.html(BROWSER / "protein.css")
+    left, right = st.columns([1, 1])
+    scores = contact_scores(residue_weights(attention, selected.layer, found.residues)[selected.head])
+    with left:
+        weights = widget.draw_head(trace, selected, row)
+        st.html(residues_html(tokens, found, key_stack(attention.kind)))
+        side = TextSide(say("protein.title"), place_tokens(tokens, trace.text), key_stack(attention.kind))
+        title = say("protein.figure", layer=selected.layer, head=selected.head, token=escape(tokens.name(row)))
+        table = partial(tables.focus_table, weights.weights, tokens, attention.keys, row, one_text=True)
+        figure = tinted_text([side], weights, row, title, palette)
+        notes = [say("protein.look"), say("protein.marked") if found.known else say("protein.not_known")]
+        save_menu.register_figure(figure, "residues", " ".join(notes), table, wide=table)
+        save_menu.menu("residues")
+        _guess(tokens, row, found)
+    with right:
+        names = [tokens.name(i) for i in found.residues]
+        focus = key_stack(attention.kind), found.residues
+        title = say("protein.map_title", layer=selected.layer, head=selected.head)
+        figure = contact_map(scores, found.known, names, focus, title, palette)
+        charts.chart_with_menu(figure, "contacts", say("protein.map_look" if found.known else "protein.map_look_one"))
+    if found.known:
+        with left:
+            _precision(trace, selected, found, palette)
+
+
+def _first_bridge(found: Protein) -> int:
+    """The residue that is shown at first: a joined cysteine where there is one."""
+    return found.known.bridges[0][1] if found.known and found.known.bridges else 0
+
+
+def residues_html(tokens: Tokens, found: Protein, stack: str) -> str:
+    """The sequence as HTML in numbered blocks; helices, strands and joined cysteines are marked where known."""
+    joined: dict[int, int] = {}
+    for a, b in found.known.bridges if found.known else ():
+        joined |= {a: b, b: a}
+    blocks = []
+    for first in range(0, len(found.residues), BLOCK):
+        letters = []
+        for i in range(first, min(first + BLOCK, len(found.residues))):
+            form = {"H": " helix", "E": " strand"}.get(found.known.forms[i], "") if found.known else ""
+            bridge = f' title="{escape(say("protein.joined", number=joined[i] + 1))}"' if i in joined else ""
+            kind = f"read-token{form}{' joined' if i in joined else ''}"
+            letters.append(
+                f'<span class="{kind}" tabindex="{0 if i == 0 else -1}" role="button"{bridge} data-stack="{stack}" '
+                f'data-place="{found.residues[i]}">{escape(tokens.texts[found.residues[i]])}</span>'
+            )
+        blocks.append(f'<span class="residue-block" data-number="{first + 1}">{"".join(letters)}</span>')
+    label = escape(say("protein.title"))
+    return f'<div class="tinted residues" role="group" aria-label="{label}">{"".join(blocks)}</div>'
+
+
+def _guess(tokens: Tokens, row: int, found: Protein) -> None:
+    """What the model guesses where the residue in focus is hidden; nothing for a model that cannot."""
+    logits = results.masked_token_logits(model_access.model_input(), row) if row in found.residues else None
+    if logits is None:
+        return
+    chances = probabilities(logits)
+    best = most_probable(chances, GUESSES)
+    labels = model_access.open_model().labels(best.tolist())
+    listed = ", ".join(
+        f"**{escape_markdown(label)}** {chances[i]:.0%}" for label, i in zip(labels, best.tolist(), strict=True)
+    )
+    st.markdown(say("protein.guess", token=escape_markdown(tokens.name(row)), list=listed))
+
+
+def _precision(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: Palette) -> None:
+    """How many of the top pairs of this head and of the others touch, against chance and the nearest pairs."""
+    attention, known = selected.attention, found.known
+    assert known is not None
+
+    def make() -> ContactPrecision:
+        return contact_precision(without_cache(attention), found.residues, known.contacts)
+
+    key = ("contacts", trace.serial, attention.kind, known.source)
+    one = server_state.result_cache().get(key, make, lambda made: made.hits.nbytes)
+    if not one.pairs:
+        return
+    layer, head = one.best
+    said = say(
+        "protein.verdict",
+        pairs=one.pairs,
+        here=one.hits[selected.layer, selected.head],
+        layer=attention.layer_index[layer],
+        head=head,
+        best=one.hits[layer, head],
+        nearest=one.nearest,
+        chance=round(one.chance * one.pairs),
+    )
+    charts.announced_markdown(said)
+    lines = {say("protein.nearest"): one.nearest / one.pairs, say("protein.chance"): one.chance}
+    words = say("protein.bars_title"), say("protein.precision")
+    figure = head_bars(
+        one.hits / one.pairs, attention.layer_index, (selected.layer, selected.head), *words, lines, palette
+    )
+    charts.chart_with_menu(figure, "precision", say("protein.bars_look"))
