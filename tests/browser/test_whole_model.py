@@ -97,3 +97,30 @@ def test_the_picture_follows_the_window(page: Page) -> None:
     page.wait_for_function(WIDE)
     settle(page)
     assert page.evaluate(SIZES)[0] <= 0
+
+
+def test_a_box_is_left_out_by_its_menu_by_key_and_in_the_panel(browser: Browser, address: str) -> None:
+    with visit(browser, address, "") as visited:
+        page = visited.page
+        menu, panel = page.locator("#change-menu"), page.locator(".whole-panel")
+        page.mouse.click(*page.evaluate(PLACE, "decoder.1.1"), button="right")
+        expect(menu).to_have_attribute("aria-label", say("whole.cross_attention"))
+        menu.get_by_role("menuitem", name=say("head_menu.leave_out")).click()
+        expect(page.locator(".st-key-output .before")).to_be_in_viewport()  # before → after
+        assert "blocks%3Adecoder.1.cross_attention" in page.url
+        settle(page)
+        page.mouse.move(*page.evaluate(PLACE, "decoder.1.1"))
+        expect(panel).to_contain_text(say("whole.say_left_out"))
+        panel.get_by_role("button", name=say("head_menu.put_back")).click()
+        page.wait_for_function("!location.href.includes('blocks')")
+        settle(page)
+        page.mouse.move(5, 300)
+        page.locator("h1, h2").first.click()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Shift+F10")
+        menu.get_by_role("menuitem").press("Enter")
+        page.wait_for_function("location.href.includes('blocks%3Adecoder.1.feed_forward')")
+        settle(page)
+        page.mouse.click(*page.evaluate(PLACE, "encoder.positions"), button="right")
+        menu.get_by_role("menuitem", name=say("head_menu.positions_off")).click()
+        page.wait_for_function("location.href.includes('positions%3Doff')")

@@ -1,6 +1,6 @@
 // The menu of changes where it is asked for: right click, long press, or the menu key (Shift+F10) on a tile, on a word, or on a
-// cell of the large map. What is chosen goes to the server as ["head", name, layer, head, text] or
-// ["token", name, stack, place, row, layer]; without a tile or word under it, the key opens the menu of the head on screen.
+// cell of the large map, or on a box of the whole model. What is chosen goes to the server as ["head", name, layer, head, text],
+// ["token", name, stack, place, row, layer] or ["box", name, box]; without a tile or word under it, the key opens the menu of the head on screen.
 const PRESS = 500, SLIDE = 10 // milliseconds until a press is long; pixels a finger may slide meanwhile
 const TYPING_IN = "input, textarea, select, [contenteditable=true], [role=menu], [role=listbox]"
 let here = null // {words, asks, asked, row, query, layer, head, merged} as viz/widgets/change_menu.py sends it
@@ -23,6 +23,18 @@ function cellOf(gd, x, y) {
   return [xaxis.p2l(x - box.left - xaxis._offset), yaxis.p2l(y - box.top - yaxis._offset)].map(Math.round)
 }
 
+function inBox(gd, box, x, y) {
+  const edge = gd.getBoundingClientRect(), { xaxis, yaxis } = gd._fullLayout
+  const across = xaxis.p2l(x - edge.left - xaxis._offset), down = yaxis.p2l(y - edge.top - yaxis._offset)
+  return across >= box.x[0] && across <= box.x[1] && down >= box.y[0] && down <= box.y[1]
+}
+
+// The box of the whole model for which something holds, if it can be changed.
+function boxNamed(gd, holds) {
+  const box = gd?.layout?.meta?.boxes?.find(holds)
+  return box && here.boxes[box.name] ? { box: box.name, name: box.title } : null
+}
+
 // What stands at a place of the window: a head, a token, or nothing that can be changed.
 function subjectAt(target, x, y) {
   const word = target.closest?.("[data-place]")
@@ -30,6 +42,7 @@ function subjectAt(target, x, y) {
   const gd = target.closest?.(".js-plotly-plot"), meta = gd?._fullLayout && gd.layout?.meta
   if (!meta) return null
   if (meta.tiles) return tileUnder(gd, x, y)
+  if (meta.boxes) return boxNamed(gd, box => inBox(gd, box, x, y))
   const [across, down] = cellOf(gd, x, y)
   if (!meta.columns || here.merged || meta.columns.places[across] === undefined) return null
   const { xaxis, yaxis, xaxis2, yaxis2 } = gd._fullLayout, rows = meta.focus[0].places
@@ -57,6 +70,8 @@ function tokenItems({ stack, place, row, query }) {
   items.push({ text: fill(words.forbid_layer, { layer }), act: () => say("forbid_layer") })
   return items
 }
+
+const boxItems = ({ box }) => [{ text: here.words[here.boxes[box]], act: () => tell?.("act", ["box", here.boxes[box], box]) }]
 
 function close() {
   const was = menu
@@ -88,12 +103,12 @@ function item(list, { text, label, act }) {
 function open(subject, x, y) {
   const before = close()?.before ?? document.activeElement
   const isHead = subject.layer !== undefined, element = document.createElement("div")
-  const title = isHead ? fill(here.words.head, subject) : `“${subject.name.trim()}”`
+  const title = isHead ? fill(here.words.head, subject) : subject.box ? subject.name : `“${subject.name.trim()}”`
   element.id = "change-menu"
   element.setAttribute("role", "menu")
   element.setAttribute("aria-label", title)
   element.append(Object.assign(document.createElement("strong"), { textContent: title }))
-  for (const one of isHead ? headItems(subject) : tokenItems(subject)) item(element, one)
+  for (const one of isHead ? headItems(subject) : subject.box ? boxItems(subject) : tokenItems(subject)) item(element, one)
   document.body.append(element)
   const { offsetWidth: width, offsetHeight: height } = element
   element.style.left = `${Math.max(4, Math.min(x, innerWidth - width - 4))}px`
@@ -111,8 +126,12 @@ function open(subject, x, y) {
   })
 }
 
-// The menu key: at the word that has the keyboard, else at the tile of the head on screen.
+// The menu key: at the word that has the keyboard, else at the box or the tile of the head on screen.
 function openByKey(target) {
+  const gd = document.querySelector(".st-key-whole .js-plotly-plot")
+  const shown = gd && !target.closest?.("[data-place]") && boxNamed(gd, box => box.name === gd.dataset.box)
+  const mark = shown && gd.querySelector(".box-marks rect")?.getBoundingClientRect()
+  if (mark) return open(shown, mark.left, mark.bottom + 2)
   const word = target.closest?.("[data-place]"), box = (word ?? document.querySelector(".tile-box, .st-key-head_title"))?.getBoundingClientRect()
   const { layer, head } = onScreen(), subject = word ? subjectAt(word) : { layer, head }
   if (box) open(subject, box.left, box.bottom + 2)

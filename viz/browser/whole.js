@@ -4,7 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg"
 const ROOM = 620 // pixels: in less, the stacks stand one above the other
 const PACE = 2600 // milliseconds for a box while it plays; longer sentences take longer
-let data = null, tell = null, tellNarrow = null, timer = null
+let data = null, tell = null, tellNarrow = null, tellLeave = null, timer = null
 let name = "" // of the box that is shown, which may have opened since: then its first block is
 let pointed = false // whether the pointer chose the box, and not a step
 
@@ -36,6 +36,7 @@ function mark() {
   }
   layer.replaceChildren()
   const box = shownBox()
+  gd.dataset.box = box?.name ?? "" // for the menu of changes
   if (!box) return
   const { xaxis, yaxis } = gd._fullLayout
   const [left, right] = box.x.map(value => xaxis._offset + xaxis.l2p(value))
@@ -74,6 +75,11 @@ function show() {
   open.type = "button"
   open.onclick = () => { stop(); tell?.(box.name) }
   panel.replaceChildren(...parts, open)
+  if (!data.changes[box.name]) return
+  const leave = text("button", data.words[data.changes[box.name]])
+  leave.type = "button"
+  leave.onclick = () => { stop(); tellLeave?.(box.name) }
+  panel.append(leave)
 }
 
 // Scroll, if need be, so that the box stands between the bars and the panel.
@@ -196,6 +202,7 @@ let listening = false
 export default function ({ data: given, setTriggerValue }) {
   data = given
   tell = name => setTriggerValue("click", name)
+  tellLeave = name => setTriggerValue("leave", name)
   tellNarrow = narrow => setTriggerValue("narrow", narrow)
   told = null
   if (!listening) listen()

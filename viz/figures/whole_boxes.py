@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.trace.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION
-from model.trace.stack_summary import BlockSummary, StackSummary
+from model.trace.stack_summary import BlockSummary
 from viz.figures.whole_layout import BAR, BARS, GAP, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
 from viz.language.boxes import box_name, box_word
 from viz.language.messages import say
@@ -85,17 +85,19 @@ def _stack_boxes(model: WholeModel, stack: str, places: Layout) -> Iterator[Box]
             yield from _open_layer(model, stack, layer, x, bottom, places.block)
             bottom -= open_height(max(len(blocks), 1), places.block)
         else:
-            yield _folded(summary, stack, layer, x, (bottom - places.folded[stack] + 2, bottom))
+            yield _folded(model, stack, layer, x, (bottom - places.folded[stack] + 2, bottom))
             bottom -= places.folded[stack]
 
 
-def _folded(summary: StackSummary, stack: str, layer: int, x: tuple[float, float], y: tuple[float, float]) -> Box:
+def _folded(model: WholeModel, stack: str, layer: int, x: tuple[float, float], y: tuple[float, float]) -> Box:
     """A folded layer."""
+    summary, before = model.stacks[stack], model.before.get(stack)
     share = float(np.median(summary.layer_share[layer]))
+    was = None if before is None else float(np.median(before.layer_share[layer]))
     parts = ", ".join(block_title(block, stack).lower() for block in summary.layers[layer])
     sentence = say("whole.say_folded", layer=layer, parts=parts or say("whole.unknown"))
     title = say("whole.layer", layer=layer)
-    return Box(f"{stack}.{layer}", "folded", stack, x, y, title, sentence, _percent(share), layer, None, share)
+    return Box(f"{stack}.{layer}", "folded", stack, x, y, title, sentence, _note(share, was), layer, None, share)
 
 
 def _open_layer(
@@ -119,11 +121,11 @@ def _open_layer(
     for index, block in enumerate(blocks):
         base = bottom - 6 - index * (tall + GAP)
         y = (base - tall, base)
-        share = float(np.median(block.share))
-        values = {"share": f"{share:.0%}", "neurons": f"{block.num_neurons:,}", "heads": _heads(model, block)}
+        share, before = float(np.median(block.share)), model.before.get(stack)
+        was = None if before is None else float(np.median(before.layers[layer][index].share))
         yield Box(
             f"{stack}.{layer}.{index}", block.kind, stack, inner, y, block_title(block, stack),
-            say(f"whole.say_{box_word(block.kind, stack)}", **values), _percent(share), layer, index, share,
+            _sentence(model, stack, block, share), _note(share, was), layer, index, share,
             block.attention, "heads" if block.kind in (ATTENTION, CROSS_ATTENTION) else "layers",
         )  # fmt: skip
 
@@ -133,8 +135,19 @@ def _heads(model: WholeModel, block: BlockSummary) -> int:
     return len(model.tiles[block.attention]) if block.attention and block.attention in model.tiles else 0
 
 
-def _percent(share: float) -> str:
-    return say("whole.adds", share=f"{share:.0%}")
+def _sentence(model: WholeModel, stack: str, block: BlockSummary, share: float) -> str:
+    """What a block does. share: what it adds, median over tokens"""
+    if not share:
+        return say("whole.say_left_out")
+    values = {"share": f"{share:.0%}", "neurons": f"{block.num_neurons:,}", "heads": _heads(model, block)}
+    return say(f"whole.say_{box_word(block.kind, stack)}", **values)
+
+
+def _note(share: float, was: float | None) -> str:
+    """What a box adds. was: the same without the edits; None where there are none"""
+    now = say("whole.adds", share=f"{share:.0%}") if share else say("whole.nothing")
+    changed = was is not None and f"{was:.0%}" != f"{share:.0%}"
+    return say("whole.was", now=now, before=f"{was:.0%}") if changed else now
 
 
 def block_title(block: BlockSummary, stack: str) -> str:

@@ -32,6 +32,7 @@ class WholeModel:
         written: which of them is written; None where none is.
         turned: whether positions turn queries and keys instead of being added.
         narrow: whether two stacks stand one above the other, for a narrow window.
+        before: the summaries of the same run without its edits; empty for a run that has none.
     """
 
     stacks: Mapping[str, StackSummary]
@@ -42,6 +43,7 @@ class WholeModel:
     written: int | None = None
     turned: bool = False
     narrow: bool = False
+    before: Mapping[str, StackSummary] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

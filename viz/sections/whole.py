@@ -20,6 +20,7 @@ from viz.frame.fragments import page_fragment
 from viz.frame.shown_run import decompositions
 from viz.language.messages import say
 from viz.saving.whole_table import whole_table
+from viz.sections import whole_changes
 from viz.widgets import charts, page_check
 from viz.widgets.menus import save_menu
 
@@ -38,6 +39,8 @@ def leave() -> None:
 @page_fragment
 def draw(trace: Trace) -> None:
     """The picture and its panel. What is clicked in it opens a layer, or leads to the page that explains a box."""
+    if st.session_state.pop("whole_changed", False):
+        st.rerun()  # not the picture alone: the run is another one now
     try:
         summaries = decompositions.block_summaries(trace)
     except session.Halt:  # said by now; its heads can be seen all the same
@@ -56,12 +59,15 @@ def draw(trace: Trace) -> None:
         save_menu.menu("whole")
     with right:
         st.html(f'<div class="whole-panel" aria-live="polite"><p>{say("whole.point")}</p></div>')
+        whole_changes.choice(opened)
     words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "point", "goto", "unfold")}
+    words |= {name: say(f"head_menu.{name}") for name in ("leave_out", "put_back", "positions_off")}
     words["stream"] = say("whole.stream", length="{length}", kept="{kept}")  # filled in by the browser
     table = boxes(model)
     follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in table}
-    data = {"words": words, "follow": follow, "narrow": _is_narrow()}
-    _component(key=KEY, data=data, on_click_change=_clicked, on_narrow_change=_resized)
+    changes = whole_changes.remember(summaries)
+    data = {"words": words, "follow": follow, "changes": changes, "narrow": _is_narrow()}
+    _component(key=KEY, data=data, on_click_change=_clicked, on_narrow_change=_resized, on_leave_change=_left_out)
     st.session_state.whole_boxes = {
         box.name: (box.page, box.stack, box.layer, box.attention, box.kind) for box in table
     }
@@ -106,7 +112,8 @@ def _model(trace: Trace, summaries: dict[str, StackSummary], opened: dict[str, i
         ids = trace.ids["decoder"]
         written = best.index(ids[step + 1]) if step + 1 < len(ids) and ids[step + 1] in best else None
     turned = _scheme().kind == "rotary"
-    return WholeModel(summaries, trace.tokens, opened, tiles, candidates, written, turned, _is_narrow())
+    before = whole_changes.summaries_before(trace, summaries)
+    return WholeModel(summaries, trace.tokens, opened, tiles, candidates, written, turned, _is_narrow(), before)
 
 
 def _is_narrow() -> bool:
@@ -142,6 +149,12 @@ def _follow(summary: StackSummary, layer: int | None, block: int | None) -> dict
         "length": [round(one, 1) for one in found.length.tolist()],
         "kept": [round(one, 3) for one in found.kept.tolist()],
     }
+
+
+def _left_out() -> None:
+    """Leave out the box that is shown, or put it back; a callback."""
+    if st.session_state[KEY].leave:
+        whole_changes.change(st.session_state[KEY].leave)
 
 
 def _clicked() -> None:

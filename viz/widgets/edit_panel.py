@@ -14,6 +14,7 @@ from viz.frame import model_access, session
 from viz.frame.option_row import option_label
 from viz.language import readings
 from viz.language.messages import say
+from viz.widgets.menus.box_change import box_fields
 
 Values = dict[str, Any]
 MAX_LISTED = 30  # changes that are listed in words
@@ -80,6 +81,7 @@ EDIT_TYPES: Mapping[str, EditType] = {
         lambda edits, v: replace(edits, temperature={**edits.temperature, v["kind"]: v["temperature"]}),
     ),
     "positions": EditType(("places",), lambda edits, v: replace(edits, positions=v["places"])),
+    "box": EditType(("block",), lambda edits, v: replace(edits, blocks={*edits.blocks, v["block"]})),
 }
 
 
@@ -90,10 +92,9 @@ def panel(place: DeltaGenerator | None) -> None:
         return
     with place:
         edit_list("panel")
+        names = list(EDIT_TYPES) if lens.heads else ["box"]
         if not lens.heads:
             st.caption(say("change.no_edits"))
-            return
-        names = list(EDIT_TYPES)
         name = st.selectbox(
             say("change.what"),
             names,
@@ -103,9 +104,14 @@ def panel(place: DeltaGenerator | None) -> None:
         )
         values: Values = {}
         for field in EDIT_TYPES[name].fields:
-            values[field] = _field_widget(field, lens.heads, values)
+            values[field] = box_fields(lens.boxes()) if field == "block" else _field_widget(field, lens.heads, values)
         st.button(
-            say("change.apply"), key="change_apply", on_click=_apply, args=(name, values, lens.heads), width="stretch"
+            say("change.apply"),
+            key="change_apply",
+            on_click=_apply,
+            args=(name, values, lens.heads),
+            width="stretch",
+            disabled="block" in values and values["block"] is None,
         )
 
 

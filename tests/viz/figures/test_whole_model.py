@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
+from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from tests.model.decomposition.families import TEXT, small_model
@@ -18,6 +19,7 @@ from viz.figures.theme import LIGHT
 from viz.figures.whole_boxes import boxes, joints
 from viz.figures.whole_layout import HEIGHT, NARROW, WIDTH, WholeModel, layout
 from viz.figures.whole_model import whole_model
+from viz.language.messages import say
 from viz.saving.still_image import still_image
 
 
@@ -164,3 +166,18 @@ def test_boxes_that_cannot_be_told_apart_are_said(translated: WholeModel) -> Non
     model = WholeModel({"encoder": summary}, translated.tokens, {"encoder": 1})
     assert [box.kind for box in boxes(model)][-2:] == ["unknown", "folded"]
     whole_model(model, LIGHT)
+
+
+def test_a_box_that_is_left_out_says_so_and_what_it_added_before(lens: Translator) -> None:
+    text, target = "The cat saw the cat.", "Le chat a vu le chat."
+    before = picture(lens.trace(text, target))
+    edited = lens.trace(text, target, edits=Edits(blocks={("decoder", 1, "cross_attention")}))
+    model = replace(picture(edited), before=before.stacks)
+    notes, sentences = ({box.name: getattr(box, what) for box in boxes(model)} for what in ("note", "sentence"))
+    added = {box.name: f"{box.share:.0%}" for box in boxes(before) if box.share is not None}
+    assert notes["decoder.1.1"] == say("whole.was", now=say("whole.nothing"), before=added["decoder.1.1"])
+    assert sentences["decoder.1.1"] == say("whole.say_left_out")
+    assert notes["decoder.1.2"].endswith(f"(was {added['decoder.1.2']})")  # what follows reads another stream
+    assert notes["decoder.1.0"] == say("whole.adds", share=added["decoder.1.0"])  # what comes before is as it was
+    assert notes["encoder.2"] == say("whole.adds", share=added["encoder.2"])
+    assert all("was" not in box.note for box in boxes(before))

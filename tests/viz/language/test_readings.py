@@ -9,7 +9,7 @@ from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from viz.language import readings
-from viz.language.messages import escape_markdown, say
+from viz.language.messages import escape_markdown, say, set_language
 from viz.saving import tables
 
 
@@ -67,3 +67,20 @@ def test_repeated_tokens_are_told_apart_in_words(trace: Trace) -> None:
         "is (2)",
         "is (4)",
     }
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Decoder: without encoder-decoder attention in layer 1."),
+        ("de", "Decoder: ohne Encoder-Decoder-Attention in Schicht 1."),
+        ("fr", "Décodeur : sans attention encodeur-décodeur dans la couche 1."),
+        ("es", "Decodificador: sin atención codificador-decodificador en la capa 1."),
+    ],
+)
+def test_a_box_that_is_left_out_is_said_in_every_language(language: str, said: str) -> None:
+    set_language(language)
+    try:
+        assert readings.edit_reading("blocks", ("decoder", 1, "cross_attention"), None) == said
+    finally:
+        set_language("en")

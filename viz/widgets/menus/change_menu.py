@@ -1,4 +1,4 @@
-"""The menu of changes at a tile or a token, which the browser opens on a right click, a long press or the menu key."""
+"""The menu of changes at a tile, a token or a box: the browser opens it on a right click, a long press or by a key."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from viz.browser.resources import script
 from viz.figures.linking import key_stack, query_stack
 from viz.frame import model_access, session
 from viz.language.messages import isolate_rtl, say
+from viz.widgets.menus.box_change import with_named_box
 
 KEY = "script_change_menu"
 FACTORS = {"mute": 0.0, "double": 2.0}
-WORDS = ("mute", "double", "alike", "copy", "copy_label", "undo", "forbid")
+WORDS = ("mute", "double", "alike", "copy", "copy_label", "undo", "forbid", "leave_out", "put_back", "positions_off")
 _component = st.components.v2.component("headlight_change_menu", js=script("tiles", "change_menu"))
 
 
@@ -40,6 +41,7 @@ def draw() -> None:
         "layer": state.get("layer") or 0,
         "head": state.get("head") or 0,
         "merged": bool(state.get("words")),
+        "boxes": state.get("whole_marks", {}),
     }
     state.change_menu_kinds = (kind, list(trace.attentions))
     _component(key=KEY, data=data, on_act_change=_act)
@@ -56,6 +58,8 @@ def _act() -> None:
     if what == "head":
         layer, head, text = where
         edits = with_head_change(edits, name, (kind, int(layer), int(head)), str(text).strip())
+    elif what == "box":
+        edits = with_named_box(edits, str(where[0]))
     else:
         stack, place, row, layer = where
         # The kind on screen where it asks these tokens, else the attention of the stack to itself.
