@@ -1,8 +1,8 @@
 """The edits of a running pass in the form that the attention function and the positional encoding apply.
 
-Edits are applied inside the one attention function, where positions are handed out, or where a box puts out what it adds
-(`model.decomposition.boxes`), so an edit means the same in every model family. A pass without edits runs none of this code
-and is bit-equal to the unedited model.
+Edits are applied inside the one attention function, where positions are handed out, or where a box puts out what it
+adds (`model.decomposition.boxes`), so an edit means the same in every model family. A pass without edits runs none of
+this code and is bit-equal to the unedited model.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def choice(opened: Mapping[str, int]) -> None:
             wrap=True,
             key=key,
             format_func=partial(box_name, stack=stack),
-            help=say("whole.leave_out_help") if stack == [*opened][0] else None,
+            help=say("whole.leave_out_help") if stack == next(iter(opened)) else None,
             on_change=_chosen,
             args=(key, stack, layer, kinds, boxes),
         )
