@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-CODE = re.compile(r"[a-z]{2,3}_[A-Z][A-Za-z]+")  # "en_XX", "fra_Latn"
+CODE = re.compile(r"[a-z]{2,3}_[A-Z][A-Za-z]+|__[a-z]{2,3}(_[A-Za-z]+)?__")  # "en_XX", "fra_Latn", "__fra__" (Seamless)
 
 
 @dataclass(frozen=True)

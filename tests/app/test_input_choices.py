@@ -108,7 +108,7 @@ def test_languages_are_chosen_where_the_model_has_some(tmp_path: Path, offered: 
     choose(app, "source_language", "de_DE")
     assert (app.query_params["target_language"], app.query_params["source_language"]) == ("fr_XX", "de_DE")
     labels = [block.proto.popover.label for block in app.get("popover")]
-    assert "de_DE → fr_XX" in labels
+    assert "German → French" in labels
     assert fed(opened_with(text="the cat", target_language="fr_XX"))[2] == "fr_XX"
 
 

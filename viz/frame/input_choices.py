@@ -9,6 +9,7 @@ import streamlit as st
 from model.trace.typed_text import InputChoices, ModelInput
 from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.option_row import option_row
+from viz.language.language_names import language_names
 from viz.language.messages import say
 
 
@@ -50,7 +51,9 @@ def _label(choices: InputChoices) -> str:
         links.restore(key, _options(choices, key))
     if choices.target_languages:
         source = state.get("source_language") or choices.source or ""
-        said.append(f"{source} → {state.get('target_language') or choices.target or '?'}".strip())
+        target = state.get("target_language") or choices.target or ""
+        names = language_names(sorted({*choices.source_languages, *choices.target_languages}))
+        said.append(f"{names.get(source, source)} → {names.get(target, target) or '?'}".strip())
     if choices.chat and state.get("chat"):
         said.append(say("input.chat_short"))
     if session.has_marks(choices) and state.get("marks") == session.SPELLED:
@@ -94,9 +97,15 @@ def _pick_languages(choices: InputChoices) -> None:
     ):
         if not codes:
             continue
-        state = st.session_state
+        state, names = st.session_state, language_names(codes)
         state[key] = state.get(key) if state.get(key) in codes else default
         chosen = st.selectbox(
-            say(f"input.{key}"), codes, None, key=key, placeholder=say("input.own_language"), persist_state="session"
+            say(f"input.{key}"),
+            sorted(codes, key=lambda code: names[code].casefold()),
+            None,
+            names.__getitem__,
+            key=key,
+            placeholder=say("input.own_language"),
+            persist_state="session",
         )
         links.store(key, chosen, default)

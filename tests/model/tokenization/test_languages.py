@@ -122,3 +122,30 @@ def test_the_settings_of_generation_say_where_the_decoder_starts(tmp_path: Path)
     assert decoder_start_id(made, tokenizer) == 5
     made.generation_config.decoder_start_token_id = None
     assert decoder_start_id(made, tokenizer) == PAIR["decoder_start_token_id"]
+
+
+def test_seamless_writes_the_chosen_language(tmp_path: Path) -> None:
+    languages = ["__eng__", "__fra__", "__deu__"]
+    vocabulary = {word: i for i, word in enumerate([*WORDS, *languages])}
+    tokenizer = transformers.SeamlessM4TTokenizer(
+        vocab=vocabulary, merges=[], src_lang="eng", tgt_lang="fra", additional_special_tokens=languages
+    )
+    sizes = {"hidden_size": 32, "encoder_layers": 2, "encoder_attention_heads": 4, "encoder_ffn_dim": 37}
+    sizes |= {"decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 37, "max_position_embeddings": 64}
+    sizes |= {"decoder_start_token_id": 2, "eos_token_id": 2, "bos_token_id": 0, "pad_token_id": 1}
+    torch.manual_seed(3)
+    made = transformers.SeamlessM4TForTextToText(transformers.SeamlessM4TConfig(vocab_size=len(tokenizer), **sizes))
+    made.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    lens = model.load(str(tmp_path), device="cpu")
+    assert set(lens.choices.target_languages) == set(languages)
+    assert (lens.choices.source, lens.choices.target) == ("__eng__", "__fra__")
+    trace = lens.trace("the cat", source_language="__deu__", target_language="__fra__")
+    assert lens.tokenizer.convert_tokens_to_ids("__deu__") in trace.ids["encoder"]
+    ids = {one: lens.tokenizer.convert_tokens_to_ids(f"__{one}__") for one in ("eng", "fra", "deu")}
+    lens.module.generation_config.text_decoder_lang_to_code_id = ids
+    expected = lens.module.generate(
+        input_ids=torch.tensor([trace.ids["encoder"]]), tgt_lang="fra", num_beams=1, do_sample=False, max_length=6
+    )
+    assert list(trace.ids["decoder"][:6]) == expected[0].tolist()[: len(trace.ids["decoder"][:6])]
+    assert trace.ids["decoder"][1] == ids["fra"]
