@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driving import PHONE, go, needs_chromium, visit
+from tests.browser.driving import PHONE, go, needs_chromium, tile_at, visit
 from tests.serving import settle
 from viz.language.messages import say
 
@@ -124,3 +124,40 @@ def test_a_box_is_left_out_by_its_menu_by_key_and_in_the_panel(browser: Browser,
         page.mouse.click(*page.evaluate(PLACE, "encoder.positions"), button="right")
         menu.get_by_role("menuitem", name=say("head_menu.positions_off")).click()
         page.wait_for_function("location.href.includes('positions%3Doff')")
+
+
+def test_a_page_says_where_in_the_model_it_is_and_leads_back_to_what_was_left(browser: Browser, address: str) -> None:
+    with visit(browser, address, "?text=We+see+a+blue+house.&step=2") as visited:
+        page = visited.page
+        page.mouse.click(*page.evaluate(PLACE, "encoder.2"))
+        page.wait_for_function(HAS, arg="encoder.2.0")
+        settle(page)
+
+        def opened_box() -> None:
+            page.mouse.click(*page.evaluate(PLACE, "decoder.1.1"))
+            page.locator(".st-key-heatmap .main-svg").first.wait_for()
+            settle(page)
+
+        def is_as_left() -> None:
+            page.wait_for_function(HAS, arg="encoder.2.0")
+            settle(page)
+            expect(page.locator(".st-key-sentence textarea")).to_have_value("We see a blue house.")
+            expect(page.locator(".st-key-step input")).to_have_value("2")
+            expect(page).to_have_url(re.compile("open_encoder=2"))
+
+        opened_box()
+        here = page.locator(".st-key-here")
+        words = (say("whole.title"), say("kinds.decoder"), say("whole.cross_attention"))
+        expect(here.get_by_role("link")).to_have_text(" › ".join(words))
+        lit = page.locator(".here [data-here]")
+        expect(lit).to_have_attribute("data-layer", "1")
+        page.mouse.move(*tile_at(page, 2, 5))  # the strip follows the head that is shown, without the server
+        expect(lit).to_have_attribute("data-layer", "2")
+        box = here.bounding_box()
+        assert box
+        assert box["height"] < 40  # one line
+        here.get_by_role("link").click()
+        is_as_left()
+        opened_box()
+        page.go_back()
+        is_as_left()

@@ -127,6 +127,12 @@ function follow() {
     const span = heading.querySelector("span") ?? heading
     if (span.textContent.replaceAll("\u2060", "") !== text) span.textContent = text
   }
+  // Which layer of the model it is, in the strip of its layers.
+  const strip = found(".here"), stacks = strip?.querySelectorAll(".here-stack") ?? []
+  if (strip) {
+    const slices = stacks[strip.dataset.stack === "decoder" ? stacks.length - 1 : 0].children
+    for (const slice of slices) slice.toggleAttribute("data-here", slice.dataset.layer === String(here.layerNames[at.layer]))
+  }
   drawTiles()
   const focus = document.documentElement.dataset
   const row = focus.focusStack === here.stack && focus.focus !== "" ? here.places[0].indexOf(Number(focus.focus)) : -1

@@ -12,7 +12,7 @@ import numpy as np
 
 from model.trace.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION
 from model.trace.stack_summary import BlockSummary
-from viz.figures.whole_layout import BAR, BARS, GAP, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
+from viz.figures.whole_layout import BAR, BARS, GAP, HEADER, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
 from viz.language.boxes import box_name, box_word
 from viz.language.messages import say
 
@@ -54,12 +54,17 @@ def boxes(model: WholeModel) -> tuple[Box, ...]:
     found = [box for stack in model.stacks for box in _stack_boxes(model, stack, places)]
     if model.candidates:
         last = found[-1]
-        top = last.y[0] - GAP - BARS * BAR - (TOP if len(model.stacks) > 1 else 0)
+        top = upper_edge(last) - GAP - BARS * BAR - (TOP if len(model.stacks) > 1 else 0)
         label, chance = model.candidates[model.written or 0]
         sentence = say("whole.say_output", token=label, chance=f"{chance:.0%}")
         y, title = (top, top + BARS * BAR), say("whole.output")
         found.append(Box("output", "output", last.stack, last.x, y, title, sentence, page="output"))
     return tuple(found)
+
+
+def upper_edge(box: Box) -> float:
+    """Where a box ends at the top, with the first line of its layer if that is open."""
+    return box.y[0] - (GAP + HEADER - 2 if box.block is not None or box.kind == "unknown" else 0)
 
 
 def _stack_boxes(model: WholeModel, stack: str, places: Layout) -> Iterator[Box]:

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from model.trace.stack_summary import StackSummary
 from viz.figures.heads import png_uri, resize
 from viz.figures.theme import TITLE_ROOM, Palette, Scale, base_layout, escape, rgba_colours, shorten, unvalidated_figure
-from viz.figures.whole_boxes import Box, boxes, joints
+from viz.figures.whole_boxes import Box, boxes, joints, upper_edge
 from viz.figures.whole_layout import BAR, GAP, GUTTER, HEADER, LABEL, WholeModel, layout
 from viz.language.messages import say
 
@@ -199,8 +199,8 @@ class _Drawing:
         """The frame of the open layer, the line of the residual stream, and the names of joints and stack."""
         inner = [box for box in table if box.block is not None or box.kind == "unknown"]
         blocks = self.model.stacks[stack].layers[self.model.open[stack]]
-        x, top, bottom = table[0].x, min(box.y[0] for box in table if box.kind != "output"), inner[0].y[1] + 6
-        self._rectangle(x, (inner[-1].y[0] - GAP - HEADER + 2, bottom), self.palette.forbidden, 1)
+        x, top = table[0].x, min(upper_edge(box) for box in table if box.kind != "output")
+        self._rectangle(x, (upper_edge(inner[-1]), inner[0].y[1] + 6), self.palette.forbidden, 1)
         for index, text in enumerate(joints(blocks)):
             y = inner[0].y[1] + 2 if index == 0 else inner[index - 1].y[0] - GAP / 2
             if text and index:

@@ -16,6 +16,7 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     chosen = pickers.pick_kind(trace)
     words = st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind="query-params")
     hidden = st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
+    headings.at_head(trace, chosen)
 output_line.draw(trace)
 chosen = merge_words(chosen) if words else chosen
 mosaic = results.mosaic(trace, chosen, session.palette())

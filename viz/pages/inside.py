@@ -15,6 +15,7 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     selected = pickers.head_stepper(trace, arrows=step != 4)
     headings.require_vectors(selected.attention)
     worked = inside.pick_query_and_key(selected)
+    headings.at_head(trace, selected.attention, selected.layer)
 output_line.draw(trace)
 with st.container(horizontal=True, key="steps", vertical_alignment="center"):
     inside.formula(worked.steps, step)

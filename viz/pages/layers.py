@@ -12,6 +12,7 @@ trace = results.trace()
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("layers")
     stack = layers.pick_stack(list(trace.hidden_states))
+    headings.at_box(trace, stack)
 output_line.draw(trace)
 states, tokens, palette = trace.hidden_states[stack], trace.tokens[stack], session.palette()
 layers.massive_reading(states, tokens)

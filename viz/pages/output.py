@@ -18,6 +18,7 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     if writes:
         how, forced = decoding.pick_decoding()
         seen = decoding.pick_head(shared)
+    headings.at_box(shared, "decoder" if "decoder" in shared.tokens else "encoder", "output")
 output_line.draw(shared)
 if writes:
     trace, decoded = decoding.generated_trace(shared, how, forced)

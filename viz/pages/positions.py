@@ -11,9 +11,12 @@ from viz.widgets import headings, output_line
 SECTIONS = {**positions.SECTIONS, "rotary": rotary.rotary}
 
 trace = results.trace()
-with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+controls = st.container(horizontal=True, key="controls", vertical_alignment="center")
+with controls:
     headings.page_heading("positions")
 output_line.draw(trace)
 stack, scheme = positions.pick_scheme(trace)
+with controls:
+    headings.at_box(trace, stack, "turned" if scheme.kind == "rotary" else "positions")
 st.caption(say(f"positions.{scheme.kind}"), help=positions.formula(scheme))
 SECTIONS.get(scheme.kind, positions.nothing)(trace, stack, scheme, session.palette())

@@ -15,4 +15,5 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     selected = pickers.head_stepper(trace, arrows=False)
     found = program.read(trace, selected.attention)
     relation = program.pick_relation(found)
+    headings.at_head(trace, selected.attention, selected.layer)
 program.draw(trace, selected, found, relation, session.palette())

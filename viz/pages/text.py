@@ -13,5 +13,6 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     reading.require_text(trace)
     selected = pickers.head_stepper(trace, arrows=False)
     how = reading.pick_how(selected.attention)
+    headings.at_head(trace, selected.attention, selected.layer)
 output_line.draw(trace)
 reading.draw(trace, selected, how, session.palette())

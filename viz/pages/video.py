@@ -13,4 +13,5 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("video")
     picture = video.require_picture(trace)
     selected = pickers.head_stepper(trace, arrows=False)
+    headings.at_head(trace, selected.attention, selected.layer)
 video.draw(trace, picture, selected, session.palette())

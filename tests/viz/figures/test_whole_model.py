@@ -16,7 +16,7 @@ from model.trace.trace import Trace
 from model.translator.translator import Translator
 from tests.model.decomposition.families import TEXT, small_model
 from viz.figures.theme import LIGHT
-from viz.figures.whole_boxes import boxes, joints
+from viz.figures.whole_boxes import boxes, joints, upper_edge
 from viz.figures.whole_layout import HEIGHT, NARROW, WIDTH, WholeModel, layout
 from viz.figures.whole_model import whole_model
 from viz.language.messages import say
@@ -53,13 +53,15 @@ def test_boxes_neither_overlap_nor_leave_the_picture(translated: WholeModel, ope
         model = replace(drawn, narrow=narrow)
         table, places = boxes(model), layout(model)
         assert places.width == (NARROW if narrow else WIDTH)
-        assert min(box.y[0] for box in table) < 48  # over it only the frame of an open layer and the stack's name
+        assert 0 <= min(map(upper_edge, table)) < 24  # over it only the stack's name
         for i, one in enumerate(table):
             assert 0 <= one.x[0] < one.x[1] <= places.width
             assert 0 <= one.y[0] < one.y[1] <= places.height
             for other in table[:i]:
                 apart = one.x[0] >= other.x[1] or one.x[1] <= other.x[0]
                 assert apart or one.y[1] <= other.y[0] or one.y[0] >= other.y[1], (one.name, other.name)
+            if one.kind == "output":
+                assert one.y[1] <= upper_edge(table[i - 1])  # over the first line of an open layer, too
 
 
 def test_in_a_narrow_window_the_decoder_stands_over_the_encoder(translated: WholeModel) -> None:
