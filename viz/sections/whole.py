@@ -84,8 +84,8 @@ def _step(trace: Trace) -> int | None:
     st.session_state.step = min(int(st.session_state.get("step") or 0), last)
     if last:
         with st.session_state.whole_controls:
-            label, how = say("whole.step"), {"label_visibility": "collapsed", "width": 260, "persist_state": "session"}
-            st.slider(label, 0, last, key="step", **how)
+            label = say("whole.step")
+            st.slider(label, 0, last, key="step", label_visibility="collapsed", width=260, persist_state="session")
     links.store("step", st.session_state.step, 0)
     return trace.prompt_length - 1 + st.session_state.step
 
