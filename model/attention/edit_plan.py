@@ -32,7 +32,7 @@ class EditPlan:
     """The edits of a pass, with what they need from other passes.
 
     Attributes:
-        edits: applied to every sentence of the batch.
+        edits: applied to every sentence of the batch; layers are counted among those that have attention.
         patterns: (kind, layer, head) -> weights of another sentence, used instead of the head's own. [query, key]
         silenced: for each sentence of the batch one more head to silence; empty for none.
     """
@@ -209,11 +209,11 @@ def plan_edits(lens: Lens, edits: Edits | None) -> EditPlan | None:
             "edits_unseen", "This model's family computes attention in a way of its own, so nothing can be changed."
         )
     boxes = lens.boxes() if edits.blocks else {}
-    if edits.supported_by(lens.heads, boxes) != edits:
+    if edits.supported_by(lens.heads, boxes, lens.layer_index) != edits:
         misfits = [
             ".".join("*" if part is None else str(part) for part in where)
             for name, where, _ in edits.items()
-            if not is_supported(name, where, lens.heads, boxes)
+            if not is_supported(name, where, lens.heads, boxes, lens.layer_index)
         ]
         raise InputError(
             "edits_unfit",
@@ -222,6 +222,7 @@ def plan_edits(lens: Lens, edits: Edits | None) -> EditPlan | None:
         )
     if edits.positions != "own" and not lens.can_move_positions:
         raise InputError("positions_fixed", "The way this model is told its positions cannot be changed.")
+    edits = edits.counted(lens.layer_index)
     patterns: dict[Head, Tensor] = {}
     others: dict[tuple[str, str | None], Trace] = {}  # each sentence is traced once
     for (kind, layer, head), (text, target) in edits.patched.items():

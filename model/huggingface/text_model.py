@@ -101,7 +101,7 @@ class TextModel:
         """Route attention through the one attention function, hook positions and the last layer, set capabilities."""
         self.single_stack = "encoder"
         self.dtype = dtype_name(self.module)
-        self.layer_index: Mapping[str, tuple[int, ...]] = {}
+        self.layer_index: Mapping[str, Sequence[int]] = {}
         self.has_sinks = any(name.endswith(".sinks") for name, _ in self.module.named_parameters())
         self._detect_interface()
         self.other_layers = describe_other_layers(self.config, self.layer_index)

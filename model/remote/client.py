@@ -77,6 +77,7 @@ class RemoteModel:
         self.is_encoder_decoder: bool = properties["is_encoder_decoder"]
         self.writes: bool = properties["writes"]
         self.heads: Mapping[str, tuple[int, int]] = {kind: (n, h) for kind, (n, h) in properties["heads"].items()}
+        self.layer_index: Mapping[str, Sequence[int]] = properties["layer_index"]
         self.can_move_positions: bool = properties["can_move_positions"]
         self.choices = InputChoices(**_tuples(properties["choices"]))
         self.dtype: str = properties["dtype"]

@@ -115,6 +115,7 @@ def model_properties(lens: Lens) -> dict[str, Any]:
         "is_encoder_decoder": lens.is_encoder_decoder,
         "writes": lens.writes,
         "heads": dict(lens.heads),
+        "layer_index": {kind: list(index) for kind, index in lens.layer_index.items()},
         "can_move_positions": lens.can_move_positions,
         "choices": dataclasses.asdict(lens.choices),
         "dtype": lens.dtype,

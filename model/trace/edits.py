@@ -35,6 +35,7 @@ class Edits:
     """Changes to a forward pass; `Edits()` changes nothing and gives bit-equal results. Hashable, equal by value.
 
     In a place (kind, layer, head) None stands for all; of several places that apply, the most specific one counts.
+    Layers have their numbers in the model, as in `Attention.layer_index`: in a hybrid some have no attention.
 
     Attributes:
         heads: (kind, layer, head) -> factor on the head's output before W_O; 0 silences it, 1 changes nothing.
@@ -125,12 +126,43 @@ class Edits:
         """Whether a box is to add nothing. Arguments as in `blocks`."""
         return any((stack, at, kind) in self.blocks for at in (layer, None))
 
-    def supported_by(self, heads: Mapping[str, tuple[int, int]], boxes: Boxes | None = None) -> Edits:
+    def counted(self, layer_index: Mapping[str, Sequence[int]]) -> Edits:
+        """The same edits with layers counted among those that have attention, as a pass counts them.
+
+        Args:
+            layer_index: kind -> the layer of the model that each of them is; kinds that are not in it stay.
+        """
+        moved = {kind: index for kind, index in layer_index.items() if list(index) != list(range(len(index)))}
+        if not moved:
+            return self
+
+        def place(name: str, key: Any) -> Any:
+            at = 3 if name in CELL_FIELDS else 1
+            if name in ("temperature", "blocks") or key[0] not in moved or len(key) <= at or key[at] is None:
+                return key
+            return (*key[:at], moved[key[0]].index(key[at]), *key[at + 1 :])
+
+        counted: dict[str, Any] = {}
+        for field_ in fields(self):
+            name, value = field_.name, getattr(self, field_.name)
+            if isinstance(value, Mapping):
+                counted[name] = {place(name, key): one for key, one in value.items()}
+            elif not isinstance(value, str):
+                counted[name] = frozenset(place(name, key) for key in value)
+        return replace(self, **counted)
+
+    def supported_by(
+        self,
+        heads: Mapping[str, tuple[int, int]],
+        boxes: Boxes | None = None,
+        layer_index: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    ) -> Edits:
         """The same edits without those that name what a model does not have.
 
         Args:
             heads: the model's attention kinds -> (layers, heads).
             boxes: stack -> the kinds of the boxes of each layer that can be left out; None for none.
+            layer_index: kind -> the layer of the model that each layer with attention is, where not all have some.
         """
         kept: dict[str, Any] = {}
         for field_ in fields(self):
@@ -139,7 +171,7 @@ class Edits:
                 continue
             name = field_.name
             tuples = [(key, key if isinstance(key, tuple) else (key,)) for key in value]
-            places = [key for key, place in tuples if is_supported(name, place, heads, boxes)]
+            places = [key for key, place in tuples if is_supported(name, place, heads, boxes, layer_index)]
             if len(places) < len(value):
                 kept[name] = frozenset(places) if isinstance(value, frozenset) else {key: value[key] for key in places}
         return replace(self, **kept) if kept else self
@@ -271,12 +303,16 @@ def most_specific(mapping: Mapping[Any, Any], kind: str, *numbers: Any) -> Any:
 
 
 def is_supported(
-    name: str, place: tuple[Any, ...], heads: Mapping[str, tuple[int, int]], boxes: Boxes | None = None
+    name: str,
+    place: tuple[Any, ...],
+    heads: Mapping[str, tuple[int, int]],
+    boxes: Boxes | None = None,
+    layer_index: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> bool:
     """True where a model has the kind, layer and head, or the box, that an edit names.
 
     Args:
-        name, place: as `Edits.items` yields them; heads, boxes: as in `Edits.supported_by`.
+        name, place: as `Edits.items` yields them; heads, boxes, layer_index: as in `Edits.supported_by`.
     """
     if not place:
         return True
@@ -287,7 +323,8 @@ def is_supported(
         return False
     layer, head = (*place[3:], None, None)[:2] if name in CELL_FIELDS else (*place[1:], None, None)[:2]
     layers, count = heads[place[0]]
-    return (layer is None or layer < layers) and (head is None or head < count)
+    numbers = layer_index.get(place[0]) or range(layers)
+    return (layer is None or layer in numbers) and (head is None or head < count)
 
 
 UNCHANGED = Edits()

@@ -26,6 +26,8 @@ class Lens(Protocol):
         is_encoder_decoder: True where it has an encoder and a decoder, whose output can be forced.
         writes: True where it predicts a next token.
         heads: attention kind -> (layers, heads); empty where the family supports no edits.
+        layer_index: attention kind -> the layer of the model that each layer with attention is; kinds that are not in
+            it have attention in all layers.
         choices: what may be chosen for a typed text, such as a second sentence or languages.
         can_move_positions: True where it supports `Edits.positions`.
     """
@@ -37,6 +39,7 @@ class Lens(Protocol):
     is_encoder_decoder: bool
     writes: bool
     heads: Mapping[str, tuple[int, int]]
+    layer_index: Mapping[str, Sequence[int]]
     choices: InputChoices
     can_move_positions: bool
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import torch
@@ -50,6 +51,7 @@ class OwnModel:
     writes = True
     can_move_positions = True
     heads: Mapping[str, tuple[int, int]]
+    layer_index: Mapping[str, Sequence[int]] = MappingProxyType({})  # all layers have attention
 
     def __init__(self, module: Any, tokenizer: Tokenizer, device: str) -> None:
         self.module = module.to(device).eval()

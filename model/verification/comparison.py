@@ -145,7 +145,7 @@ class Comparison:
 
     def _is_forced(self, kind: str, layer: int, head: int) -> bool:
         """Whether an edit sets this head's weights, which then do not follow from its scores."""
-        edits = self._trace.edits
+        edits, layer = self._trace.edits, self._attentions[kind].layer_index[layer]
         uniform = any(k == kind and at in (None, layer) and h in (None, head) for k, at, h in edits.uniform)
         return uniform or most_specific(edits.patched, kind, layer, head) is not None
 

@@ -14,6 +14,7 @@ from tests.model.huggingface.test_families import GROUPED, SMALL
 from tests.model.huggingface.test_layer_kinds import opened as made
 from tests.model.tokenization.test_languages import opened as multilingual
 from viz.frame import server_state
+from viz.sections.heads.head_finder import head_mark
 
 
 @pytest.fixture
@@ -129,6 +130,26 @@ def test_a_hybrid_names_its_layers_by_their_place_in_the_model(tmp_path: Path, o
     assert any("layer 2, head 0" in title for title in titles(app))
     ticks = app.session_state["drawn"]["mosaic"].figure.layout
     assert "2" in (ticks.yaxis.ticktext or ()) or "2" in (ticks.xaxis.ticktext or ())
+
+
+def test_changes_and_links_of_a_hybrid_name_the_layer_as_headings_do(tmp_path: Path, offered: Any) -> None:
+    kinds = ["conv", "full_attention", "conv", "full_attention"]
+    made(tmp_path, "Lfm2ForCausalLM", "Lfm2Config", {**GROUPED, "num_hidden_layers": 4, "layer_types": kinds})
+    offered(tmp_path, "decoder", "decoder")
+    app = opened_with(text="the cat sat on the mat", layer="3", edits="heads:decoder.3.0=0.0")
+    assert not app.exception
+    assert not app.warning
+    assert app.session_state["layer"] == 1  # the second of those that have attention
+    assert any(one.value.startswith("Layer 3, head 0") for one in app.header)
+    assert list(app.session_state["ran"][0][-1].edits.heads) == [("decoder", 3, 0)]
+    assert head_mark(app.session_state["ran"][0][-1], "decoder", 1, 0) == "muted"
+    assert not head_mark(app.session_state["ran"][0][-1], "decoder", 0, 0)
+    go_to(app, "changes")
+    app.button(key="silence").click().run()
+    assert app.session_state["edits"] == ""
+    app.button(key="silence").click().run()
+    assert app.session_state["edits"] == "heads:decoder.3.0=0.0"
+    assert app.query_params["layer"] == "3"
 
 
 def test_positions_of_either_stack(tmp_path: Path, offered: Any) -> None:

@@ -179,5 +179,10 @@ def compare(lens: Any, trace: Any, name: str, folder: Path, outcome: Outcome) ->
         outcome.answer = float(difference / max(float(np.abs(theirs).max()), 1.0))
     if not max(outcome.weights, outcome.answer) <= LIMIT:
         outcome.verdict = WRONG
-    if not trace.verify().ok:  # absolute limits, on random weights whose answers are in the hundreds
-        outcome.why += "its badge is red, as it rounds more than float32 is allowed. "
+    dict(trace.neurons)  # computed, they are compared, too
+    check = trace.verify()
+    if not check.ok:
+        outcome.verdict = WRONG
+        outcome.why += f"its badge is red: {', '.join(dict.fromkeys(part.name for part in check.wrong_parts))}. "
+    if check.uncompared:
+        outcome.why += f"not compared: {', '.join(check.uncompared)}. "

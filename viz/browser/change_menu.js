@@ -3,11 +3,12 @@
 // ["token", name, stack, place, row, layer] or ["box", name, box]; without a tile or word under it, the key opens the menu of the head on screen.
 const PRESS = 500, SLIDE = 10 // milliseconds until a press is long; pixels a finger may slide meanwhile
 const TYPING_IN = "input, textarea, select, [contenteditable=true], [role=menu], [role=listbox]"
-let here = null // {words, asks, asked, row, query, layer, head, merged} as viz/widgets/change_menu.py sends it
+let here = null // {words, asks, asked, row, query, layer, head, layerNames, merged} as viz/widgets/change_menu.py sends it
 let tell = null
 let menu = null // the open menu, and what had the focus before
 let press = null // the finger that is down: {timer, x, y, opened}
 
+const named = layer => here.layerNames?.[layer] ?? layer // its number in the model: in a hybrid some layers have no attention
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole)
 
 // Layer, head and row on screen: the large head is drawn anew more often than this menu is told.
@@ -67,7 +68,7 @@ function tokenItems({ stack, place, row, query }) {
   const one = query === undefined ? shown : { row, query }
   const items = [{ text: words.forbid, act: () => say("forbid") }]
   if (known && one.query) items.push({ text: fill(words.forbid_one, one), act: () => say("forbid_one", one.row) })
-  items.push({ text: fill(words.forbid_layer, { layer }), act: () => say("forbid_layer") })
+  items.push({ text: fill(words.forbid_layer, { layer: named(layer) }), act: () => say("forbid_layer") })
   return items
 }
 
@@ -103,7 +104,7 @@ function item(list, { text, label, act }) {
 function open(subject, x, y) {
   const before = close()?.before ?? document.activeElement
   const isHead = subject.layer !== undefined, element = document.createElement("div")
-  const title = isHead ? fill(here.words.head, subject) : subject.box ? subject.name : `“${subject.name.trim()}”`
+  const title = isHead ? fill(here.words.head, { ...subject, layer: named(subject.layer) }) : subject.box ? subject.name : `“${subject.name.trim()}”`
   element.id = "change-menu"
   element.setAttribute("role", "menu")
   element.setAttribute("aria-label", title)

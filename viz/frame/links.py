@@ -24,6 +24,7 @@ HEAD = ("kind", "layer", "head")  # the same, on pages that show one head
 REPORTED_ELSEWHERE = {"revision", "lesson", "lesson_step", "language", "projector"}
 # Keys of the session's state.
 _INITIAL, _STORED, _MANAGED, _WARNINGS = "link_arrived", "link_kept", "link_own", "link_said"
+_NAMES = "link_names"
 
 
 def begin_run() -> None:
@@ -41,24 +42,33 @@ def arrives_at_head() -> bool:
     return any(name in HEAD or name.startswith("row_") for name in names)
 
 
-def restore(key: str, options: Sequence[Any], *, many: bool = False) -> None:
+def restore(key: str, options: Sequence[Any], *, many: bool = False, names: Sequence[int] = ()) -> None:
     """Set a widget to its value in the link, before it is drawn and unless the session already holds a value.
 
     Args:
         options: the values allowed; the link holds their `str`.
         many: the widget holds a list of values.
+        names: what the link says for each number, such as the layer of the model that a layer with attention is.
     """
+    st.session_state[_NAMES] = st.session_state.get(_NAMES, {}) | {key: tuple(names)}
     if key in st.session_state or key not in st.query_params:
         return
-    known = {str(option): option for option in options}
+    known = {_named(key, option): option for option in options}
     values = [known[text] for text in st.query_params.get_all(key) if text in known]
     if values:
         st.session_state[key] = values if many else values[-1]
 
 
-def store(key: str, value: Any, default: Any) -> None:
-    """Write a widget's value into the link, or remove it from there if it is the default."""
-    texts = [str(one) for one in value] if isinstance(value, list) else [str(value)]
+def _named(key: str, value: Any) -> str:
+    """What the link says for a value of a widget."""
+    names = st.session_state.get(_NAMES, {}).get(key, ())
+    return str(names[value] if isinstance(value, int) and 0 <= value < len(names) else value)
+
+
+def store(key: str, value: Any, default: Any, *, names: Sequence[int] = ()) -> None:
+    """Write a widget's value into the link, or remove it from there if it is the default. names: as in `restore`"""
+    st.session_state[_NAMES] = st.session_state.get(_NAMES, {}) | {key: tuple(names)}
+    texts = [str(one) for one in value] if isinstance(value, list) else [_named(key, value)]
     st.session_state[_STORED].add(key)
     st.session_state[_MANAGED].add(key)
     if value == default:
@@ -114,7 +124,12 @@ def _is_restored(name: str, texts: list[str]) -> bool:
         return False
     values = value if isinstance(value, list) else [value]
     texts = texts if isinstance(value, list) else texts[-1:]
-    return len(values) == len(texts) and all(map(_equals_text, values, texts))
+    return len(values) == len(texts) and all(
+        _named(name, one) == text
+        if _NAMES in st.session_state and st.session_state[_NAMES].get(name)
+        else _equals_text(one, text)
+        for one, text in zip(values, texts, strict=True)
+    )
 
 
 def _equals_text(value: Any, text: str) -> bool:
@@ -139,7 +154,7 @@ def current_url() -> str:
     """The link to what is on screen."""
     state = st.session_state
     shared = [*ALWAYS_SHARED, *(name for name in HEAD if name in state[_STORED])]
-    parameters: dict[str, Any] = {name: str(state[name]) for name in shared if name in state}
+    parameters: dict[str, Any] = {name: _named(name, state[name]) for name in shared if name in state}
     parameters |= {name: st.query_params.get_all(name) for name in st.query_params}
     url = st.context.url or ""
     return f"{url if urlsplit(url).path else url + '/'}?{urlencode(parameters, doseq=True)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from model.catalog import store
@@ -154,4 +156,10 @@ def parse_edits(text: str, model: Lens | None, warn: bool) -> Edits:
 
 def supported_edits(edits: Edits, model: Lens) -> Edits:
     """The same edits without those that name what a model does not have."""
-    return edits.supported_by(model.heads, model.boxes() if edits.blocks else None)
+    return edits.supported_by(model.heads, model.boxes() if edits.blocks else None, model.layer_index)
+
+
+def layer_numbers(kind: str) -> Sequence[int]:
+    """The numbers in the model of the open model's layers with attention of a kind, as headings and edits name them."""
+    lens = open_model()
+    return lens.layer_index.get(kind) or range(lens.heads[kind][0] if kind in lens.heads else 0)

@@ -100,13 +100,13 @@ def mask_reading(attention: Attention, layer: int, edits: Edits) -> str:
         layer: which layer, counted from 0.
         edits: of the run.
     """
-    allowed = attention.mask(layer)
-    shape = most_specific(edits.masks, attention.kind, layer) or ""
+    allowed, number = attention.mask(layer), attention.layer_index[layer]
+    shape = most_specific(edits.masks, attention.kind, number) or ""
     ahead = ~np.tri(*allowed.shape).astype(bool)
     reasons = {
         "padding": np.broadcast_to([text == "<pad>" for text in attention.key_tokens], allowed.shape),
         "later": ahead & (shape == "causal" or (attention.kind == "decoder" and shape != "full")),
-        "blocked": _blocked_cells(edits, attention.kind, layer, allowed.shape),
+        "blocked": _blocked_cells(edits, attention.kind, number, allowed.shape),
         "block" if shape.startswith("block") else "far": np.ones_like(allowed),
     }
     unexplained, sentences = ~allowed, []
@@ -115,7 +115,7 @@ def mask_reading(attention: Attention, layer: int, edits: Edits) -> str:
             sentences.append(say(f"masks.forbids_{name}", cells=count))
         unexplained = unexplained & ~cells
     reading = say("masks.forbids", total=allowed.size, reasons="; ".join(sentences or [say("masks.forbids_nothing")]))
-    opened = [cell for cell in edits.cells(attention.kind, layer) if cell[2]]
+    opened = [cell for cell in edits.cells(attention.kind, number) if cell[2]]
     return f"{reading} {say('masks.opened', cells=len(opened))}" if opened else reading
 
 

@@ -25,7 +25,7 @@ def silence_button(selected: pickers.SelectedHead) -> None:
     """Draw the button that silences the chosen head, or lets it speak again; none where no head can be changed."""
     if not model_access.open_model().heads:
         return
-    place = (selected.attention.kind, selected.layer, selected.head)
+    place = (selected.attention.kind, selected.attention.layer_index[selected.layer], selected.head)
     silent = model_access.applied_edits().heads.get(place) == 0
     st.button(
         say("changes.unsilence" if silent else "changes.silence"),

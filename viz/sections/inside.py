@@ -130,7 +130,8 @@ def _divides(steps: HeadSteps) -> bool:
 
 def draw(worked: WorkedHead, step: int, edits: Edits, selected: pickers.SelectedHead) -> None:
     """One step: what happens in it, its figures, and its arithmetic by hand."""
-    attention, place = worked.attention, (selected.attention.kind, selected.layer, selected.head)
+    attention, layers = worked.attention, selected.attention.layer_index
+    place = (selected.attention.kind, layers[selected.layer], selected.head)
     names = {"query": escape_markdown(worked.query_name), "key": escape_markdown(worked.key_name)}
     factor = most_specific(edits.heads, *place)
     notes = [] if worked.steps.follows_scores or step < 3 else [say("inside.forced")]

@@ -187,6 +187,8 @@ def _apply(name: str, values: Values, heads: Mapping[str, tuple[int, int]]) -> N
         for field, count in zip(("layer", "head"), heads[values["kind"]] if "kind" in values else (), strict=False)
         if values.get(field) == ON_SCREEN
     }
+    if "layer" in on_screen:
+        on_screen["layer"] = model_access.layer_numbers(values["kind"])[on_screen["layer"]]
     session.set_edits(EDIT_TYPES[name].add(model_access.applied_edits(), values | on_screen))
 
 
@@ -200,8 +202,9 @@ def _field_widget(field: str, heads: Mapping[str, tuple[int, int]], values: Valu
         start = kinds.index(state.kind) if state.get("kind") in kinds else 0
         return st.selectbox(label, kinds, start, key=key, format_func=option_label) if len(kinds) > 1 else kinds[0]
     if field in ("layer", "head"):
-        count = heads[values["kind"]][field == "head"]
-        options = [ON_SCREEN, None, *range(count)]
+        heads_of_layer = range(heads[values["kind"]][1])
+        numbers = heads_of_layer if field == "head" else model_access.layer_numbers(values["kind"])
+        options = [ON_SCREEN, None, *numbers]
         if state.get(key) not in options:
             state.pop(key, None)
         return st.selectbox(

@@ -105,7 +105,7 @@ def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | N
         names: what each number stands for, such as the layer of a hybrid; itself by default.
     """
     default = default if default < count else 0
-    links.restore(key, range(count))
+    links.restore(key, range(count), names=names)
     if st.session_state.get(key) not in range(count):
         st.session_state[key] = default
     helps = ("layer_up", "layer_down") if key == "layer" else ("head_left", "head_right")
@@ -134,7 +134,7 @@ def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | N
                     persist_state="session",
                 )
     chosen = int(st.session_state[key])
-    links.store(key, chosen, default)
+    links.store(key, chosen, default, names=names)
     return chosen
 
 
@@ -163,7 +163,8 @@ def default_head(kind: str) -> tuple[int, int]:
 def chosen_head(trace: Trace, attention: Attention) -> tuple[int, int]:
     """Layer and head on screen, kept from page to page and in the link; tiles and arrow keys choose them, no widget."""
     layer, head = default_head(default_kind(trace))
-    return _stored("layer", attention.num_layers, layer), _stored("head", attention.num_heads, head)
+    layers = attention.num_layers
+    return stored("layer", layers, layer, attention.layer_index), stored("head", attention.num_heads, head)
 
 
 def chosen_row(attention: Attention, start: int = 1) -> int:
@@ -173,15 +174,15 @@ def chosen_row(attention: Attention, start: int = 1) -> int:
         start: shown at first.
     """
     count = len(attention.queries)
-    return _stored(f"row_{attention.kind}", count, min(start, count - 1))
+    return stored(f"row_{attention.kind}", count, min(start, count - 1))
 
 
-def _stored(key: str, count: int, default: int) -> int:
-    """A number below `count` that the session and the link hold under a key."""
-    links.restore(key, range(count))
+def stored(key: str, count: int, default: int, names: Sequence[int] = ()) -> int:
+    """A number below `count` that the session and the link hold under a key. names: as in `links.restore`"""
+    links.restore(key, range(count), names=names)
     default = default if default < count else 0
     value = st.session_state.get(key)
     value = value if isinstance(value, int) and 0 <= value < count else default
     st.session_state[key] = value
-    links.store(key, value, default)
+    links.store(key, value, default, names=names)
     return value

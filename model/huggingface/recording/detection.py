@@ -161,7 +161,7 @@ def _check_pairs(layers: Layers, inputs: Mapping[str, Tensor]) -> None:
                 )
 
 
-def describe_other_layers(config: Any, layer_index: Mapping[str, tuple[int, ...]]) -> str:
+def describe_other_layers(config: Any, layer_index: Mapping[str, Sequence[int]]) -> str:
     """The layers of a hybrid that have no attention, by what the config calls them, as "conv: 0, 1, 3"; "" without."""
     config = config.get_text_config() if hasattr(config, "get_text_config") else config
     count = getattr(config, "num_hidden_layers", 0)

@@ -140,7 +140,7 @@ class VisionModel(TextModel):
         traces = []
         for row, (source, (_, notes), (_, visible)) in enumerate(zip(texts, pictures, preprocessed, strict=True)):
             attentions = {
-                kind: build_attention(kind, rows[row], tokens, self.layer_index.get(kind, ()))
+                kind: build_attention(kind, rows[row], tokens, tuple(self.layer_index.get(kind, ())))
                 for kind, rows in layers.items()
             }
             trace = Trace(

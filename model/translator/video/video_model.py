@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,7 @@ class VideoModel:
     is_encoder_decoder = False
     writes = False
     can_move_positions = True
+    layer_index: Mapping[str, Sequence[int]] = MappingProxyType({})  # all layers have both
 
     def __init__(self, module: VideoTransformer, device: str) -> None:
         self.module = module.to(device).eval()

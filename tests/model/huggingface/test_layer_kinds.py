@@ -13,8 +13,9 @@ import transformers
 import model
 from model.attention.formula import attention
 from model.attention.record import record
-from model.errors import ModelError
+from model.errors import InputError, ModelError
 from model.huggingface.recording.attention_interface import _split_mask
+from model.trace.edits import Edits
 from tests.model.huggingface.small_models import SPECIAL, TARGET, TEXT, save, tokenizer
 from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL
 
@@ -127,3 +128,28 @@ def test_a_mask_of_single_heads_forbids_for_those_heads_only() -> None:
     np.testing.assert_allclose(output.numpy(), (expected @ key).numpy(), atol=1e-5)
     assert not call.array("allowed")[4, 3]
     assert call.array("allowed")[:, 0].all()
+
+
+def test_an_edit_names_a_layer_of_a_hybrid_by_its_number_in_the_model(tmp_path: Path) -> None:
+    kinds = ["conv", "full_attention", "conv", "full_attention"]
+    lens = opened(tmp_path, "Lfm2ForCausalLM", "Lfm2Config", {**GROUPED, "num_hidden_layers": 4, "layer_types": kinds})
+    before = lens.trace(TEXT, "").attentions["decoder"]
+    assert before.layer_index == (1, 3)
+    edits = Edits(uniform={("decoder", 3, 2)}, masks={("decoder", 1): "window2"}, blocked={("decoder", 4, 2, 3)})
+    trace = lens.trace(TEXT, "", edits)
+    after = trace.attentions["decoder"]
+    assert trace.edits == edits
+    assert trace.verify().ok
+    assert not after.mask(0)[5, 0]
+    assert before.mask(0)[5, 0]
+    assert after.mask(1)[4, 1]
+    assert not after.mask(1)[4, 2]
+    row = after.weights(1)[2, 5]
+    np.testing.assert_allclose(row[row > 0], row.max())
+    silent = lens.trace(TEXT, "", Edits(heads={("decoder", 3, None): 0.0}))
+    np.testing.assert_array_equal(silent.attentions["decoder"].weights(0), before.weights(0))
+    assert silent.verify().ok
+    for layer in (0, 2, 4):
+        with pytest.raises(InputError) as unfit:
+            lens.trace(TEXT, "", Edits(heads={("decoder", layer, 0): 0.0}))
+        assert unfit.value.reason == "edits_unfit"

@@ -80,7 +80,8 @@ class Side:
             return None
         dim = self.attention.head_dim
         rows = w_o[self.head * dim : (self.head + 1) * dim]
-        factor = most_specific(self.trace.edits.heads, self.attention.kind, self.layer, self.head)
+        number = self.attention.layer_index[self.layer]
+        factor = most_specific(self.trace.edits.heads, self.attention.kind, number, self.head)
         rows = rows * abs(1.0 if factor is None else factor)
         return weight_scales.value_norms(weights, self.attention.value(self.layer)[self.head], rows)
 
@@ -206,19 +207,9 @@ def chosen_sides(trace: Trace, attention: Attention, other: OtherRun, b_attentio
     layers, heads = b_attention.num_layers, b_attention.num_heads
     layer, head = min(layer, layers - 1), min(head, heads - 1)
     if other.own_head:
-        layer = _stored("b_layer", layers, layer)
-        head = _stored("b_head", heads, a.head + 1 if a.head + 1 < heads else 0)
+        layer = pickers.stored("b_layer", layers, layer, b_attention.layer_index)
+        head = pickers.stored("b_head", heads, a.head + 1 if a.head + 1 < heads else 0)
     return a, Side(other.trace, b_attention, layer, head, other.name)
-
-
-def _stored(key: str, count: int, default: int) -> int:
-    """A number below `count` that the session and the link hold under a key."""
-    links.restore(key, range(count))
-    value = st.session_state.get(key)
-    value = value if isinstance(value, int) and 0 <= value < count else default
-    st.session_state[key] = value
-    links.store(key, value, default)
-    return value
 
 
 def draw_output(a: Side, b: Side, other: OtherRun, rows: AlignedPairs) -> None:

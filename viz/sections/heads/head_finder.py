@@ -84,7 +84,7 @@ def head_words(trace: Trace, attention: Attention, layer: int, head: int) -> str
 
 def head_mark(trace: Trace, kind: str, layer: int, head: int) -> str:
     """ "muted" or "changed" where the run's edits name a head; "" where it works as the model does."""
-    edits, place = trace.edits, (kind, layer, head)
+    edits, place = trace.edits, (kind, trace.attentions[kind].layer_index[layer], head)
     factor = most_specific(edits.heads, *place)
     if factor == 0:
         return "muted"

@@ -36,9 +36,9 @@ def draw(trace: Trace, attention: Attention) -> None:
     if not menu.open:
         return
     layer, head = pickers.chosen_head(trace, attention)
-    place = (attention.kind, layer, head)
+    place = (attention.kind, attention.layer_index[layer], head)
     with menu:
-        st.markdown(f"**{say('head_menu.head', layer=attention.layer_index[layer], head=head)}**")
+        st.markdown(f"**{say('head_menu.head', layer=place[1], head=head)}**")
         _head_part(place, model_access.applied_edits())
         if attention is trace.attentions[attention.kind]:  # not merged into words
             _token_part(attention, layer, head, pickers.chosen_row(attention))
@@ -72,7 +72,8 @@ def _token_part(attention: Attention, layer: int, head: int, row: int) -> None:
     with st.container(horizontal=True, gap="small"):
         for name, cell in (("forbid", (kind, None, key)), ("forbid_one", (kind, row, key))):
             _forbid_button(name, cell, query=query)
-        _forbid_button("forbid_layer", (kind, None, key, layer), layer=attention.layer_index[layer])
+        number = attention.layer_index[layer]
+        _forbid_button("forbid_layer", (kind, None, key, number), layer=number)
 
 
 def _button(name: str, edits: Edits, *, disabled: bool = False, **values: object) -> None:

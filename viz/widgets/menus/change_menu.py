@@ -40,6 +40,7 @@ def draw() -> None:
         "query": isolate_rtl(queries.name(row)) if named else None,
         "layer": state.get("layer") or 0,
         "head": state.get("head") or 0,
+        "layerNames": list(model_access.layer_numbers(kind)),
         "merged": bool(state.get("words")),
         "boxes": state.get("whole_marks", {}),
     }
@@ -55,9 +56,13 @@ def _act() -> None:
     what, name, *where = chosen
     edits = model_access.applied_edits()
     kind, kinds = st.session_state.change_menu_kinds
+
+    def number(layer: str | int) -> int:
+        return model_access.layer_numbers(kind)[int(layer)]
+
     if what == "head":
         layer, head, text = where
-        edits = with_head_change(edits, name, (kind, int(layer), int(head)), str(text).strip())
+        edits = with_head_change(edits, name, (kind, number(layer), int(head)), str(text).strip())
     elif what == "box":
         edits = with_named_box(edits, str(where[0]))
     else:
@@ -65,7 +70,7 @@ def _act() -> None:
         # The kind on screen where it asks these tokens, else the attention of the stack to itself.
         kind = kind if key_stack(kind) == stack else next(one for one in kinds if key_stack(one) == stack)
         cell = (kind, None if row is None else int(row), int(place))
-        blocked = (*cell, int(layer)) if name == "forbid_layer" else cell
+        blocked = (*cell, number(layer)) if name == "forbid_layer" else cell
         edits = replace(edits, blocked={*edits.blocked, blocked})
     session.set_edits(edits)
 
