@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from model.errors import InputError
-from model.trace.edits import Edits, Head, is_supported, most_specific
+from model.trace.edits import CELL_FIELDS, Edits, Head, is_supported, most_specific
 
 if TYPE_CHECKING:
     from model.trace.lens import Lens
@@ -222,7 +222,7 @@ def plan_edits(lens: Lens, edits: Edits | None) -> EditPlan | None:
         )
     if edits.positions != "own" and not lens.can_move_positions:
         raise InputError("positions_fixed", "The way this model is told its positions cannot be changed.")
-    edits = edits.counted(lens.layer_index)
+    edits = counted(edits, lens.layer_index)
     patterns: dict[Head, Tensor] = {}
     others: dict[tuple[str, str | None], Trace] = {}  # each sentence is traced once
     for (kind, layer, head), (text, target) in edits.patched.items():
@@ -237,3 +237,27 @@ def plan_edits(lens: Lens, edits: Edits | None) -> EditPlan | None:
             for h in range(other.num_heads) if head is None else [head]:
                 patterns[kind, at, h] = weights[h]
     return EditPlan(edits, patterns)
+
+
+def counted(edits: Edits, layer_index: Mapping[str, Sequence[int]]) -> Edits:
+    """The same edits with layers counted among those that have attention, as a pass counts them.
+
+    Args:
+        layer_index: kind -> the layer of the model that each of them is; kinds that are not in it stay.
+    """
+    moved = {kind: list(index) for kind, index in layer_index.items() if list(index) != list(range(len(index)))}
+
+    def place(name: str, key: Any) -> Any:
+        at = 3 if name in CELL_FIELDS else 1
+        if name in ("temperature", "blocks") or key[0] not in moved or len(key) <= at or key[at] is None:
+            return key
+        return (*key[:at], moved[key[0]].index(key[at]), *key[at + 1 :])
+
+    found: dict[str, Any] = {}
+    for one in fields(edits) if moved else ():
+        value = getattr(edits, one.name)
+        if isinstance(value, Mapping):
+            found[one.name] = {place(one.name, key): what for key, what in value.items()}
+        elif not isinstance(value, str):
+            found[one.name] = frozenset(place(one.name, key) for key in value)
+    return replace(edits, **found)

@@ -12,6 +12,9 @@ from urllib.parse import quote, unquote
 
 from model.trace.stack import BLOCK_KINDS
 
+Sizes = Mapping[str, tuple[int, int]]
+LayerIndex = Mapping[str, Sequence[int]]
+ALL: LayerIndex = MappingProxyType({})  # all layers have attention
 Boxes = Mapping[str, Sequence[Sequence[str]]]  # stack -> the kinds of the boxes of each layer
 Head = tuple[str, int | None, int | None]  # kind, layer, head; None stands for all
 Cell = tuple[str, int | None, int] | tuple[str, int | None, int, int]  # kind, query or None for all, key[, layer]
@@ -126,37 +129,7 @@ class Edits:
         """Whether a box is to add nothing. Arguments as in `blocks`."""
         return any((stack, at, kind) in self.blocks for at in (layer, None))
 
-    def counted(self, layer_index: Mapping[str, Sequence[int]]) -> Edits:
-        """The same edits with layers counted among those that have attention, as a pass counts them.
-
-        Args:
-            layer_index: kind -> the layer of the model that each of them is; kinds that are not in it stay.
-        """
-        moved = {kind: index for kind, index in layer_index.items() if list(index) != list(range(len(index)))}
-        if not moved:
-            return self
-
-        def place(name: str, key: Any) -> Any:
-            at = 3 if name in CELL_FIELDS else 1
-            if name in ("temperature", "blocks") or key[0] not in moved or len(key) <= at or key[at] is None:
-                return key
-            return (*key[:at], moved[key[0]].index(key[at]), *key[at + 1 :])
-
-        counted: dict[str, Any] = {}
-        for field_ in fields(self):
-            name, value = field_.name, getattr(self, field_.name)
-            if isinstance(value, Mapping):
-                counted[name] = {place(name, key): one for key, one in value.items()}
-            elif not isinstance(value, str):
-                counted[name] = frozenset(place(name, key) for key in value)
-        return replace(self, **counted)
-
-    def supported_by(
-        self,
-        heads: Mapping[str, tuple[int, int]],
-        boxes: Boxes | None = None,
-        layer_index: Mapping[str, Sequence[int]] = MappingProxyType({}),
-    ) -> Edits:
+    def supported_by(self, heads: Sizes, boxes: Boxes | None = None, layer_index: LayerIndex = ALL) -> Edits:
         """The same edits without those that name what a model does not have.
 
         Args:
@@ -303,11 +276,7 @@ def most_specific(mapping: Mapping[Any, Any], kind: str, *numbers: Any) -> Any:
 
 
 def is_supported(
-    name: str,
-    place: tuple[Any, ...],
-    heads: Mapping[str, tuple[int, int]],
-    boxes: Boxes | None = None,
-    layer_index: Mapping[str, Sequence[int]] = MappingProxyType({}),
+    name: str, place: tuple[Any, ...], heads: Sizes, boxes: Boxes | None = None, layer_index: LayerIndex = ALL
 ) -> bool:
     """True where a model has the kind, layer and head, or the box, that an edit names.
 
