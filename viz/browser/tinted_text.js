@@ -92,8 +92,26 @@ function drawArcs() {
   }
 }
 
+// Drawings that the page brings as JSON: [tag, attributes, text or drawings].
+function build([tag, attributes, inner]) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag)
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value)
+  if (typeof inner === "string") made.textContent = inner
+  else made.append(...(inner ?? []).map(build))
+  return made
+}
+
+function drawDrawings() {
+  for (const room of document.querySelectorAll("[data-drawing]")) {
+    if (room.firstChild && room.made === room.dataset.drawing) continue
+    room.made = room.dataset.drawing
+    room.replaceChildren(build(JSON.parse(room.made)))
+  }
+}
+
 function paint() {
   drawArcs()
+  drawDrawings()
   const { focus, focusStack } = document.documentElement.dataset
   const on = focus ? { stack: focusStack, place: Number(focus) } : null
   const { marks, said } = look(on)
@@ -106,7 +124,7 @@ function paint() {
       token.style.setProperty("--tint", tint.toFixed(3))
       token.style.setProperty("--under", under.toFixed(3))
     }
-  for (const arc of document.querySelectorAll(".read-text .arc"))
+  for (const arc of document.querySelectorAll(".arc[data-places]"))
     arc.classList.toggle("on", on !== null && arc.dataset.places.split(" ").includes(String(on.place)))
   const place = document.querySelector(".st-key-reading .text-said")
   if (!place || !said) return

@@ -27,6 +27,7 @@ DRAWS = {
     "whole": ("boxes", "weights", "labels", "words"),
     "text": ("weights", "labels", "text"),
     "program": ("weights", "labels", "text"),
+    "chemistry": ("weights", "labels", "text"),
     "protein": ("weights", "labels", "text"),
     "video": ("weights", "labels", "text"),
     "heads": ("weights", "labels", "drawn"),

@@ -26,6 +26,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "text": "article",
         "program": "data_object",
         "protein": "genetics",
+        "chemistry": "experiment",
         "video": "movie",
         "output": "edit_note",
     },
@@ -35,6 +36,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
 }
 # Pages for one kind of input: what a model takes or reads to have them in the menu.
 ONLY_FOR: Mapping[str, frozenset[str]] = {
+    "chemistry": frozenset({"reaction"}),
     "protein": frozenset({"protein"}),
     "video": frozenset({"image", "video"}),
 }
