@@ -150,8 +150,8 @@ class _Reader:
             elif letter in BONDS:
                 order = BONDS[letter]
             elif ring and before is not None:
-                order = self._ring(ring[0], at, before, order, rings)
-                at = ring.end() - 1
+                self._ring(ring[0], at, before, order, rings)
+                order, at = None, ring.end() - 1
             elif letter in "()%" or letter.isdigit():
                 raise ReactionError("branch" if letter in "()" else "ring", at)
             else:
@@ -162,13 +162,14 @@ class _Reader:
                 self.atoms.append(atom)
             at += 1
         if branches or rings:
-            raise ReactionError("branch" if branches else "ring", (branches or [*rings.values()])[-1][-1])
+            opened = [at for _, at in branches] or [at for *_, at in rings.values()]
+            raise ReactionError("branch" if branches else "ring", opened[-1])
         self.texts.append(self.text[start:stop])
 
     def _ring(
         self, number: str, at: int, atom: int, order: float | None, rings: dict[str, tuple[int, float | None, int]]
     ) -> None:
-        """Open a ring, or close it; the order of the next bond is open again."""
+        """Open a ring, or close it."""
         if number in rings:
             other, first, _ = rings.pop(number)
             self._bind(other, atom, order or first, self.atoms[atom])

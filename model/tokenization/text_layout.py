@@ -38,6 +38,9 @@ def place_tokens(tokens: Tokens, text: str) -> tuple[PlacedToken, ...]:
     """
     lowered = text.lower() if len(text.lower()) == len(text) else text
     placed, reached = [], 0
+    parts = tokens.word_parts or tokens.texts
+    spelled = [part for part, special in zip(parts, tokens.special, strict=True) if not special]
+    as_typed = "".join(spelled).lower() == "".join(lowered.split())  # letter by letter: residues, symbols, characters
     for place, (label, special) in enumerate(zip(tokens.texts, tokens.special, strict=True)):
         inside = bool(tokens.inside_word) and tokens.inside_word[place]
         letters = tokens.word_parts[place] if tokens.word_parts else label.removeprefix("·" if inside else "")
@@ -62,7 +65,7 @@ def place_tokens(tokens: Tokens, text: str) -> tuple[PlacedToken, ...]:
             continue
         before, shown = text[reached:found], text[found : found + len(letters)]
         glued = bool(placed) and not before and not inside and placed[-1].shown[-1:].isalnum() and shown[:1].isalnum()
-        placed.append(PlacedToken(" " if glued and tokens.inside_word else before, shown, False))
+        placed.append(PlacedToken(" " if glued and tokens.inside_word and not as_typed else before, shown, False))
         reached = found + len(letters)
     return tuple(placed)
 

@@ -16,7 +16,7 @@ from viz.language.messages import say
 WIDEST = 22.0  # bond lengths of a row of molecules
 GAP, BETWEEN = 1.8, 2.6  # between molecules of a row, and between the sides
 RADIUS = 0.36  # of an atom
-UNIT = 30  # pixels of a bond in the figure
+UNIT = 46  # pixels of a bond
 APART = 0.07  # half the distance of the lines of a double bond
 
 Node = list[object]  # tag, attributes, and a text or nodes: what the browser makes SVG of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.tokenization.text_layout import place_tokens, sentences, words
+from model.tokenization.text_layout import place_tokens, sentences, token_spans, words
 from model.trace.tokens import Tokens
 
 
@@ -51,3 +51,10 @@ def test_sentences_and_words() -> None:
     assert sentences(placed) == (range(0, 3), range(3, 7), range(7, 10))
     assert [word for word, _ in words(placed)] == ["it", "rains", ".", "we", "stay", "!", "the", "end"]
     assert words(placed)[4][1] == range(4, 6)
+
+
+def test_a_text_read_letter_by_letter_stays_as_it_was_typed() -> None:
+    made = Tokens(tuple("CC(=O)OC"), (False,) * 8, (False,) * 8)
+    placed = place_tokens(made, "CC(=O)OC")
+    assert [one.before for one in placed] == [""] * 8
+    assert token_spans(placed, "CC(=O)OC") == [(i, i + 1) for i in range(8)]
