@@ -65,7 +65,7 @@ def reaction_layout(reaction: Reaction, drawn: Sequence[DrawnMolecule]) -> React
             widest = max(widest, left - GAP + 2)
         top += row_height
         if side == REACTANT:
-            arrow, top = (1.0, top + BETWEEN / 2), top + BETWEEN
+            arrow, top = (0.35, top + BETWEEN / 2), top + BETWEEN
     return ReactionLayout(places, (widest, top + 1), tuple(plus), arrow)
 
 
