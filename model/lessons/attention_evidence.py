@@ -10,7 +10,7 @@ import numpy as np
 from model.assets import ASSETS
 from model.lessons.claim_fields import ClaimFields, claim_attention, claim_row, token_position
 from model.maps.entropy import entropy_bits
-from model.measures.heads.head_roles import role_scores, special_mass
+from model.measures.heads.head_roles import role_scores, special_mass, token_positions
 from model.measures.heads.head_steps import HeadSteps, head_steps
 from model.measures.hidden_states import cosine_similarities
 from model.trace.attention import Attention
@@ -68,6 +68,38 @@ def special_token_mass(lens: Lens, claim: ClaimFields) -> float:
 def role_score(lens: Lens, claim: ClaimFields) -> float:
     """Mean weight of a head on the "previous", "same" or "next" token, as `role` says."""
     return float(role_scores(claim_attention(lens, claim), claim["layer"])[claim["role"]][claim["head"]])
+
+
+def strongest_role(lens: Lens, claim: ClaimFields) -> float:
+    """Share of typed tokens that look hardest at the "previous", "same" or "next" one, as `role` says, in a head.
+
+    Raises:
+        KeyError: no typed token has such a neighbour.
+    """
+    attention = claim_attention(lens, claim)
+    offset = {"previous": -1, "same": 0, "next": 1}[claim["role"]]
+    strongest = attention.weights(claim["layer"])[claim["head"]].argmax(-1)
+    queries = [
+        i for i in token_positions(attention.queries, specials=False) if 0 <= i + offset < len(attention.key_tokens)
+    ]
+    if not queries:
+        raise KeyError(f"no token has a {claim['role']} one")
+    return float(np.mean([strongest[i] == i + offset for i in queries]))
+
+
+def heads_on_first_token(lens: Lens, claim: ClaimFields) -> float:
+    """Share of all heads of a kind that give the first token more than half of their attention.
+
+    The mean over the rows that may look at other tokens.
+
+    Raises:
+        KeyError: the text has one token only.
+    """
+    attention = claim_attention(lens, claim)
+    if len(attention.query_tokens) < 2:
+        raise KeyError("one token has no other to look at")
+    means = [attention.weights(layer)[:, 1:, 0].mean(-1) for layer in range(attention.num_layers)]
+    return float((np.stack(means) > 0.5).mean())
 
 
 def cell_step(lens: Lens, claim: ClaimFields) -> float:

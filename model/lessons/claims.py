@@ -38,19 +38,29 @@ def check_step(step: LessonStep, lens: Lens) -> list[ClaimResult]:
     Raises:
         ValueError: a claim has no known sort or no bound, or names what the model does not have.
     """
-    results = []
-    for claim in step.claims:
-        measure = MEASURES.get(claim["sort"])
-        if measure is None or not set(BOUNDS) & set(claim):
-            raise ValueError(f"{claim} needs a sort ({', '.join(MEASURES)}) and one of {', '.join(BOUNDS)}")
-        fields: dict[str, Any] = {"text": step.sentence, "target": step.target, "edits": step.edits}
-        fields = {**fields, "kind": step.kind, "layer": step.layer, "head": step.head, **claim}
-        try:
-            measured = measure(lens, fields)
-        except (KeyError, TypeError, IndexError) as error:
-            raise ValueError(f"{claim} cannot be checked: {error!r}") from error
-        results.append(ClaimResult(claim, measured, _holds(claim, measured)))
-    return results
+    return [check_claim(step, claim, lens) for claim in step.claims]
+
+
+def check_claim(step: LessonStep, claim: ClaimFields, lens: Lens) -> ClaimResult:
+    """The result of one claim of a step.
+
+    Args:
+        claim: its fields; those that it lacks are the step's.
+        lens: the model that it is about.
+
+    Raises:
+        ValueError: as of `check_step`.
+    """
+    measure = MEASURES.get(claim["sort"])
+    if measure is None or not set(BOUNDS) & set(claim):
+        raise ValueError(f"{claim} needs a sort ({', '.join(MEASURES)}) and one of {', '.join(BOUNDS)}")
+    fields: dict[str, Any] = {"text": step.sentence, "target": step.target, "edits": step.edits}
+    fields = {**fields, "kind": step.kind, "layer": step.layer, "head": step.head, **claim}
+    try:
+        measured = measure(lens, fields)
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"{claim} cannot be checked: {error!r}") from error
+    return ClaimResult(claim, measured, _holds(claim, measured))
 
 
 def _holds(claim: ClaimFields, measured: Any) -> bool:
@@ -80,5 +90,6 @@ def check_lessons(
         (lesson, step, one)
         for lesson in lessons
         for step in lesson.steps
-        for one in check_step(step, open_model(step.model))
+        for claim in step.claims
+        for one in [check_claim(step, claim, open_model(claim.get("model", step.model)))]
     ]

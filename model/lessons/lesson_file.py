@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from model.lessons.stored_shares import fill_shares
+
 
 class LessonError(ValueError):
     """A lesson file is missing or not valid.
@@ -114,7 +116,8 @@ def parse_parts(name: str, text: str, file: str) -> list[LessonPart]:
     Raises:
         LessonError: the syntax of a part is wrong.
     """
-    return [LessonPart(name, file, line, lines) for line, lines in _split(text.splitlines())]
+    lines = fill_shares(text).splitlines()
+    return [LessonPart(name, file, line, part) for line, part in _split(lines)]
 
 
 def _split(lines: list[str]) -> Iterator[tuple[int, list[str]]]:

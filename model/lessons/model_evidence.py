@@ -97,6 +97,13 @@ def logit_lens_token(lens: Lens, claim: ClaimFields) -> str:
     return lens.labels([int(likeliest[0][claim["depth"], position])])[0]
 
 
+def answered_by_last_layer(lens: Lens, claim: ClaimFields) -> float:
+    """Share of positions where only the last layer has the model's next token as its likeliest (logit lens)."""
+    likeliest = lens.logit_lens(claim["text"], claim["target"], Edits.parse(claim["edits"]))
+    assert likeliest is not None
+    return float((likeliest[0][:-1] != likeliest[0][-1]).all(axis=0).mean())
+
+
 def silencing_effect(lens: Lens, claim: ClaimFields) -> float:
     """Change of the model's predictions in bits when a head is silenced."""
     return float(_silencing_effects(lens, claim)[claim["kind"]][claim["layer"], claim["head"]])
