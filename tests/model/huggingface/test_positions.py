@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from model.huggingface import position_run
+from model.huggingface.opened_model import stack_names
 from model.positions.rotary import rotate
 from model.positions.scheme import PositionScheme
 from model.positions.sinusoidal import sinusoidal
@@ -45,7 +46,7 @@ def test_a_table_is_what_the_first_layer_is_fed(tmp_path: Path, name: str) -> No
     lens = opened(
         tmp_path, module, config, {"max_position_embeddings": 64, **sizes} if "n_positions" not in sizes else sizes
     )
-    for stack in position_run.stacks(lens):
+    for stack in stack_names(lens):
         scheme = lens.positions(stack)
         assert (scheme.kind, scheme.first_row) == (kind, first_row)
         assert scheme.table is not None

@@ -109,10 +109,10 @@ def test_a_page_that_reads_much_of_a_run_without_room_computes_it_once(
 def test_figures_on_pages_take_room_from_the_results(monkeypatch: pytest.MonkeyPatch) -> None:
     cache = server_state.result_cache()
     cache.clear()
-    monkeypatch.setattr(cache, "budget", 1_000)
-    cache.get("a", lambda: "a", lambda _: 400), cache.get("b", lambda: "b", lambda _: 400)
-    gc.collect()  # what tests before showed is no longer shown
+    gc.collect()  # what tests before showed and nobody shows any more
     before = server_state._held_elsewhere()
+    monkeypatch.setattr(cache, "budget", before + 1_000)
+    cache.get("a", lambda: "a", lambda _: 400), cache.get("b", lambda: "b", lambda _: 400)
     shown = server_state.ShownFigures()
     shown.nbytes = 500
     assert server_state._held_elsewhere() == before + 500
