@@ -39,15 +39,31 @@ def measure_norm(module: nn.Module, example: Tensor) -> Norm | None:
     Returns:
         None where gain · (x - mean) / rms + shift is not what it computes.
     """
-    weight = next(
-        (tensor for tensor in (*module.parameters(), *module.buffers()) if tensor.is_floating_point()), example
-    )
-    width = example.shape[-1]
+    norm, (real,) = _read_norm(module, example, example)
+    tolerance = 1e-4 if _weight(module, example).dtype == torch.float32 else 0.02
+    size = np.abs(real.numpy()).max(-1, keepdims=True)
+    return norm if bool((np.abs(norm(to_numpy(example)) - real.numpy()) <= tolerance * size).all()) else None
+
+
+def read_norm(module: nn.Module, example: Tensor) -> Norm:
+    """As `measure_norm`, of a layer that is known to compute that."""
+    return _read_norm(module, example)[0]
+
+
+def _weight(module: nn.Module, example: Tensor) -> Tensor:
+    """A tensor of the module, which has its device and number format."""
+    tensors = (*module.parameters(), *module.buffers())
+    return next((tensor for tensor in tensors if tensor.is_floating_point()), example)
+
+
+def _read_norm(module: nn.Module, example: Tensor, *more: Tensor) -> tuple[Norm, tuple[Tensor, ...]]:
+    """The numbers of a normalization layer, and its answers to more states. example: as in `measure_norm`"""
+    weight, width = _weight(module, example), example.shape[-1]
 
     def ask(*states: Tensor) -> tuple[Tensor, ...]:
         given = torch.cat([one.to(device=weight.device, dtype=weight.dtype) for one in states])
         with torch.inference_mode():
-            answer: Tensor = module(given[None])[0]
+            answer: Tensor = module.forward(given[None])[0]  # without the hooks of who watches the pass
         return answer.double().cpu().split([len(one) for one in states])
 
     large = _waves(width)
@@ -59,11 +75,9 @@ def measure_norm(module: nn.Module, example: Tensor) -> Norm | None:
     unit = kept / kept.pow(2).mean(-1, keepdim=True).sqrt()
     gain = (answers * unit).sum(0) / unit.pow(2).sum(0)
     small = 1e-9 * kept
-    tiny, real = ask(small, example)
-    norm = Norm(to_numpy(gain.float()), to_numpy(shift.float()), centred, _epsilon(small, tiny - shift, gain))
-    tolerance = 1e-4 if weight.dtype == torch.float32 else 0.02
-    size = np.abs(real.numpy()).max(-1, keepdims=True)
-    return norm if bool((np.abs(norm(to_numpy(example)) - real.numpy()) <= tolerance * size).all()) else None
+    tiny, *rest = ask(small, *more)
+    epsilon = _epsilon(small, tiny - shift, gain)
+    return Norm(to_numpy(gain.float()), to_numpy(shift.float()), centred, epsilon), tuple(rest)
 
 
 @cache

@@ -15,7 +15,7 @@ from model.arrays.types import Array
 from model.attention.projections import shallow_copy
 from model.decomposition.layer_plan import BlockPlan, Key, chosen_experts, plan_layer
 from model.decomposition.model_parts import ModelPass
-from model.decomposition.norms import measure_norm
+from model.decomposition.norms import read_norm
 from model.decomposition.observation import LayerCalls, ModuleCall, Pass, Watched, find_layers, observe
 from model.decomposition.stack_plan import EmbeddingPlan, StackPlan, final_norm, plan_embedding
 from model.trace.stack import Block, Norm, Stack, StackLayer
@@ -122,7 +122,7 @@ class _StackReader:
         last = next((call for call in seen.after if call.path == self.plan.final_norm), None)
         final_norm, final = None, self.states[-1]
         if last is not None and last.x is not None and last.y is not None:
-            final_norm, final = measure_norm(last.module, last.x), to_numpy(last.y)
+            final_norm, final = read_norm(last.module, last.x), to_numpy(last.y)
         states, layers = np.stack(self.states), tuple(self.blocks)
         return Reading(Stack(embedding, positions, other, norm, layers, states, final_norm, final), seen)
 
@@ -149,9 +149,7 @@ class _StackReader:
         if plan.sum_norm is not None:
             norm = calls[plan.sum_norm]
             assert norm.x is not None
-            sum_norm = measure_norm(norm.module, norm.x)
-            if sum_norm is None:
-                return None
+            sum_norm = read_norm(norm.module, norm.x)
         attention = next(iter(sorted(calls[plan.root].attention)), None) if plan.root in calls else None
         neurons = calls[plan.neurons].x if plan.neurons in calls else None
         experts = chosen_experts(calls[plan.experts]) if plan.experts in calls else None
@@ -177,9 +175,7 @@ class _StackReader:
         if plan.norm is not None:
             call = calls[plan.norm]
             assert call.x is not None
-            total, norm = to_numpy(call.x), measure_norm(call.module, call.x)
-            if norm is None:
-                return first, None, None, None
+            total, norm = to_numpy(call.x), read_norm(call.module, call.x)
         tokens = to_numpy(self._part(calls, *plan.tokens))
         others = [to_numpy(self._part(calls, name, factor)) for name, factor in plan.other if name in calls]
         other = np.sum(others, axis=0) if others else None

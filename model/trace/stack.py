@@ -155,11 +155,14 @@ class Stack:
         Each layer is recomputed from its real input, the embedding from its parts, the last state from the one before
         its norm. Layers whose boxes could not be told apart are left out.
         """
+        layers = zip(self.layers, self.states[:-1], strict=True)
+        return self.error_of([layer.apply(state) if len(layer) else None for layer, state in layers])
+
+    def error_of(self, outputs: Sequence[Array | None]) -> float:
+        """As `error`, of the recomputed outputs of all layers; None where a layer has none. [token, d_model] each"""
         total = sum((part for part in (self.positions, self.other) if part is not None), self.embedding)
         pairs = [(total if self.embedding_norm is None else self.embedding_norm(total), self.states[0])]
-        pairs += [
-            (layer.apply(self.states[i]), self.states[i + 1]) for i, layer in enumerate(self.layers) if len(layer)
-        ]
+        pairs += [(found, real) for found, real in zip(outputs, self.states[1:], strict=True) if found is not None]
         last = self.states[-1]
         pairs.append((last if self.final_norm is None else self.final_norm(last), self.final))
         return max(relative_error(found, real) for found, real in pairs)

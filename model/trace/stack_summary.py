@@ -87,29 +87,33 @@ class StackSummaries:
 def summarize(stack: Stack) -> StackSummary:
     """The summary of a stack."""
     word = stack.embedding
-    layers = tuple(
-        tuple(_summaries(layer.blocks, state, word))
-        for layer, state in zip(stack.layers, stack.states[:-1], strict=True)
-    )
+    found = [
+        _summaries(layer.blocks, state, word) for layer, state in zip(stack.layers, stack.states[:-1], strict=True)
+    ]
     changed = np.diff(stack.states, axis=0)
     share = _length(changed) / np.maximum(_length(stack.states[:-1]), 1e-12)
     return StackSummary(
         stack.explained,
-        stack.error,
+        stack.error_of([output for _, output in found]),
         _pooled(word),
         None if stack.positions is None else _pooled(stack.positions),
         stack.embedding_norm is not None,
         stack.final_norm is not None,
-        layers,
+        tuple(blocks for blocks, _ in found),
         share.astype(np.float32),
     )
 
 
-def _summaries(blocks: tuple[Block, ...], state: Array, word: Array) -> list[BlockSummary]:
-    """The boxes of one layer. state: its input; word: the tokens' embeddings. [token, d_model] each"""
-    found = []
+def _summaries(blocks: tuple[Block, ...], state: Array, word: Array) -> tuple[tuple[BlockSummary, ...], Array | None]:
+    """The boxes of one layer, and the stream after them; None without any.
+
+    Args:
+        state: the layer's input; word: the tokens' embeddings. [token, d_model] each
+    """
+    found, length = [], _length(state)
     for block in blocks:
-        before, state = _length(state), block.apply(state)
+        before, state = length, block.apply(state)
+        length = _length(state)
         found.append(
             BlockSummary(
                 block.kind,
@@ -121,11 +125,11 @@ def _summaries(blocks: tuple[Block, ...], state: Array, word: Array) -> list[Blo
                 None if block.neurons is None else _pooled(np.abs(block.neurons)),
                 0 if block.neurons is None else block.neurons.shape[-1],
                 block.experts,
-                _length(state).astype(np.float32),
+                length.astype(np.float32),
                 _cosine(state, word).astype(np.float32),
             )
         )
-    return found
+    return tuple(found), state if blocks else None
 
 
 def _length(vectors: Array) -> Array:
@@ -142,5 +146,7 @@ def _cosine(one: Array, other: Array) -> Array:
 
 def _pooled(vectors: Array) -> Array:
     """Means of groups of neighbouring numbers: a signed number is not pooled by the stronger. [token, column]"""
-    groups = np.array_split(np.arange(vectors.shape[-1]), min(COLUMNS, vectors.shape[-1]))
-    return np.stack([vectors[:, group].mean(-1) for group in groups], axis=-1).astype(np.float32)
+    width = vectors.shape[-1]
+    groups = np.array_split(np.arange(width), min(COLUMNS, width))
+    sums = np.add.reduceat(vectors, [group[0] for group in groups], axis=-1)
+    return np.asarray(sums / [len(group) for group in groups], np.float32)
