@@ -19,7 +19,7 @@ from model.trace.tokens import Tokens
 from viz.figures.cell_pooling import pooled_shape
 from viz.figures.grid import grid
 from viz.figures.linking import key_stack, query_stack, shows
-from viz.figures.theme import Palette, base_layout, colour_indices, escape, rgba_colours, unvalidated_figure
+from viz.figures.theme import Palette, Scale, base_layout, colour_indices, escape, rgba_colours, unvalidated_figure
 from viz.figures.tiles import MOSAIC_MARGIN, band_numbers, tick_numbers, tile_layout
 from viz.language.messages import say
 
@@ -153,7 +153,7 @@ def head_thumbnails(attention: Attention, palette: Palette, characters: Sequence
                     character=phrase and f" · {escape(phrase)}",
                 )
             )
-    return HeadThumbnails(palette_png_uri(picture, palette), tuple(texts))
+    return HeadThumbnails(indexed_png_uri(picture, palette.sequential), tuple(texts))
 
 
 def head_mosaic(
@@ -238,10 +238,10 @@ def png_uri(pixels: np.ndarray) -> str:
     return _data_uri(Image.fromarray(pixels, "RGBA"))
 
 
-def palette_png_uri(indices: np.ndarray, palette: Palette) -> str:
-    """PNG data URI of indices into the sequential scale, 0 to 254; 255 is transparent. uint8 [height, width]"""
+def indexed_png_uri(indices: np.ndarray, scale: Scale) -> str:
+    """PNG data URI of indices into a scale, 0 to 254; 255 is transparent. uint8 [height, width]"""
     image = Image.fromarray(indices, "P")
-    image.putpalette([*rgba_colours(np.linspace(0, 1, 255), palette.sequential)[:, :3].ravel().tolist(), 0, 0, 0])
+    image.putpalette([*rgba_colours(np.linspace(0, 1, 255), scale)[:, :3].ravel().tolist(), 0, 0, 0])
     return _data_uri(image, transparency=255)
 
 

@@ -8,8 +8,17 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.trace.stack_summary import StackSummary
-from viz.figures.heads import png_uri, resize
-from viz.figures.theme import TITLE_ROOM, Palette, Scale, base_layout, escape, rgba_colours, shorten, unvalidated_figure
+from viz.figures.heads import indexed_png_uri, resize
+from viz.figures.theme import (
+    TITLE_ROOM,
+    Palette,
+    Scale,
+    base_layout,
+    colour_indices,
+    escape,
+    shorten,
+    unvalidated_figure,
+)
 from viz.figures.whole_boxes import Box, boxes, joints, upper_edge
 from viz.figures.whole_layout import BAR, GAP, GUTTER, HEADER, LABEL, WholeModel, layout
 from viz.language.messages import say
@@ -123,16 +132,12 @@ class _Drawing:
         sizes = {rows: min(wide / -(-len(maps) // rows), high / rows) for rows in range(1, len(maps) + 1)}
         rows = max(sizes, key=sizes.__getitem__)
         step, columns = sizes[rows], -(-len(maps) // rows)
-        tiles = np.zeros((rows * columns, TILE_PIXELS + 2, TILE_PIXELS + 2, 4), np.uint8)
-        tiles[: len(maps), :-2, :-2] = rgba_colours(resize(maps, TILE_PIXELS), self.palette.sequential)
-        picture = (
-            tiles.reshape(rows, columns, *tiles.shape[1:])
-            .transpose(0, 2, 1, 3, 4)
-            .reshape(-1, columns * len(tiles[0]), 4)
-        )
+        tiles = np.full((rows * columns, TILE_PIXELS + 2, TILE_PIXELS + 2), 255, np.uint8)  # transparent
+        tiles[: len(maps), :-2, :-2] = colour_indices(resize(maps, TILE_PIXELS))
+        picture = tiles.reshape(rows, columns, *tiles.shape[1:]).transpose(0, 2, 1, 3).reshape(rows * len(tiles[0]), -1)
         x = (box.x[0] + 5, box.x[0] + 5 + step * columns)
         top = room[0] + (high - step * rows) / 2
-        self._image(box.name, picture, x, (top, top + step * rows))
+        self._image(box.name, picture, self.palette.sequential, x, (top, top + step * rows))
         share = TILE_PIXELS / (TILE_PIXELS + 2)
         for row in range(rows):
             self._mark_tokens(box.stack, x, (top + step * row, top + step * (row + share)), "y")
@@ -144,17 +149,18 @@ class _Drawing:
         largest = max(float(np.quantile(np.abs(values), 0.99)), 1e-12)
         shares = values / largest
         scale: Scale = self.palette.diverging if signed else self.palette.sequential
-        colours = rgba_colours((np.clip(shares, -1, 1) + 1) / 2 if signed else np.clip(shares, 0, 1), scale)
-        wide = max(240 // len(values), 1)
-        picture = colours.transpose(1, 0, 2).repeat(wide, axis=1)
+        indices = colour_indices((shares + 1) / 2 if signed else shares)
+        picture = indices.T.repeat(max(240 // len(values), 1), axis=1)
         left = box.x[0] + (70 if box.kind == "folded" and tall else 5 if box.block is not None else 0)
         x, y = (left, box.x[1] - (5 if box.block is not None else 0)), y or box.y
-        self._image(box.name, picture, x, y)
+        self._image(box.name, picture, scale, x, y)
         self._mark_tokens(box.stack, x, y)
 
-    def _image(self, name: str, picture: np.ndarray, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """A picture stretched over a rectangle."""
-        source = png_uri(np.ascontiguousarray(picture))
+    def _image(
+        self, name: str, picture: np.ndarray, scale: Scale, x: tuple[float, float], y: tuple[float, float]
+    ) -> None:
+        """A picture stretched over a rectangle. picture: indices into a scale, as `indexed_png_uri`"""
+        source = indexed_png_uri(np.ascontiguousarray(picture), scale)
         self.sources[name] = source
         place = {"x": x[0], "y": y[0], "sizex": x[1] - x[0], "sizey": y[1] - y[0]}
         self.images.append({"source": source, "xref": "x", "yref": "y", "sizing": "stretch", "layer": "below"} | place)

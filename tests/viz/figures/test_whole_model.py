@@ -115,7 +115,8 @@ def test_pictures_show_what_they_stand_for(translated: WholeModel) -> None:
     sources = {box["name"]: box["image"] for box in figure.layout.meta["boxes"]}
 
     def pixels(name: str) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(base64.b64decode(sources[name].split(",", 1)[1]))))
+        picture = Image.open(io.BytesIO(base64.b64decode(sources[name].split(",", 1)[1])))
+        return np.asarray(picture.convert("RGBA"))
 
     embedding = pixels("encoder.embedding")
     wide = embedding.shape[1] // len(translated.tokens["encoder"])
