@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from model.assets import ASSETS
-from model.lessons.claim_fields import ClaimFields, claim_attention, claim_row, token_position
+from model.lessons.claim_fields import ClaimFields, claim_attention, claim_row, claim_trace, token_position
 from model.maps.entropy import entropy_bits
 from model.measures.heads.head_roles import role_scores, special_mass, token_positions
 from model.measures.heads.head_steps import HeadSteps, head_steps
 from model.measures.hidden_states import cosine_similarities
+from model.measures.structure.track_shares import TrackShares, track_shares
+from model.structures.clip_tracks import covered_patches, read_tracks
 from model.trace.attention import Attention
 from model.trace.lens import Lens
 
@@ -35,6 +37,24 @@ def strongest_keys_of_all_heads(lens: Lens, claim: ClaimFields) -> list[str]:
     query = token_position(attention.queries, claim["query"])
     best = [attention.weights(layer)[:, query].argmax(-1) for layer in range(attention.num_layers)]
     return [attention.key_tokens[int(key)] for row in best for key in row]
+
+
+def track_share(lens: Lens, claim: ClaimFields) -> float:
+    """Of what patches on a known track look at beside themselves, the share on the same track."""
+    return float(_tracks(lens, claim).shares[claim["layer"], claim["head"]])
+
+
+def even_track_share(lens: Lens, claim: ClaimFields) -> float:
+    """What `track_share` would be if every patch looked everywhere alike."""
+    return _tracks(lens, claim).chance
+
+
+def _tracks(lens: Lens, claim: ClaimFields) -> TrackShares:
+    trace = claim_trace(lens, claim)
+    if trace.picture is None:
+        raise KeyError("the model sees no clip")
+    tracks = read_tracks(trace.text, trace.picture.frames)
+    return track_shares(trace.attentions[claim["kind"]], covered_patches(tracks, trace.picture))
 
 
 def row_entropy(lens: Lens, claim: ClaimFields) -> float:

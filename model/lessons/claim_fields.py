@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from model.arrays.types import Array
+from model.assets import ASSETS
 from model.trace.attention import Attention
 from model.trace.edits import Edits
 from model.trace.lens import Lens
@@ -16,8 +17,21 @@ ClaimFields = Mapping[str, Any]  # text, target, edits, kind, layer, head, query
 
 
 def claim_trace(lens: Lens, claim: ClaimFields) -> Trace:
-    """The trace of the text, target and edits of a claim."""
-    return lens.trace(claim["text"], claim["target"], Edits.parse(claim["edits"]))
+    """The trace of the text, target and edits of a claim; of its picture or clip where the model sees these."""
+    read = claim["text"] if lens.takes == "text" else _shown(claim["picture"])
+    return lens.trace(read, claim["target"], Edits.parse(claim["edits"]))
+
+
+def _shown(name: str) -> str:
+    """Path of an example picture or clip.
+
+    Raises:
+        KeyError: there is none of this name.
+    """
+    found = [file for kind in ("clips/*.gif", "pictures/*.png") for file in ASSETS.glob(kind) if file.stem == name]
+    if not found:
+        raise KeyError(name)
+    return str(found[0])
 
 
 def claim_attention(lens: Lens, claim: ClaimFields) -> Attention:

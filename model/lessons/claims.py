@@ -55,6 +55,7 @@ def check_claim(step: LessonStep, claim: ClaimFields, lens: Lens) -> ClaimResult
     if measure is None or not set(BOUNDS) & set(claim):
         raise ValueError(f"{claim} needs a sort ({', '.join(MEASURES)}) and one of {', '.join(BOUNDS)}")
     fields: dict[str, Any] = {"text": step.sentence, "target": step.target, "edits": step.edits}
+    fields["picture"] = step.also.get("picture", "")
     fields = {**fields, "kind": step.kind, "layer": step.layer, "head": step.head, **claim}
     try:
         measured = measure(lens, fields)

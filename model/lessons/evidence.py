@@ -19,6 +19,8 @@ MEASURES: Mapping[str, Callable[[Lens, ClaimFields], Any]] = {
     "ahead": attention_evidence.largest_future_weight,
     "forbidden": attention_evidence.masked_cells,
     "sinks": attention_evidence.special_token_mass,
+    "on_track": attention_evidence.track_share,
+    "on_track_evenly": attention_evidence.even_track_share,
     "role": attention_evidence.role_score,
     "follows": attention_evidence.strongest_role,
     "first_token": attention_evidence.heads_on_first_token,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from model.assets import ASSETS
 from model.lessons.lesson_file import LessonError, LessonPart, parse_parts, read_lesson_file, shown
 from model.trace.edits import KINDS, Edits
 
@@ -55,6 +56,7 @@ WIDGET_VALUES: Mapping[str, tuple[object, ...] | type] = {
     "b_text": str,
     "b_layer": int,
     "b_head": int,
+    "picture": tuple(sorted(file.stem for kind in ("clips/*.gif", "pictures/*.png") for file in ASSETS.glob(kind))),
 }
 
 

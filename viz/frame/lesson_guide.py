@@ -19,6 +19,7 @@ from streamlit.navigation.page import StreamlitPage
 from model.assets import ASSETS
 from model.lessons.lesson import WIDGET_VALUES, Lesson, LessonStep, load_lessons
 from model.lessons.lesson_file import LessonError
+from model.trace.edits import KINDS
 from viz.browser.resources import BROWSER
 from viz.frame import session
 from viz.language.messages import current_language, escape_markdown, say
@@ -29,7 +30,7 @@ COLUMNS = ("time", "lesson", "step", "question", "answer", "right")
 NAME, NUMBER = "lesson", "lesson_step"  # keys in the session and in the link; in the link, steps count from 1
 DISPLAY = ("language", "projector")  # parameters of a link that leave the state of the app to the step
 TOGGLES = ("words", "hide")  # off unless a step switches them on
-OPENED = ("kind", "layer", "head", "row_encoder", "row_decoder", "row_cross")
+OPENED = ("kind", "layer", "head", *(f"row_{kind}" for kind in KINDS))
 SET = ("model", "text", "edits", "whose", "target", "method", "forced_output", *OPENED, *WIDGET_VALUES)  # by steps
 
 
