@@ -22,6 +22,7 @@ from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import Record, record
 from model.generation.decoding import Decoding, DecodingResult
 from model.huggingface.answers import WORDS, head_kind
+from model.huggingface.contact_head import contact_regression
 from model.huggingface.decomposition import boxes, take_pass_apart
 from model.huggingface.generation import forced_first_id, generate
 from model.huggingface.inputs import Encoding, encode_batch
@@ -74,7 +75,7 @@ class TextModel:
     take_pass_apart, boxes = take_pass_apart, boxes
     is_half = False  # one encoder of a pair such as CLIP, of which the other reads pictures
     adapter = ""  # the name of the adapter that was merged into the weights
-    head_effects, logit_lens = head_effects, logit_lens
+    head_effects, logit_lens, contact_regression = head_effects, logit_lens, contact_regression
     heads: Mapping[str, tuple[int, int]]
     trial_tokens = 0
 

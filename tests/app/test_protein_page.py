@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from streamlit.testing.v1 import AppTest
@@ -69,6 +70,22 @@ def test_residues_are_numbered_and_marked_and_contacts_compared(app: AppTest) ->
     assert any(one.value.startswith("Of its **70** strongest pairs") for one in app.markdown)
     assert any(one.value.startswith("Hide C") for one in app.markdown)
     assert badge(app).startswith(":green[")
+
+
+def test_the_contact_head_of_the_model_can_be_shown(app: AppTest) -> None:
+    """Its numbers are those of the library, which computes them from its own attention."""
+    app = choose(choose(app, "text", CHAIN.sequence), "contact_map", "own_head")
+    assert not app.exception
+    assert any(one.value.startswith("The model's own contact head") for one in app.markdown)
+    z = np.asarray(app.session_state["drawn"]["contacts"].figure.data[0].z)
+    folder = CATALOG["proteins"].folder
+    library = EsmForMaskedLM.from_pretrained(folder, attn_implementation="eager").eval()
+    ids = EsmTokenizer.from_pretrained(folder)(CHAIN.sequence, return_tensors="pt")
+    with torch.no_grad():
+        expected = library.predict_contacts(ids["input_ids"], ids["attention_mask"])[0].numpy()
+    upper = np.triu_indices(len(z), 1)
+    np.testing.assert_allclose(z[upper], expected[upper], atol=2e-5)
+    choose(app, "contact_map", "one_head")
 
 
 def test_an_unknown_protein_has_no_contacts_to_compare(app: AppTest) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Browser, Page
 
+from model.catalog.store import local_folder
 from tests.app.driving import PAGES
 from tests.browser.driving import (
     needs_chromium,
@@ -38,7 +39,21 @@ def violations(page: Page) -> list[str]:
 
 
 RIGHT_TO_LEFT = quote("السيارة الحمراء توقفت.")
-PATHS = [*PAGES, "?projector=1&language=fr", "?lesson=04-one-head&lesson_step=4", f"?text={RIGHT_TO_LEFT}"]
+CODE = quote("def mean(values):\n    total = sum(values)\n    return total")
+CLIP, ESTER = "video?model=moving-digits", quote("CC(=O)O.OCC>>CC(=O)OCC")
+PATHS = [
+    *PAGES,
+    f"program?kind=encoder&text={CODE}",
+    CLIP,
+    "?projector=1&language=fr",
+    "?lesson=04-one-head&lesson_step=4",
+    f"?text={RIGHT_TO_LEFT}",
+]
+FETCHED = {
+    "rxnmapper": f"chemistry?model=rxnmapper&text={ESTER}",
+    "antiberty": "protein?model=antiberty&text=EVQLVESGGGLVQ",
+}
+PATHS += [path for name, path in FETCHED.items() if local_folder(name)]
 
 
 def test_no_page_has_what_axe_calls_a_violation(address: str, browser: Browser) -> None:

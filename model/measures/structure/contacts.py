@@ -92,3 +92,17 @@ def contact_precision(attention: Attention, residues: Sequence[int], contacts: A
     nearest = top_pairs(-np.abs(np.subtract.outer(places, places)).astype(np.float32))
     share = float(contacts[pairs].mean()) if total else float("nan")
     return ContactPrecision(hits, min(count, total), share, int(contacts[nearest].sum()))
+
+
+def predicted_contacts(attention: Attention, residues: Sequence[int], weights: Array, offset: float) -> Array:
+    """How likely each pair touches by a model's own contact head. float32 [residue, residue], from 0 to 1
+
+    Args:
+        residues: the tokens of the residues, in order.
+        weights, offset: of the head, a logistic regression over the scores of all heads. [layer, head]
+    """
+    total = np.full((len(residues), len(residues)), offset, np.float32)
+    for layer, of_heads in enumerate(weights):
+        total += np.tensordot(of_heads, contact_scores(residue_weights(attention, layer, residues)), axes=1)
+    found: Array = 1 / (1 + np.exp(-total))
+    return found

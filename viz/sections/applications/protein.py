@@ -8,8 +8,16 @@ from html import escape
 
 import streamlit as st
 
+from model.arrays.types import Array
 from model.measures.probabilities import most_probable, probabilities
-from model.measures.structure.contacts import ContactPrecision, contact_precision, contact_scores, residue_weights
+from model.measures.structure.contacts import (
+    ContactPrecision,
+    contact_precision,
+    contact_scores,
+    predicted_contacts,
+    residue_weights,
+    top_pairs,
+)
 from model.memory.cached_layers import without_cache
 from model.structures.protein import SHORTEST, KnownStructure, known_structure, wrong_residue
 from model.tokenization.text_layout import place_tokens
@@ -23,6 +31,7 @@ from viz.figures.proteins import contact_map
 from viz.figures.theme import Palette
 from viz.figures.tinted_text import TextSide, tinted_text
 from viz.frame import model_access, server_state, session
+from viz.frame.option_row import option_row
 from viz.frame.shown_run import results
 from viz.language.messages import escape_markdown, say
 from viz.saving import tables
@@ -100,11 +109,32 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: 
         names = [tokens.name(i) for i in found.residues]
         focus = key_stack(attention.kind), found.residues
         title = say("protein.map_title", layer=selected.layer, head=selected.head)
+        own = _own_contacts(trace, attention, found)
+        if own is not None:
+            whose = option_row(say("protein.upper"), ("one_head", "own_head"), "one_head", "contact_map", name=_whose)
+            if whose == "own_head":
+                scores, title = own, say("protein.own_title")
         figure = contact_map(scores, found.known, names, focus, title, palette)
         charts.chart_with_menu(figure, "contacts", say("protein.map_look" if found.known else "protein.map_look_one"))
     if found.known:
         with left:
             _precision(trace, selected, found, palette)
+
+
+def _whose(option: str) -> str:
+    return say(f"protein.upper_{option}")
+
+
+def _own_contacts(trace: Trace, attention: Attention, found: Protein) -> Array | None:
+    """What the model's own contact head says, where it brings one. [residue, residue]"""
+    head = getattr(model_access.open_model(), "contact_regression", lambda: None)()
+    if head is None or attention.num_layers != len(head[0]):
+        return None
+
+    def make() -> Array:
+        return predicted_contacts(without_cache(attention), found.residues, *head)
+
+    return server_state.result_cache().get(("contact_head", trace.serial), make, lambda made: made.nbytes)
 
 
 def _first_bridge(found: Protein) -> int:
@@ -171,6 +201,10 @@ def _precision(trace: Trace, selected: pickers.SelectedHead, found: Protein, pal
         chance=round(one.chance * one.pairs),
     )
     charts.announced_markdown(said)
+    own = _own_contacts(trace, attention, found)
+    if own is not None:
+        hits = int(known.contacts[top_pairs(own)].sum())
+        st.markdown(say("protein.own_head", pairs=one.pairs, hits=hits))
     lines = {say("protein.nearest"): one.nearest / one.pairs, say("protein.chance"): one.chance}
     words = say("protein.bars_title"), say("protein.precision")
     figure = head_bars(
