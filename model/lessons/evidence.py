@@ -32,6 +32,7 @@ MEASURES: Mapping[str, Callable[[Lens, ClaimFields], Any]] = {
     "next_token": model_evidence.predicted_token,
     "likely": model_evidence.next_token_probability,
     "likeness": model_evidence.token_similarity,
+    "adds": model_evidence.added_share,
     "kept": model_evidence.embedding_similarity,
     "firing": model_evidence.active_neurons,
     "lens_token": model_evidence.logit_lens_token,

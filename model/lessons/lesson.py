@@ -51,6 +51,8 @@ WIDGET_VALUES: Mapping[str, tuple[object, ...] | type] = {
     "hide": bool,
     "ff_layer": int,
     "step": int,
+    "open_encoder": int,
+    "open_decoder": int,
     "inside_step": int,
     "compare": ("heads", "sentences", "edit"),
     "b_text": str,

@@ -84,6 +84,13 @@ def embedding_similarity(lens: Lens, claim: ClaimFields) -> float:
     return float(np.mean([cosine_similarities(pair)[0, 1] for pair in pairs]))
 
 
+def added_share(lens: Lens, claim: ClaimFields) -> float:
+    """Length of what a `box` of a `stack` and `layer` adds, as a share of the stream's length; median over tokens."""
+    summary = claim_trace(lens, claim).block_summaries()[claim["stack"]]
+    box = next(one for one in summary.layers[claim["layer"]] if one.kind == claim["box"])
+    return float(np.median(box.share))
+
+
 def active_neurons(lens: Lens, claim: ClaimFields) -> float:
     """Share of a feed-forward layer's activations that are above zero, over all tokens of a `stack`."""
     return float((claim_trace(lens, claim).neurons[claim["stack"]][claim["layer"]] > 0).mean())

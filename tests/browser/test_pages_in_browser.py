@@ -76,8 +76,7 @@ def test_the_first_lesson_from_its_start_to_its_answers(page: Page, size: tuple[
     settle(page)
     guide = page.locator(".st-key-lesson")
     expect(page.locator(".st-key-model")).to_be_hidden()  # this lesson is locked
-    guide.get_by_test_id("stRadioGroup").get_by_text("512", exact=True).click()
-    guide.get_by_role("button", name="Answer").click()
+    guide.get_by_role("button", name="512", exact=True).click()
     settle(page)
     expect(page.locator("h1")).to_contain_text("Why attention")
     expect(guide).to_contain_text("That is right.")
@@ -93,8 +92,7 @@ def test_the_first_lesson_from_its_start_to_its_answers(page: Page, size: tuple[
         assert wide <= page.evaluate("document.querySelector('[data-testid=stMain]').clientWidth")
         if number == 5:
             assert not seen_pictures(page)  # until there is an answer
-            guide.get_by_test_id("stRadioGroup").get_by_text("him", exact=True).click()
-            guide.get_by_role("button", name="Answer").click()
+            guide.get_by_role("button", name="him", exact=True).click()
             page.locator(".st-key-uncovered .st-key-heatmap .hm image").first.wait_for(timeout=60_000)
             settle(page)
             assert_agrees(page, 0, 3)

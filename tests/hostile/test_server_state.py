@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 import model
 from model.trace.edits import Edits
 from viz.frame import server_state
-from viz.frame.lesson_guide import as_csv
 from viz.saving import tables
+from viz.saving.tables import answers_csv
 from viz.widgets.menus import save_menu
 
 STARTS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1")
@@ -100,6 +100,6 @@ def test_repeated_headings_and_categories_are_guarded_too() -> None:
 
 
 def test_a_lessons_answers_use_the_same_guard() -> None:
-    content = as_csv([("now", "lesson", 1, "question", start, "") for start in STARTS]).decode("utf-8-sig")
+    content = answers_csv([("now", "lesson", 1, "question", start, "") for start in STARTS]).decode("utf-8-sig")
     rows = list(csv.reader(io.StringIO(content, newline="")))
     assert [row[4] for row in rows[1:]] == [f"'{start}" for start in STARTS]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -26,7 +24,6 @@ from viz.language.messages import current_language, escape_markdown, say
 
 FOLDER = ASSETS / "lessons"
 PAGES = tuple(sorted(path.stem for path in (Path(__file__).parents[1] / "pages").glob("*.py")))
-COLUMNS = ("time", "lesson", "step", "question", "answer", "right")
 NAME, NUMBER = "lesson", "lesson_step"  # keys in the session and in the link; in the link, steps count from 1
 DISPLAY = ("language", "projector")  # parameters of a link that leave the state of the app to the step
 TOGGLES = ("words", "hide")  # off unless a step switches them on
@@ -234,14 +231,13 @@ def _question(lesson: Lesson, step: LessonStep, number: int) -> None:
     """Draw the step's question, or its verdict once answered."""
     recorded = _recorded_answer(lesson, number)
     if recorded is None:
+        if step.choices:
+            _choices(lesson, step, number)
+            return
         key = f"lesson_answer_{lesson.name}_{number}"
         with st.form(f"lesson_form_{number}"):
-            if step.choices:
-                flat = sum(map(len, step.choices)) < 12  # they fit into one line
-                st.radio(step.question, step.choices, index=None, key=key, format_func=escape_markdown, horizontal=flat)
-            else:
-                st.text_input(step.question, key=key, max_chars=300)
-            st.form_submit_button(say("lessons.answer"), on_click=_record_answer, args=(lesson, step, number, key))
+            st.text_input(step.question, key=key, max_chars=300)
+            st.form_submit_button(say("lessons.answer"), on_click=_record_answer, args=(lesson, step, number))
         return
     answer, right = recorded
     verdict = {True: "right", False: "not_right", None: "open"}[right]
@@ -252,6 +248,21 @@ def _question(lesson: Lesson, step: LessonStep, number: int) -> None:
         )
         if step.reveal:
             st.markdown(step.reveal)
+
+
+def _choices(lesson: Lesson, step: LessonStep, number: int) -> None:
+    """Draw the answers to choose from: a button each, so that one click answers."""
+    st.markdown(step.question)
+    flat = sum(map(len, step.choices)) < 12  # they fit into one line
+    with st.container(horizontal=flat, key="lesson_choices", gap="small"):
+        for place, choice in enumerate(step.choices):
+            st.button(
+                escape_markdown(choice),
+                key=f"lesson_choice_{number}_{place}",
+                on_click=_record_answer,
+                args=(lesson, step, number, choice),
+                width="content" if flat else "stretch",
+            )
 
 
 def _sentence_end(answer: str) -> str:
@@ -265,12 +276,12 @@ def _recorded_answer(lesson: Lesson, number: int) -> tuple[str, bool | None] | N
     return recorded
 
 
-def _record_answer(lesson: Lesson, step: LessonStep, number: int, key: str) -> None:
-    """Record the answer in the widget with this key; a callback."""
-    answer = (st.session_state.get(key) or "").strip()
+def _record_answer(lesson: Lesson, step: LessonStep, number: int, answer: str = "") -> None:
+    """Record an answer, by default what was typed, if anything was; a callback."""
+    state = st.session_state
+    answer = answer or (state.get(f"lesson_answer_{lesson.name}_{number}") or "").strip()
     if not answer:
         return
-    state = st.session_state
     verdict = step.is_right(answer)
     state.setdefault("lesson_given", {})[lesson.name, number] = answer, verdict
     right = {True: "yes", False: "no", None: ""}[verdict]
@@ -283,17 +294,6 @@ def _record_answer(lesson: Lesson, step: LessonStep, number: int, key: str) -> N
 
 
 def recorded_answers() -> list[tuple[str | int, ...]]:
-    """The answers given in this browser session; one tuple of `COLUMNS` per answer."""
+    """The answers given in this browser session; a tuple of `viz.saving.tables.ANSWER_COLUMNS` each."""
     rows: list[tuple[str | int, ...]] = st.session_state.get("lesson_answers", [])
     return rows
-
-
-def as_csv(rows: list[tuple[str | int, ...]]) -> bytes:
-    """Answers as CSV with a header, with a byte-order mark so that spreadsheets read it as UTF-8."""
-    from viz.saving.tables import spreadsheet_safe  # imports plotly, which the first page does not wait for
-
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows([spreadsheet_safe(cell) for cell in row] for row in rows)
-    return text.getvalue().encode("utf-8-sig")

@@ -4,6 +4,7 @@ import streamlit as st
 
 from viz.frame import lesson_guide
 from viz.language.messages import escape_markdown, say
+from viz.saving import tables
 from viz.widgets import headings
 
 answered = lesson_guide.recorded_answers()
@@ -11,7 +12,7 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("lessons")
     st.download_button(
         say("lessons.download", count=len(answered)),
-        lesson_guide.as_csv(answered),
+        tables.answers_csv(answered),
         "headlight-answers.csv",
         "text/csv",
         disabled=not answered,

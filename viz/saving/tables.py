@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import re
 from itertools import product
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ from viz.language.messages import say
 if TYPE_CHECKING:
     import pandas as pd
 
+ANSWER_COLUMNS = ("time", "lesson", "step", "question", "answer", "right")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -191,3 +194,12 @@ def focus_table(weights: np.ndarray, queries: Tokens, keys: Tokens, row: int, *,
     if one_text:
         columns[say("table.looks_at", token=queries.name(row))] = weights[:, row]
     return pd.DataFrame(columns)
+
+
+def answers_csv(rows: list[tuple[str | int, ...]]) -> bytes:
+    """Answers in lessons as CSV with a header, with a byte-order mark so that spreadsheets read it as UTF-8."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(ANSWER_COLUMNS)
+    writer.writerows([spreadsheet_safe(cell) for cell in row] for row in rows)
+    return text.getvalue().encode("utf-8-sig")

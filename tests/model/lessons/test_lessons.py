@@ -18,6 +18,7 @@ from model.measures.recurrence import NAMES, time_layers
 from tests.app.driving import choose, shown_head
 from viz.frame import lesson_guide
 from viz.language.messages import say
+from viz.saving import tables
 
 APP = Path(__file__).parents[3] / "app.py"
 PAGES = ("heads", "masks")
@@ -187,8 +188,11 @@ def keys(app: AppTest) -> set[str]:
 
 
 def answer(app: AppTest, lesson: Lesson, number: int, given: str) -> None:
-    step, key = lesson.steps[number], f"lesson_answer_{lesson.name}_{number}"
-    (app.radio(key=key) if step.choices else app.text_input(key=key)).set_value(given)
+    step = lesson.steps[number]
+    if step.choices:
+        app.button(key=f"lesson_choice_{number}_{step.choices.index(given)}").click().run()
+        return
+    app.text_input(key=f"lesson_answer_{lesson.name}_{number}").set_value(given)
     next(one for one in app.button if one.label == say("lessons.answer")).click()
     app.run()
 
@@ -315,9 +319,9 @@ def test_the_lessons_page_lists_all_and_names_the_broken(
 
 def test_answers_can_be_taken_away_as_a_table() -> None:
     rows: list[tuple[str | int, ...]] = [("2026-01-01T00:00:00+00:00", "made", 1, 'Wo, "wer"?', "=1+1 é\n", "no")]
-    table = lesson_guide.as_csv(rows).decode("utf-8-sig")
+    table = tables.answers_csv(rows).decode("utf-8-sig")
     header, row = csv.reader(io.StringIO(table))
-    assert tuple(header) == lesson_guide.COLUMNS
+    assert tuple(header) == tables.ANSWER_COLUMNS
     assert row == ["2026-01-01T00:00:00+00:00", "made", "1", 'Wo, "wer"?', "'=1+1 é\n", "no"]
 
 
@@ -349,3 +353,20 @@ def test_monstrous_values_of_a_lesson_are_a_short_sentence(field: str, says: str
         parse_lesson("made", f'# A\n\n---\n+++\ntitle = "One"\npage = "heads"\n{field}\n+++\nLook.\n', PAGES)
     assert says in str(caught.value) or "no TOML" in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+def test_one_head_by_hand_takes_half_the_clicks_that_it_took(app: AppTest) -> None:
+    """22 when each choice had to be confirmed, and seven steps asked."""
+    lesson = next(one for one in FOUND if one.name == "04-one-head")
+    app.switch_page("viz/pages/lessons.py").run()
+    app.button(key=f"start_{lesson.name}").click().run()
+    clicks = 1
+    for number, step in enumerate(lesson.steps):
+        answer(app, lesson, number, step.answer[0])
+        clicks += bool(step.choices)  # what is typed ends with Enter
+        assert step.reveal in [one.value for one in app.markdown]
+        last = number + 1 == len(lesson.steps)
+        app.button(key="lesson_finish" if last else "lesson_next").click().run()
+        clicks += 1
+    assert app.title[0].value == say("lessons.title")
+    assert clicks <= 11
