@@ -55,6 +55,24 @@ def test_a_word_and_a_cell_are_forbidden_where_they_stand(page: Page) -> None:
     assert "blocked%3Across.3." in page.url
 
 
+def test_special_tokens_are_hidden_and_shown_where_one_stands(page: Page) -> None:
+    def rows() -> list[str]:
+        return page.locator(".st-key-heatmap .ytick text").all_text_contents()
+
+    special = page.locator(".st-key-output [data-place='0']")
+    assert special.inner_text().strip() in rows()
+    special.click(button="right")
+    menu(page).get_by_role("menuitem", name=say("heads.hide"), exact=True).click()
+    settle(page)
+    assert special.inner_text().strip() not in rows()
+    page.locator(".st-key-output [data-place='1']").click(button="right")  # not a special one
+    expect(menu(page).get_by_role("menuitem", name=say("head_menu.show"), exact=True)).to_have_count(0)
+    page.keyboard.press("Escape")
+    special.click(button="right")
+    choose(page, "show")
+    assert special.inner_text().strip() in rows()
+
+
 def test_the_menu_is_opened_walked_and_closed_by_key(page: Page) -> None:
     page.keyboard.press("Shift+F10")
     expect(menu(page)).to_have_attribute("aria-label", say("head_menu.head", layer=0, head=3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import streamlit as st
 
 from model.trace.edits import Edits, Head
@@ -30,6 +31,7 @@ def draw() -> None:
     named = isinstance(row, int) and row < len(queries) and not state.get("words")
     words = {name: say(f"head_menu.{name}") for name in WORDS}
     words |= {"head": say("head_menu.head", layer="{layer}", head="{head}")}
+    words["hide"] = say("head_menu.show" if state.get("hide") else "heads.hide")
     words |= {"forbid_one": say("head_menu.forbid_one", query="{query}")}
     words |= {"forbid_layer": say("head_menu.forbid_layer", layer="{layer}")}
     data = {
@@ -43,6 +45,7 @@ def draw() -> None:
         "layerNames": list(model_access.layer_numbers(kind)),
         "merged": bool(state.get("words")),
         "boxes": state.get("whole_marks", {}),
+        "specials": {stack: [*np.flatnonzero(one.special).tolist()] for stack, one in trace.tokens.items()},
     }
     state.change_menu_kinds = (kind, list(trace.attentions))
     _component(key=KEY, data=data, on_act_change=_act)
@@ -54,6 +57,9 @@ def _act() -> None:
     if not chosen:
         return
     what, name, *where = chosen
+    if name == "hide":  # changes what is drawn, not the model
+        st.session_state.hide = not st.session_state.get("hide")
+        return
     edits = model_access.applied_edits()
     kind, kinds = st.session_state.change_menu_kinds
 
