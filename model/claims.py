@@ -44,11 +44,16 @@ if __name__ == "__main__":
 
     from model import load
     from model.assets import ASSETS
+    from model.catalog.store import local_folder
 
     pages = [path.stem for path in (Path(__file__).parent.parent / "viz" / "pages").glob("*.py")]
     found, errors = load_lessons(ASSETS / "lessons", pages)
     for error in errors:
         print("FAILS", error)
+    for lesson in found:
+        if absent := sorted(one for one in lesson.models if local_folder(one) is None):
+            print("not checked", lesson.name, f"first run: python -m model.catalog get {' '.join(absent)}")
+    found = [lesson for lesson in found if all(map(local_folder, lesson.models))]
     if "--general" in sys.argv[1:]:
         measure(found, cache(load))
         sys.exit(bool(errors))

@@ -13,8 +13,10 @@ from model.maps.entropy import entropy_bits
 from model.measures.heads.head_roles import role_scores, special_mass, token_positions
 from model.measures.heads.head_steps import HeadSteps, head_steps
 from model.measures.hidden_states import cosine_similarities
+from model.measures.structure.atom_map import MappedAtoms, atom_tokens, mapped_atoms
 from model.measures.structure.track_shares import TrackShares, track_shares
 from model.structures.clip_tracks import covered_patches, read_tracks
+from model.structures.reaction import known_map, read_reaction
 from model.trace.attention import Attention
 from model.trace.lens import Lens
 
@@ -55,6 +57,24 @@ def _tracks(lens: Lens, claim: ClaimFields) -> TrackShares:
         raise KeyError("the model sees no clip")
     tracks = read_tracks(trace.text, trace.picture.frames)
     return track_shares(trace.attentions[claim["kind"]], covered_patches(tracks, trace.picture))
+
+
+def mapped_product_atoms(lens: Lens, claim: ClaimFields) -> int:
+    """Number of product atoms of a known reaction that look most at the atom they come from."""
+    return int(_mapped(lens, claim).hits[claim["layer"], claim["head"]])
+
+
+def mapped_in_order(lens: Lens, claim: ClaimFields) -> int:
+    """How many of them the first free atom of the same element would get right."""
+    return _mapped(lens, claim).in_order
+
+
+def _mapped(lens: Lens, claim: ClaimFields) -> MappedAtoms:
+    attention, reaction = claim_attention(lens, claim), read_reaction(claim["text"])
+    tokens, true = atom_tokens(attention.queries, claim["text"], reaction), known_map(claim["text"])
+    if tokens is None or true is None:
+        raise KeyError("the map of this reaction is not known")
+    return mapped_atoms(attention, reaction, tokens, true)
 
 
 def row_entropy(lens: Lens, claim: ClaimFields) -> float:

@@ -19,6 +19,8 @@ MEASURES: Mapping[str, Callable[[Lens, ClaimFields], Any]] = {
     "ahead": attention_evidence.largest_future_weight,
     "forbidden": attention_evidence.masked_cells,
     "sinks": attention_evidence.special_token_mass,
+    "mapped": attention_evidence.mapped_product_atoms,
+    "mapped_in_order": attention_evidence.mapped_in_order,
     "on_track": attention_evidence.track_share,
     "on_track_evenly": attention_evidence.even_track_share,
     "role": attention_evidence.role_score,

@@ -126,6 +126,11 @@ class Lesson:
     steps: tuple[LessonStep, ...]
     locked: bool = False
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models that its steps open."""
+        return tuple(dict.fromkeys(step.model for step in self.steps))
+
 
 def load_lessons(
     folder: Path, pages: Collection[str], language: str = LANGUAGE

@@ -12,7 +12,9 @@ import numpy as np
 
 from model.arrays.types import Array
 from model.structures.reaction import PRODUCT, REACTANT, Reaction
+from model.tokenization.text_layout import place_tokens, token_spans, tokens_within
 from model.trace.attention import Attention
+from model.trace.tokens import Tokens
 
 NEIGHBOURS = 90.0  # by which pairs of neighbours of mapped atoms count more, as in RXNMapper
 
@@ -50,6 +52,19 @@ class MappedAtoms:
         """Layer and head with the most hits."""
         layer, head = np.unravel_index(int(self.hits.argmax()), self.hits.shape)
         return int(layer), int(head)
+
+
+def atom_tokens(tokens: Tokens, text: str, reaction: Reaction) -> tuple[int, ...] | None:
+    """The token of each atom; None where a model reads the text in other pieces.
+
+    Args:
+        text: that the tokens and the reaction were made of, the latter without white space at its ends.
+    """
+    spans = token_spans(place_tokens(tokens, text), text)
+    shift = len(text) - len(text.lstrip())
+    found = [tokens_within(spans, *(at + shift for at in atom.span)) for atom in reaction.atoms]
+    chosen = tuple(one[0] for one in found if one)
+    return chosen if len(set(chosen)) == len(reaction.atoms) else None
 
 
 def looks_at(weights: Array, reaction: Reaction, tokens: Sequence[int]) -> dict[int, int]:

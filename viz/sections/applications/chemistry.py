@@ -7,16 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import streamlit as st
 
-from model.measures.structure.atom_map import AtomMap, MappedAtoms, atom_map, looks_at, mapped_atoms, right_atoms
+from model.measures.structure.atom_map import (
+    AtomMap,
+    MappedAtoms,
+    atom_map,
+    atom_tokens,
+    looks_at,
+    mapped_atoms,
+    right_atoms,
+)
 from model.memory.cached_layers import without_cache
 from model.structures.molecules import can_draw, drawn_molecule
 from model.structures.reaction import PRODUCT, Reaction, ReactionError, bundled, known_map, read_reaction
-from model.tokenization.text_layout import place_tokens, sentences, token_spans, tokens_within
+from model.tokenization.text_layout import place_tokens, sentences
 from model.trace.attention import Attention
 from model.trace.trace import Trace
 from viz.browser.resources import BROWSER
@@ -67,16 +75,13 @@ def read(trace: Trace, attention: Attention) -> ReadReaction:
         _halt(say(f"chemistry.error_{error.reason}", place=error.place + 1, letters=shown))
     if any(atom.number for atom in reaction.atoms):
         _halt(say("chemistry.numbered"))
-    placed = place_tokens(attention.queries, trace.text)
-    spans, shift = token_spans(placed, trace.text), trace.text.find(text)
-    found = [tokens_within(spans, *(at + shift for at in atom.span)) for atom in reaction.atoms]
-    tokens = tuple(one[0] for one in found if one)
-    if len(set(tokens)) != len(reaction.atoms):
+    tokens = atom_tokens(attention.queries, trace.text, reaction)
+    if tokens is None:
         _halt(say("chemistry.pieces"))
     return ReadReaction(reaction, tokens, known_map(text))
 
 
-def _halt(said: str) -> None:
+def _halt(said: str) -> NoReturn:
     st.info(said, icon=":material/info:")
     raise session.Halt
 
