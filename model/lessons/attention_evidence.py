@@ -14,8 +14,10 @@ from model.measures.heads.head_roles import role_scores, special_mass, token_pos
 from model.measures.heads.head_steps import HeadSteps, head_steps
 from model.measures.hidden_states import cosine_similarities
 from model.measures.structure.atom_map import MappedAtoms, atom_tokens, mapped_atoms
+from model.measures.structure.contacts import ContactPrecision, contact_precision
 from model.measures.structure.track_shares import TrackShares, track_shares
 from model.structures.clip_tracks import covered_patches, read_tracks
+from model.structures.protein import bundled, known_structure
 from model.structures.reaction import known_map, read_reaction
 from model.trace.attention import Attention
 from model.trace.lens import Lens
@@ -75,6 +77,24 @@ def _mapped(lens: Lens, claim: ClaimFields) -> MappedAtoms:
     if tokens is None or true is None:
         raise KeyError("the map of this reaction is not known")
     return mapped_atoms(attention, reaction, tokens, true)
+
+
+def touching_pairs(lens: Lens, claim: ClaimFields) -> int:
+    """Of a head's strongest pairs of residues, as many as there are residues, how many touch in the known structure."""
+    return int(_contacts(lens, claim).hits[claim["layer"], claim["head"]])
+
+
+def nearest_touching_pairs(lens: Lens, claim: ClaimFields) -> int:
+    """How many of as many pairs touch that are nearest in the chain."""
+    return _contacts(lens, claim).nearest
+
+
+def _contacts(lens: Lens, claim: ClaimFields) -> ContactPrecision:
+    attention, known = claim_attention(lens, claim), known_structure(claim["text"], bundled())
+    residues = token_positions(attention.queries, specials=False)
+    if known is None or len(residues) != len(known.sequence):
+        raise KeyError("the structure of this protein is not known")
+    return contact_precision(attention, residues, known.contacts)
 
 
 def row_entropy(lens: Lens, claim: ClaimFields) -> float:

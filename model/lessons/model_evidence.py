@@ -40,6 +40,15 @@ def top_probability(lens: Lens, claim: ClaimFields) -> float:
     return float(probabilities(_prediction(lens, claim)[1]).max())
 
 
+def guessed_when_hidden(lens: Lens, claim: ClaimFields) -> float:
+    """Probability that the model gives the token at `query`, a position, while that is hidden."""
+    trace = claim_trace(lens, claim)
+    logits = lens.guess(claim["text"], claim["query"], Edits.parse(claim["edits"]))
+    if logits is None:
+        raise KeyError("the model guesses no hidden token")
+    return float(probabilities(logits)[next(iter(trace.ids.values()))[claim["query"]]])
+
+
 def predicted_token(lens: Lens, claim: ClaimFields) -> str:
     """The likeliest next token after `query`."""
     return _prediction(lens, claim)[0]
