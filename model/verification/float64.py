@@ -89,7 +89,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class RoundingLimits(Limits):
-    """Limits that what float32 rounds away on one text sets: by how much the stock run itself is off in float32."""
+    """Limits that what a format rounds away on one text sets: by how much the stock run itself is off in it."""
 
     off: dict[str, float]
 
@@ -105,10 +105,10 @@ class RoundingLimits(Limits):
 
 
 def settle(check: Check, comparison: Comparison, stock: Run, stock_in_float64: Run, ours_in_float64: Run) -> Check:
-    """The verdict where a trace in float32 exceeds its tolerances: rounding, or a fault.
+    """The verdict where a trace exceeds the tolerances of its number format: rounding, or a fault.
 
     It is rounding where both implementations agree in float64, and the trace is about as far from those numbers as the
-    stock run in float32 is.
+    stock run in the same format is.
 
     Args:
         check: the verdict so far; comparison: an empty one of the same trace.
@@ -147,7 +147,7 @@ def _agree(one: Tensor, other: Tensor) -> bool:
 
 
 def _error(name: str, single: Tensor, exact: Tensor) -> float:
-    """By how much one part of the stock run in float32 is off, measured as the comparison does."""
+    """By how much one part of the stock run in the format is off, measured as the comparison does."""
     if name in ("weights", "logits"):
         return float((single.double() - exact).abs().max())
     return relative_error(to_numpy(single), to_numpy(exact))

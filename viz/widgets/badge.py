@@ -37,7 +37,8 @@ def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = 
         how = "how" if check.independent else "repetition"
         lines = [_where_it_ran(trace, name), say(f"badge.{how}", how=check.how, tolerance=f"{check.tolerance:.0e}")]
         if check.rounding is not None:
-            lines.append(say("badge.rounding", error=f"{check.rounding:.1e}"))
+            dtype = model_access.open_model(name or session.chosen_model()).dtype
+            lines.append(say("badge.rounding", error=f"{check.rounding:.1e}", format=dtype))
         drawn = [part_name(part, trace) for part in check.parts if part.name in page_check.drawn_names()]
         if drawn:
             lines.append(say("badge.covers", parts=", ".join(dict.fromkeys(drawn))))

@@ -19,7 +19,9 @@ from model.huggingface.recording.layers import Layers
 
 # Larger differences are no rounding: another formula, another mask, or an extra that the recorded pass left out.
 LARGEST_DIFFERENCE = {torch.float32: 0.01, torch.float64: 0.01}
-IN_HALF_PRECISION = 0.3
+# Rounding to 8 binary digits moves single weights of a deep model by a half, but few: there, the mean over rows of how
+# much attention lies elsewhere is judged.
+IN_HALF_PRECISION, SHARE_ELSEWHERE = 0.3, 0.1
 TRIAL_IDS = (5, 6, 7, 5, 6, 8)  # two of them repeat
 
 
@@ -55,14 +57,20 @@ def agrees_with_library(lens: OpenedModel, inputs: dict[str, Tensor], result: An
     # Whatever the library raises: its own attention does not run on what the recorded pass ran on.
     except Exception:
         return False
-    limit = LARGEST_DIFFERENCE.get(next(lens.module.parameters()).dtype, IN_HALF_PRECISION)
+    half = next(lens.module.parameters()).dtype not in LARGEST_DIFFERENCE
+    limit = IN_HALF_PRECISION if half else LARGEST_DIFFERENCE[next(lens.module.parameters()).dtype]
     return difference <= limit and all(  # NaN agrees with nothing
-        _largest_difference(recorded, kind, layers) <= limit for kind, layers in attentions.items()
+        _difference(recorded, kind, layers, mean=half) <= (SHARE_ELSEWHERE if half else limit)
+        for kind, layers in attentions.items()
     )
 
 
-def _largest_difference(recorded: Record, kind: str, expected: Sequence[Tensor]) -> float:
-    """Largest difference of an attention weight; 0 where the library returns other layers than those that attended."""
+def _difference(recorded: Record, kind: str, expected: Sequence[Tensor], *, mean: bool) -> float:
+    """Largest difference of an attention weight; 0 where the library returns other layers than those that attended.
+
+    Args:
+        mean: of each layer, the mean over rows of the share of attention that lies elsewhere instead.
+    """
     own = [recorded.call(kind, layer).weights_tensor() for layer in sorted(n for k, n in recorded.calls if k == kind)]
     if len(own) != len(expected):
         return 0.0
@@ -72,7 +80,8 @@ def _largest_difference(recorded: Record, kind: str, expected: Sequence[Tensor])
             dim=-1, keepdim=True
         )  # less than 1 with sinks, which some families leave out of what they return
         spread = (theirs[0].sum(dim=-1, keepdim=True) - rows).abs().max() > IN_HALF_PRECISION / 100
-        difference = max(difference, float(((ours / rows if spread else ours) - theirs[0]).abs().max()))
+        apart = ((ours / rows if spread else ours) - theirs[0]).abs()
+        difference = max(difference, float(apart.sum(dim=-1).mean() / 2 if mean else apart.max()))
     return difference
 
 

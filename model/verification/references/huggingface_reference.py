@@ -88,7 +88,7 @@ def verify(subject: Subject, trace: Trace) -> Check:
         if not comparison.has_neurons(stack, len(neurons)):
             comparison.leave_out("neurons")
     check = comparison.check(HOW if subject.independent else REPETITION, independent=subject.independent)
-    if check.ok or dtype != torch.float32 or subject.run_in_float64 is None:
+    if check.ok or subject.run_in_float64 is None:
         return check
     runs = [
         partial(_hand_over, subject, trace, run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from model.trace.trace import Trace
 from model.translator import transformer
 from model.translator.translator import Translator
 from model.verification import comparison, tolerances
-from tests.model.huggingface.test_families import TARGET, TEXT, opened  # noqa: F401  (a fixture)
+from tests.model.huggingface.test_families import TARGET, TEXT, build, opened  # noqa: F401  (a fixture)
 
 SENTENCE = "The red car stopped near the old house."
 
@@ -211,6 +212,28 @@ def test_rounding_is_told_from_a_fault_in_float64(
     weights = RecordedCall.weights
     monkeypatch.setattr(RecordedCall, "weights", lambda self: weights(self) * np.float32(1.0001))
     assert not replace(found).verify().ok
+
+
+def test_what_half_precision_rounds_away_is_told_from_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build("llama", tmp_path)
+    found = model.load(str(tmp_path), "cpu", dtype="bfloat16").trace(TEXT)
+    assert found.verify().rounding is None
+    # As if the states of this text rounded far beyond what is usual, as the massive ones of SmolLM2 do.
+    monkeypatch.setattr(tolerances, "vector_roundings", lambda width: 1e-3)
+    honest = replace(found).verify()
+    assert honest.ok, honest.wrong_parts
+    assert honest.rounding is not None
+    states = {stack: np.array(one) for stack, one in found.hidden_states.items()}
+    assert "states" in changed(found, hidden_states={stack: one * 1.2 for stack, one in states.items()})
+    weights = RecordedCall.weights
+    monkeypatch.setattr(RecordedCall, "weights", lambda self: weights(self)[::-1])
+    assert "weights" in wrong(replace(found).verify())
+
+
+def test_large_logits_have_fewer_digits_behind_the_point() -> None:
+    limits = tolerances.limits(torch.float32)
+    assert limits.logit(6, 20.0) == limits.logit(6, 1.0) == 1e-4
+    assert limits.logit(6, 600.0) == pytest.approx(2e-3)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
