@@ -9,6 +9,8 @@ import pytest
 
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG
+from model.structures.protein import bundled, known_structure
+from model.structures.reaction import known_map
 from tests.app.driving import choose, go_to, opened, texts
 from viz.language.messages import say
 from viz.sections import uses
@@ -45,6 +47,23 @@ def test_one_click_opens_model_and_example() -> None:
     assert app.session_state["model"] == "en-fr"
     assert app.text_area(key="text").value == "The red car stopped."
     assert "heatmap" in app.session_state["drawn"]  # the page that the card names
+
+
+def test_the_card_of_video_opens_the_frames_of_a_clip() -> None:
+    app = go_to(choose(opened(), "text", "Something else."), "uses")
+    app.session_state["row_time"] = 3  # of a visit before
+    app.button(key="use_open_video").click().run()
+    assert not app.exception
+    assert app.session_state["model"] == "moving-digits"
+    assert {"frames", "tracks"} <= set(app.session_state["drawn"])
+    assert app.session_state["row_time"] == 11  # the page opens on the digit
+
+
+def test_every_example_of_proteins_and_reactions_is_known() -> None:
+    cards = tomllib.loads((ASSETS / "uses.toml").read_text(encoding="utf-8"))["use"]
+    tried = {one["page"]: one["text"] for card in cards for one in card["try"] if "text" in one}
+    assert known_structure(tried["protein"], bundled())
+    assert known_map(tried["chemistry"])
 
 
 def test_a_protein_in_a_translator_is_noticed_and_a_model_offered() -> None:
