@@ -232,7 +232,8 @@ class VisionModel(TextModel):
         seen = np.tile(visible[: shape[0] * high, : shape[1] * wide], (self.slices, 1, 1))
         seen.flags.writeable = False
         rows, columns = self.slices * shape[0], shape[1]
-        return pixels, Picture(seen, rows, columns, first=len(self._prefix_labels(rows * columns)))
+        first = len(self._prefix_labels(rows * columns))
+        return pixels, Picture(seen, rows, columns, first, frames=self.slices)
 
     def _prefix_labels(self, patches: int) -> list[str]:
         """Labels of the tokens before the patches, such as "[CLS]"."""

@@ -107,6 +107,7 @@ def test_contract(opened: dict[str, VisionModel], family: str) -> None:
     assert (trace.output is None) == (family not in CLASSIFIERS)
     assert trace.picture is not None
     assert trace.picture.pixels.shape == (24 * slices, 24, 3)
+    assert trace.picture.frames == slices
 
 
 def test_the_check_sees_a_wrong_class_score_and_a_broken_weight(opened: dict[str, VisionModel]) -> None:

@@ -55,7 +55,10 @@ def draw(trace: Trace, picture: Picture, selected: pickers.SelectedHead, palette
         title = say("video.figure", layer=selected.layer, head=selected.head, token=attention.queries.name(row))
         table = partial(tables.focus_table, found.weights, attention.queries, attention.keys, row, one_text=True)
         figure = clip_frames(picture, found.weights[row], row, tracks, title, palette)
-        notes = [say("video.look" if picture.frames > 1 else "video.look_one"), say("video.marked") if tracks else ""]
+        notes = [
+            say("video.look" if ":" in attention.query_tokens[picture.first] else "video.look_one"),
+            say("video.marked") if tracks else "",
+        ]
         save_menu.register_figure(figure, "frames", " ".join(filter(None, notes)), table, wide=table)
         save_menu.menu("frames")
     with right:
