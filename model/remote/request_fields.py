@@ -7,6 +7,7 @@ from typing import Any
 
 from model.errors import ModelError
 from model.generation.decoding import METHODS
+from model.trace.edits import KINDS
 
 Check = Callable[[object], bool]
 
@@ -16,7 +17,6 @@ MAX_IDS = 20_000
 MAX_POSITION = 1_000_000
 MAX_BEAMS, MAX_NEW_TOKENS = 16, 1_000
 MAX_SIDE = 4_096  # cells of a side of a pooled map
-KINDS = ("encoder", "decoder", "cross")
 MEASURES = ("head_similarity", "head_inner_products", "attention_with_residual", "rollout")
 
 

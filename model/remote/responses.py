@@ -101,7 +101,12 @@ def _trace_metadata(trace: Trace) -> dict[str, Any]:
         "device": trace.device,
         "picture": None
         if trace.picture is None
-        else {"rows": trace.picture.rows, "columns": trace.picture.columns, "first": trace.picture.first},
+        else {
+            "rows": trace.picture.rows,
+            "columns": trace.picture.columns,
+            "first": trace.picture.first,
+            "frames": trace.picture.frames,
+        },
     }
 
 

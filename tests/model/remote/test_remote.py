@@ -348,6 +348,17 @@ def test_an_address_of_another_kind_is_said(address: str) -> None:
     assert caught.value.reason == "backend_missing"
 
 
+def test_the_frames_of_a_clip_stay_apart_over_the_wire(address: str) -> None:
+    clip = "assets/clips/clip_one.gif"
+    ours = load_in_process("moving-digits", "cpu").trace(clip)
+    theirs = RemoteModel(address, "moving-digits").trace(clip)
+    assert ours.picture is not None
+    assert theirs.picture is not None
+    assert theirs.picture.frames == ours.picture.frames == 8
+    np.testing.assert_array_equal(theirs.picture.pixels, ours.picture.pixels)
+    np.testing.assert_allclose(theirs.attentions["time"].weights(1), ours.attentions["time"].weights(1), atol=1e-6)
+
+
 def test_pictures_are_sent_once_to_who_lacks_them(address: str, tmp_path: Path) -> None:
     folder = tmp_path
     build("vit", folder)
