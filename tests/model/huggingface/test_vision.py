@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from model.catalog.entries import CATALOG, Entry
 from model.errors import InputError, ModelError
 from model.huggingface.vision.image_files import read_picture
 from model.huggingface.vision.vision_model import VisionModel
+from model.trace.edits import Edits
 from model.trace.tokens import Picture
 from tests.app.driving import go_to, titles
 from tests.model.huggingface.small_models import OpenedFamilies, save
@@ -297,3 +299,14 @@ def test_a_folder_with_a_vision_model_gets_a_picture_too(app: AppTest, tmp_path:
     assert not app.text_area
     assert app.file_uploader
     assert say("pictures.overlay_title", token="0,0") in titles(app)
+
+
+@pytest.mark.parametrize("family", ["vit", "dinov2"])
+def test_a_model_of_pictures_loses_a_box(opened: dict[str, VisionModel], family: str) -> None:
+    lens = opened[family]
+    plain, edits = lens.trace(PICTURES[0]), Edits(blocks={("encoder", 1, "feed_forward")})
+    edited = lens.trace(PICTURES[0], edits=edits)
+    assert not edited.blocks("encoder").layers[1].blocks[-1].adds.any()
+    np.testing.assert_array_equal(edited.hidden_states["encoder"][1], plain.hidden_states["encoder"][1])
+    assert edited.verify().ok
+    assert not replace(plain, edits=edits, run_check=edited.run_check).verify().ok
