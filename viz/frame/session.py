@@ -42,6 +42,12 @@ def set_edits(edits: Edits) -> None:
     st.session_state.edits = edits.text()
 
 
+def on_phone() -> bool:
+    """Whether a phone asks, by what its browser says of itself."""
+    headers = st.context.headers
+    return headers.get("Sec-CH-UA-Mobile") == "?1" or "Mobi" in headers.get("User-Agent", "")
+
+
 def palette() -> Palette:
     """The palette of the browser's theme, with more contrast in projector mode."""
     theme = DARK if st.context.theme.type == "dark" else LIGHT

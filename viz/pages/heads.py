@@ -24,9 +24,8 @@ left, right = st.columns([5, 8], gap="small")
 with left:
     with st.container(key="tiles", gap=None):
         headings.mosaic_placeholder(mosaic)
-        charts.chart(
-            st, mosaic, "mosaic", say("heads.mosaic_look"), table=save_menu.weights_table(chosen), titled=False
-        )
+        look = say("heads.mosaic_look_touch" if session.on_phone() else "heads.mosaic_look")
+        charts.chart(st, mosaic, "mosaic", look, table=save_menu.weights_table(chosen), titled=False)
     save_menu.menu("mosaic")
     with st.container(key="finder"):
         head_finder.draw(trace, chosen)

@@ -120,8 +120,7 @@ def _model(trace: Trace, summaries: dict[str, StackSummary], opened: dict[str, i
 def _is_narrow() -> bool:
     """Whether the picture's room is narrow, as the browser says; until it has, whether a phone asks."""
     if "narrow" not in st.session_state:
-        headers = st.context.headers
-        return headers.get("Sec-CH-UA-Mobile") == "?1" or "Mobi" in headers.get("User-Agent", "")
+        return session.on_phone()
     return bool(st.session_state.narrow)
 
 
