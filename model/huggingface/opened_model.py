@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ class OpenedModel(Protocol):
         max_tokens: the longest input in tokens.
         decoder_start: id of the token that an encoder-decoder model's decoder is fed first, -1 in other models.
         languages: the languages that it translates between, where its tokenizer has tokens for them.
+        heads: kind of attention -> layers, and heads of each.
         is_encoder_decoder: True for an encoder-decoder model.
         single_stack: what a single stack is, "encoder" or "decoder", by its masks.
         writes: True where the model predicts a next token.
@@ -35,6 +37,7 @@ class OpenedModel(Protocol):
     decoder_start: int
     languages: Languages | None
     is_encoder_decoder: bool
+    heads: Mapping[str, tuple[int, int]]
     single_stack: str
     writes: bool
     uses_interface: bool

@@ -1,10 +1,11 @@
-"""Probes of a Hugging Face model: outputs with heads silenced, the logit lens, and masked-token prediction."""
+"""Probes of a Hugging Face model: outputs with heads silenced, the logit lens, masked tokens, and a contact head."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -86,3 +87,21 @@ def guess(lens: OpenedModel, inputs: dict[str, Tensor], position: int, plan: Edi
 def _repeat(inputs: dict[str, Tensor], times: int) -> dict[str, Tensor]:
     """Inputs of one text repeated along the batch axis, without copying."""
     return {name: tensor.expand(times, *tensor.shape[1:]) for name, tensor in inputs.items()}
+
+
+def contact_regression(lens: OpenedModel) -> tuple[Array, float] | None:
+    """Weights of the contact head on `model.measures.structure.contacts.contact_scores`, and its offset.
+
+    Returns:
+        float32 [layer, head], and the offset; None where the model brings none.
+    """
+    heads = (getattr(one, "contact_head", None) for one in lens.module.modules())
+    regression = getattr(next((one for one in heads if one is not None), None), "regression", None)
+    if regression is None or "encoder" not in lens.heads:
+        return None
+    layers, count = lens.heads["encoder"]
+    weights = to_numpy(regression.weight.detach()).astype(np.float32)
+    if weights.shape != (1, layers * count):
+        return None
+    offset = 0.0 if regression.bias is None else float(regression.bias.detach().float())
+    return weights.reshape(layers, count), offset

@@ -22,7 +22,6 @@ from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import Record, record
 from model.generation.decoding import Decoding, DecodingResult
 from model.huggingface.answers import WORDS, head_kind
-from model.huggingface.contact_head import contact_regression
 from model.huggingface.decomposition import boxes, take_pass_apart
 from model.huggingface.generation import forced_first_id, generate
 from model.huggingface.inputs import Encoding, encode_batch
@@ -30,7 +29,7 @@ from model.huggingface.loading.adapters import has_adapter
 from model.huggingface.loading.pairs import encoder_of_pair
 from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_pretrained, max_input_tokens
 from model.huggingface.positions import measure_schemes
-from model.huggingface.probes import guess, layer_logits, outputs
+from model.huggingface.probes import contact_regression, guess, layer_logits, outputs
 from model.huggingface.recording.attention_interface import name_attention_calls
 from model.huggingface.recording.detection import describe_other_layers, detect_interface
 from model.huggingface.recording.eager_run import library_attentions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -36,7 +37,7 @@ def contact_map(
         focus: stack and positions of the residues' tokens.
     """
     count = len(residues)
-    upper, lower = np.triu_indices(count, 1), np.tril_indices(count, -1)
+    upper = np.triu_indices(count, 1)
     z = np.full((count, count), np.nan, np.float32)
     z[upper] = np.maximum(scores[upper], 0)
     apart = z[compared_pairs(count)]
@@ -52,26 +53,8 @@ def contact_map(
         **heat,
     )
     if known is not None:
-        touch = np.full((count, count), np.nan, np.float32)
-        touch[lower] = np.where(known.contacts[lower], 1.0, np.nan)
-        figure.add_heatmap(
-            z=touch,
-            zmax=1,
-            colorscale=[[0, palette.second], [1, palette.second]],
-            showscale=False,
-            hovertemplate=say("protein.touch_hover") + "<extra></extra>",
-            **heat,
-        )
+        _known_contacts(figure, known, heat, palette)
         _top_pairs(figure, scores, known, palette)
-        rows, columns = [b for _, b in known.bridges], [a for a, _ in known.bridges]
-        ring = {
-            "color": "rgba(0,0,0,0.01)",
-            "size": 13,
-            "symbol": "square",
-            "line": {"color": palette.text, "width": 2},
-        }
-        name = say("protein.bridge")
-        figure.add_scatter(x=columns, y=rows, mode="markers", marker=ring, name=name, hoverinfo="skip")
     ticks = list(range(9, count, 10))
     axis = {
         "tickmode": "array",
@@ -89,6 +72,26 @@ def contact_map(
         yaxis={"range": [count - 0.5, -0.5], "scaleanchor": "x", "title": {"text": say("protein.residue")}} | axis,
     )
     return figure
+
+
+def _known_contacts(figure: go.Figure, known: KnownStructure, heat: dict[str, Any], palette: Palette) -> None:
+    """Add what touches in the known structure, below the diagonal, and its joined cysteines. heat: of both maps"""
+    count = len(known.contacts)
+    lower = np.tril_indices(count, -1)
+    touch = np.full((count, count), np.nan, np.float32)
+    touch[lower] = np.where(known.contacts[lower], 1.0, np.nan)
+    figure.add_heatmap(
+        z=touch,
+        zmax=1,
+        colorscale=[[0, palette.second], [1, palette.second]],
+        showscale=False,
+        hovertemplate=say("protein.touch_hover") + "<extra></extra>",
+        **heat,
+    )
+    rows, columns = [b for _, b in known.bridges], [a for a, _ in known.bridges]
+    outline = {"color": palette.text, "width": 2}
+    ring = {"color": "rgba(0,0,0,0.01)", "size": 13, "symbol": "square", "line": outline}
+    figure.add_scatter(x=columns, y=rows, mode="markers", marker=ring, name=say("protein.bridge"), hoverinfo="skip")
 
 
 def _top_pairs(figure: go.Figure, scores: np.ndarray, known: KnownStructure, palette: Palette) -> None:
