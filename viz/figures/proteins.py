@@ -55,6 +55,7 @@ def contact_map(
     if known is not None:
         _known_contacts(figure, known, heat, palette)
         _top_pairs(figure, scores, known, palette)
+        _bridges(figure, known, palette)
     ticks = list(range(9, count, 10))
     axis = {
         "tickmode": "array",
@@ -75,7 +76,7 @@ def contact_map(
 
 
 def _known_contacts(figure: go.Figure, known: KnownStructure, heat: dict[str, Any], palette: Palette) -> None:
-    """Add what touches in the known structure, below the diagonal, and its joined cysteines. heat: of both maps"""
+    """Add what touches in the known structure, below the diagonal. heat: what both maps share"""
     count = len(known.contacts)
     lower = np.tril_indices(count, -1)
     touch = np.full((count, count), np.nan, np.float32)
@@ -88,6 +89,10 @@ def _known_contacts(figure: go.Figure, known: KnownStructure, heat: dict[str, An
         hovertemplate=say("protein.touch_hover") + "<extra></extra>",
         **heat,
     )
+
+
+def _bridges(figure: go.Figure, known: KnownStructure, palette: Palette) -> None:
+    """Add squares around the joined cysteines."""
     rows, columns = [b for _, b in known.bridges], [a for a, _ in known.bridges]
     outline = {"color": palette.text, "width": 2}
     ring = {"color": "rgba(0,0,0,0.01)", "size": 13, "symbol": "square", "line": outline}
