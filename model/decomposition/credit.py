@@ -21,8 +21,8 @@ from model.decomposition.observation import ModuleCall
 from model.decomposition.residual_stream import Reading, read_stacks
 from model.decomposition.stream_parts import SHIFT, HeadParts, ordered, parts_at
 from model.errors import InputError
-from model.trace.decomposition import Credit
-from model.trace.stack import StackLayer
+from model.trace.boxes.decomposition import Credit
+from model.trace.boxes.stack import StackLayer
 
 FAR = 1e-3  # difference, as a share, from which on a head's output is no linear map of the last state
 

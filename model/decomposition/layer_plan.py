@@ -16,7 +16,7 @@ from torch import Tensor
 from model.decomposition.norms import is_norm
 from model.decomposition.observation import LayerCalls, ModuleCall, first_tensor
 from model.decomposition.sums import find_sum, is_close
-from model.trace.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION, EXPERTS, FEED_FORWARD, NONE, OTHER
+from model.trace.boxes.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION, EXPERTS, FEED_FORWARD, NONE, OTHER
 
 Key = tuple[str, int]  # path of a part and which of its calls
 
@@ -26,7 +26,7 @@ class BlockPlan:
     """Where the numbers of one block are found in each run of its layer.
 
     Attributes:
-        kind, norm, reads: as in `model.trace.stack.Block`.
+        kind, norm, reads: as in `model.trace.boxes.stack.Block`.
         root: the part that computes it; adds: the part whose output, times `factor`, is added.
         norm_before, norm_after: the norms of its input and of what it adds.
         sum_norm: the norm of the sum; neurons, experts: the parts whose inputs those are.

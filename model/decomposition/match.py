@@ -24,8 +24,8 @@ from model.decomposition.observation import ModuleCall, first_tensor
 from model.decomposition.residual_stream import read_stacks
 from model.decomposition.stream_parts import ordered, parts_at
 from model.errors import InputError
-from model.trace.decomposition import Source, Split
-from model.trace.stack import Norm, StackLayer
+from model.trace.boxes.decomposition import Source, Split
+from model.trace.boxes.stack import Norm, StackLayer
 
 CHUNK = 2**24  # numbers that a batch of inputs of one attention may have
 TINY = 1e-6  # of this size a state is small beside a norm's epsilon, so that the norm is linear

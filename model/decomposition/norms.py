@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model.arrays.torch_to_numpy import to_numpy
 from model.decomposition.observation import ModuleCall
 from model.decomposition.sums import is_close
-from model.trace.stack import Norm
+from model.trace.boxes.stack import Norm
 
 
 def is_norm(call: ModuleCall) -> bool:

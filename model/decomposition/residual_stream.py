@@ -1,4 +1,4 @@
-"""The residual stream of a stack, from one more pass: `model.trace.stack.Stack` of any transformer."""
+"""The residual stream of a stack, from one more pass: `model.trace.boxes.stack.Stack` of any transformer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from model.decomposition.model_parts import ModelPass
 from model.decomposition.norms import read_norm
 from model.decomposition.observation import LayerCalls, ModuleCall, Pass, Watched, find_layers, observe
 from model.decomposition.stack_plan import EmbeddingPlan, StackPlan, final_norm, plan_embedding
-from model.trace.stack import Block, Norm, Stack, StackLayer
+from model.trace.boxes.stack import Block, Norm, Stack, StackLayer
 
 OnLayer = Callable[[int, Mapping[Key, ModuleCall], Sequence[BlockPlan], StackLayer], None]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from model.arrays.types import Array
-from model.trace.decomposition import Source
-from model.trace.stack import Norm, Stack
+from model.trace.boxes.decomposition import Source
+from model.trace.boxes.stack import Norm, Stack
 
 SHIFT = "shift"  # biases of norms and projections
 

@@ -10,9 +10,9 @@ from model.decomposition.match import split_match
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.residual_stream import neuron_rows, read_stack, read_stacks
 from model.errors import InputError
-from model.trace.decomposition import Credit, Split
-from model.trace.stack import Stack, all_neurons
-from model.trace.stack_summary import StackSummaries, summarize
+from model.trace.boxes.decomposition import Credit, Split
+from model.trace.boxes.stack import Stack, all_neurons
+from model.trace.boxes.stack_summary import StackSummaries, summarize
 
 # What reading a model raises whose layers are built in a way of their own.
 UNWATCHABLE = (ValueError, RuntimeError, AssertionError, KeyError, StopIteration, TypeError)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from model.generation.decoding import BeamNode, Decoding, DecodingResult
+from model.trace.decoding import BeamNode, Decoding, DecodingResult
 from model.turns import rest
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.errors import InputError
-from model.generation.decoding import Decoding, DecodingResult
 from model.generation.search import NextLogits, decode
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.attention_interface import name_attention_calls
 from model.tokenization.encoding import encode
 from model.tokenization.length import check_ids, check_length
+from model.trace.decoding import Decoding, DecodingResult
 from model.trace.trace import Target
 
 NEW_TOKENS = 20  # how many tokens a decoder-only model continues a text by

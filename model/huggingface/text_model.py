@@ -20,7 +20,6 @@ from model.attention import projections
 from model.attention.devices import dtype_name, find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import Record, record
-from model.generation.decoding import Decoding, DecodingResult
 from model.huggingface.answers import WORDS, head_kind
 from model.huggingface.decomposition import boxes, take_pass_apart
 from model.huggingface.generation import forced_first_id, generate
@@ -45,6 +44,7 @@ from model.tokenization.encoding import encode, input_choices
 from model.tokenization.labels import label_ids
 from model.tokenization.languages import find_languages
 from model.trace.check import Check
+from model.trace.decoding import Decoding, DecodingResult
 from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.arrays.types import Array
-from model.trace.decomposition import Source
+from model.trace.boxes.decomposition import Source
 
 
 @dataclass(frozen=True)

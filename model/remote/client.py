@@ -16,7 +16,6 @@ import numpy as np
 from model.arrays.lazy import LazyMapping, LazyRows
 from model.arrays.types import Array
 from model.errors import InputError, ModelError
-from model.generation.decoding import BeamNode, Decoding, DecodingResult
 from model.positions.scheme import PositionScheme
 from model.remote import check_message
 from model.remote.decomposition_message import ask
@@ -37,6 +36,7 @@ from model.remote.remote_layer import RemoteLayer, Request, Response
 from model.remote.transport import Unreachable, transport_for
 from model.trace.attention import Attention
 from model.trace.check import Check
+from model.trace.decoding import BeamNode, Decoding, DecodingResult
 from model.trace.edits import Boxes, Edits
 from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer

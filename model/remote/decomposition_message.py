@@ -11,9 +11,9 @@ from model.arrays.types import Array
 from model.errors import InputError
 from model.remote.remote_layer import Request
 from model.remote.request_fields import APART
-from model.trace.decomposition import Credit, Source, Split
-from model.trace.stack import Block, Norm, Stack, StackLayer
-from model.trace.stack_summary import BlockSummary, StackSummaries, StackSummary
+from model.trace.boxes.decomposition import Credit, Source, Split
+from model.trace.boxes.stack import Block, Norm, Stack, StackLayer
+from model.trace.boxes.stack_summary import BlockSummary, StackSummaries, StackSummary
 
 # All that a message may hold; each is written as its name and its fields in their order.
 WRITTEN = (Block, BlockSummary, Credit, Norm, Source, Split, Stack, StackLayer, StackSummaries, StackSummary)

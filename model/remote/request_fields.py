@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from model.errors import ModelError
-from model.generation.decoding import METHODS
+from model.trace.decoding import METHODS
 from model.trace.edits import KINDS
 
 Check = Callable[[object], bool]

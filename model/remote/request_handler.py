@@ -19,7 +19,6 @@ from model.catalog.opening import check_model_fits
 from model.catalog.revisions import commit, revision
 from model.catalog.trial import check_texts, load_after_trial
 from model.errors import InputError, ModelError, is_failure, is_out_of_memory
-from model.generation.decoding import Decoding
 from model.memory.cached_layers import with_cached_layers
 from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache
@@ -39,6 +38,7 @@ from model.remote.messages import (
 from model.remote.position_message import to_message
 from model.remote.request_fields import check_request, refuse
 from model.remote.responses import Response, model_properties, trace_response
+from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.lens import Lens
 from model.trace.trace import Trace

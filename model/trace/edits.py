@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, unquote
 
-from model.trace.stack import BLOCK_KINDS
+from model.trace.boxes.stack import BLOCK_KINDS
 
 Sizes = Mapping[str, tuple[int, int]]
 LayerIndex = Mapping[str, Sequence[int]]
@@ -51,7 +51,7 @@ class Edits:
         uniform: (kind, layer, head) whose weights are equal on all keys that the mask allows.
         patched: (kind, layer, head) -> (text, target): the head gets its weights of that text instead of its own.
         blocks: (stack, layer, kind) of boxes that add nothing to the residual stream: "encoder" or "decoder", the
-            layer's number among all layers of its stack, and one of `model.trace.stack.BLOCK_KINDS`.
+            layer's number among all layers of its stack, and one of `model.trace.boxes.stack.BLOCK_KINDS`.
         positions: "own"; "off", every token gets position 0; or "shuffled", positions are permuted in blocks of 8.
 
     Raises:

@@ -12,7 +12,7 @@ from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
 
 if TYPE_CHECKING:  # naming the types must not import PyTorch
-    from model.generation.decoding import Decoding, DecodingResult
+    from model.trace.decoding import Decoding, DecodingResult
 
 
 class Lens(Protocol):

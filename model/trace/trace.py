@@ -17,13 +17,13 @@ from model.arrays.lazy import DeferredMapping, array_shapes
 from model.arrays.types import Array
 from model.errors import InputError
 from model.trace.attention import Attention
+from model.trace.boxes.decomposition import Credit, Split
+from model.trace.boxes.stack import Stack
+from model.trace.boxes.stack_summary import StackSummaries, StackSummary
 from model.trace.check import Check, Probe
-from model.trace.decomposition import Credit, Split
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
-from model.trace.stack import Stack
-from model.trace.stack_summary import StackSummaries, StackSummary
 from model.trace.tokens import Picture, Tokens
 
 _serials = itertools.count(time.time_ns())  # unique also where a server reloads changed code and keeps its cache

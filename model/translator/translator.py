@@ -15,10 +15,10 @@ from model.arrays.lazy import LazySequence
 from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import Record, record
-from model.generation.decoding import Decoding, DecodingResult
 from model.generation.search import decode
 from model.trace.attention import Attention
 from model.trace.check import Check
+from model.trace.decoding import Decoding, DecodingResult
 from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.tokens import Tokens
 from model.trace.trace import Target, Trace

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.measures.source_groups import SourceGroup, grouped_sources, summed
-from model.trace.decomposition import Credit, Source, Split
+from model.trace.boxes.decomposition import Credit, Source, Split
 from viz.figures.grid import axis_ticks, grid, signed_limits
 from viz.figures.linking import focus_rows, key_stack, query_stack
 from viz.figures.theme import Palette, base_figure, escape, unvalidated_figure

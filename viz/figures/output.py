@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from model.generation.decoding import BeamNode
 from model.trace.attention import Attention
+from model.trace.decoding import BeamNode
 from viz.figures.grid import axis_ticks, grid, token_bars
 from viz.figures.linking import FocusTokens, focus_rows
 from viz.figures.theme import Palette, base_figure, colour_bar, escape, shorten

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.trace.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION
-from model.trace.stack_summary import BlockSummary
+from model.trace.boxes.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION
+from model.trace.boxes.stack_summary import BlockSummary
 from viz.figures.whole_layout import BAR, BARS, GAP, HEADER, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
 from viz.language.boxes import box_name, box_word
 from viz.language.messages import say

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.trace.stack_summary import StackSummary
+from model.trace.boxes.stack_summary import StackSummary
 from model.trace.tokens import Tokens
 
 WIDTH, HEIGHT = 900, 508  # of the picture, in its own units: pixels at its usual size

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from model.trace.stack_summary import StackSummary
+from model.trace.boxes.stack_summary import StackSummary
 from viz.figures.heads import indexed_png_uri, resize
 from viz.figures.theme import (
     TITLE_ROOM,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from model.trace.stack import ATTENTION, CROSS_ATTENTION, EXPERTS, FEED_FORWARD
+from model.trace.boxes.stack import ATTENTION, CROSS_ATTENTION, EXPERTS, FEED_FORWARD
 from viz.language.messages import say
 
 
 def box_word(kind: str, stack: str) -> str:
-    """Which of the texts speaks of a box. kind: of `model.trace.stack.BLOCK_KINDS`"""
+    """Which of the texts speaks of a box. kind: of `model.trace.boxes.stack.BLOCK_KINDS`"""
     if kind == ATTENTION:
         return "masked" if stack == "decoder" else "self"
     return kind if kind in (CROSS_ATTENTION, FEED_FORWARD, EXPERTS) else "other"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.trace.stack_summary import BlockSummary
+from model.trace.boxes.stack_summary import BlockSummary
 from viz.figures.whole_boxes import block_title
 from viz.figures.whole_layout import WholeModel
 from viz.language.messages import say

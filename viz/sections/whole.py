@@ -8,8 +8,8 @@ import streamlit as st
 
 from model.measures.probabilities import most_probable, probabilities
 from model.positions.scheme import PositionScheme
+from model.trace.boxes.stack_summary import StackSummary
 from model.trace.recorded_layer import RecordedLayer
-from model.trace.stack_summary import StackSummary
 from model.trace.trace import Trace
 from viz.browser.resources import BROWSER
 from viz.figures.whole_boxes import boxes

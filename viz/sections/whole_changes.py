@@ -7,8 +7,8 @@ from functools import partial
 
 import streamlit as st
 
+from model.trace.boxes.stack_summary import StackSummary
 from model.trace.edits import Boxes
-from model.trace.stack_summary import StackSummary
 from model.trace.trace import Trace
 from viz.frame import model_access, session
 from viz.frame.shown_run import decompositions, results

@@ -20,12 +20,12 @@ from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.projections import find_projections
 from model.attention.record import Record, record
 from model.errors import InputError
-from model.generation.decoding import Decoding, DecodingResult
 from model.measures.heads.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
 from model.trace.attention import Attention
 from model.trace.check import Check
+from model.trace.decoding import Decoding, DecodingResult
 from model.trace.edits import UNCHANGED, Boxes, Edits, Head
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.record import record
+from model.trace.boxes.stack import ATTENTION, FEED_FORWARD
 from model.trace.check import Check, Probe
-from model.trace.stack import ATTENTION, FEED_FORWARD
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
 from model.verification.float64 import Judge

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from model.trace.boxes.stack import ATTENTION, CROSS_ATTENTION, FEED_FORWARD
 from model.trace.edits import Edits
-from model.trace.stack import ATTENTION, CROSS_ATTENTION, FEED_FORWARD
 
 
 def leave_out_boxes(weights: dict[str, Tensor], modules: Mapping[tuple[str, int], str], edits: Edits) -> None:

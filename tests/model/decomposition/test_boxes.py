@@ -12,9 +12,9 @@ import torch
 
 from model.decomposition import boxes
 from model.errors import InputError
-from model.generation.decoding import Decoding
+from model.trace.boxes.stack import Stack
+from model.trace.decoding import Decoding
 from model.trace.edits import Edits
-from model.trace.stack import Stack
 from model.training.python_source import train_code_tokenizer
 from model.translator.decoder_only import DecoderOnly
 from model.translator.language_model import LanguageModel

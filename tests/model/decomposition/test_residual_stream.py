@@ -10,9 +10,9 @@ import pytest
 from model.decomposition.observation import find_layers
 from model.decomposition.residual_stream import _plans
 from model.errors import InputError
+from model.trace.boxes.stack import Block, Norm, Stack, StackLayer
+from model.trace.boxes.stack_summary import summarize
 from model.trace.edits import Edits
-from model.trace.stack import Block, Norm, Stack, StackLayer
-from model.trace.stack_summary import summarize
 from model.translator.translator import Translator
 from tests.model.decomposition.families import FAMILIES, TARGET, TEXT, small_model
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import model
-from model.generation.decoding import Decoding
 from model.generation.search import filtered_probabilities
 from model.huggingface.generation import NEW_TOKENS, generate
 from model.huggingface.text_model import TextModel
+from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.lens import Lens
 from model.translator.translator import Translator

@@ -10,7 +10,7 @@ import transformers
 
 import model
 from model.errors import InputError
-from model.generation.decoding import Decoding
+from model.trace.decoding import Decoding
 from model.trace.typed_text import TypedText
 from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL, SPECIAL, TEXT, tokenizer
 from tests.model.huggingface.test_layer_kinds import opened

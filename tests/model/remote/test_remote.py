@@ -18,12 +18,12 @@ import pytest
 from model.catalog.opening import load_in_process
 from model.catalog.revisions import commit, revision
 from model.errors import InputError, ModelError
-from model.generation.decoding import Decoding
 from model.huggingface.text_model import TextModel
 from model.remote.client import RemoteModel
 from model.remote.messages import PROTOCOL_VERSION, STATUS_OK, pack, unpack
 from model.remote.request_handler import RequestHandler
 from model.trace.check import Probe
+from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer
 from model.trace.trace import Trace

@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 
 import model
 from model.errors import InputError, ModelError
-from model.generation.decoding import Decoding
 from model.trace.check import Probe
+from model.trace.decoding import Decoding
 from model.training.data.text import save
 from model.training.python_source import train_code_tokenizer
 from model.translator.decoder_only import DecoderOnly

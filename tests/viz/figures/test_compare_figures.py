@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from model.generation.decoding import BeamNode, Decoding
 from model.measures import alignment, hidden_states, similarity
 from model.measures.probabilities import most_probable, probabilities
+from model.trace.decoding import BeamNode, Decoding
 from model.trace.edits import Edits
 from model.trace.tokens import Picture
 from model.trace.trace import Trace

@@ -7,10 +7,10 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from model.generation.decoding import Decoding
 from model.generation.search import filtered_probabilities
 from model.libraries.script import function_source, library_source
 from model.measures.probabilities import most_probable, probabilities, sampling_probabilities
+from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator.translator import Translator

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.measures.source_groups import grouped_sources, summed
-from model.trace.decomposition import Credit, Source, Split
+from model.trace.boxes.decomposition import Credit, Source, Split
 from viz.figures.decomposition import credit_bars, match_heatmap
 from viz.figures.theme import LIGHT
 

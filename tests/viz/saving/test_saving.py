@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from model.generation.decoding import Decoding
+from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator.translator import Translator

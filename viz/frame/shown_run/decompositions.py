@@ -6,8 +6,8 @@ from typing import Any
 
 import streamlit as st
 
-from model.trace.decomposition import Credit, Split
-from model.trace.stack_summary import StackSummary
+from model.trace.boxes.decomposition import Credit, Split
+from model.trace.boxes.stack_summary import StackSummary
 from model.trace.trace import Trace
 from viz.frame.shown_run import results
 from viz.language.messages import say

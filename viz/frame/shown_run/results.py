@@ -12,12 +12,12 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from model.errors import InputError, ModelError
-from model.generation.decoding import Decoding, DecodingResult
 from model.libraries import runner as libraries
 from model.libraries.script import formula_inputs
 from model.measures.heads.head_characters import Character, head_characters, published_aligners
 from model.memory.cached_layers import without_cache
 from model.trace.attention import Attention
+from model.trace.decoding import Decoding, DecodingResult
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Target, Trace

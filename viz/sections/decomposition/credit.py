@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from model.errors import InputError
-from model.trace.decomposition import Credit, Source
+from model.trace.boxes.decomposition import Credit, Source
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
 from viz.figures.theme import Palette

@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from model.measures.source_groups import summed
-from model.trace.decomposition import Split
+from model.trace.boxes.decomposition import Split
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
 from viz.figures.worked_head import WorkedHead

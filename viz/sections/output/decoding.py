@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.generation.decoding import METHODS, Decoding, DecodingResult
+from model.trace.decoding import METHODS, Decoding, DecodingResult
 from model.trace.trace import Target, Trace
 from viz.frame import model_access, session
 from viz.frame.option_row import option_row

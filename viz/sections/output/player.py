@@ -10,8 +10,8 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.generation.decoding import Decoding, DecodingResult
 from model.measures.probabilities import most_probable, probabilities, sampling_probabilities
+from model.trace.decoding import Decoding, DecodingResult
 from model.trace.trace import Trace
 from viz.figures import output as figures
 from viz.figures.theme import Palette

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import streamlit as st
 
-from model.generation.decoding import DecodingResult
 from model.measures.probabilities import most_probable, probabilities
 from model.trace.check import Probe
+from model.trace.decoding import DecodingResult
 from model.trace.trace import Trace
 from viz.figures import changes as bars
 from viz.figures import output as figures

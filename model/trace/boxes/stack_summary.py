@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.arrays.types import Array
-from model.trace.stack import Block, Stack
+from model.trace.boxes.stack import Block, Stack
 
 COLUMNS = 48  # columns that the numbers of a vector are pooled to
 
@@ -17,7 +17,7 @@ class BlockSummary:
     """One box of a layer.
 
     Attributes:
-        kind, norm, reads, attention: as in `model.trace.stack.Block`; sum_norm: whether its sum is normalized.
+        kind, norm, reads, attention: as in `model.trace.boxes.stack.Block`; sum_norm: whether its sum is normalized.
         share: length of what it adds, as a share of the length of the stream that it is added to. [token]
         neurons: mean size of groups of neighbouring neurons, or None. [token, up to `COLUMNS`]
         num_neurons: how many there are.
@@ -44,7 +44,7 @@ class StackSummary:
     """A stack from the embedding to the last state.
 
     Attributes:
-        explained, error: as in `model.trace.stack.Stack`.
+        explained, error: as in `model.trace.boxes.stack.Stack`.
         embedding, positions: mean of groups of neighbouring numbers. [token, up to `COLUMNS`]; positions may be None.
         embedding_norm, final_norm: whether there is one.
         layers: the boxes of each layer; none where they could not be told apart.
