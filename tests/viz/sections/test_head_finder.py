@@ -11,7 +11,7 @@ from viz.widgets.menus.change_menu import with_head_change
 
 
 def mark(edits: Edits, layer: int, head: int, kind: str = "encoder") -> str:
-    run: Any = SimpleNamespace(edits=edits)
+    run: Any = SimpleNamespace(edits=edits, attentions={kind: SimpleNamespace(layer_index=range(4))})
     return head_mark(run, kind, layer, head)
 
 
