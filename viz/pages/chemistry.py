@@ -12,5 +12,6 @@ output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("chemistry")
     selected = pickers.head_stepper(trace, arrows=False)
-    found = chemistry.read(trace, selected.attention)
+    chemistry.examples()
+found = chemistry.read(trace, selected.attention)
 chemistry.draw(trace, selected, found, session.palette())

@@ -4,7 +4,7 @@ import streamlit as st
 
 from viz.frame import session
 from viz.frame.shown_run import results
-from viz.sections.applications import protein
+from viz.sections.applications import protein, structures
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()
@@ -12,5 +12,6 @@ output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("protein")
     selected = pickers.head_stepper(trace, arrows=False)
-    found = protein.read(trace, selected.attention)
+    chains = structures.choose()
+found = protein.read(trace, selected.attention, chains)
 protein.draw(trace, selected, found, session.palette())

@@ -64,7 +64,6 @@ def read(trace: Trace, attention: Attention) -> ReadReaction:
     Raises:
         Halt: it is none, or the model does not read it atom by atom; the page says so.
     """
-    _examples()
     if trace.picture is not None or attention.kind == "cross":
         _halt(say("chemistry.one_text"))
     text = trace.text.strip()
@@ -86,8 +85,8 @@ def _halt(said: str) -> NoReturn:
     raise session.Halt
 
 
-def _examples() -> None:
-    """Reactions whose atom map is known."""
+def examples() -> None:
+    """Draw the menu of reactions whose atom map is known."""
     with st.popover(say("chemistry.reactions"), icon=":material/experiment:", key="reactions"):
         for one in bundled():
             label = say(f"chemistry.example_{one.name}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
@@ -35,7 +36,6 @@ from viz.frame.option_row import option_row
 from viz.frame.shown_run import results
 from viz.language.messages import escape_markdown, say
 from viz.saving import tables
-from viz.sections.applications import structures
 from viz.widgets import charts, pickers
 from viz.widgets import tinted_text as widget
 from viz.widgets.menus import save_menu
@@ -58,13 +58,12 @@ class Protein:
     known: KnownStructure | None
 
 
-def read(trace: Trace, attention: Attention) -> Protein:
-    """The protein that an attention is within.
+def read(trace: Trace, attention: Attention, chains: Sequence[KnownStructure]) -> Protein:
+    """The protein that an attention is within. chains: those whose structure is known
 
     Raises:
         Halt: it is none, or the model does not read it residue by residue; the page says so.
     """
-    chains = structures.choose()
     tokens = trace.tokens.get("encoder") or trace.tokens["decoder"]
     sequence = "".join(line for line in trace.text.split("\n") if not line.startswith(">"))
     sequence = "".join(sequence.split())
