@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -35,12 +34,13 @@ MODELS_AND_RESULTS_BYTES = 0.8 * psutil.virtual_memory().total  # beyond that, o
 # takes about a second then.
 MAX_TOKEN_LAYERS, MAX_TOKEN_LAYERS_SHARED = 60_000, 16_000
 SHORT_PASS = 12_000  # letters × layers of a pass that takes a moment: 400 letters through 30 layers
+SHORT_TEXT = 400  # letters of a text whose figures take a moment
 DEFAULT_LAYERS = 12  # of a model that does not tell
 SHOWN_BYTES = 50_000  # of a trace without its arrays: labels, ids and shapes
 
 # One forward pass at a time: two would share the cores and both end later. Long work gives way between its slices.
 _model_turns = Turns()
-_figure_lock = threading.Lock()
+_figure_turns = Turns()  # of the large map of one click
 
 
 def _load(name: str, device: str) -> Lens:
@@ -135,13 +135,16 @@ def letters_of(texts: Iterable[object]) -> int:
     return sum(len(part) for part in parts if isinstance(part, str))
 
 
-def one_at_a_time() -> AbstractContextManager[object]:
-    """A context that one session at a time enters, for work between a click and its figure.
+def one_at_a_time(text: str) -> AbstractContextManager[object]:
+    """A context that one session at a time enters, for work between a click and its figure; short texts go first.
 
     Without it, thirty simultaneous clicks would all be answered at the end of the total time instead of one by one.
     With a remote backend it does nothing.
+
+    Args:
+        text: that the figure is of.
     """
-    return nullcontext() if backend_address() else _figure_lock
+    return nullcontext() if backend_address() else _figure_turns.held(short=len(text) <= SHORT_TEXT)
 
 
 def cached_traces(

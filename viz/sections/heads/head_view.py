@@ -105,7 +105,7 @@ def draw(trace: Trace, attention: Attention, specials: bool) -> None:
 @page_fragment
 def _head(trace: Trace, attention: Attention, specials: bool, window: Window | None, places: Places) -> None:
     palette, whole = session.palette(), st.session_state.whole
-    with server_state.one_at_a_time():
+    with server_state.one_at_a_time(trace.text):
         layer, head = pickers.chosen_head(trace, attention)
         row = pickers.chosen_row(attention)
         with st.container(horizontal=True, key="head_keys", gap=None, width="content"):
