@@ -5,9 +5,14 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from streamlit.testing.v1 import AppTest
+
+from model.catalog.entries import CATALOG, Entry
 
 APP = Path(__file__).parents[2] / "app.py"
 PAGES = (
@@ -29,6 +34,16 @@ WIDGETS = ("button_group", "selectbox", "select_slider", "slider", "number_input
 def opened() -> AppTest:
     """The app on a first visit to Heads."""
     return go_to(AppTest.from_file(str(APP), default_timeout=120), "heads")
+
+
+@contextmanager
+def offering(name: str, entry: Entry, text: str, page: str) -> Iterator[AppTest]:
+    """The app on a page, where a made model is on offer and chosen, and a text is typed. name: of it in the catalog"""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(CATALOG, name, entry)
+        app = AppTest.from_file(str(APP), default_timeout=120)
+        app.session_state["model"], app.session_state["text"] = name, text
+        yield go_to(app, page)
 
 
 def go_to(app: AppTest, page: str) -> AppTest:

@@ -14,11 +14,11 @@ from streamlit.testing.v1 import AppTest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 from transformers import AlbertConfig, AlbertForMaskedLM, PreTrainedTokenizerFast
 
-from model.catalog.entries import CATALOG, Entry
+from model.catalog.entries import Entry
 from model.structures import molecules
 from model.structures.molecules import can_draw
 from model.structures.reaction import bundled
-from tests.app.driving import APP, badge, choose, go_to, opened
+from tests.app.driving import badge, choose, go_to, offering, opened
 from viz.frame.bars.top_bar import suits
 from viz.language.messages import escape_markdown, say
 
@@ -61,12 +61,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppTest]:
     )
     AlbertForMaskedLM(config).eval().save_pretrained(folder)
     entry = Entry("Reactions", "encoder", 1, "MIT", "tests", ("encoder", 1, 0), folder=folder, reads=("reaction",))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(CATALOG, "reactions", entry)
-        app = AppTest.from_file(str(APP), default_timeout=120)
-        app.session_state["model"] = "reactions"
-        app.session_state["text"] = AMIDE
-        yield go_to(app, "chemistry")
+    with offering("reactions", entry, AMIDE, "chemistry") as app:
+        yield app
 
 
 def page_html(app: AppTest) -> str:

@@ -14,7 +14,7 @@ from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
 
 from model.catalog.entries import CATALOG, Entry
 from model.structures.protein import bundled
-from tests.app.driving import APP, badge, choose, go_to, opened, texts
+from tests.app.driving import badge, choose, go_to, offering, opened, texts
 from viz.frame.bars.top_bar import suits
 from viz.language.messages import escape_markdown, say
 
@@ -43,12 +43,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppTest]:
     )
     EsmForMaskedLM(config).eval().save_pretrained(folder)
     entry = Entry("Proteins", "encoder", 1, "MIT", "tests", ("encoder", 1, 0), folder=folder, reads=("protein",))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(CATALOG, "proteins", entry)
-        app = AppTest.from_file(str(APP), default_timeout=120)
-        app.session_state["model"] = "proteins"
-        app.session_state["text"] = CHAIN.sequence
-        yield go_to(app, "protein")
+    with offering("proteins", entry, CHAIN.sequence, "protein") as app:
+        yield app
 
 
 def page_html(app: AppTest) -> str:

@@ -40,12 +40,15 @@ class Visit:
 
 
 @contextmanager
-def visit(browser: Browser, address: str, path: str = "heads", *, first: bool = False, **how: Any) -> Iterator[Visit]:
+def visit(
+    browser: Browser, address: str, path: str = "heads", *, first: bool = False, shows: str = "", **how: Any
+) -> Iterator[Visit]:
     """A visit to the app in a context of its own, which fails on any error in the console.
 
     Args:
         path: page and parameters; by default Heads, which is waited for.
         first: whether the tour is offered.
+        shows: selector of what is waited for; by default the figures of Heads, or of the whole model.
         how: of the context, such as `viewport`, `has_touch` or `reduced_motion`.
     """
     with browser.new_context(**{"viewport": DESKTOP} | how) as context:
@@ -59,7 +62,7 @@ def visit(browser: Browser, address: str, path: str = "heads", *, first: bool = 
             "request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else made.errors.append(r.url)
         )
         page.on("websocket", lambda socket: socket.on("framesent", lambda data: made.sent.append(data)))
-        open_at(page, f"{address}/{path}")
+        open_at(page, f"{address}/{path}", shows)
         yield made
     assert not made.errors, made.errors
 
@@ -69,12 +72,12 @@ def _is_ours(message: ConsoleMessage) -> bool:
     return message.type == "error" and "/_stcore/" not in str(message.location.get("url", ""))
 
 
-def open_at(page: Page, address: str) -> None:
-    """Open an address, on Heads or the whole model, and wait until all is drawn."""
+def open_at(page: Page, address: str, shows: str = "") -> None:
+    """Open an address, and wait until all is drawn. shows: as for `visit`"""
     page.goto(address)
     parts = ("whole",) if urlsplit(address).path in ("", "/", "/whole") else ("heatmap", "lines")
-    for part in parts:
-        page.locator(f".st-key-{part} .main-svg").first.wait_for(timeout=90_000)
+    for selector in [shows] if shows else [f".st-key-{part} .main-svg" for part in parts]:
+        page.locator(selector).first.wait_for(timeout=90_000)
     settle(page)
 
 

@@ -10,8 +10,7 @@ from playwright.sync_api import Browser
 from model.catalog.store import local_folder
 from model.structures.molecules import can_draw
 from model.structures.reaction import bundled
-from tests.browser.driving import DESKTOP, PHONE, SECOND_VISIT, needs_chromium
-from tests.serving import settle
+from tests.browser.driving import DESKTOP, PHONE, needs_chromium, visit
 
 pytestmark = [
     needs_chromium,
@@ -23,12 +22,9 @@ SMILES = next(one.smiles for one in bundled() if one.name == "amide")
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_an_atom_shows_where_it_comes_from(address: str, browser: Browser, size: dict[str, int]) -> None:
-    with browser.new_context(viewport=size) as context:
-        context.add_init_script(SECOND_VISIT)
-        page = context.new_page()
-        page.goto(f"{address}/chemistry?model=rxnmapper&text={quote(SMILES)}")
-        page.locator(".molecules .atom").first.wait_for(timeout=90_000)
-        settle(page)
+    path = f"chemistry?model=rxnmapper&text={quote(SMILES)}"
+    with visit(browser, address, path, shows=".molecules .atom", viewport=size) as visited:
+        page = visited.page
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.locator(".molecules .atom").count() == 29
         assert page.locator(".molecules .arc").count() == 14

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from model.catalog.store import local_folder
 from model.structures.protein import bundled
-from tests.browser.driving import DESKTOP, PHONE, SECOND_VISIT, needs_chromium
+from tests.browser.driving import DESKTOP, PHONE, needs_chromium, visit
 from tests.serving import settle
 
 pytestmark = [
@@ -21,12 +21,9 @@ CHAIN = next(chain for chain in bundled() if chain.name.startswith("Nanobody"))
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_a_residue_is_marked_in_sequence_and_map(address: str, browser: Browser, size: dict[str, int]) -> None:
-    with browser.new_context(viewport=size) as context:
-        context.add_init_script(SECOND_VISIT)
-        page = context.new_page()
-        page.goto(f"{address}/protein?model=antiberty&text={quote(CHAIN.sequence)}")
-        page.locator(".st-key-contacts .main-svg").first.wait_for(timeout=90_000)
-        settle(page)
+    path = f"protein?model=antiberty&text={quote(CHAIN.sequence)}"
+    with visit(browser, address, path, shows=".st-key-contacts .main-svg", viewport=size) as visited:
+        page = visited.page
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert page.locator(".residues .strand").count() == CHAIN.forms.count("E")
         page.locator('.residues [data-place="50"]').hover()

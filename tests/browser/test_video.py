@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from model.structures.clip_tracks import read_tracks
-from tests.browser.driving import DESKTOP, PHONE, SECOND_VISIT, needs_chromium
+from tests.browser.driving import DESKTOP, PHONE, needs_chromium, visit
 from tests.serving import settle
 
 pytestmark = needs_chromium
@@ -22,13 +22,9 @@ PATH = [
 
 @pytest.fixture(params=[DESKTOP, PHONE], ids=["desktop", "phone"])
 def clip(address: str, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    with browser.new_context(viewport=request.param) as context:
-        context.add_init_script(SECOND_VISIT)
-        page = context.new_page()
-        page.goto(f"{address}/video?model=moving-digits")
-        page.locator(".clip-screen .clip-room").wait_for(timeout=90_000)
-        settle(page)
-        yield page
+    path, shows = "video?model=moving-digits", ".clip-screen .clip-room"
+    with visit(browser, address, path, shows=shows, viewport=request.param) as visited:
+        yield visited.page
 
 
 def tint(page: Page, place: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NoReturn
 
 import streamlit as st
 
@@ -23,6 +24,16 @@ OWN, FORCED = "own", "forced"  # values of the widget "whose": the model's own o
 
 class Halt(Exception):  # noqa: N818  (not an error: the page has already said why it ends)
     """Ends a page early; unlike `st.stop`, the frame around the page is still drawn."""
+
+
+def halt(said: str) -> NoReturn:
+    """End the page with a sentence on what it cannot be drawn for.
+
+    Raises:
+        Halt: always.
+    """
+    st.info(said, icon=":material/info:")
+    raise Halt
 
 
 def chosen_model() -> str:
@@ -88,6 +99,12 @@ def typed_text(text: str, choices: InputChoices) -> str | TypedText:
         _language("target_language", choices.target_languages, choices.target),
     )
     return text if typed == TypedText(text) else typed
+
+
+def type_text(text: str) -> None:
+    """Type a text in the reader's place, without choices of how it is read; a callback."""
+    forget_text_choices()
+    st.session_state.text = text
 
 
 def forget_text_choices() -> None:

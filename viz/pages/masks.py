@@ -17,6 +17,5 @@ output_line.draw(trace)
 palette = session.palette()
 masks.mask_and_scores(trace, selected, palette)
 if trace.picture is not None:
-    st.info(say("pictures.no_padding"), icon=":material/info:")
-    raise session.Halt
+    session.halt(say("pictures.no_padding"))
 masks.padding(palette)

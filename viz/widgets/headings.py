@@ -89,5 +89,4 @@ def require_vectors(attention: Attention) -> None:
         Halt: the model's family does not expose them, and the page says so.
     """
     if not attention.has_vectors:
-        st.info(say("parts.no_vectors"), icon=":material/info:")
-        raise session.Halt
+        session.halt(say("parts.no_vectors"))

@@ -42,9 +42,7 @@ def capture_neurons(stack: nn.Module, name: str, wanted: NeuronRows, attended: s
     layers = find_layers(stack)
     runs = iter(range(1_000_000))
     for layer in {id(one): one for one in layers}.values():
-        found: list[
-            tuple[frozenset[int], Tensor, int]
-        ] = []  # the modules around a matrix, its input, its output's width
+        found: list[MatrixCall] = []
         for path, part in layer.named_modules():
             weight = getattr(part, "weight", None)
             if isinstance(weight, Tensor) and weight.dim() == 2 and not isinstance(part, nn.Embedding):

@@ -204,6 +204,5 @@ def _pick_target() -> None:
 
 
 def _take_example(number: int) -> None:
-    session.forget_text_choices()
-    st.session_state.text = examples()[number]["text"]
+    session.type_text(examples()[number]["text"])
     st.session_state.whose = session.OWN

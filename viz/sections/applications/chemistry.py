@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from html import escape
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -65,24 +65,19 @@ def read(trace: Trace, attention: Attention) -> ReadReaction:
         Halt: it is none, or the model does not read it atom by atom; the page says so.
     """
     if trace.picture is not None or attention.kind == "cross":
-        _halt(say("chemistry.one_text"))
+        session.halt(say("chemistry.one_text"))
     text = trace.text.strip()
     try:
         reaction = read_reaction(text)
     except ReactionError as error:
         shown = escape_markdown(text[max(error.place - 12, 0) : error.place + 1])
-        _halt(say(f"chemistry.error_{error.reason}", place=error.place + 1, letters=shown))
+        session.halt(say(f"chemistry.error_{error.reason}", place=error.place + 1, letters=shown))
     if any(atom.number for atom in reaction.atoms):
-        _halt(say("chemistry.numbered"))
+        session.halt(say("chemistry.numbered"))
     tokens = atom_tokens(attention.queries, trace.text, reaction)
     if tokens is None:
-        _halt(say("chemistry.pieces"))
+        session.halt(say("chemistry.pieces"))
     return ReadReaction(reaction, tokens, known_map(text))
-
-
-def _halt(said: str) -> NoReturn:
-    st.info(said, icon=":material/info:")
-    raise session.Halt
 
 
 def examples() -> None:
@@ -90,13 +85,9 @@ def examples() -> None:
     with st.popover(say("chemistry.reactions"), icon=":material/experiment:", key="reactions"):
         for one in bundled():
             label = say(f"chemistry.example_{one.name}")
-            st.button(label, key=f"reaction_{one.name}", on_click=_take, args=(one.smiles,), width="stretch")
-
-
-def _take(smiles: str) -> None:
-    """Type the text of an example; a callback."""
-    session.forget_text_choices()
-    st.session_state.text = smiles
+            st.button(
+                label, key=f"reaction_{one.name}", on_click=session.type_text, args=(one.smiles,), width="stretch"
+            )
 
 
 def draw(trace: Trace, selected: pickers.SelectedHead, found: ReadReaction, palette: Palette) -> None:

@@ -70,20 +70,15 @@ def read(trace: Trace, attention: Attention, chains: Sequence[KnownStructure]) -
     places = tuple(i for i, special in enumerate(tokens.special) if not special)
     wrong = wrong_residue(sequence)
     if trace.picture is not None or attention.kind == "cross":
-        _halt(say("protein.one_text"))
+        session.halt(say("protein.one_text"))
     if wrong is not None:
-        _halt(say("protein.wrong", place=wrong + 1, letter=escape_markdown(sequence[wrong])))
+        session.halt(say("protein.wrong", place=wrong + 1, letter=escape_markdown(sequence[wrong])))
     if len(sequence) < SHORTEST:
-        _halt(say("protein.short", count=SHORTEST))
+        session.halt(say("protein.short", count=SHORTEST))
     if "".join(tokens.texts[i] for i in places).upper() != sequence.upper():
         known = [i for i in places if len(tokens.texts[i]) == 1 and tokens.texts[i].isalpha()]
-        _halt(say("protein.pieces" if len(known) < len(places) / 2 else "protein.unknown"))
+        session.halt(say("protein.pieces" if len(known) < len(places) / 2 else "protein.unknown"))
     return Protein(places, sequence.upper(), known_structure(sequence.upper(), chains))
-
-
-def _halt(said: str) -> None:
-    st.info(said, icon=":material/info:")
-    raise session.Halt
 
 
 def draw(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: Palette) -> None:

@@ -23,7 +23,7 @@ def choose() -> tuple[KnownStructure, ...]:
     with st.popover(say("protein.structures"), icon=":material/genetics:", key="structures"):
         for number, chain in enumerate(chains):
             label = f"{escape_markdown(chain.name)} :small[{len(chain.sequence)}]"
-            st.button(label, key=f"chain_{number}", on_click=_take, args=(chain.sequence,), width="stretch")
+            st.button(label, key=f"chain_{number}", on_click=session.type_text, args=(chain.sequence,), width="stretch")
             st.caption(escape_markdown(chain.source))
         if not current().uploads:
             st.caption(f"{say('limits.uploads')} {say('limits.who')}")
@@ -50,9 +50,3 @@ def _given() -> tuple[tuple[KnownStructure, ...], str]:
     except InputError as error:
         return (), say(f"protein.{error.reason}")
     return found, ""
-
-
-def _take(sequence: str) -> None:
-    """Type the sequence of a chain; a callback."""
-    session.forget_text_choices()
-    st.session_state.text = sequence

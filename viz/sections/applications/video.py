@@ -35,8 +35,7 @@ def require_picture(trace: Trace) -> Picture:
         Halt: it reads texts, and the page says so.
     """
     if trace.picture is None:
-        st.info(say("video.texts"), icon=":material/info:")
-        raise session.Halt
+        session.halt(say("video.texts"))
     return trace.picture
 
 

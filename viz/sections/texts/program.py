@@ -45,8 +45,7 @@ def read(trace: Trace, attention: Attention) -> LinkedText:
     """
     stack = key_stack(attention.kind)
     if attention.kind == "cross" or (stack == "decoder" and "encoder" in trace.tokens):
-        st.info(say("program.one_text"), icon=":material/info:")
-        raise session.Halt
+        session.halt(say("program.one_text"))
     text = trace.text if stack == "encoder" else f"{trace.text}{trace.output or ''}"
     program = read_program(text)
     typed = trace.text.splitlines()
@@ -64,8 +63,7 @@ def read(trace: Trace, attention: Attention) -> LinkedText:
             links[link.relation].append((later[-1], keys))
     if not any(links.values()):
         _warn(wrong)
-        st.info(say("program.nothing"), icon=":material/info:")
-        raise session.Halt
+        session.halt(say("program.nothing"))
     return LinkedText(placed, links, (0,) if causal else (), wrong)
 
 

@@ -41,8 +41,7 @@ def require_text(trace: Trace) -> None:
         Halt: the page says so.
     """
     if trace.picture is not None:
-        st.info(say("text.pictures"), icon=":material/info:")
-        raise session.Halt
+        session.halt(say("text.pictures"))
 
 
 def pick_how(attention: Attention) -> str:
