@@ -97,7 +97,7 @@ def test_forced_translation(app: AppTest) -> None:
 
 
 def test_every_example_can_be_chosen(app: AppTest) -> None:
-    fitting = [i for i, one in enumerate(sentence_bar.examples()) if "encoder-decoder" in one["families"]]
+    fitting = [i for i, one in enumerate(sentence_bar.examples()) if "encoder-decoder" in one["suits"]]
     assert len(fitting) >= 5
     for number in fitting:
         app.session_state["examples"] = True  # the menu is open

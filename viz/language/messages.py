@@ -86,12 +86,12 @@ def escape_markdown(text: str) -> str:
     return isolate_rtl(re.sub(r"([\\`*_{}\[\]()#+\-.!|<>$:~&=\"'/@^])", r"\\\1", text))
 
 
-def abbreviated(text: str) -> str:
-    """First and last words of a text of more than `MAX_LENGTH` letters, white space collapsed; else the whole text."""
+def abbreviated(text: str, longest: int = MAX_LENGTH) -> str:
+    """First and last words of a text of more than `longest` letters, white space collapsed; else the whole text."""
     text = " ".join(text.split())
-    if len(text) <= MAX_LENGTH:
+    if len(text) <= longest:
         return text
-    first, last = text[: MAX_LENGTH * 2 // 3], text[-MAX_LENGTH // 3 :]
+    first, last = text[: longest * 2 // 3], text[-longest // 3 :]
     return f"{first.rsplit(maxsplit=1)[0]} … {last.split(maxsplit=1)[-1]}"
 
 

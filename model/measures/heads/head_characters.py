@@ -27,7 +27,8 @@ class Character:
     """One measure of all heads.
 
     Attributes:
-        name: "previous", "same", "next", "first", "rests", "induction", "fed_in", "predicted" or "spreads".
+        name: "previous", "same", "next", "first", "rests", "induction", "copies", "copied", "fed_in", "predicted" or
+            "spreads".
         token: the special token that a head rests on; "" for other characters, and for all special tokens as one.
         share: of the attention, from 0 to 1, mean over the queries that can show it; NaN where none can. [layer, head]
         baseline: the share that an even look over the allowed keys has. [layer, head]
@@ -61,6 +62,9 @@ def head_characters(
 
     Special tokens do not ask. A query with one allowed key shows nothing, nor does a neighbour that is a special token
     or the first token, where looking at a neighbour and resting there are one and the same cell.
+
+    In cross-attention, "copies" is the weight on all places of the source where the token stands that is written next,
+    and "copied" that on the places of the token fed in, over rows whose token stands in the source.
 
     Partners, in cross-attention, are judged by other heads than the head itself: the partner of the word that a row
     predicts is the strongest key of the mean of the reference heads' rows, the head itself left out; the partner of the
@@ -119,7 +123,7 @@ def _adds_nothing(character: Character, others: Sequence[Character]) -> bool:
 def _measures(attention: Attention, ids: Sequence[int] | None) -> list[tuple[str, str, _Measure]]:
     """Name, token and measure of each character of a kind of attention, partners apart."""
     asking = np.flatnonzero(~np.array(attention.queries.special, bool))
-    special = np.array(attention.keys.special, bool)
+    special = np.array(attention.keys.special, bool)  # [key]
     measures: list[tuple[str, str, _Measure]] = []
     if attention.kind != "cross":
         ends = np.flatnonzero(special) if special.any() else np.array([], int)
@@ -130,13 +134,14 @@ def _measures(attention: Attention, ids: Sequence[int] | None) -> list[tuple[str
         tokens = ids if ids is not None and len(ids) == len(special) else attention.key_tokens
         measures.append(("induction", "", _cells(*_induction_cells(tokens, asking))))
         if not special[0]:
-            measures.append(("first", "", _columns(asking[asking > 0], np.array([0]))))
+            measures.append(("first", "", _right_keys(asking[asking > 0], np.arange(len(special)) == 0)))
+    else:
+        measures += [(name, "", _right_keys(*cells)) for name, cells in _copied_cells(attention).items()]
     texts = list(dict.fromkeys(attention.key_tokens[i] for i in np.flatnonzero(special)))
     for text in texts if len(texts) <= MAX_SPECIALS else ():
-        columns = [i for i in np.flatnonzero(special) if attention.key_tokens[i] == text]
-        measures.append(("rests", text, _columns(asking, np.array(columns))))
+        measures.append(("rests", text, _right_keys(asking, special & (np.array(attention.key_tokens) == text))))
     if texts:
-        measures.append(("rests", "", _columns(asking, np.flatnonzero(special))))
+        measures.append(("rests", "", _right_keys(asking, special)))
     return [*measures, ("spreads", "", _spread(asking))]
 
 
@@ -168,14 +173,28 @@ def _cells(rows: Array, keys: Array) -> _Measure:
     return measure
 
 
-def _columns(rows: Array, keys: Array) -> _Measure:
-    """Measure of the weight on some keys, the same in each row."""
+def _copied_cells(attention: Attention) -> dict[str, tuple[Array, Array]]:
+    """Rows whose next token, or whose own, stands in the source; and the keys where it does, bool [row, key].
+
+    Tokens without a letter or digit are left out, and rows where one token is both.
+    """
+    keys = np.array(attention.key_tokens)
+    word = ~np.array(attention.keys.special, bool) & [any(map(str.isalnum, token)) for token in attention.key_tokens]
+    same = (np.array(attention.query_tokens)[:, None] == keys) & word  # [query, key]
+    same[np.array(attention.queries.special, bool)] = False
+    apart = np.flatnonzero(~(same[:-1] & same[1:]).any(-1))
+    found = {"copies": same[1:], "copied": same[:-1]}
+    return {name: ((rows := apart[right[apart].any(-1)]), right[rows]) for name, right in found.items()}
+
+
+def _right_keys(rows: Array, right: Array) -> _Measure:
+    """Measure of the weight on right keys. right: bool [key], the same in each row, or [row, key]"""
 
     def measure(weights: Array) -> _Measured:
         chosen = weights[:, rows]
-        counts, those = (~np.isnan(chosen)).sum(-1), (~np.isnan(chosen[..., keys])).sum(-1)
+        counts, those = (~np.isnan(chosen)).sum(-1), (right & ~np.isnan(chosen)).sum(-1)
         shown = (those > 0) & (those < counts)
-        return _means(np.nansum(chosen[..., keys], -1), those / np.maximum(counts, 1), shown)
+        return _means(np.nansum(np.where(right, chosen, 0), -1), those / np.maximum(counts, 1), shown)
 
     return measure
 

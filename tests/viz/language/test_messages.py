@@ -13,7 +13,7 @@ from model.catalog.entries import CATALOG
 from tests.app.driving import APP, PAGES, go_to, opened
 from viz.figures.theme import escape
 from viz.frame import server_state
-from viz.frame.bars.sentence_bar import examples
+from viz.frame.bars.sentence_bar import examples, fitting_examples
 from viz.language import messages
 from viz.language.messages import (
     ENGLISH,
@@ -105,11 +105,21 @@ def test_an_unknown_language_is_english() -> None:
     assert [supported_language(locale) for locale in wished] == ["en", "fr", "fr", "de", "en", "en"]
 
 
+def test_examples_suit_what_a_model_was_made_for() -> None:
+    offered = {name: {examples()[i]["why"] for i in fitting_examples(name)} for name in CATALOG}
+    assert "red_car" in offered["en-fr"] & offered["opus-mt-en-fr"]
+    assert offered["titler"] == {"board"}
+    assert offered["codegen"] == {"volume", "stack"}
+    assert offered["antiberty"] == offered["rxnmapper"] == set()  # their pages have examples of their own
+    assert len(fitting_examples("../my-own")) == len(examples())
+
+
 def test_catalogue_entries_and_examples_have_their_texts() -> None:
     for name, entry in CATALOG.items():
         assert say(f"good_for.{name}") == entry.good_for  # what the command line prints and the sidebar shows
     for example in examples():
         assert say(f"examples.{example['why']}")
+        assert set(example["suits"]) <= {*CATALOG, *(entry.task for entry in CATALOG.values())}
 
 
 @pytest.mark.parametrize("page", PAGES)

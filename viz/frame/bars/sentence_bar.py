@@ -18,17 +18,19 @@ from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.limits import policy
 from viz.frame.option_row import option_row
-from viz.language.messages import has_message, say
+from viz.language.messages import abbreviated, escape_markdown, has_message, say
+
+LONGEST_LABEL = 120  # letters of an example on its button
 
 # Enter runs the sentence; the text area of Streamlit itself waits for Ctrl+Enter.
 _enter_runs = st.components.v2.component("headlight_enter", js=(BROWSER / "enter_runs.js").read_text(encoding="utf-8"))
 
 
 class Example(TypedDict):
-    """A sentence worth trying, the model families it is for, and the name of the text that says why."""
+    """A text worth trying, the tasks or ids of models that it suits, and the name of the text that says why."""
 
     text: str
-    families: list[str]
+    suits: list[str]
     why: str
 
 
@@ -166,14 +168,7 @@ def _more(entry: Entry | None) -> DeltaGenerator:
                 chosen = st.session_state.picture
                 st.image(session.SHOWN[kind][chosen], say(f"pictures.{chosen}_why"))
     else:
-        fitting = [i for i, one in enumerate(examples()) if entry is None or entry.family in one["families"]]
-        with st.popover(say("bar.examples"), icon=":material/lightbulb:", key="examples", on_change="rerun") as menu:
-            if menu.open:
-                for i in fitting:
-                    st.button(
-                        examples()[i]["text"], key=f"example_{i}", on_click=_take_example, args=(i,), width="stretch"
-                    )
-                    st.caption(say(f"examples.{examples()[i]['why']}"))
+        _offer_examples()
         if entry is None or entry.family == "encoder-decoder":
             with st.popover(say("bar.output"), icon=":material/output:", key="forcing"):
                 _pick_target()
@@ -183,6 +178,23 @@ def _more(entry: Entry | None) -> DeltaGenerator:
         if about.open:
             _facts(entry)
     return reading
+
+
+def fitting_examples(name: str) -> list[int]:
+    """Numbers of the examples that suit a model; of one that the catalog does not know, all."""
+    entry = CATALOG.get(name)
+    return [i for i, one in enumerate(examples()) if entry is None or {entry.task, name} & set(one["suits"])]
+
+
+def _offer_examples() -> None:
+    """The menu of examples; none for a model that no example suits, whose own page has some."""
+    if not (fitting := fitting_examples(session.chosen_model())):
+        return
+    with st.popover(say("bar.examples"), icon=":material/lightbulb:", key="examples", on_change="rerun") as menu:
+        for i in fitting if menu.open else ():
+            label = escape_markdown(abbreviated(examples()[i]["text"], LONGEST_LABEL))
+            st.button(label, key=f"example_{i}", on_click=_take_example, args=(i,), width="stretch")
+            st.caption(say(f"examples.{examples()[i]['why']}"))
 
 
 def _facts(entry: Entry | None) -> None:

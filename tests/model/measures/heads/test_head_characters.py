@@ -18,6 +18,7 @@ from model.translator.translator import Translator
 from tests.model.measures.test_measures import Fixed
 
 CAT = ("The", "cat", "saw", "the", "cat", "saw", "the", "dog", ".", "</s>")  # repeats "cat", "saw" and "the"
+FRENCH = ("Le", "chat", "vit", "un", "autre", "voir", "son", "chien", ",", "</s>")
 SPECIAL = (False,) * 9 + (True,)
 
 
@@ -140,14 +141,32 @@ def test_two_special_tokens_count_each_and_together() -> None:
 def test_partners_are_named_by_other_heads_and_only_with_a_reference() -> None:
     # Row q predicts word q + 1, whose partner is key q + 1.
     predicted, fed, even = at(1), at(0), np.full((10, 10), 0.1)
-    attention = made(predicted, predicted, fed, even, kind="cross")
+    attention = made(predicted, predicted, fed, even, kind="cross", keys=FRENCH)
     aligners = ((0, 0), (0, 1))
     found = named(attention, aligners=aligners)
     assert found == {(0, 0): ["predicted"], (0, 1): ["predicted"], (0, 2): ["fed_in"], (0, 3): ["spreads"]}
     assert character(attention, "fed_in", aligners=aligners).baseline[0, 2] == pytest.approx(0.1)
     assert named(attention) == {(0, 3): ["spreads"]}
     # A head is no witness for itself: two references that disagree name neither.
-    assert named(made(predicted, at(4), kind="cross"), aligners=aligners) == {}
+    assert named(made(predicted, at(4), kind="cross", keys=FRENCH), aligners=aligners) == {}
+
+
+def test_copying_heads_look_at_every_place_of_the_word_written_next_or_last() -> None:
+    keys = ("dog", "saw", ".", "a", "cat", "saw", "bird", "fly", "red", "</s>")
+    place = {"cat": [4], "saw": [1, 5], "dog": [0]}
+    next_, last = np.full((10, 10), 1e-6), np.full((10, 10), 1e-6)
+    for row, token in enumerate(CAT):
+        for weights, right in ((next_, place.get(CAT[(row + 1) % 10])), (last, place.get(token))):
+            weights[row, right or [9]] = 1
+    heads = [one / one.sum(-1, keepdims=True) for one in (next_, last, np.full((10, 10), 0.1))]
+    attention = made(*heads, kind="cross", keys=keys)
+    # The full stop is no word; "cat saw" and "saw the" stand twice, the dog once.
+    copies, copied = character(attention, "copies"), character(attention, "copied")
+    assert copies.queries.tolist() == copied.queries.tolist() == [[5, 5, 5]]
+    assert copies.share[0].tolist() == pytest.approx([1, 0, 0.14], abs=1e-3)
+    assert copies.baseline[0, 0] == pytest.approx(0.14)  # five rows with 1, 2, 1, 2 and 1 of ten keys
+    assert named(attention) == {(0, 0): ["copies"], (0, 1): ["copied"], (0, 2): ["spreads"]}
+    assert named(made(*heads, kind="cross", keys=FRENCH)) == {(0, 2): ["spreads"]}  # nothing is copied
 
 
 def test_long_texts_are_not_measured() -> None:
