@@ -64,6 +64,7 @@ class Options:
         minutes: stop after so long, to go on later; None trains to the end.
         checkpoint_minutes: time between two checkpoints.
         device: "auto" is a GPU where there is one.
+        optimizer: "muon": Muon (Jordan et al. 2024) for the matrices of linear layers, AdamW for all else; "adamw".
     """
 
     steps: int = 10_000
@@ -77,6 +78,7 @@ class Options:
     minutes: float | None = None
     checkpoint_minutes: float = 4.0
     device: str = "auto"
+    optimizer: str = "muon"
     seed: int = 2017
 
 
@@ -132,7 +134,7 @@ class State:
 
     module: nn.Module
     average: nn.Module
-    optimizer: torch.optim.Optimizer
+    optimizers: list[torch.optim.Optimizer]
     step: int = 0
     number: int = 0
     index: int = 0
@@ -145,7 +147,8 @@ class State:
 
     def write(self, file: Path) -> None:
         """Write a checkpoint; the earlier one stays until the new one is complete."""
-        kept = {name: getattr(self, name).state_dict() for name in ("module", "average", "optimizer")}
+        kept: dict[str, Any] = {name: getattr(self, name).state_dict() for name in ("module", "average")}
+        kept["optimizers"] = [optimizer.state_dict() for optimizer in self.optimizers]
         kept |= {name: getattr(self, name) for name in ("step", "number", "index", "seconds")}
         new = file.with_suffix(".new")
         torch.save(kept, new)
@@ -154,10 +157,27 @@ class State:
     def read(self, file: Path, device: torch.device) -> None:
         """Go on from a checkpoint."""
         kept = torch.load(file, map_location=device, weights_only=True)
-        for name in ("module", "average", "optimizer"):
+        for name in ("module", "average"):
             getattr(self, name).load_state_dict(kept[name])
+        for optimizer, state in zip(self.optimizers, kept["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         for name in ("step", "number", "index", "seconds"):
             setattr(self, name, kept[name])
+
+
+def make_optimizers(module: nn.Module, options: Options) -> list[torch.optim.Optimizer]:
+    """The optimizers of a module's parameters, each parameter in one of them."""
+    linear = [part.weight for part in module.modules() if isinstance(part, nn.Linear)]
+    tied = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
+    matrices = [weight for weight in linear if id(weight) not in tied] if options.optimizer == "muon" else []
+    others = [weight for weight in module.parameters() if not any(weight is matrix for matrix in matrices)]
+    settings: dict[str, Any] = {"lr": options.peak, "weight_decay": options.weight_decay}
+    found: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(others, betas=(0.9, 0.98), eps=1e-9, fused=True, **settings)
+    ]
+    if matrices:  # steps as long as AdamW's, so that one rate suits both
+        found.append(torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw", **settings))
+    return found
 
 
 def start(module: nn.Module, options: Options, out: Path) -> State:
@@ -167,10 +187,7 @@ def start(module: nn.Module, options: Options, out: Path) -> State:
     average = copy.deepcopy(module).eval()
     for parameter in average.parameters():
         parameter.requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        module.parameters(), lr=options.peak, betas=(0.9, 0.98), eps=1e-9, weight_decay=options.weight_decay, fused=True
-    )
-    state = State(module, average, optimizer)
+    state = State(module, average, make_optimizers(module, options))
     if (out / "checkpoint.pt").exists():
         state.read(out / "checkpoint.pt", device)
     return state
@@ -180,14 +197,15 @@ def update(state: State, recipe: Recipe, batch: Batch, options: Options) -> None
     """One optimizer step, and the averaged weights moved towards its result."""
     device = next(state.module.parameters()).device
     torch.manual_seed(options.seed * 1_000_003 + state.step)  # dropout of a resumed run is that of a straight one
-    for group in state.optimizer.param_groups:
+    for group in [group for optimizer in state.optimizers for group in optimizer.param_groups]:
         group["lr"] = rate(state.step, options)
     with reduced_precision(device, recipe.short):
         loss = recipe.loss(state.module, tuple(part.to(device, non_blocking=True) for part in batch))
-    state.optimizer.zero_grad()
+    state.module.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(state.module.parameters(), options.clip)
-    state.optimizer.step()
+    for optimizer in state.optimizers:
+        optimizer.step()
     state.step += 1
     # A short memory at first, or the average would hold on to the random weights of the start.
     decay = min(options.average, (1 + state.step) / (10 + state.step))

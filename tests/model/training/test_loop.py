@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.training.loop import Batch, Options, Rounds, rate, train
+from model.training.loop import Batch, Options, Rounds, make_optimizers, rate, train
 
 OPTIONS = Options(
     steps=12, warmup=3, cooldown=4, evaluate_every=4, device="cpu", peak=0.05, average=0.9, checkpoint_minutes=60
@@ -64,14 +64,16 @@ def same(a: nn.Module, b: nn.Module) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
 
 
-@pytest.mark.parametrize("stops", [(1,), (4,), (2, 3)])
-def test_a_stopped_run_ends_with_the_weights_of_a_straight_one(tmp_path: Path, stops: tuple[int, ...]) -> None:
-    straight = train(module(), Line(), OPTIONS, tmp_path / "straight")
-    for _ in stops:
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("stops", [1, 2])
+def test_a_stopped_run_ends_with_the_weights_of_a_straight_one(tmp_path: Path, stops: int, optimizer: str) -> None:
+    options = replace(OPTIONS, optimizer=optimizer)
+    straight = train(module(), Line(), options, tmp_path / "straight")
+    for _ in range(stops):
         # No time left after the first step: one step, a checkpoint, and the end.
-        stopped = train(module(), Line(), replace(OPTIONS, minutes=0.0), tmp_path / "stopped")
-    assert stopped.step == len(stops)
-    resumed = train(module(), Line(), OPTIONS, tmp_path / "stopped")
+        stopped = train(module(), Line(), replace(options, minutes=0.0), tmp_path / "stopped")
+    assert stopped.step == stops
+    resumed = train(module(), Line(), options, tmp_path / "stopped")
     assert resumed.step == 12
     assert same(straight.module, resumed.module)
     assert same(straight.average, resumed.average)
@@ -85,6 +87,25 @@ def test_a_run_that_broke_off_goes_on_from_its_last_checkpoint(tmp_path: Path) -
     resumed = train(module(), Line(), often, tmp_path / "broken")
     assert same(straight.module, resumed.module)
     assert not list((tmp_path / "broken").glob("*.new"))
+
+
+class Tied(nn.Module):
+    """A word model whose output layer is its embedding, with one hidden layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.hidden = nn.Embedding(7, 4), nn.Linear(4, 4)
+        self.output = nn.Linear(4, 7, bias=False)
+        self.output.weight = self.embedding.weight
+
+
+def test_muon_moves_the_matrices_of_layers_and_no_embedding() -> None:
+    tied = Tied()
+    rest, muon = make_optimizers(tied, Options())
+    assert [id(p) for p in muon.param_groups[0]["params"]] == [id(tied.hidden.weight)]
+    assert {id(p) for p in rest.param_groups[0]["params"]} == {id(tied.embedding.weight), id(tied.hidden.bias)}
+    (adamw,) = make_optimizers(tied, Options(optimizer="adamw"))
+    assert len(adamw.param_groups[0]["params"]) == 3
 
 
 def test_dropout_is_at_work_and_differs_between_the_steps(tmp_path: Path) -> None:
