@@ -7,18 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from model.arrays.types import Array
 from model.assets import ASSETS
 from model.lessons.claim_fields import ClaimFields, claim_attention, claim_row, claim_trace, token_position
 from model.maps.entropy import entropy_bits
+from model.measures.copying import coverage
+from model.measures.heads.head_characters import head_characters
 from model.measures.heads.head_roles import role_scores, special_mass, token_positions
 from model.measures.heads.head_steps import HeadSteps, head_steps
 from model.measures.hidden_states import cosine_similarities
 from model.measures.structure.atom_map import MappedAtoms, atom_tokens, mapped_atoms
 from model.measures.structure.contacts import ContactPrecision, contact_precision
+from model.measures.structure.linked_tokens import Followed, follows, linked_program
 from model.measures.structure.track_shares import TrackShares, track_shares
 from model.structures.clip_tracks import covered_patches, read_tracks
 from model.structures.protein import bundled, known_structure
 from model.structures.reaction import known_map, read_reaction
+from model.tokenization.text_layout import place_tokens, sentences
 from model.trace.attention import Attention
 from model.trace.lens import Lens
 
@@ -95,6 +100,51 @@ def _contacts(lens: Lens, claim: ClaimFields) -> ContactPrecision:
     if known is None or len(residues) != len(known.sequence):
         raise KeyError("the structure of this protein is not known")
     return contact_precision(attention, residues, known.contacts)
+
+
+def character_share(lens: Lens, claim: ClaimFields) -> float:
+    """Share of a head's attention that goes where its character says: "copies", "induction", … as `what` names it."""
+    return float(_character(lens, claim)[claim["layer"], claim["head"]])
+
+
+def best_character_share(lens: Lens, claim: ClaimFields) -> float:
+    """The largest `character_share` of all heads of a kind."""
+    return float(np.nanmax(_character(lens, claim)))
+
+
+def _character(lens: Lens, claim: ClaimFields) -> Array:
+    trace, kind = claim_trace(lens, claim), claim["kind"]
+    ids = trace.ids.get("encoder" if kind == "encoder" else "decoder")
+    found = {one.name: one.share for one in head_characters(trace.attentions[kind], ids)}
+    return found[claim["what"]]
+
+
+def covered_share(lens: Lens, claim: ClaimFields) -> float:
+    """Share of a layer's cross-attention, mean of its heads, on one sentence of the source; `part` counts from 0."""
+    trace = claim_trace(lens, claim)
+    attention = trace.attentions["cross"]
+    placed = place_tokens(attention.keys, trace.text)
+    weights = attention.weights(claim["layer"]).mean(axis=0)
+    shares, _ = coverage(weights, sentences(placed), [not one.special for one in placed])
+    return float(shares[claim["part"]])
+
+
+def links_followed(lens: Lens, claim: ClaimFields) -> int:
+    """Number of links of a `relation` of a program that a head follows."""
+    return int(_followed(lens, claim).hits[claim["layer"], claim["head"]])
+
+
+def links_followed_best(lens: Lens, claim: ClaimFields) -> int:
+    """The most that any head follows, less what the best fixed offset does."""
+    found = _followed(lens, claim)
+    return int(found.hits.max()) - found.offset_hits
+
+
+def _followed(lens: Lens, claim: ClaimFields) -> Followed:
+    trace = claim_trace(lens, claim)
+    text = f"{trace.text}{trace.output or ''}"
+    links = linked_program(text, trace.tokens["decoder"], causal=True).links
+    return follows(trace.attentions["decoder"], links[claim["relation"]], (0,))
 
 
 def row_entropy(lens: Lens, claim: ClaimFields) -> float:

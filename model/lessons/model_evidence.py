@@ -11,6 +11,7 @@ from model.lessons.claim_fields import ClaimFields, claim_trace, token_position
 from model.measures.hidden_states import cosine_similarities
 from model.measures.probabilities import probabilities
 from model.measures.recurrence import build_layers, path_length, sequential_steps
+from model.tokenization.text_layout import place_tokens, words
 from model.trace.edits import Edits
 from model.trace.lens import Lens
 
@@ -23,6 +24,17 @@ def output(lens: Lens, claim: ClaimFields) -> str:
 def same_output(lens: Lens, claim: ClaimFields) -> bool:
     """Whether the model generates the same text with and without the edits."""
     return output(lens, claim) == output(lens, {**claim, "edits": ""})
+
+
+def source_words(lens: Lens, claim: ClaimFields) -> float:
+    """Share of the words of the output that stand in the text, too."""
+    trace = claim_trace(lens, claim)
+    source, made = (
+        {word for word, _ in words(place_tokens(trace.tokens[stack], text))}
+        for stack, text in (("encoder", trace.text), ("decoder", trace.output or ""))
+    )
+    made = {word for word in made if any(map(str.isalnum, word))}
+    return len(made & source) / max(len(made), 1)
 
 
 def stack_tokens(lens: Lens, claim: ClaimFields) -> tuple[str, ...]:

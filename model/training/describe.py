@@ -1,7 +1,7 @@
 """Train the summarizer: the description of a program in, the one line a person wrote for it out.
 
     python -m model.training.describe DESCRIPTIONS.tsv --out runs/describe
-    python -m model.training.describe DESCRIPTIONS.tsv --out runs/describe --score
+    python -m model.training.describe DESCRIPTIONS.tsv --out runs/describe --score tests/data/descriptions.tsv
 
 DESCRIPTIONS.tsv: description, tab, summary, one pair a line. Most words of a summary stand in its description, and a
 model that only ever saw the task learns its phrases before it learns to copy. So it first rebuilds windows of
@@ -20,10 +20,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from model.measures.heads.head_characters import head_characters
 from model.training.data.text import Ids, Pair, grouped_split, pair_batches, words_of
 from model.training.loop import Batch, add_options, options_from, train
 from model.training.pair_recipe import PairRecipe, tokenizer_of
@@ -37,6 +39,7 @@ from model.translator.translator import Translator
 LONGEST = 160  # tokens of a description, the end mark included
 LONGEST_LINE = 40  # tokens of a summary: next to none that a person wrote has more
 SIZES = {"test": 1500, "validation": 500}
+TRACED = 100  # test descriptions that the heads are looked at with
 
 
 def beginnings(pair: Pair) -> Iterable[str]:
@@ -125,20 +128,49 @@ def summarize(lens: Translator, texts: Sequence[str], batch: int = 50) -> list[s
     return outputs
 
 
-def score(folder: Path, parts: dict[str, list[Pair]]) -> dict[str, object]:
-    """ROUGE of the saved model on the test part, the first words of the description beside it, and some outputs."""
+def copying_heads(lens: Translator, texts: Sequence[str]) -> list[dict[str, float]]:
+    """How much of the attention of each cross-attention head goes to the word that is written next, and to the last.
+
+    Means over all written tokens that stand in their text, as `model.measures.heads.head_characters` says.
+
+    Returns:
+        "layer", "head" and the shares "copies" and "copied" of every head, best "copies" first.
+    """
+    sums = {name: np.zeros((2, *lens.heads["cross"])) for name in ("copies", "copied")}
+    for text in texts:
+        for one in head_characters(lens.trace(text).attentions["cross"]):
+            if one.name in sums:
+                sums[one.name] += np.nan_to_num(one.share) * one.queries, one.queries
+    shares = {name: total / np.maximum(count, 1) for name, (total, count) in sums.items()}
+    rows = [
+        {"layer": layer, "head": head} | {name: round(float(share[layer, head]), 3) for name, share in shares.items()}
+        for layer, head in np.ndindex(*lens.heads["cross"])
+    ]
+    return sorted(rows, key=lambda row: -row["copies"])
+
+
+def score(folder: Path, parts: dict[str, list[Pair]], sample: Sequence[Pair]) -> dict[str, object]:
+    """ROUGE of the saved model on the test part, the first words of the description beside it, and some outputs.
+
+    Args:
+        sample: a few pairs to score on their own, for the tests.
+    """
     lens = Translator.open(folder)
     sources = [source for source, _ in parts["test"]]
     wanted = [target for _, target in parts["test"]]
     outputs = summarize(lens, sources)
     copied = [set(words_of(o)) & set(words_of(s)) for o, s in zip(outputs, sources, strict=True)]
-    found = {
+    found: dict[str, object] = {
         "descriptions": len(sources),
         "model": rouge(outputs, wanted),
         "first_6_words": rouge([" ".join(s.split()[:6]) for s in sources], wanted),
         "first_12_words": rouge([" ".join(s.split()[:12]) for s in sources], wanted),
         "words_of_output_in_description": sum(map(len, copied)) / sum(len(set(words_of(o))) for o in outputs),
     }
+    if sample:
+        found["sample"] = rouge(summarize(lens, [source for source, _ in sample]), [target for _, target in sample])
+    short = [text for text in sources if len(lens.tokenizer.encode(prepare_text(text)).ids) < LONGEST]
+    found["heads"] = copying_heads(lens, short[:TRACED])
     rows = [{"description": s, "written": w, "model": o} for s, w, o in zip(sources, wanted, outputs, strict=True)]
     (folder / "scores.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     (folder / "outputs.json").write_text(json.dumps(rows[::15], indent=1, ensure_ascii=False), encoding="utf-8")
@@ -148,7 +180,13 @@ def score(folder: Path, parts: dict[str, list[Pair]]) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pairs", type=Path)
-    parser.add_argument("--score", action="store_true", help="score the saved model instead of training")
+    parser.add_argument(
+        "--score",
+        type=Path,
+        nargs="?",
+        const=Path(),
+        help="score the saved model instead of training; with a few pairs of the test part, for the tests",
+    )
     parser.add_argument("--tokens", type=int, default=3072, help="tokens of a batch, both sides and padding counted")
     parser.add_argument("--rebuilding", type=int, default=2, help="rounds that only rebuild windows of descriptions")
     parser.add_argument("--windows", type=int, default=2, help="windows of each description in such a round")
@@ -161,8 +199,9 @@ def main() -> None:
     add_options(parser, steps=30_000, peak=1e-3, warmup=1000, cooldown=10_000, evaluate_every=1000)
     args = parser.parse_args()
     parts = grouped_split(read_pairs(args.pairs), beginnings, SIZES, seed=2017)
-    if args.score:
-        print(json.dumps(score(args.out, parts), indent=1))
+    if args.score is not None:
+        sample = read_pairs(args.score) if args.score.is_file() else []
+        print(json.dumps(score(args.out, parts, sample), indent=1))
         return
     torch.manual_seed(args.seed)
     args.out.mkdir(parents=True, exist_ok=True)

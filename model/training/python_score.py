@@ -7,7 +7,7 @@ import json
 import lzma
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -19,6 +19,7 @@ from model.training.data.text import padded
 from model.translator.decoder_only import DecoderOnly
 
 IGNORED = -100  # targets that F.cross_entropy leaves out
+SHORT, SAMPLED, SAMPLE_LINES = (1000, 6000), 5, 20  # letters of a module of the sample; modules, and lines in them
 INCOMPLETE = 0x4000  # CPython's PyCF_ALLOW_INCOMPLETE_INPUT: a beginning is an error of its own
 
 
@@ -114,8 +115,26 @@ def completions(
     return found
 
 
-def score(folder: Path, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, object]:
-    """All figures of the saved model on modules it never saw, written to `scores.json` too."""
+def sample_of(texts: Mapping[str, str], packages: Collection[str]) -> dict[str, str]:
+    """A few short modules of some packages, by their names: those that every environment of the app has alike."""
+    fitting = [name for name in sorted(texts) if name.split("/")[0] in packages]
+    short = [name for name in fitting if SHORT[0] <= len(texts[name]) <= SHORT[1]]
+    return {name: texts[name] for name in short[:SAMPLED]}
+
+
+def sample_scores(module: DecoderOnly, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str, float]:
+    """Bits per byte, and the share of completed lines that parse in percent, of a few modules."""
+    lines = completions(module, tokenizer, texts, SAMPLE_LINES)
+    parse = 100 * sum(bool(line["parses"]) for line in lines) / max(len(lines), 1)
+    return {"bits_per_byte": round(bits_per_byte(module, tokenizer, texts), 3), "lines_that_parse": round(parse, 1)}
+
+
+def score(folder: Path, tokenizer: Tokenizer, texts: Sequence[str], sample: Mapping[str, str]) -> dict[str, object]:
+    """All figures of the saved model on modules it never saw, written to `scores.json` too.
+
+    Args:
+        sample: a few of them by their names, scored on their own for the tests.
+    """
     module = DecoderOnly.open(folder)
     joined = "".join(texts).encode()
     heads = induction(module)
@@ -133,6 +152,8 @@ def score(folder: Path, tokenizer: Tokenizer, texts: Sequence[str]) -> dict[str,
         "lines_that_parse": round(100 * sum(bool(line["parses"]) for line in lines) / len(lines), 1),
         "lines_as_written": round(100 * sum(bool(line["same"]) for line in lines) / len(lines), 1),
     }
+    if sample:
+        found["sample"] = {"modules": list(sample)} | sample_scores(module, tokenizer, list(sample.values()))
     (folder / "scores.json").write_text(json.dumps(found, indent=1) + "\n")
     (folder / "lines.json").write_text(json.dumps(lines, indent=1) + "\n")
     return found

@@ -21,11 +21,11 @@ import torch.nn.functional as F
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 
-from model.training.data.sources import Source, collect, split
+from model.training.data.sources import Source, collect, pinned, split
 from model.training.data.text import save
 from model.training.data.tokenizer_training import SPECIALS
 from model.training.loop import Batch, add_options, options_from, train
-from model.training.python_score import IGNORED, bits_per_byte, induction, score
+from model.training.python_score import IGNORED, bits_per_byte, induction, sample_of, score
 from model.translator.decoder_only import DecoderOnly
 from model.translator.transformer import Config
 
@@ -87,6 +87,12 @@ def write_list(parts: dict[str, list[Source]], file: Path) -> None:
         f"{part}\t{s.package}\t{s.licence}\t{s.name}\t{len(s.text)}" for part, sources in parts.items() for s in sources
     ]
     file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def names_of_test_part(out: Path) -> list[str]:
+    """Names of the modules of the test part, in the order of their texts."""
+    rows = [line.split("\t") for line in (out / "sources.tsv").read_text(encoding="utf-8").splitlines()]
+    return [name for part, _, _, name, _ in rows if part == "test"]
 
 
 class PythonSource:
@@ -162,7 +168,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     tokenizer, tokens, held = prepare(args.out, args.vocab_size)
     if args.score:
-        print(json.dumps(score(args.out, tokenizer, held["test"]), indent=1))
+        sample = sample_of(dict(zip(names_of_test_part(args.out), held["test"], strict=True)), pinned(REQUIREMENTS))
+        print(json.dumps(score(args.out, tokenizer, held["test"], sample), indent=1))
         return
     config = Config(
         tokenizer.get_vocab_size(),

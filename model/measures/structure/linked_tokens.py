@@ -13,7 +13,10 @@ from math import comb
 import numpy as np
 
 from model.arrays.types import Array
+from model.structures.program import RELATIONS, read_program
+from model.tokenization.text_layout import PlacedToken, place_tokens, token_spans, tokens_within
 from model.trace.attention import Attention
+from model.trace.tokens import Tokens
 
 TokenLink = tuple[int, tuple[int, ...]]  # a query, and the keys that are right for it
 CHANCE = 0.05  # a head is named where luck, over all heads, would do as well less often
@@ -41,6 +44,37 @@ class Followed:
         """Layer and head that follow the most links."""
         layer, head = np.unravel_index(int(self.hits.argmax()), self.hits.shape)
         return int(layer), int(head)
+
+
+@dataclass(frozen=True)
+class LinkedProgram:
+    """A program with its tokens in their places, and its links between tokens by relation.
+
+    Attributes:
+        wrong_line: number of the first line that cannot be read, from 1; 0 where all can.
+    """
+
+    placed: Sequence[PlacedToken]
+    links: Mapping[str, Sequence[TokenLink]]
+    wrong_line: int
+
+
+def linked_program(text: str, tokens: Tokens, causal: bool) -> LinkedProgram:
+    """What Python says belongs together in a text, between its tokens.
+
+    Args:
+        causal: leave out keys that a query cannot see.
+    """
+    program = read_program(text)
+    placed = place_tokens(tokens, text)
+    spans = token_spans(placed, text)
+    links: dict[str, list[TokenLink]] = {name: [] for name in RELATIONS}
+    for link in program.links:
+        later, earlier = tokens_within(spans, *link.later), tokens_within(spans, *link.earlier)
+        keys = tuple(key for key in earlier if later and key != later[-1] and (not causal or key < later[-1]))
+        if keys:
+            links[link.relation].append((later[-1], keys))
+    return LinkedProgram(placed, links, program.wrong_line)
 
 
 def follows(attention: Attention, links: Sequence[TokenLink], resting: Sequence[int] = ()) -> Followed:

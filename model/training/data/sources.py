@@ -134,6 +134,23 @@ def collect(requirements: Path) -> list[Source]:
     return found
 
 
+def installed_text(name: str) -> str | None:
+    """The text of a module of this environment by the name that `Source` gives it; None where it is not read.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: its package is not installed.
+    """
+    package, path = name.split("/", 1)
+    if package == "python":
+        return read(Path(sysconfig.get_paths()["stdlib"]) / path)
+    return read(Path(str(metadata.distribution(package).locate_file(path))))
+
+
+def pinned(requirements: Path) -> set[str]:
+    """The packages of which a requirements file names one version."""
+    return {line.split("==")[0] for line in requirements.read_text(encoding="utf-8").splitlines() if "==" in line}
+
+
 def lines_of(text: str) -> set[str]:
     """The lines of a module that are long enough to tell it from others."""
     return {line.strip() for line in text.split("\n") if len(line.strip()) >= 30}

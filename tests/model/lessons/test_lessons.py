@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from functools import cache
 from pathlib import Path
 
@@ -178,6 +179,35 @@ def test_a_false_claim_is_found_false_and_a_senseless_one_is_refused() -> None:
     ):
         with pytest.raises(ValueError, match="sort"):
             finding(**wrong)
+
+
+def test_claims_about_copies_and_coverage() -> None:
+    sentence = "Tom met Mary in Boston. It was very cold."
+    step = LessonStep("", "", "text", sentence=sentence, kind="cross", layer=2, head=4)
+
+    def measured(**claim: object) -> float:
+        return float(str(claims.check_claim(step, {"at_least": 0, **claim}, opened("en-fr")).measured))
+
+    output = str(opened("en-fr").trace(sentence).output)
+    assert measured(sort="from_source") == pytest.approx(3 / len(set(re.findall(r"\w+", output.lower()))))
+    assert measured(sort="covered", part=0) + measured(sort="covered", part=1) == pytest.approx(1)
+    assert measured(sort="covered", part=0, layer=0) > 0.4
+    assert measured(sort="does_most", what="copies") >= measured(sort="does", what="copies") > 0.1
+
+
+@pytest.mark.skipif(not local_folder("smollm2"), reason="smollm2 to fetch")
+def test_claims_about_programs() -> None:
+    text = "def area(width, height):\n    return width * height\n\nprint(area(3, 4))\n"
+    step = LessonStep("", "", "program", model="smollm2", sentence=text, kind="decoder", layer=18, head=6)
+
+    def measured(**claim: object) -> float:
+        return float(str(claims.check_claim(step, {"at_least": 0, **claim}, opened("smollm2")).measured))
+
+    assert 0 <= measured(sort="links", relation="name") <= 3
+    assert measured(sort="links_ahead", relation="name") >= 1
+    assert measured(sort="does_most", what="induction") > 0.3
+    with pytest.raises(ValueError, match="what"):
+        measured(sort="does")
 
 
 def test_recurrence_is_counted_while_it_runs() -> None:

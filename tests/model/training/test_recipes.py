@@ -34,8 +34,12 @@ def test_describe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table.write_text("".join(rows))
     options = ("--vocab-size", 120, "--tokens", 300, "--rebuilding", 1, "--windows", 1, "--sample", 4)
     train(monkeypatch, describe, tmp_path / "out", table, *options)
-    run(monkeypatch, describe, table, "--out", tmp_path / "out", "--score")
+    (tmp_path / "few.tsv").write_text("".join(f"Tool{n} reads files.\treads files\n" for n in range(3)))
+    run(monkeypatch, describe, table, "--out", tmp_path / "out", "--score", tmp_path / "few.tsv")
     scores = json.loads((tmp_path / "out/scores.json").read_text())
+    assert 0 <= scores["sample"]["rougeL"] <= 100
+    assert len(scores["heads"]) == 24
+    assert all(0 <= head["copied"] <= 1 and 0 <= head["copies"] <= 1 for head in scores["heads"])
     assert scores["descriptions"] >= 60
     assert scores["first_6_words"]["rougeL"] > 20
     assert (tmp_path / "out/model.safetensors").stat().st_size < 20e6
@@ -76,11 +80,15 @@ def test_python_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = {"train": sources[4:], "validation": sources[:2], "test": sources[2:4]}
     monkeypatch.setattr(python_source, "collect", lambda requirements: sources)
     monkeypatch.setattr(python_source, "split", lambda found: parts)
+    monkeypatch.setattr(python_source, "pinned", lambda requirements: {"p"})
+    monkeypatch.setattr("model.training.python_score.SHORT", (200, 6000))
     options = ("--vocab-size", 300, "--rows", 2, "--context", 128, "--layers", 1)
     train(monkeypatch, python_source, tmp_path, *options)
     assert "train\tp\tMIT\tp/m9.py" in (tmp_path / "sources.tsv").read_text()
     run(monkeypatch, python_source, *options, "--out", tmp_path, "--score")
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["modules"] == 2
+    assert scores["sample"]["modules"] == ["p/m2.py", "p/m3.py"]
+    assert scores["sample"]["bits_per_byte"] == pytest.approx(scores["bits_per_byte"], abs=1e-3)
     assert scores["bits_per_byte"] > 1
     assert 0 <= scores["induction_best"]["score"] <= 1

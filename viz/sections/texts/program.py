@@ -8,10 +8,16 @@ from functools import partial
 
 import streamlit as st
 
-from model.measures.structure.linked_tokens import Followed, TokenLink, followed_links, followed_relations
+from model.measures.structure.linked_tokens import (
+    Followed,
+    TokenLink,
+    followed_links,
+    followed_relations,
+    linked_program,
+)
 from model.memory.cached_layers import without_cache
-from model.structures.program import RELATIONS, read_program
-from model.tokenization.text_layout import PlacedToken, place_tokens, sentences, token_spans, tokens_within
+from model.structures.program import RELATIONS
+from model.tokenization.text_layout import PlacedToken, sentences
 from model.trace.attention import Attention
 from model.trace.trace import Trace
 from viz.figures.linking import key_stack
@@ -47,24 +53,16 @@ def read(trace: Trace, attention: Attention) -> LinkedText:
     if attention.kind == "cross" or (stack == "decoder" and "encoder" in trace.tokens):
         session.halt(say("program.one_text"))
     text = trace.text if stack == "encoder" else f"{trace.text}{trace.output or ''}"
-    program = read_program(text)
+    causal = stack == "decoder"
+    found = linked_program(text, trace.tokens[stack], causal)
     typed = trace.text.splitlines()
     wrong = ""
-    if 0 < program.wrong_line <= len(typed):  # what the model went on to write may end anywhere
-        wrong = say("program.wrong", line=program.wrong_line, code=_as_code(typed[program.wrong_line - 1]))
-    placed = place_tokens(trace.tokens[stack], text)
-    spans = token_spans(placed, text)
-    causal = stack == "decoder"
-    links: dict[str, list[TokenLink]] = {name: [] for name in RELATIONS}
-    for link in program.links:
-        later, earlier = tokens_within(spans, *link.later), tokens_within(spans, *link.earlier)
-        keys = tuple(key for key in earlier if later and key != later[-1] and (not causal or key < later[-1]))
-        if keys:
-            links[link.relation].append((later[-1], keys))
-    if not any(links.values()):
+    if 0 < found.wrong_line <= len(typed):  # what the model went on to write may end anywhere
+        wrong = say("program.wrong", line=found.wrong_line, code=_as_code(typed[found.wrong_line - 1]))
+    if not any(found.links.values()):
         _warn(wrong)
         session.halt(say("program.nothing"))
-    return LinkedText(placed, links, (0,) if causal else (), wrong)
+    return LinkedText(found.placed, found.links, (0,) if causal else (), wrong)
 
 
 def _warn(wrong: str) -> None:
