@@ -121,28 +121,28 @@ def _map_error(
     for axis, first in enumerate(starts):
         weights = np.maximum.reduceat(weights, first, axis=axis)
     layout = figure.layout
-    if not (_falls(layout.yaxis2.range) and _falls(layout.yaxis.range) and not _falls(layout.xaxis2.range)):
+    if not (falls(layout.yaxis2.range) and falls(layout.yaxis.range) and not falls(layout.xaxis2.range)):
         return WRONG  # the first query stands at the bottom, or the first key on the right
     sides = ((layout.yaxis, names[0], starts[0]), (layout.xaxis, names[1], starts[1]))
-    if labelled and not all(_has_labels(axis, side, first) for axis, side, first in sides):
+    if labelled and not all(has_labels(axis, side, first) for axis, side, first in sides):
         return WRONG
     return float(np.where(np.isnan(cells), weights, np.abs(cells - weights)).max())
 
 
-def cells_error(figure: go.Figure, expected: np.ndarray, names: Sequence[str]) -> float:
+def cells_error(figure: go.Figure, expected: np.ndarray, names: Sequence[str], longest: int = 14) -> float:
     """Largest difference between the cells of a heat map and other numbers, as a share of the largest of them.
 
     Args:
         expected: what the cells should be, NaN where blank, [row, column]; the figure may pool neighbours.
-        names: labels of the rows.
+        names: labels of the rows, of at most so many letters.
     """
     cells = np.asarray(figure.data[0].z)
     layout = figure.layout
     rows, columns = pooling_starts(expected.shape) if cells.shape != expected.shape else map(np.arange, expected.shape)
     if cells.shape != (len(rows), len(columns)):
         return WRONG
-    upright = _falls(layout.yaxis2.range) and _falls(layout.yaxis.range) and not _falls(layout.xaxis2.range)
-    if not upright or not _has_labels(layout.yaxis, names, rows):
+    upright = falls(layout.yaxis2.range) and falls(layout.yaxis.range) and not falls(layout.xaxis2.range)
+    if not upright or not has_labels(layout.yaxis, names, rows, longest):
         return WRONG
     signed = bool(np.nanmin(expected, initial=0.0) < 0)
     wanted = _pooled(_pooled(expected.astype(np.float64), rows, 0, signed), columns, 1, signed)
@@ -168,14 +168,16 @@ def _pooled(values: np.ndarray, starts: np.ndarray, axis: int, signed: bool) -> 
     return np.where(-low > high, low, high) if signed else high
 
 
-def _falls(limits: Sequence[float]) -> bool:
+def falls(limits: Sequence[float]) -> bool:
+    """Whether the first number of an axis is at its upper or right end."""
     return limits[0] > limits[1]
 
 
-def _has_labels(axis: Any, names: Sequence[str], starts: np.ndarray) -> bool:
-    """Whether each label that is written on an axis is that of its token."""
+def has_labels(axis: Any, names: Sequence[str], starts: np.ndarray, longest: int = 14) -> bool:
+    """Whether each label that is written on an axis, of at most so many letters, is that of its token."""
     return all(
-        0 <= round(at) < len(starts) and text == escape(shorten(names[starts[round(at)]]))
+        0 <= round(at) < len(starts)
+        and re.sub(r"</?b>", "", text) == escape(shorten(names[starts[round(at)]], longest))
         for at, text in zip(axis.tickvals, axis.ticktext, strict=True)
     )
 
@@ -185,7 +187,7 @@ def _lines_error(
 ) -> float:
     """The error of a line diagram: each line joins a query to a key whose weight its width stands for."""
     limits, lines = figure.layout.yaxis.range, figure.layout.meta["shows"]
-    if not _falls(limits):
+    if not falls(limits):
         return WRONG
     span, counts = float(lines["span"]), weights.shape
     drawn, error = np.zeros(counts, bool), 0.0

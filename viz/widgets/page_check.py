@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -16,9 +16,10 @@ from model.trace.attention import Attention
 from model.trace.check import Check, Part, Probe
 from model.trace.trace import Trace
 from viz.figures.heads import THUMBNAIL_PIXELS
-from viz.figures.reading_back import cells_error, drawn_error, message_error
+from viz.figures.reading_back import drawn_error, message_error
 from viz.frame import server_state
-from viz.widgets import pickers
+from viz.widgets.drawn_numbers import on_screen
+from viz.widgets.drawn_numbers.table import READERS
 
 # The figures of the one head that the page names in its heading.
 CHOSEN = ("heatmap", "lines")
@@ -60,58 +61,7 @@ def drawn_names() -> tuple[str, ...]:
     return DRAWS.get(st.session_state.get("page_drawn", ""), DRAWS["heads"])
 
 
-def _activations(trace: Trace, figure: Any) -> float | None:
-    stack = _stack(trace.hidden_states)
-    depth = min(int(st.session_state.get("depth", 0)), len(trace.hidden_states[stack]) - 1)
-    return cells_error(figure, trace.hidden_states[stack][depth], trace.tokens[stack].texts)
-
-
-def _stack(stacks: Mapping[str, Any]) -> str:
-    """The stack that the page shows."""
-    chosen = str(st.session_state.get("stack"))
-    return chosen if chosen in stacks else next(iter(stacks))
-
-
-def _neurons(trace: Trace, figure: Any) -> float | None:
-    stack = _stack(trace.neurons)
-    neurons = trace.neurons[stack][int(st.session_state.get("ff_layer") or 0)]
-    shown = neurons if (neurons < 0).any() else np.where(neurons > 0, neurons, np.nan)
-    return cells_error(figure, shown, trace.tokens[stack].texts)
-
-
-def _mask(trace: Trace, figure: Any) -> float | None:
-    attention, (layer, _) = _chosen(trace)
-    return cells_error(figure, np.where(attention.mask(layer), 1.0, np.nan), attention.query_tokens)
-
-
-def _scores(masked: bool, trace: Trace, figure: Any) -> float | None:
-    attention, (layer, head) = _chosen(trace)
-    scores = attention.scores(layer, masked=False)[head]
-    scores = np.where(attention.mask(layer), scores, np.nan) if masked else scores
-    return cells_error(figure, scores, attention.query_tokens)
-
-
-def _chosen(trace: Trace) -> tuple[Attention, tuple[int, int]]:
-    """The kind of attention, layer and head that the page shows."""
-    kind = str(st.session_state.get("kind"))
-    attention = trace.attentions[kind if kind in trace.attentions else pickers.default_kind(trace)]
-    return attention, _head_on_screen()
-
-
-def _head_on_screen() -> tuple[int, int]:
-    """Layer and head that the page shows, as its pickers left them in the session."""
-    return int(st.session_state.get("layer") or 0), int(st.session_state.get("head") or 0)
-
-
-# Figures whose cells are numbers of the run, by key: each reads the figure back.
-CELLS: dict[str, Callable[[Trace, Any], float | None]] = {
-    "activations": _activations,
-    "neurons": _neurons,
-    "mask": _mask,
-    "before": partial(_scores, False),
-    "after": partial(_scores, True),
-}
-CELL_LIMIT = 1e-5  # of such a cell, as a share of the largest: they are the run's own numbers
+CELL_LIMIT = 1e-4  # of a number that a figure shows, as a share of its largest: it is the run's own, in float32
 
 
 def claim(trace: Trace, name: str, found: Probe | float | None) -> None:
@@ -166,21 +116,21 @@ def drawn_parts(trace: Trace, keys: tuple[str, ...] | None = None) -> list[Part]
     worst: Part | None = None
     runs = list({id(run[-1]): run[-1] for run in st.session_state.ran}.values())
     limit = trace.verify().tolerance + 1e-6
+    readers = READERS.get(st.session_state.get("page_drawn", ""), {})
     for key, one in st.session_state.drawn.items():
         if keys is not None and key not in keys:
             continue
-        if key in CELLS and trace is runs[0]:
-            error = CELLS[key](trace, one.figure)
-            if error is not None and (worst is None or error / CELL_LIMIT > worst.severity):
-                worst = Part("drawn", error, CELL_LIMIT, key)
-            continue
-        errors = [(error, run) for run in runs if (error := figure_error(one.figure, key, run)) is not None]
+        reads = readers.get(key) or partial(_weights_error, key)
+        allowed = CELL_LIMIT if key in readers else limit
+        # Two runs stand on one page; a figure of the readers' table that may be of the second is on Output only.
+        of = runs if key not in readers or readers is READERS["output"] else runs[:1]
+        errors = [(error, run) for run in of if (error := reads(run, one.figure)) is not None]
         if not errors:
             continue
         error, run = min(errors, key=lambda found: found[0])
-        owner = run if error <= limit else runs[0]
-        if owner is trace and (worst is None or error / limit > worst.severity):
-            worst = Part("drawn", error, limit, key)
+        owner = run if error <= allowed else runs[0]
+        if owner is trace and (worst is None or error / allowed > worst.severity):
+            worst = Part("drawn", error, allowed, key)
     sent = _sent_error(trace) if runs and trace is runs[0] else None
     if sent is not None and (worst is None or sent / limit > worst.severity):
         worst = Part("drawn", sent, limit, "flip")
@@ -194,10 +144,10 @@ def _sent_error(trace: Trace) -> float | None:
     if attention is None or st.session_state.get("words"):
         return None
     names = [[side.name(i) for i in range(len(side))] for side in (attention.queries, attention.keys)]
-    return message_error(message, _head_on_screen()[0], attention.weights, (names[0], names[1]))
+    return message_error(message, on_screen.head()[0], attention.weights, (names[0], names[1]))
 
 
-def figure_error(figure: Any, key: str, trace: Trace) -> float | None:
+def _weights_error(key: str, trace: Trace, figure: Any) -> float | None:
     """Largest difference of a figure's weights from those of a run; None where it draws none."""
     shown = (figure.layout.meta or {}).get("shows") if hasattr(figure, "layout") else None
     whole = None if not shown else trace.attentions.get(shown["kind"])
@@ -228,7 +178,7 @@ def figure_error(figure: Any, key: str, trace: Trace) -> float | None:
         return np.inf  # of a longer text
     if shown["what"] != "tiles" and int(shown["layer"]) >= attention.num_layers:
         return np.inf
-    chosen = _head_on_screen() if key in CHOSEN else None
+    chosen = on_screen.head() if key in CHOSEN else None
     predicted = key.startswith("alignment") and st.session_state.get("rows_by") == "predicted"
     return drawn_error(figure, attention, expected, tiles, chosen, labelled=not predicted)
 
