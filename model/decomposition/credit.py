@@ -16,7 +16,7 @@ from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
 from model.decomposition.layer_plan import BlockPlan, Key
 from model.decomposition.model_parts import ModelPass
-from model.decomposition.norms import measure_norm
+from model.decomposition.norms import norm_in_pass
 from model.decomposition.observation import ModuleCall
 from model.decomposition.residual_stream import Reading, read_stacks
 from model.decomposition.stream_parts import SHIFT, HeadParts, ordered, parts_at
@@ -96,9 +96,7 @@ def head_parts(plan: BlockPlan, calls: Mapping[Key, ModuleCall], position: int) 
         return vectors, bias
     norm_call = calls[plan.norm_after]
     assert norm_call.x is not None
-    norm = measure_norm(norm_call.module, norm_call.x)
-    if norm is None:
-        return None
+    norm = norm_in_pass(norm_call)
     scale = norm.scales(to_numpy(norm_call.x[position]))
     return norm.linear(vectors, scale), norm.linear(bias, scale) + norm.shift
 

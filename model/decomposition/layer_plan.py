@@ -16,8 +16,21 @@ from torch import Tensor
 from model.decomposition.norms import is_norm
 from model.decomposition.observation import LayerCalls, ModuleCall, first_tensor
 from model.decomposition.sums import find_sum, is_close
-from model.trace.boxes.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION, EXPERTS, FEED_FORWARD, NONE, OTHER
+from model.trace.boxes.stack import (
+    AFTER,
+    ATTENTION,
+    BEFORE,
+    BOTH,
+    CROSS_ATTENTION,
+    EXPERTS,
+    FEED_FORWARD,
+    NONE,
+    OTHER,
+    SPACE_ATTENTION,
+    TIME_ATTENTION,
+)
 
+NAMED_ATTENTIONS = {"cross": CROSS_ATTENTION, "time": TIME_ATTENTION, "space": SPACE_ATTENTION}  # by attention kind
 Key = tuple[str, int]  # path of a part and which of its calls
 
 
@@ -203,7 +216,7 @@ class _LayerReader:
         """What the parts of a chain compute together."""
         kinds = {kind for call in chain for kind, _ in call.attention}
         if kinds:
-            return CROSS_ATTENTION if "cross" in kinds else ATTENTION
+            return next((kind for name, kind in NAMED_ATTENTIONS.items() if name in kinds), ATTENTION)
         if self._experts(chain) is not None:
             return EXPERTS
         return FEED_FORWARD if all(map(_is_position_wise, chain)) else OTHER
@@ -273,10 +286,10 @@ def _is_position_wise(call: ModuleCall) -> bool:
     if len(call.x) == 1:
         return True
 
-    axis = next((axis for axis in range(given.dim() - 1) if given.shape[axis] == len(call.x)), 0)
+    last = given.flatten(0, -2)[-1].view(*[1] * (given.dim() - 1), -1)
 
     def cut(value: object) -> object:
-        return given.narrow(axis, given.shape[axis] - 1, 1) if value is given else value
+        return last if value is given else value
 
     try:
         with torch.inference_mode():

@@ -19,7 +19,7 @@ from model.arrays.types import Array
 from model.attention.record import BatchCall, record
 from model.decomposition.layer_plan import BlockPlan, Key
 from model.decomposition.model_parts import ModelPass
-from model.decomposition.norms import measure_norm
+from model.decomposition.norms import norm_in_pass
 from model.decomposition.observation import ModuleCall, first_tensor
 from model.decomposition.residual_stream import read_stacks
 from model.decomposition.stream_parts import ordered, parts_at
@@ -56,9 +56,7 @@ def split_match(given: ModelPass, kind: str, layer: int, head: int, query: int, 
             if block.attention == (kind, layer):
                 norm = None
                 if plan.norm_before is not None:
-                    before = calls[plan.norm_before]
-                    assert before.x is not None
-                    norm = measure_norm(before.module, before.x)
+                    norm = norm_in_pass(calls[plan.norm_before])
                 found.append(_Found(at, block.reads, calls[plan.root], norm))
 
     readings = read_stacks(given, {"encoder": None} | {name: look} if kind == "cross" else {name: look})

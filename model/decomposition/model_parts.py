@@ -26,6 +26,7 @@ class ModelPass:
             output head is not such a linear map.
         output_path: the path of the module that holds it, "" where the model multiplies by the matrix itself.
         logits: the model's own scores. [token, vocab]
+        positions: what a copy of the model adds to its tokens, where no part of it holds that. [token, d_model]
     """
 
     module: nn.Module
@@ -37,3 +38,4 @@ class ModelPass:
     output_matrix: tuple[Tensor, Tensor | None] | None = None
     output_path: str = ""
     logits: Callable[[int], Tensor] | None = None
+    positions: Callable[[Any], Tensor] | None = None

@@ -1,4 +1,7 @@
-"""Normalization layers found by what they compute: the same output for a state and for twice that state."""
+"""Normalization layers found by what they compute: the same output for a state and for twice that state.
+
+Edits leave a norm out of a pass, or its gain and shift; a norm in a pass is read as it computed there.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.arrays.torch_to_numpy import to_numpy
+from model.attention.edit_plan import current_edit_plan
 from model.decomposition.observation import ModuleCall
 from model.decomposition.sums import is_close
 from model.trace.boxes.stack import Norm
@@ -48,6 +52,38 @@ def measure_norm(module: nn.Module, example: Tensor) -> Norm | None:
 def read_norm(module: nn.Module, example: Tensor) -> Norm:
     """As `measure_norm`, of a layer that is known to compute that."""
     return _read_norm(module, example)[0]
+
+
+def norm_in_pass(call: ModuleCall) -> Norm:
+    """The norm that a call of a normalization layer computed with, after the edits of the pass that is running."""
+    assert call.x is not None
+    if current_edit_plan() is None:
+        return read_norm(call.module, call.x)
+    norm, (real,) = _read_norm(call.module, call.x, call.x)
+    if is_close(call.y, real.to(call.x), 1e-4):
+        return norm
+    return without_gain(norm, scaled=not is_close(call.y, call.x))
+
+
+def without_gain(norm: Norm, *, scaled: bool = True) -> Norm:
+    """A norm without its gain and shift. scaled: False where it does not normalize either"""
+    plain = np.ones_like(norm.gain), np.zeros_like(norm.shift)
+    return Norm(*plain, norm.centred and scaled, norm.epsilon, scaled)
+
+
+def normalized(module: nn.Module, states: Tensor) -> Tensor:
+    """What a normalization layer makes of states without its gain and shift. [..., d_model]"""
+    norm, given = read_norm(module, states.flatten(0, -2)[:1].float()), states.float()
+    centred = given - given.mean(-1, keepdim=True) if norm.centred else given
+    return (centred * (centred.pow(2).mean(-1, keepdim=True) + norm.epsilon).rsqrt()).to(states.dtype)
+
+
+def stock_norm(module: nn.Module) -> nn.Module:
+    """PyTorch's own normalization layer that computes what another one does without its gain and shift."""
+    width = next(module.parameters()).shape[-1]
+    norm = read_norm(module, torch.zeros(1, width))
+    made = nn.LayerNorm if norm.centred else nn.RMSNorm
+    return made(width, norm.epsilon, elementwise_affine=False)
 
 
 def _weight(module: nn.Module, example: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from model.arrays.types import Array
 from model.attention.projections import shallow_copy
 from model.decomposition.layer_plan import BlockPlan, Key, chosen_experts, plan_layer
 from model.decomposition.model_parts import ModelPass
-from model.decomposition.norms import read_norm
+from model.decomposition.norms import norm_in_pass, read_norm
 from model.decomposition.observation import LayerCalls, ModuleCall, Pass, Watched, find_layers, observe
 from model.decomposition.stack_plan import EmbeddingPlan, StackPlan, final_norm, plan_embedding
 from model.trace.boxes.stack import Block, Norm, Stack, StackLayer
@@ -86,6 +86,7 @@ class _StackPlanner:
         self.watched = Watched(find_layers(given.stacks[stack](copied)), given.tokens[stack], self._read_layer)
         self.layers: list[tuple[BlockPlan, ...]] = []
         self.ends: list[Tensor | None] = []
+        self.positions = None if given.positions is None else given.positions(copied)
 
     def _read_layer(self, layer: LayerCalls) -> None:
         if not self.ends:
@@ -99,7 +100,7 @@ class _StackPlanner:
         if first is None or last is None:
             return StackPlan(EmbeddingPlan(None), tuple(self.layers), None)
         norm = final_norm(last, seen.after)
-        embedding = plan_embedding(first, seen.before, self.copied, self.words, self.tolerance)
+        embedding = plan_embedding(first, seen.before, self.copied, self.words, self.tolerance, self.positions)
         return StackPlan(embedding, tuple(self.layers), None if norm is None else norm.path)
 
 
@@ -147,9 +148,7 @@ class _StackReader:
             return None
         sum_norm: Norm | None = None
         if plan.sum_norm is not None:
-            norm = calls[plan.sum_norm]
-            assert norm.x is not None
-            sum_norm = read_norm(norm.module, norm.x)
+            sum_norm = norm_in_pass(calls[plan.sum_norm])
         attention = next(iter(sorted(calls[plan.root].attention)), None) if plan.root in calls else None
         neurons = calls[plan.neurons].x if plan.neurons in calls else None
         experts = chosen_experts(calls[plan.experts]) if plan.experts in calls else None

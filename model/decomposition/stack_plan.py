@@ -43,13 +43,19 @@ class StackPlan:
 
 
 def plan_embedding(
-    first: Tensor, before: Sequence[ModuleCall], module: nn.Module, words: nn.Module, tolerance: float
+    first: Tensor,
+    before: Sequence[ModuleCall],
+    module: nn.Module,
+    words: nn.Module,
+    tolerance: float,
+    positions: Tensor | None = None,
 ) -> EmbeddingPlan:
     """How the first layer's input is put together.
 
     Args:
         first: that input. [token, d_model]
         before: calls before the first layer; words: the table that looks tokens up.
+        positions: what is added for them, where no part of the model holds it. [token, d_model]
     """
     norm, target = None, first
     for call in before:
@@ -59,7 +65,7 @@ def plan_embedding(
     looked_up = [one for one in before if one.y is not None and one.y.shape == target.shape]
     tables = [one for one in looked_up if isinstance(one.module, nn.Embedding) or one.module is words]
     candidates = {call.path: call.y for call in tables if call.y is not None}
-    candidates |= _stored_tables(module, target)
+    candidates |= _stored_tables(module, target) if positions is None else {"positions": positions.float()}
     own = next((call.path for call in tables if call.module is words), None)
     if own is None:
         return EmbeddingPlan(None)

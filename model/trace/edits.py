@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, unquote
 
-from model.trace.boxes.stack import BLOCK_KINDS
+from model.trace.boxes.stack import PART_KINDS
 
 Sizes = Mapping[str, tuple[int, int]]
 LayerIndex = Mapping[str, Sequence[int]]
@@ -29,7 +29,7 @@ PLACE_LENGTHS |= {"uniform": (3,), "patched": (3,), "blocks": (3,)}
 CELL_FIELDS = ("blocked", "allowed")
 # Of a text: a model does not have more to change, and for each sentence that patterns come from it runs once more.
 MAX_EDITS, MAX_SENTENCES = 1_000, 10
-MAX_NAME = max(map(len, BLOCK_KINDS))  # letters of a name in a place
+MAX_NAME = max(map(len, PART_KINDS))  # letters of a name in a place
 _MASK_SHAPE = re.compile(r"full|causal|(?:window|block)[1-9]\d{0,3}")
 
 
@@ -50,8 +50,9 @@ class Edits:
         temperature: kind -> divisor of the scores before the softmax.
         uniform: (kind, layer, head) whose weights are equal on all keys that the mask allows.
         patched: (kind, layer, head) -> (text, target): the head gets its weights of that text instead of its own.
-        blocks: (stack, layer, kind) of boxes that add nothing to the residual stream: "encoder" or "decoder", the
-            layer's number among all layers of its stack, and one of `model.trace.boxes.stack.BLOCK_KINDS`.
+        blocks: (stack, layer, kind) of boxes that add nothing to the residual stream, or of their norms that are left
+            out: "encoder" or "decoder", the layer's number among all layers of its stack, and one of
+            `model.trace.boxes.stack.PART_KINDS`.
         positions: "own"; "off", every token gets position 0; or "shuffled", positions are permuted in blocks of 8.
 
     Raises:
@@ -242,10 +243,10 @@ def _parsed_part(text: str) -> str | int | None:
 
 def _checked_block(place: Any) -> BlockPlace:
     """A box that an edit names, with a plain int; raises ValueError where there is no such box."""
-    fine = isinstance(place, tuple) and len(place) == 3 and place[0] in STACKS and place[2] in BLOCK_KINDS
+    fine = isinstance(place, tuple) and len(place) == 3 and place[0] in STACKS and place[2] in PART_KINDS
     layer = place[1] if fine else 0
     if not fine or not (layer is None or (isinstance(layer, Integral) and int(layer) >= 0)):
-        raise ValueError(f"blocks names {place}: expected one of {STACKS}, a number from 0 on and one of {BLOCK_KINDS}")
+        raise ValueError(f"blocks names {place}: expected one of {STACKS}, a number from 0 on and one of {PART_KINDS}")
     return str(place[0]), None if layer is None else int(layer), str(place[2])
 
 

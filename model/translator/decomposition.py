@@ -37,6 +37,39 @@ def boxes(lens: Any) -> Boxes:
     return hook_boxes(lens.module, lambda: _model_pass(lens, [ids] * len(stacks), None, None))
 
 
+def take_clip_apart(lens: Any, pixels: Tensor, row: int, plan: EditPlan | None, *wanted: Any) -> Any:
+    """As `take_pass_apart`, of one clip of a batch. lens: a `model.translator.video.video_model.VideoModel`"""
+    return take_apart(_clip_pass(lens, pixels[row : row + 1], plan), *wanted)
+
+
+def clip_boxes(lens: Any) -> Boxes:
+    """As `model.trace.lens.Lens.boxes`. lens: a `model.translator.video.video_model.VideoModel`"""
+    pixels = torch.arange(lens.frames * lens.config.size**2, device=lens.device) * 97 % 256
+    pixels = pixels.to(torch.uint8).view(1, lens.frames, lens.config.size, -1)
+    return hook_boxes(lens.module, lambda: _clip_pass(lens, pixels, None))
+
+
+def _clip_pass(lens: Any, pixels: Tensor, plan: EditPlan | None) -> ModelPass:
+    """One pass of one clip, to be run again. pixels: uint8 [1, frame, height, width]"""
+
+    def plain(module: Any) -> Any:
+        return module.answer(module.encode(pixels, module.masks(lens.frames))[-1])
+
+    def run(module: Any) -> Any:
+        with apply_edits(plan):
+            return plain(module)
+
+    return ModelPass(
+        lens.module,
+        {"encoder": lambda module: module},
+        lambda _, module: module.embedding,
+        {"encoder": lens.max_tokens},
+        run,
+        plain,
+        positions=lambda module: module.positions(lens.frames).detach(),
+    )
+
+
 def _stacks(lens: Any) -> list[str]:
     return [stack for stack in ("encoder", "decoder") if stack in lens.heads]
 

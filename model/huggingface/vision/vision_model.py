@@ -159,7 +159,7 @@ class VisionModel(TextModel):
                 edits=edits or UNCHANGED,
                 run_check=partial(self.verify, inputs, answer[row], row, plan=plan),
                 find_layer=partial(self.find_projections, inputs, row, plan),
-                take_apart=None if self.frames else partial(self.take_pass_apart, inputs, row, plan, None),
+                take_apart=None if self.divided else partial(self.take_pass_apart, inputs, row, plan, None),
                 picture=visible,
             )
             traces.append(trace)
@@ -209,7 +209,7 @@ class VisionModel(TextModel):
         return result
 
     def boxes(self) -> Boxes:
-        return {} if self.frames else super().boxes()
+        return {} if self.divided else super().boxes()
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         return (*super().notes(), *([("still", str(self.frames))] if self.frames else []))

@@ -11,9 +11,15 @@ import numpy as np
 from model.arrays.types import Array
 
 ATTENTION, CROSS_ATTENTION = "attention", "cross_attention"
+TIME_ATTENTION, SPACE_ATTENTION = "time_attention", "space_attention"  # of a video, one after the other
 FEED_FORWARD, EXPERTS, OTHER = "feed_forward", "experts", "other"
-BLOCK_KINDS = (ATTENTION, CROSS_ATTENTION, FEED_FORWARD, EXPERTS, OTHER)
+ATTENTIONS = (ATTENTION, CROSS_ATTENTION, TIME_ATTENTION, SPACE_ATTENTION)
+BLOCK_KINDS = (*ATTENTIONS, FEED_FORWARD, EXPERTS, OTHER)
 BEFORE, AFTER, BOTH, NONE = "before", "after", "both", "none"  # where the norm of a block stands
+# What can be left out of a block's norm: all of it, so that states pass unchanged, or its gain and shift alone. Of a
+# block with two norms the second's have names of their own.
+NORM_PARTS = ("norm", "gain", "norm_after", "gain_after")
+PART_KINDS = (*BLOCK_KINDS, *(f"{kind}_{part}" for kind in BLOCK_KINDS for part in NORM_PARTS))
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +30,14 @@ class Norm:
         gain, shift: [d_model].
         centred: True where it takes off the mean (layer norm), False where it does not (root mean square norm).
         epsilon: added to the mean square.
+        scaled: False where it was left out, so that states pass through unchanged.
     """
 
     gain: Array
     shift: Array
     centred: bool
     epsilon: float
+    scaled: bool = True
 
     def __call__(self, states: Array) -> Array:
         """The normalized states. [..., d_model] -> float32 [..., d_model]"""
@@ -38,6 +46,8 @@ class Norm:
     def scales(self, states: Array) -> Array:
         """What each state is multiplied by: one over its root mean square. [..., d_model] -> float64 [..., 1]"""
         centred = self._centre(states)
+        if not self.scaled:
+            return np.ones((*centred.shape[:-1], 1))
         return np.asarray(1 / np.sqrt((centred**2).mean(-1, keepdims=True) + self.epsilon))
 
     def linear(self, parts: Array, scales: Array) -> Array:
@@ -58,7 +68,7 @@ class Block:
     """One box of a layer: a sublayer that reads the residual stream and adds to it.
 
     Attributes:
-        kind: "attention", "cross_attention", "feed_forward", "experts", or "other": a convolution, a state-space layer.
+        kind: of `BLOCK_KINDS`; "other" is a convolution or a state-space layer.
         name: the module that computes it, as its path within the layer.
         norm: where its norm stands: "before" its input, "after" it (of what it adds, or of the sum), "both" or "none".
         adds: what it adds to the stream. [token, d_model]
@@ -166,6 +176,12 @@ class Stack:
         last = self.states[-1]
         pairs.append((last if self.final_norm is None else self.final_norm(last), self.final))
         return max(relative_error(found, real) for found, real in pairs)
+
+
+def part_of(kind: str) -> tuple[str, str]:
+    """The kind of block that one of `PART_KINDS` belongs to, and which of `NORM_PARTS` it is, "" for the block."""
+    part = next((part for part in sorted(NORM_PARTS, key=len, reverse=True) if kind.endswith(f"_{part}")), "")
+    return kind.removesuffix(f"_{part}") if part else kind, part
 
 
 def relative_error(found: Array, real: Array) -> float:

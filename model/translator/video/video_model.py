@@ -26,12 +26,13 @@ from model.positions.scheme import PositionScheme
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.decoding import Decoding, DecodingResult
-from model.trace.edits import UNCHANGED, Boxes, Edits, Head
+from model.trace.edits import UNCHANGED, Edits, Head
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
+from model.translator.decomposition import clip_boxes, take_clip_apart
 from model.translator.video.clip_files import ClipSource, read_clip
 from model.translator.video.divided_attention import DIRECTIONS, VideoTransformer
 from model.verification.references.video_reference import verify
@@ -54,6 +55,7 @@ class VideoModel:
     takes = "video"
     choices = InputChoices()
     head_effects, logit_lens = head_effects, logit_lens
+    take_pass_apart, boxes = take_clip_apart, clip_boxes
     is_encoder_decoder = False
     writes = False
     can_move_positions = True
@@ -80,10 +82,6 @@ class VideoModel:
         """
         module = VideoTransformer.open(folder)
         return cls(module.to(dtype), find_device(device))
-
-    def boxes(self) -> Boxes:
-        """None: its layers are not taken apart."""
-        return {}
 
     def positions(self, stack: str | None = None) -> PositionScheme:
         """What the model adds to each token: a learned encoding of its frame and one of its place."""
@@ -136,6 +134,7 @@ class VideoModel:
                 edits=edits or UNCHANGED,
                 run_check=partial(self._verify, pixels, row, plan),
                 find_layer=partial(self._find_projections, pixels, row, plan),
+                take_apart=partial(self.take_pass_apart, pixels, row, plan),
                 picture=self._picture(frames),
                 classes=classes,
             )

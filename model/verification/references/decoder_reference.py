@@ -17,12 +17,12 @@ from model.trace.check import Check, Probe
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
 from model.verification.float64 import Judge
-from model.verification.references.self_attention import feed_forward, layer_norm, self_attention
+from model.verification.references.left_out import layer_norm, without
+from model.verification.references.self_attention import feed_forward, self_attention
 from model.verification.references.stock_runs import verdict, verify_probe
 from model.verification.references.stock_transformer import StockRun, embed
 from model.verification.words import Vocabulary, add_words
 
-BOXES = (ATTENTION, FEED_FORWARD)  # of each layer
 HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, run on the same tokens"
 
 
@@ -39,11 +39,11 @@ def run_reference(ours: Any, ids: Tensor, plan: EditPlan | None = None, dtype: t
     causal = torch.ones(1, 1, count, count, dtype=torch.bool, device=ids.device).tril()
     run.states["decoder"].append(x)
     for number, layer in enumerate(ours.decoder):
-        without = [plan is not None and plan.edits.leaves_out("decoder", number, box) for box in BOXES]
+        attended, fed = (("decoder", number, kind) for kind in (ATTENTION, FEED_FORWARD))
         found = self_attention(layer.self_attention, x, causal, ("decoder", number), plan, run)
-        x = layer_norm(layer.norm_1, x if without[0] else x + found)
+        x = layer_norm(layer.norm_1, x + without(plan, attended, found), plan, attended)
         found = feed_forward(layer.feed_forward, x, "decoder", run)
-        x = layer_norm(layer.norm_2, x if without[1] else x + found)
+        x = layer_norm(layer.norm_2, x + without(plan, fed, found), plan, fed)
         run.states["decoder"].append(x)
     run.logits = F.linear(x, ours.embedding.weight.to(dtype))
     return run

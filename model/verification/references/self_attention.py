@@ -49,8 +49,3 @@ def feed_forward(ours: Any, x: Tensor, stack: str, run: StockRun) -> Tensor:
     neurons = F.relu(F.linear(x, ours.w_1.weight.to(dtype), ours.w_1.bias.to(dtype)))
     run.neurons[stack].append(neurons)
     return F.linear(neurons, ours.w_2.weight.to(dtype), ours.w_2.bias.to(dtype))
-
-
-def layer_norm(ours: Any, x: Tensor) -> Tensor:
-    """A layer norm with the weights of `ours`, in the number format of x. [..., d]"""
-    return F.layer_norm(x, x.shape[-1:], ours.weight.to(x.dtype), ours.bias.to(x.dtype), ours.eps)

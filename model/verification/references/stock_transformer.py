@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from model.attention.edit_plan import EditPlan
 from model.verification.position_formulas import sinusoidal_table
-from model.verification.references.left_out import leave_out_boxes
+from model.verification.references.left_out import leave_out_boxes, pass_norms
 
 
 class Sizes(Protocol):
@@ -198,6 +198,8 @@ def run_reference(
     for stack, states in zip(run.states, embedded, strict=True):
         run.states[stack].append(states)
     with _reference_lock, ExitStack() as hooks:
+        for handle in pass_norms(reference, plan):
+            hooks.callback(handle.remove)
         for call, name in modules.items():
             parts = tuple(unedited[f"{name}.in_proj_{part}"] for part in ("weight", "bias"))
             for hook in _hook_attention(reference.get_submodule(name), call, edited_masks.get(call), parts, run):

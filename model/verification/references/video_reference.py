@@ -12,11 +12,13 @@ from torch import Tensor
 
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.record import record
+from model.trace.boxes.stack import FEED_FORWARD
 from model.trace.check import Check, Probe
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
 from model.verification.float64 import Judge
-from model.verification.references.self_attention import feed_forward, layer_norm, self_attention
+from model.verification.references.left_out import layer_norm, without
+from model.verification.references.self_attention import feed_forward, self_attention
 from model.verification.references.stock_runs import verdict, verify_probe
 from model.verification.references.stock_transformer import StockRun
 from model.verification.words import share_of_differences
@@ -48,9 +50,16 @@ def run_reference(
     run.states["encoder"].append(x)
     for number, layer in enumerate(ours.layers):
         for kind, norm in (("time", layer.norm_1), ("space", layer.norm_2)):
-            own, mask = getattr(layer, f"{kind}_attention"), masks[kind][None, None]
-            x = x + self_attention(own, layer_norm(norm, x), mask, (kind, number), plan, run)
-        x = x + feed_forward(layer.feed_forward, layer_norm(layer.norm_3, x), "encoder", run)
+            own, mask, place = (
+                getattr(layer, f"{kind}_attention"),
+                masks[kind][None, None],
+                ("encoder", number, f"{kind}_attention"),
+            )
+            found = self_attention(own, layer_norm(norm, x, plan, place), mask, (kind, number), plan, run)
+            x = x + without(plan, place, found)
+        place = "encoder", number, FEED_FORWARD
+        found = feed_forward(layer.feed_forward, layer_norm(layer.norm_3, x, plan, place), "encoder", run)
+        x = x + without(plan, place, found)
         run.states["encoder"].append(x)
     both = F.linear(layer_norm(ours.norm, x), ours.patch_head.weight.to(dtype), ours.patch_head.bias.to(dtype))
     names, directions = both.split((config.digits + 1, config.directions), dim=-1)

@@ -12,7 +12,7 @@ import torch
 
 from model.decomposition import boxes
 from model.errors import InputError
-from model.trace.boxes.stack import Stack
+from model.trace.boxes.stack import Stack, part_of
 from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.training.python_source import train_code_tokenizer
@@ -40,13 +40,31 @@ BY_HAND = [
     ("t5", ("decoder", 1, "cross_attention"), "decoder.block.1.layer.1.EncDecAttention.o"),
 ]
 
+# A model, a block, where of its norms one stands ("" or "_after"), and its path.
+NORMS_BY_HAND = [
+    ("translator", ("encoder", 1, "attention"), "", "encoder.1.norm_1"),
+    ("translator", ("encoder", 2, "feed_forward"), "", "encoder.2.norm_2"),
+    ("translator", ("decoder", 0, "cross_attention"), "", "decoder.0.norm_2"),
+    ("translator", ("decoder", 2, "feed_forward"), "", "decoder.2.norm_3"),
+    ("decoder", ("decoder", 1, "attention"), "", "decoder.1.norm_1"),
+    ("bert", ("encoder", 0, "feed_forward"), "", "bert.encoder.layer.0.output.LayerNorm"),
+    ("gpt2", ("decoder", 1, "feed_forward"), "", "transformer.h.1.ln_2"),
+    ("llama", ("decoder", 0, "attention"), "", "model.layers.0.input_layernorm"),
+    ("t5", ("decoder", 1, "cross_attention"), "", "decoder.block.1.layer.1.layer_norm"),
+    ("glm4", ("decoder", 1, "attention"), "_after", "model.layers.1.post_self_attn_layernorm"),
+]
+
 
 def decoder_alone() -> LanguageModel:
     """A small from-scratch decoder with random weights."""
     torch.manual_seed(3)
     words = train_code_tokenizer([TEXT] * 3, 300)
     sizes = {"d_model": 16, "num_heads": 4, "encoder_layers": 0, "decoder_layers": 2, "d_ff": 32, "max_tokens": 64}
-    return LanguageModel(DecoderOnly(Config(words.get_vocab_size(), **sizes)), words, "cpu")
+    module = DecoderOnly(Config(words.get_vocab_size(), **sizes))
+    for name, parameter in module.named_parameters():
+        if "norm" in name:  # gains and shifts that do something
+            torch.nn.init.normal_(parameter, 0.5)
+    return LanguageModel(module, words, "cpu")
 
 
 def opened(name: str, lens: Translator) -> Any:
@@ -74,6 +92,40 @@ def test_states_are_those_of_a_model_whose_box_has_no_weights(
     assert edited.verify().independent
 
 
+@pytest.mark.parametrize("part", ["norm", "gain"])
+@pytest.mark.parametrize(("name", "block", "end", "path"), NORMS_BY_HAND)
+def test_states_are_those_of_a_model_without_that_norm_or_its_gain(
+    name: str, block: tuple[str, int, str], end: str, path: str, part: str, lens: Translator
+) -> None:
+    whole = opened(name, lens)
+    target = TARGET if whole.is_encoder_decoder else None
+    place = (*block[:2], f"{block[2]}_{part}{end}")
+    edited = whole.trace(TEXT, target, edits=Edits(blocks={place}))
+    module = copy.deepcopy(whole.module)
+    norm = module.get_submodule(path)
+    if part == "norm":
+        module.set_submodule(path, torch.nn.Identity())
+    else:
+        norm.weight.data.fill_(1)
+        if getattr(norm, "bias", None) is not None:
+            norm.bias.data.zero_()
+    changed = type(whole)(module, whole.tokenizer, "cpu").trace(TEXT, target)
+    for stack, states in edited.hidden_states.items():
+        np.testing.assert_allclose(states, changed.hidden_states[stack], rtol=1e-4, atol=1e-5)
+    plain = whole.trace(TEXT, target)
+    assert np.abs(np.asarray(edited.logits) - np.asarray(plain.logits)).max() > 1e-3
+    assert edited.verify().ok
+    assert edited.verify().independent
+    found = edited.blocks(block[0])
+    assert found.error < 1e-5
+    np.testing.assert_allclose(found.final, edited.hidden_states[block[0]][-1], rtol=1e-5, atol=1e-6)
+    if name == "translator":
+        position = 2 if block[0] == "decoder" else 1
+        match = edited.why(block[0], min(block[1] + 1, 2), 0, position, 1)
+        assert match.error < 1e-3 * max(abs(match.score), 1)
+        assert edited.credit(0, 5).error < 1e-3 * max(abs(edited.credit(0, 5).logit), 1)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_box_of_a_family_adds_nothing_and_the_check_follows(family: str) -> None:
     whole = small_model(family)
@@ -82,11 +134,16 @@ def test_each_box_of_a_family_adds_nothing_and_the_check_follows(family: str) ->
     for stack, layers in whole.boxes().items():
         own = plain.blocks(stack)
         number = len(layers) - 1
-        if family == "albert":  # its layers are one
-            assert layers == ((), ())
-            continue
-        assert layers[number] == tuple(block.kind for block in own.layers[number])
-        for index, kind in enumerate(layers[number]):
+        kinds = tuple(block.kind for block in own.layers[number])
+        assert layers[number][: len(kinds)] == kinds
+        for kind in layers[number][len(kinds) :]:
+            edited = whole.trace(TEXT, target, edits=Edits(blocks={(stack, number, kind)}))
+            assert edited.blocks(stack).error < 1e-5
+            assert edited.verify().ok or not plain.verify().ok
+            if part_of(kind)[1].startswith("norm"):
+                pretended = replace(plain, edits=edited.edits, run_check=edited.run_check)
+                assert "states" in {part.name for part in pretended.verify().wrong_parts}
+        for index, kind in enumerate(kinds):
             edited = whole.trace(TEXT, target, edits=Edits(blocks={(stack, number, kind)}))
             found = edited.blocks(stack)
             assert found.error < 1e-5
@@ -139,10 +196,24 @@ def test_a_box_that_the_model_does_not_have_is_refused(box: tuple[str, int, str]
     assert not Edits(blocks={box}).supported_by(lens.heads, lens.boxes())
 
 
-def test_layers_that_are_one_module_have_no_boxes_of_their_own() -> None:
-    with pytest.raises(InputError) as caught:
-        small_model("albert").trace(TEXT, edits=Edits(blocks={("encoder", 1, "attention")}))
-    assert caught.value.reason == "edits_unfit"
+@pytest.mark.parametrize("kind", ["attention", "feed_forward_gain"])
+def test_of_layers_that_are_one_module_a_box_is_left_out_of_one(kind: str) -> None:
+    whole = small_model("albert")
+    plain = whole.trace(TEXT).hidden_states["encoder"]
+    for layer in range(2):
+        edited = whole.trace(TEXT, edits=Edits(blocks={("encoder", layer, kind)}))
+        same = [np.allclose(*pair, atol=1e-5) for pair in zip(edited.hidden_states["encoder"], plain, strict=True)]
+        assert same == [True, layer > 0, False]
+        assert edited.verify().ok
+        found = edited.blocks("encoder")
+        assert [layer_.blocks[0].adds.any() for layer_ in found.layers] == [
+            kind != "attention" or layer > 0,
+            kind != "attention" or layer < 1,
+        ]
+    both = whole.trace(TEXT, edits=Edits(blocks={("encoder", None, kind)}))
+    assert both.verify().ok
+    assert not np.allclose(both.hidden_states["encoder"][1], plain[1], atol=1e-5)
+    np.testing.assert_array_equal(whole.trace(TEXT).hidden_states["encoder"], plain)
 
 
 def test_a_family_whose_heads_cannot_be_changed_can_lose_a_box(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,10 +226,11 @@ def test_a_family_whose_heads_cannot_be_changed_can_lose_a_box(monkeypatch: pyte
     assert caught.value.reason == "edits_unseen"
 
 
-def test_the_check_does_without_the_hooks(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["attention", "feed_forward_norm", "attention_gain"])
+def test_the_check_does_without_the_hooks(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pass whose hooks do nothing is found out, though the run it is compared with has the same hooks."""
     whole = small_model("llama")
-    edits = Edits(blocks={("decoder", 1, "attention")})
+    edits = Edits(blocks={("decoder", 1, kind)})
     assert whole.trace(TEXT, edits=edits).verify().ok
     monkeypatch.setattr(boxes, "current_edit_plan", lambda: None)
     assert not whole.trace(TEXT, edits=edits).verify().ok
