@@ -26,6 +26,19 @@ def page_html(app: AppTest) -> str:
     return "".join(block.proto.body for block in app.get("html"))
 
 
+def test_the_whole_model_shows_attention_over_time_and_over_space(app: AppTest) -> None:
+    go_to(app, "whole")
+    boxes = {box["name"]: box["title"] for box in app.session_state["drawn"]["whole"].figure.layout.meta["boxes"]}
+    assert [boxes[f"encoder.1.{index}"] for index in range(2)] == [
+        say("whole.time_attention"),
+        say("whole.space_attention"),
+    ]
+    app.session_state["edits"] = "blocks:encoder.1.space_attention"
+    app.run()
+    assert badge(app).startswith(":green[")
+    assert not app.exception
+
+
 def test_frames_patches_and_track_are_there(app: AppTest) -> None:
     assert not app.exception
     html = page_html(app)

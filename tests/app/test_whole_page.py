@@ -53,6 +53,24 @@ def test_a_box_is_left_out_and_put_back_beside_the_picture(whole: AppTest) -> No
     assert not whole.exception
 
 
+def test_a_link_leaves_a_norm_out_and_the_panel_puts_it_back(whole: AppTest) -> None:
+    share = note(whole, "encoder.1.1")
+    whole.session_state["edits"] = "blocks:encoder.1.attention_norm;blocks:decoder.1.feed_forward_gain"
+    whole.run()
+    assert changed(whole) == [
+        "Decoder: without gain of the norm of: feed-forward in layer 1.",
+        "Encoder: without norm of: self-attention in layer 1.",
+    ]
+    assert badge(whole).startswith(":green[")
+    assert note(whole, "encoder.1.1") != share
+    assert whole.session_state["whole_marks"]["encoder.1.0"][1:] == [
+        (say("head_menu.put_back_part", part=say("head_menu.part_norm")), "encoder.1.0.norm"),
+        (say("head_menu.leave_out_part", part=say("head_menu.part_gain")), "encoder.1.0.gain"),
+    ]
+    assert pressed(whole, "left_out_encoder_1").value == []  # the buttons are for whole boxes
+    assert not whole.exception
+
+
 def test_a_link_leaves_a_box_of_every_layer_out_and_one_layer_can_be_put_back(whole: AppTest) -> None:
     whole.session_state["edits"] = "blocks:encoder.*.feed_forward"
     whole.run()

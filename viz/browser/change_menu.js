@@ -73,7 +73,7 @@ function tokenItems({ stack, place, row, query }) {
   return items
 }
 
-const boxItems = ({ box }) => [{ text: here.words[here.boxes[box]], act: () => tell?.("act", ["box", here.boxes[box], box]) }]
+const boxItems = ({ box }) => here.boxes[box].map(([text, name]) => ({ text, act: () => tell?.("act", ["box", "change", name]) }))
 
 function close() {
   const was = menu

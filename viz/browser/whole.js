@@ -75,11 +75,12 @@ function show() {
   open.type = "button"
   open.onclick = () => { stop(); tell?.(box.name) }
   panel.replaceChildren(...parts, open)
-  if (!data.changes[box.name]) return
-  const leave = text("button", data.words[data.changes[box.name]])
-  leave.type = "button"
-  leave.onclick = () => { stop(); tellLeave?.(box.name) }
-  panel.append(leave)
+  for (const [words, name] of data.changes[box.name] ?? []) {
+    const leave = text("button", words)
+    leave.type = "button"
+    leave.onclick = () => { stop(); tellLeave?.(name) }
+    panel.append(leave)
+  }
 }
 
 // Scroll, if need be, so that the box stands between the bars and the panel.

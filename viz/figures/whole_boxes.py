@@ -5,12 +5,12 @@ The drawing, the texts that appear on pointing, the order of playing and the tab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from model.trace.boxes.stack import AFTER, ATTENTION, BEFORE, BOTH, CROSS_ATTENTION
+from model.trace.boxes.stack import AFTER, ATTENTIONS, BEFORE, BOTH
 from model.trace.boxes.stack_summary import BlockSummary
 from viz.figures.whole_layout import BAR, BARS, GAP, HEADER, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
 from viz.language.boxes import box_name, box_word
@@ -31,6 +31,7 @@ class Box:
         share: length of what it adds as a share of the stream, median over tokens; None where it adds nothing.
         attention: kind and layer of its attention, or None.
         page: the page that explains it.
+        left_out: whether the run's edits leave it out, or a part of a folded layer.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Box:
     share: float | None = None
     attention: tuple[str, int] | None = None
     page: str = "layers"
+    left_out: bool = False
 
 
 def boxes(model: WholeModel) -> tuple[Box, ...]:
@@ -101,8 +103,12 @@ def _folded(model: WholeModel, stack: str, layer: int, x: tuple[float, float], y
     was = None if before is None else float(np.median(before.layer_share[layer]))
     parts = ", ".join(block_title(block, stack).lower() for block in summary.layers[layer])
     sentence = say("whole.say_folded", layer=layer, parts=parts or say("whole.unknown"))
-    title = say("whole.layer", layer=layer)
-    return Box(f"{stack}.{layer}", "folded", stack, x, y, title, sentence, _note(share, was), layer, None, share)
+    without = [box_name(kind, stack) for one, at, kind in sorted(model.left_out) if (one, at) == (stack, layer)]
+    title = say("whole.layer_without" if without else "whole.layer", layer=layer, parts=", ".join(without))
+    return Box(
+        f"{stack}.{layer}", "folded", stack, x, y, title, sentence, _note(share, was), layer, None, share,
+        left_out=bool(without),
+    )  # fmt: skip
 
 
 def _open_layer(
@@ -128,10 +134,12 @@ def _open_layer(
         y = (base - tall, base)
         share, before = float(np.median(block.share)), model.before.get(stack)
         was = None if before is None else float(np.median(before.layers[layer][index].share))
+        out = (stack, layer, block.kind) in model.left_out
         yield Box(
             f"{stack}.{layer}.{index}", block.kind, stack, inner, y, block_title(block, stack),
-            _sentence(model, stack, block, share), _note(share, was), layer, index, share,
-            block.attention, "heads" if block.kind in (ATTENTION, CROSS_ATTENTION) else "layers",
+            say("whole.say_left_out") if out else _sentence(model, stack, block, share),
+            _note(share, was), layer, index, share, block.attention,
+            "heads" if block.kind in ATTENTIONS else "layers", out,
         )  # fmt: skip
 
 
@@ -142,8 +150,6 @@ def _heads(model: WholeModel, block: BlockSummary) -> int:
 
 def _sentence(model: WholeModel, stack: str, block: BlockSummary, share: float) -> str:
     """What a block does. share: what it adds, median over tokens"""
-    if not share:
-        return say("whole.say_left_out")
     values = {"share": f"{share:.0%}", "neurons": f"{block.num_neurons:,}", "heads": _heads(model, block)}
     return say(f"whole.say_{box_word(block.kind, stack)}", **values)
 
@@ -161,16 +167,28 @@ def block_title(block: BlockSummary, stack: str) -> str:
     return say("whole.neurons", name=name, count=f"{block.num_neurons:,}") if block.num_neurons else name
 
 
-def joints(blocks: Sequence[BlockSummary]) -> list[str]:
-    """What stands under each block and above the last: where the stream is normalized and where the box is added."""
+def joints(model: WholeModel, stack: str) -> list[str]:
+    """What stands under each block of the open layer, and above the last: where it is normalized and added."""
+    layer = model.open[stack]
+    blocks = model.stacks[stack].layers[layer]
+
+    def norm(block: BlockSummary, end: str = "") -> str:
+        """A norm, or what is left out of it."""
+        out = [part for part in ("norm", "gain") if (stack, layer, f"{block.kind}_{part}{end}") in model.left_out]
+        return say(f"whole.{out[0]}_out") if out else say("whole.norm")
+
     texts = []
     for index in range(len(blocks) + 1):
         words = []
         if index:
             below = blocks[index - 1]
             after = "add_norm" if below.sum_norm else "norm_add" if below.norm in (AFTER, BOTH) else "add"
-            words.append(say(f"whole.{after}"))
+            changed = norm(below, "_after" if below.norm == BOTH else "")
+            if after != "add" and changed != say("whole.norm"):
+                words += [say("whole.add"), changed][:: 1 if after == "add_norm" else -1]
+            else:
+                words.append(say(f"whole.{after}"))
         if index < len(blocks) and blocks[index].norm in (BEFORE, BOTH):
-            words.append(say("whole.norm"))
+            words.append(norm(blocks[index]))
         texts.append(" · ".join(words))
     return texts

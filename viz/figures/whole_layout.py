@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,6 +33,7 @@ class WholeModel:
         turned: whether positions turn queries and keys instead of being added.
         narrow: whether two stacks stand one above the other, for a narrow window.
         before: the summaries of the same run without its edits; empty for a run that has none.
+        left_out: (stack, layer, kind) of the boxes, and of their norms, that the run's edits leave out.
     """
 
     stacks: Mapping[str, StackSummary]
@@ -44,6 +45,7 @@ class WholeModel:
     turned: bool = False
     narrow: bool = False
     before: Mapping[str, StackSummary] = field(default_factory=dict)
+    left_out: Collection[tuple[str, int, str]] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from viz.figures.whole_layout import BAR, GAP, GUTTER, HEADER, LABEL, WholeModel
 from viz.language.messages import say
 
 MOST_LABELS, TILE_PIXELS = 40, 28
+FADED = 0.2  # opacity of what a box would have computed that is left out of the run
 NARROWEST = 20  # units of a token's label; where tokens are narrower, not each has one
 
 
@@ -87,12 +88,13 @@ class _Drawing:
         self.lines: list[dict[str, Any]] = []
         self.marks: list[dict[str, Any]] = []
         self.sources: dict[str, str] = {}
+        self.faded = False  # whether what is drawn now is left out of the run
 
     def draw(self, box: Box) -> None:
         """One box with its picture and words."""
         summary = self.model.stacks[box.stack]
         if box.kind != "output":
-            self._rectangle(box.x, box.y, self.palette.faint, 1)
+            self._rectangle(box.x, box.y, self.palette.accent if box.left_out else self.palette.faint, 1, box.left_out)
         if box.kind == "embedding":
             self._strip(box, summary.embedding, signed=True)
             self._text(box.x[0], box.y[1] + LABEL / 2, box.title, size=11, left=True) if not self._labels(box) else None
@@ -104,7 +106,8 @@ class _Drawing:
             assert box.layer is not None
             self._strip(box, summary.layer_share[box.layer][:, None], signed=False, tall=box.y[1] - box.y[0] > 12)
             if box.y[1] - box.y[0] > 12:
-                self._text(box.x[0] + 4, sum(box.y) / 2, box.title, size=11, left=True)
+                words = say("whole.layer", layer=box.layer) + (" ✕" if box.left_out else "")  # its strip is beside it
+                self._text(box.x[0] + 4, sum(box.y) / 2, words, size=11, left=True)
         elif box.kind == "output":
             self._bars(box)
         else:
@@ -114,7 +117,7 @@ class _Drawing:
         """A block of the open layer: its name, what it adds, and its heads or neurons."""
         self._text(box.x[0] + 5, box.y[0] + 8, f"<b>{escape(box.title)}</b>", size=12, left=True)
         self._text(box.x[1] - 5, box.y[0] + 8, box.note, size=11, left=False)
-        room = (box.y[0] + HEADER, box.y[1] - 3)
+        room, self.faded = (box.y[0] + HEADER, box.y[1] - 3), box.left_out
         maps = self.model.tiles.get(box.attention) if box.attention else None
         block = summary.layers[box.layer or 0][box.block or 0] if box.block is not None else None
         if maps is not None:
@@ -125,6 +128,7 @@ class _Drawing:
             self._strip(box, _chosen(*block.experts), signed=False, y=room)
         elif block is not None:
             self._strip(box, block.share[:, None], signed=False, y=room)
+        self.faded = False
 
     def _tiles(self, box: Box, maps: np.ndarray, room: tuple[float, float]) -> None:
         """Small maps of all heads, in as many rows as lets them be largest; a token's rows are marked across them."""
@@ -163,6 +167,7 @@ class _Drawing:
         source = indexed_png_uri(np.ascontiguousarray(picture), scale)
         self.sources[name] = source
         place = {"x": x[0], "y": y[0], "sizex": x[1] - x[0], "sizey": y[1] - y[0]}
+        place |= {"opacity": FADED} if self.faded else {}
         self.images.append({"source": source, "xref": "x", "yref": "y", "sizing": "stretch", "layer": "below"} | place)
 
     def _mark_tokens(self, stack: str, x: tuple[float, float], y: tuple[float, float], axis: str = "x") -> None:
@@ -204,10 +209,9 @@ class _Drawing:
     def around(self, stack: str, table: list[Box]) -> None:
         """The frame of the open layer, the line of the residual stream, and the names of joints and stack."""
         inner = [box for box in table if box.block is not None or box.kind == "unknown"]
-        blocks = self.model.stacks[stack].layers[self.model.open[stack]]
         x, top = table[0].x, min(upper_edge(box) for box in table if box.kind != "output")
         self._rectangle(x, (upper_edge(inner[-1]), inner[0].y[1] + 6), self.palette.forbidden, 1)
-        for index, text in enumerate(joints(blocks)):
+        for index, text in enumerate(joints(self.model, stack)):
             y = inner[0].y[1] + 2 if index == 0 else inner[index - 1].y[0] - GAP / 2
             if text and index:
                 self._text((x[0] + x[1]) / 2, y, f"▲ {text}", size=10)
@@ -240,8 +244,10 @@ class _Drawing:
         points = {"x": [ends[0], middle, middle, ends[1]], "y": [h for height in heights for h in (height, height)]}
         self.lines.append({"type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": line, **points})
 
-    def _rectangle(self, x: tuple[float, float], y: tuple[float, float], colour: str, width: float) -> None:
-        line = {"color": colour, "width": width}
+    def _rectangle(
+        self, x: tuple[float, float], y: tuple[float, float], colour: str, width: float, dashed: bool = False
+    ) -> None:
+        line = {"color": colour, "width": width, "dash": "dash" if dashed else "solid"}
         self.shapes.append({"type": "rect", "x0": x[0], "x1": x[1], "y0": y[0], "y1": y[1], "line": line})
 
     def _text(self, x: float, y: float, text: str, *, size: int, left: bool | None = None) -> None:

@@ -154,12 +154,13 @@ def _draw_overlays(layout: Any, axes: Axes) -> None:
     for image in layout.images:
         picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(image.source.split(",", 1)[1]))).convert("RGBA"))
         extent = (image.x, image.x + image.sizex, image.y + image.sizey, image.y)
-        axes.imshow(picture, extent=extent, aspect="auto", zorder=0, interpolation="nearest")
+        axes.imshow(picture, extent=extent, aspect="auto", zorder=0, interpolation="nearest", alpha=image.opacity)
     for shape in layout.shapes:
         edge: Any = {
             "edgecolor": css_to_rgba(shape.line.color),
             "linewidth": (shape.line.width or 2) * POINTS,
             "fill": False,
+            "linestyle": "--" if shape.line.dash == "dash" else "-",
         }
         if shape.type == "rect":
             axes.add_patch(Rectangle((shape.x0, shape.y0), shape.x1 - shape.x0, shape.y1 - shape.y0, **edge, zorder=5))

@@ -61,7 +61,6 @@ def draw(trace: Trace) -> None:
         st.html(f'<div class="whole-panel" aria-live="polite"><p>{say("whole.point")}</p></div>')
         whole_changes.choice(opened)
     words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "point", "goto", "unfold")}
-    words |= {name: say(f"head_menu.{name}") for name in ("leave_out", "put_back", "positions_off")}
     words["stream"] = say("whole.stream", length="{length}", kept="{kept}")  # filled in by the browser
     table = boxes(model)
     follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in table}
@@ -114,7 +113,8 @@ def _model(trace: Trace, summaries: dict[str, StackSummary], opened: dict[str, i
         written = best.index(ids[step + 1]) if step + 1 < len(ids) and ids[step + 1] in best else None
     turned = _scheme().kind == "rotary"
     before = whole_changes.summaries_before(trace, summaries)
-    return WholeModel(summaries, trace.tokens, opened, tiles, candidates, written, turned, _is_narrow(), before)
+    out = whole_changes.left_out(summaries)
+    return WholeModel(summaries, trace.tokens, opened, tiles, candidates, written, turned, _is_narrow(), before, out)
 
 
 def _is_narrow() -> bool:

@@ -1,4 +1,4 @@
-"""Boxes of the whole model that are left out of the run: the choice beside the picture, and what was without it."""
+"""What can be changed at the boxes of the whole model: the choice beside the picture, menus, and what was before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from functools import partial
 
 import streamlit as st
 
-from model.trace.boxes.stack_summary import StackSummary
+from model.trace.boxes.stack import ATTENTION, BLOCK_KINDS, NORM_PARTS
+from model.trace.boxes.stack_summary import BlockSummary, StackSummary
 from model.trace.edits import Boxes
 from model.trace.trace import Trace
 from viz.frame import model_access, session
@@ -16,7 +17,7 @@ from viz.language.boxes import box_name
 from viz.language.messages import say
 from viz.widgets.menus.box_change import with_box, with_named_box
 
-MARKS = {False: "leave_out", True: "put_back"}  # what can be done with a box: by whether it is left out
+Mark = tuple[str, str]  # what an item of a menu says, and the name of what it changes
 
 
 def summaries_before(trace: Trace, now: Mapping[str, StackSummary]) -> dict[str, StackSummary]:
@@ -36,27 +37,57 @@ def _same_boxes(one: StackSummary, other: StackSummary | None) -> bool:
     return other is not None and [*map(len, one.layers)] == [*map(len, other.layers)]
 
 
-def remember(summaries: Mapping[str, StackSummary]) -> dict[str, str]:
+def left_out(summaries: Mapping[str, StackSummary]) -> frozenset[tuple[str, int, str]]:
+    """Stack, layer and kind of every box, and part of a norm, that the edits leave out."""
+    boxes, edits = model_access.open_model().boxes(), model_access.applied_edits()
+    if not edits.blocks:
+        return frozenset()
+    places = [(stack, layer) for stack, one in summaries.items() for layer in range(len(one.layers))]
+    named = [(*place, kind) for place in places for kind in _kinds(boxes, *place)]
+    return frozenset(place for place in named if edits.leaves_out(*place))
+
+
+def remember(summaries: Mapping[str, StackSummary]) -> dict[str, list[Mark]]:
     """Name of each box in the picture -> what the menu at it can do; and what these names mean, for the callback."""
-    edits, boxes, state = model_access.applied_edits(), model_access.open_model().boxes(), st.session_state
-    places = {
-        f"{stack}.{layer}.{index}": (stack, layer, block.kind)
-        for stack, summary in summaries.items()
-        for layer, blocks in enumerate(summary.layers)
-        for index, block in enumerate(blocks)
-        if block.kind in _kinds(boxes, stack, layer)
-    }
-    state.whole_places = places
-    found = {name: MARKS[edits.leaves_out(*place)] for name, place in places.items()}
-    if model_access.open_model().can_move_positions and model_access.open_model().heads:
-        mark = "positions_off" if edits.positions == "own" else "put_back"
-        found |= {f"{stack}.positions": mark for stack in summaries}
-    state.whole_marks = found
-    return found
+    model, edits, state = model_access.open_model(), model_access.applied_edits(), st.session_state
+    boxes = model.boxes()
+    marks: dict[str, list[Mark]] = {}
+    state.whole_places = {}
+    for stack, summary in summaries.items():
+        for layer, blocks in enumerate(summary.layers):
+            for index, block in enumerate(blocks):
+                name = f"{stack}.{layer}.{index}"
+                parts = [part for part in ("", *NORM_PARTS) if _kind(block, part) in _kinds(boxes, stack, layer)]
+                places = {f"{name}.{part}" if part else name: (stack, layer, _kind(block, part)) for part in parts}
+                found = [
+                    (_said(part, edits.leaves_out(*places[one])), one) for part, one in zip(parts, places, strict=True)
+                ]
+                if model.heads and block.attention is not None and (stack, block.kind) == ("decoder", ATTENTION):
+                    places[f"{name}.mask"] = (stack, layer, "mask")
+                    lifted = edits.masks.get(("decoder", layer)) == "full"
+                    found.append((say(f"head_menu.{'mask_back' if lifted else 'lift_mask'}"), f"{name}.mask"))
+                state.whole_places |= places
+                marks |= {name: found} if found else {}
+    if model.can_move_positions and model.heads:
+        said = say(f"head_menu.{'positions_off' if edits.positions == 'own' else 'put_back'}")
+        marks |= {f"{stack}.positions": [(said, f"{stack}.positions")] for stack in summaries}
+    state.whole_marks = marks
+    return marks
+
+
+def _kind(block: BlockSummary, part: str) -> str:
+    """What edits call a box, or a part of its norm."""
+    return f"{block.kind}_{part}" if part else block.kind
+
+
+def _said(part: str, out: bool) -> str:
+    """What leaves a box, or a part of its norm, out, or puts it back, in words."""
+    word = "put_back" if out else "leave_out"
+    return say(f"head_menu.{word}_part", part=say(f"head_menu.part_{part}")) if part else say(f"head_menu.{word}")
 
 
 def _kinds(boxes: Boxes, stack: str, layer: int) -> tuple[str, ...]:
-    """The boxes of a layer that can be left out."""
+    """The boxes of a layer that can be left out, and the parts of their norms."""
     layers = boxes.get(stack, ())
     return tuple(layers[layer]) if layer < len(layers) else ()
 
@@ -65,7 +96,7 @@ def choice(opened: Mapping[str, int]) -> None:
     """A row of buttons for the boxes of each open layer: those that are left out are pressed."""
     edits, boxes = model_access.applied_edits(), model_access.open_model().boxes()
     for stack, layer in opened.items():
-        kinds = tuple(dict.fromkeys(_kinds(boxes, stack, layer)))
+        kinds = tuple(dict.fromkeys(kind for kind in _kinds(boxes, stack, layer) if kind in BLOCK_KINDS))
         if not kinds:
             continue
         key = f"left_out_{stack}_{layer}"
@@ -93,6 +124,6 @@ def _chosen(key: str, stack: str, layer: int, kinds: tuple[str, ...], boxes: Box
 
 
 def change(name: str) -> None:
-    """Leave out the box of this name, or put it back; for a callback."""
+    """Leave out what has this name, or put it back; for a callback."""
     session.set_edits(with_named_box(model_access.applied_edits(), name))
     st.session_state.whole_changed = True

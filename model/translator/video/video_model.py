@@ -55,7 +55,7 @@ class VideoModel:
     takes = "video"
     choices = InputChoices()
     head_effects, logit_lens = head_effects, logit_lens
-    take_pass_apart, boxes = take_clip_apart, clip_boxes
+    boxes = clip_boxes
     is_encoder_decoder = False
     writes = False
     can_move_positions = True
@@ -219,6 +219,10 @@ class VideoModel:
     def _verify(self, *args: Any) -> Check:
         """The verdict of `model.verification.references.video_reference` on one clip."""
         return verify(self.module, self._classes, *args)
+
+    def take_pass_apart(self, *args: Any) -> Any:
+        """As `model.translator.decomposition.take_clip_apart`."""
+        return take_clip_apart(self, *args)
 
     def _find_projections(
         self, pixels: Tensor, row: int, plan: EditPlan | None, recorded: RecordedLayer

@@ -13,8 +13,10 @@ import torch
 from PIL import Image
 
 import model
+from model.arrays.torch_to_numpy import to_numpy
 from model.errors import InputError, ModelError
 from model.trace.check import Probe
+from model.trace.edits import Edits
 from model.translator.video.clip_files import read_clip
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 from model.translator.video.video_model import VideoModel
@@ -231,3 +233,26 @@ def test_a_damaged_configuration_is_refused(folder: Path, tmp_path: Path, old: s
     (tmp_path / "config.json").write_text((folder / "config.json").read_text().replace(old, new))
     with pytest.raises(ModelError):
         model.load(str(tmp_path), device="cpu")
+
+
+def test_its_boxes_add_up_and_each_can_be_left_out(video: VideoModel) -> None:
+    torch.manual_seed(7)
+    for name, parameter in video.module.named_parameters():
+        if "norm" in name:  # gains and shifts that do something
+            torch.nn.init.normal_(parameter.data, 0.5)
+    plain = video.trace(clip())
+    found = plain.blocks("encoder")
+    assert [block.kind for block in found.layers[2]] == ["time_attention", "space_attention", "feed_forward"]
+    assert [block.attention for block in found.layers[2]] == [("time", 2), ("space", 2), None]
+    assert found.error < 1e-5
+    np.testing.assert_allclose(found.positions, to_numpy(video.module.positions(4)), atol=1e-6)
+    np.testing.assert_array_equal(found.states, plain.hidden_states["encoder"])
+    for index, kind in enumerate(video.boxes()["encoder"][1]):
+        edits = Edits(blocks={("encoder", 1, kind)})
+        edited = video.trace(clip(), edits=edits)
+        assert edited.verify().ok
+        assert edited.blocks("encoder").error < 1e-5
+        assert not replace(plain, edits=edits, run_check=edited.run_check).verify().ok
+        if index < 3:
+            assert not edited.blocks("encoder").layers[1].blocks[index].adds.any()
+    assert index == 8  # with a norm and its gain for each of the three

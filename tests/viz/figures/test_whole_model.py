@@ -18,7 +18,7 @@ from tests.model.decomposition.families import TEXT, small_model
 from viz.figures.theme import LIGHT
 from viz.figures.whole_boxes import boxes, joints, upper_edge
 from viz.figures.whole_layout import HEIGHT, NARROW, WIDTH, WholeModel, layout
-from viz.figures.whole_model import whole_model
+from viz.figures.whole_model import FADED, whole_model
 from viz.language.messages import say
 from viz.saving.still_image import still_image
 
@@ -141,13 +141,24 @@ def test_many_heads_take_several_rows_of_tiles(translated: WholeModel, heads: in
         assert box.x[0] < one["span"][0] < one["span"][1] < box.x[1]
 
 
-def test_joints_say_where_norms_stand() -> None:
-    summary = small_model("llama").trace(TEXT).block_summaries()["decoder"]
-    assert joints(summary.layers[1]) == ["norm", "add · norm", "add"]
-    summary = small_model("gemma2").trace(TEXT).block_summaries()["decoder"]
-    assert joints(summary.layers[1]) == ["norm", "norm, then add · norm", "norm, then add"]
-    summary = small_model("bert").trace(TEXT).block_summaries()["encoder"]
-    assert joints(summary.layers[1]) == ["", "add, then norm", "add, then norm"]
+def drawn(family: str, *left_out: tuple[str, int, str]) -> WholeModel:
+    """A small model of a family, without tiles."""
+    trace = small_model(family).trace(TEXT)
+    summaries = trace.block_summaries()
+    return WholeModel(summaries, trace.tokens, dict.fromkeys(summaries, 1), left_out=left_out)
+
+
+def test_joints_say_where_norms_stand_and_which_are_left_out() -> None:
+    assert joints(drawn("llama"), "decoder") == ["norm", "add · norm", "add"]
+    assert joints(drawn("gemma2"), "decoder") == ["norm", "norm, then add · norm", "norm, then add"]
+    assert joints(drawn("bert"), "encoder") == ["", "add, then norm", "add, then norm"]
+    out, gain = say("whole.norm_out"), say("whole.gain_out")
+    model = drawn("llama", ("decoder", 1, "feed_forward_norm"), ("decoder", 0, "attention_norm"))
+    assert joints(model, "decoder") == ["norm", f"add · {out}", "add"]
+    model = drawn("gemma2", ("decoder", 1, "attention_gain_after"), ("decoder", 1, "feed_forward_norm"))
+    assert joints(model, "decoder") == ["norm", f"{gain} · add · {out}", "norm, then add"]
+    model = drawn("bert", ("encoder", 1, "attention_gain"), ("encoder", 1, "feed_forward_norm"))
+    assert joints(model, "encoder") == ["", f"add · {gain}", f"add · {out}"]
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt-neox", "qwen3-moe", "lfm2", "t5", "bloom"])
@@ -175,7 +186,8 @@ def test_a_box_that_is_left_out_says_so_and_what_it_added_before(lens: Translato
     text, target = "The cat saw the cat.", "Le chat a vu le chat."
     before = picture(lens.trace(text, target))
     edited = lens.trace(text, target, edits=Edits(blocks={("decoder", 1, "cross_attention")}))
-    model = replace(picture(edited), before=before.stacks)
+    out = {("decoder", 1, "cross_attention"), ("encoder", 2, "feed_forward_norm")}
+    model = replace(picture(edited), before=before.stacks, left_out=out)
     notes, sentences = ({box.name: getattr(box, what) for box in boxes(model)} for what in ("note", "sentence"))
     added = {box.name: f"{box.share:.0%}" for box in boxes(before) if box.share is not None}
     assert notes["decoder.1.1"] == say("whole.was", now=say("whole.nothing"), before=added["decoder.1.1"])
@@ -184,3 +196,11 @@ def test_a_box_that_is_left_out_says_so_and_what_it_added_before(lens: Translato
     assert notes["decoder.1.0"] == say("whole.adds", share=added["decoder.1.0"])  # what comes before is as it was
     assert notes["encoder.2"] == say("whole.adds", share=added["encoder.2"])
     assert all("was" not in box.note for box in boxes(before))
+    titles = {box.name: box.title for box in boxes(model)}
+    norm = say("whole.part_norm", box=say("whole.feed_forward"))
+    assert titles["encoder.2"] == say("whole.layer_without", layer=2, parts=norm)
+    assert titles["encoder.0"] == say("whole.layer", layer=0)
+    faded = [image.y for image in whole_model(model, LIGHT).layout.images if image.opacity == FADED]
+    box = next(box for box in boxes(model) if box.name == "decoder.1.1")
+    assert len(faded) == 1
+    assert box.y[0] < faded[0] < box.y[1]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from model.trace.edits import Edits
 from model.translator.translator import Translator
 from tests.viz.figures.test_whole_model import picture
 from viz.language.messages import say
@@ -36,3 +39,9 @@ def test_each_box_has_a_row_in_the_order_of_computing(lens: Translator) -> None:
     assert found[names["normalized"]] == "after"
     assert 0 <= found[names["error"]] < 1e-4
     assert table.iloc[-1][names["box"]].startswith(say("whole.output"))
+    edited = lens.trace("The cat saw the cat.", trace.output, Edits(blocks={("decoder", 2, "feed_forward")}))
+    changed = whole_table(replace(picture(edited), before=trace.block_summaries()))
+    rows = changed[changed[names["layer"]] != ""]
+    assert list(rows[say("whole.column_adds_before")]) == list(blocks[names["adds"]])
+    assert list(rows[say("whole.column_length_before")]) == list(blocks[names["length"]])
+    assert rows.iloc[-1][names["adds"]] == 0 < rows.iloc[-1][say("whole.column_adds_before")]

@@ -36,16 +36,20 @@ def with_box(edits: Edits, boxes: Boxes, place: tuple[str, int, str], *, left_ou
 
 
 def with_named_box(edits: Edits, name: str) -> Edits:
-    """The edits after the menu at a box of the picture: it is left out, or put back where it was left out.
+    """The edits after the menu at a box of the picture: it, or a part of its norm, is left out or put back.
 
     Args:
-        name: of a box in the picture, as `viz.figures.whole_boxes.Box` has it.
+        name: of a box in the picture, as `viz.figures.whole_boxes.Box` has it, followed by what is changed of it.
     """
     if name.endswith(".positions"):
         return replace(edits, positions="off" if edits.positions == "own" else "own")
     place = st.session_state.get("whole_places", {}).get(name)
     if place is None:
         return edits
+    stack, layer, kind = place
+    if kind == "mask":
+        masks = {where: shape for where, shape in edits.masks.items() if where != (stack, layer)}
+        return replace(edits, masks=masks if len(masks) < len(edits.masks) else {**masks, (stack, layer): "full"})
     return with_box(edits, model_access.open_model().boxes(), place, left_out=not edits.leaves_out(*place))
 
 

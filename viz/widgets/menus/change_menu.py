@@ -16,7 +16,7 @@ from viz.widgets.menus.box_change import with_named_box
 
 KEY = "script_change_menu"
 FACTORS = {"mute": 0.0, "double": 2.0}
-WORDS = ("mute", "double", "alike", "copy", "copy_label", "undo", "forbid", "leave_out", "put_back", "positions_off")
+WORDS = ("mute", "double", "alike", "copy", "copy_label", "undo", "forbid")
 _component = st.components.v2.component("headlight_change_menu", js=script("tiles", "change_menu"))
 
 
