@@ -65,8 +65,8 @@ def layer_norm(ours: Any, x: Tensor, plan: EditPlan | None = None, place: Place 
     )
     if "norm" in left_out:
         return x
-    weights = (None, None) if "gain" in left_out else (ours.weight.to(x.dtype), ours.bias.to(x.dtype))
-    return F.layer_norm(x, x.shape[-1:], *weights, ours.eps)
+    gain, shift = (None, None) if "gain" in left_out else (ours.weight.to(x.dtype), ours.bias.to(x.dtype))
+    return F.layer_norm(x, x.shape[-1:], gain, shift, ours.eps)
 
 
 def without(plan: EditPlan | None, place: Place, adds: Tensor) -> Tensor:
