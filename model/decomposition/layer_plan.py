@@ -21,16 +21,13 @@ from model.trace.boxes.stack import (
     ATTENTION,
     BEFORE,
     BOTH,
-    CROSS_ATTENTION,
     EXPERTS,
     FEED_FORWARD,
+    NAMED_ATTENTIONS,
     NONE,
     OTHER,
-    SPACE_ATTENTION,
-    TIME_ATTENTION,
 )
 
-NAMED_ATTENTIONS = {"cross": CROSS_ATTENTION, "time": TIME_ATTENTION, "space": SPACE_ATTENTION}  # by attention kind
 Key = tuple[str, int]  # path of a part and which of its calls
 
 

@@ -13,6 +13,7 @@ from model.arrays.types import Array
 ATTENTION, CROSS_ATTENTION = "attention", "cross_attention"
 TIME_ATTENTION, SPACE_ATTENTION = "time_attention", "space_attention"  # of a video, one after the other
 FEED_FORWARD, EXPERTS, OTHER = "feed_forward", "experts", "other"
+NAMED_ATTENTIONS = {"cross": CROSS_ATTENTION, "time": TIME_ATTENTION, "space": SPACE_ATTENTION}  # by attention kind
 ATTENTIONS = (ATTENTION, CROSS_ATTENTION, TIME_ATTENTION, SPACE_ATTENTION)
 BLOCK_KINDS = (*ATTENTIONS, FEED_FORWARD, EXPERTS, OTHER)
 BEFORE, AFTER, BOTH, NONE = "before", "after", "both", "none"  # where the norm of a block stands
