@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from model.arrays.torch_to_numpy import to_numpy
 from model.trace.check import Check
-from model.verification.comparison import Comparison, Vectors, relative_error
+from model.verification.comparison import Comparison, Vectors, largest_magnitude, relative_error
+from model.verification.float64_mode import any_format, float64_everywhere
 from model.verification.tolerances import Limits
 
 AGREE = 1e-6  # largest difference of two correct runs in float64, as a share of the largest number
 FURTHER = 4.0  # how much further than the stock run a trace may be from the numbers in float64
-MAX_NUMBERS = 2**26  # of a run that are held at once, in float64: half a gigabyte
+MAX_NUMBERS = 2**27  # of a run that are held at once, in float32: half a gigabyte
+ROWS_AT_ONCE = 32  # of logits that are compared
 # Of the parts with numbers that are rounded; the others are right or wrong.
 ROUNDED = ("weights", "row_sums", "scores", "queries", "keys", "values", "states", "neurons", "logits")
 
@@ -38,53 +37,110 @@ class Judge(Protocol):
 
 
 Run = Callable[[Judge], None]  # hands over the numbers of one run
+Place = tuple[Any, ...]  # name of the part, kind or stack, and layer
 
 
 class TooManyNumbersError(Exception):
     """A run has more numbers than may be held at once."""
 
 
+class DifferentError(Exception):
+    """Two runs in float64 differ by more than their last digits."""
+
+
 class Numbers:
-    """All numbers of a run, by name and place, and the calls that hand them on."""
+    """The numbers of one run in float32, by name and place: one set for all runs that are compared.
 
-    def __init__(self, run: Run) -> None:
-        self.found: dict[tuple[Any, ...], Tensor] = {}
-        self._calls: list[tuple[str, tuple[Any, ...]]] = []
+    Each further run is compared with them as it hands its numbers over, so that never two runs are held at once.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[Place, Tensor] = {}
         self._count = 0
-        run(self)
 
-    def replay(self, judge: Judge) -> None:
+    def hold(self, run: Run) -> None:
+        """Hold all numbers of a run.
+
+        Raises:
+            TooManyNumbersError: there are more than `MAX_NUMBERS`.
+        """
+        run(_Each(self._hold))
+
+    def replace(self, run: Run) -> Callable[[Judge], None]:
+        """Hold the numbers of a run in place of those that are here, which must be equal but for the last digits.
+
+        Returns:
+            What hands the new numbers on, as the run did.
+
+        Raises:
+            TooManyNumbersError: there are more than `MAX_NUMBERS`.
+            DifferentError: some numbers differ, or are missing.
+        """
+        here, self.found, self._count = self.found, {}, 0
+
+        def take(place: Place, numbers: Tensor) -> Tensor:
+            before = here.pop(place, None)
+            if before is not None and not _agree(before, numbers):
+                raise DifferentError
+            return self._hold(place, numbers)
+
+        calls = _Each(take)
+        run(calls)
+        if here:
+            raise DifferentError
+        return calls.repeat
+
+    def errors(self, run: Run) -> dict[str, float]:
+        """Name of a part -> by how much a run in another format is off at most, measured as the comparison does."""
+        off: dict[str, float] = {}
+
+        def take(place: Place, numbers: Tensor) -> Tensor:
+            name = place[0]
+            off[name] = max(off.get(name, 0.0), _error(name, numbers, self.found[place]))
+            return numbers[:0]
+
+        run(_Each(take))
+        return off
+
+    def _hold(self, place: Place, numbers: Tensor) -> Tensor:
+        self._count += numbers.numel()
+        if self._count > MAX_NUMBERS:
+            raise TooManyNumbersError
+        with any_format():  # they need no more digits than `AGREE` asks for
+            self.found[place] = numbers.float()
+        return self.found[place]
+
+
+class _Each:
+    """Hands each tensor of a run to a function with its name and place, and notes the calls with what it returns."""
+
+    def __init__(self, take: Callable[[Place, Tensor], Tensor]) -> None:
+        self._take = take
+        self._calls: list[tuple[str, tuple[Any, ...]]] = []
+
+    def repeat(self, judge: Judge) -> None:
         """Hand the numbers on, as the run did."""
         for name, arguments in self._calls:
             getattr(judge, name)(*arguments)
 
     def add_layer(self, kind: str, layer: int, expected: Tensor, vectors: Vectors | None = None) -> None:
-        self._calls.append(("add_layer", (kind, layer, expected, vectors)))
-        self._keep(("weights", kind, layer), expected)
-        for name, one in zip(("queries", "keys", "values"), vectors or (), strict=False):
-            self._keep((name, kind, layer), one)
+        weights = self._take(("weights", kind, layer), expected)
+        names = ("queries", "keys", "values")
+        own = tuple(self._take((name, kind, layer), one) for name, one in zip(names, vectors or (), strict=False))
+        self._calls.append(("add_layer", (kind, layer, weights, own or None)))
 
     def add_layer_index(self, kind: str, indices: Sequence[int]) -> None:
         self._calls.append(("add_layer_index", (kind, indices)))
 
     def add_states(self, stack: str, states: Sequence[Tensor]) -> None:
-        self._calls.append(("add_states", (stack, states)))
-        for depth, one in enumerate(states):
-            self._keep(("states", stack, depth), one)
+        held = [self._take(("states", stack, depth), one) for depth, one in enumerate(states)]
+        self._calls.append(("add_states", (stack, held)))
 
     def add_neurons(self, stack: str, layer: int, neurons: Tensor) -> None:
-        self._calls.append(("add_neurons", (stack, layer, neurons)))
-        self._keep(("neurons", stack, layer), neurons)
+        self._calls.append(("add_neurons", (stack, layer, self._take(("neurons", stack, layer), neurons))))
 
     def add_logits(self, expected: Tensor) -> None:
-        self._calls.append(("add_logits", (expected,)))
-        self._keep(("logits",), expected)
-
-    def _keep(self, place: tuple[Any, ...], numbers: Tensor) -> None:
-        self._count += numbers.numel()
-        if self._count > MAX_NUMBERS:
-            raise TooManyNumbersError
-        self.found[place] = numbers
+        self._calls.append(("add_logits", (self._take(("logits",), expected),)))
 
 
 @dataclass(frozen=True)
@@ -118,19 +174,17 @@ def settle(check: Check, comparison: Comparison, stock: Run, stock_in_float64: R
     """
     if any(part.name not in ROUNDED for part in check.wrong_parts):
         return check
+    numbers = Numbers()
     try:
-        single = Numbers(stock).found
         with float64_everywhere():
-            exact, own = Numbers(stock_in_float64), Numbers(ours_in_float64).found
-    except (TooManyNumbersError, RuntimeError):  # some of PyTorch's functions, as those of experts, know no float64
+            numbers.hold(ours_in_float64)
+            hand_on = numbers.replace(stock_in_float64)
+        off = numbers.errors(stock)
+    # Some of PyTorch's functions, as those of experts, know no float64.
+    except (TooManyNumbersError, DifferentError, RuntimeError):
         return check
-    if not all(_agree(numbers, exact.found[place]) for place, numbers in own.items()):
-        return check
-    off: dict[str, float] = {}
-    for place, numbers in exact.found.items():
-        off[place[0]] = max(off.get(place[0], 0.0), _error(place[0], single[place], numbers))
     comparison.limits = RoundingLimits(comparison.limits.digits, off)
-    exact.replay(comparison)
+    hand_on(comparison)
     settled = comparison.check(check.how, independent=check.independent)
     compared = {part.name for part in settled.parts}
     settled = replace(
@@ -142,32 +196,18 @@ def settle(check: Check, comparison: Comparison, stock: Run, stock_in_float64: R
 
 
 def _agree(one: Tensor, other: Tensor) -> bool:
-    """Whether two runs in float64 are equal but for the last digits."""
-    return one.shape == other.shape and bool((one - other).abs().max() <= AGREE * other.abs().max().clamp(min=1.0))
+    """Whether two runs in float64 are equal but for the last digits. one: in float32, which `AGREE` allows for"""
+    return one.shape == other.shape and _largest_difference(one, other) <= AGREE * max(largest_magnitude(other), 1.0)
 
 
-def _error(name: str, single: Tensor, exact: Tensor) -> float:
+def _error(name: str, rounded: Tensor, exact: Tensor) -> float:
     """By how much one part of the stock run in the format is off, measured as the comparison does."""
     if name in ("weights", "logits"):
-        return float((single.double() - exact).abs().max())
-    return relative_error(to_numpy(single), to_numpy(exact))
+        return _largest_difference(rounded, exact)
+    return relative_error(to_numpy(rounded), to_numpy(exact))
 
 
-class _Float64Mode(TorchFunctionMode):
-    """Computes in float64 what a module asks to be computed in float32, such as a norm or a softmax."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        def widened(one: Any) -> Any:
-            return torch.float64 if one is torch.float32 else one
-
-        func = Tensor.double if func is Tensor.float else func
-        result = func(*map(widened, args), **{name: widened(one) for name, one in (kwargs or {}).items()})
-        single = isinstance(result, Tensor) and type(result) is Tensor and result.dtype == torch.float32
-        return Tensor.double(result) if single else result
-
-
-@contextmanager
-def float64_everywhere() -> Iterator[None]:
-    """In this thread nothing is computed in float32 while the block runs."""
-    with _Float64Mode():
-        yield
+def _largest_difference(one: Tensor, other: Tensor) -> float:
+    """The largest difference of two tensors of one shape, some rows at a time: logits in float64 are large."""
+    rows = zip(one.split(ROWS_AT_ONCE), other.split(ROWS_AT_ONCE), strict=True)
+    return max(float((part.double() - further.double()).abs().max()) for part, further in rows)

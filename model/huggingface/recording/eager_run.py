@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,7 +19,7 @@ from model.huggingface.recording.attention_interface import LIBRARY_EAGER, captu
 from model.huggingface.recording.hooks import outermost_layers
 from model.huggingface.recording.neurons import NeuronRows, OnNeurons, capture_neurons
 
-MAX_PARAMETERS = 400_000_000  # of a model that is copied in float64: 3 GB
+MAX_PARAMETERS = 400_000_000  # of a model that is run in float64: more takes minutes
 # Receives kind, layer, weights, and where the family shows them query, key and value, and which layer of the model its
 # module's path says it is.
 OnLayer = Callable[[str, int, Tensor, tuple[Tensor, Tensor, Tensor] | None, int | None], None]
@@ -114,27 +113,29 @@ def run_in_float64(
     on_layer: OnLayer,
     neurons: Wanted | None = None,
 ) -> Any:
-    """The output object of a pass of a copy in float64: with the library's own attention, or with `ours`.
+    """The output object of a pass in float64: with the library's own attention, or with `ours`.
+
+    To be called in `float64_everywhere`, which converts the weights that it shares with the model as they are used.
 
     Args:
         inputs, plan, on_layer, neurons: as in `run_eager`; with the app's own attention no neurons are handed over.
     """
-    inputs = {name: one.double() if one.is_floating_point() else one for name, one in inputs.items()}
-    module = copy.deepcopy(lens.module).double()
+    module = shallow_copy(lens.module)
     if not ours or not lens.uses_interface:
         return run_copy(lens, module, inputs, plan, on_layer, neurons)
     with torch.inference_mode(), apply_edits(plan), record() as recorded:
         result = lens.run(module, inputs, eager=False)
-    for kind, layer in recorded.calls:
+    for kind, layer in list(recorded.calls):
         rows = [recorded.call(kind, layer, row) for row in range(len(next(iter(inputs.values()))))]
         weights = torch.stack([row.weights_tensor() for row in rows])
         query, key, value = (torch.stack([getattr(row, name) for row in rows]) for name in ("query", "key", "value"))
         on_layer(kind, layer, weights, (query, key, value), None)
+        del recorded.calls[kind, layer]  # in float64 they take as much as the answer
     return result
 
 
 def can_run_in_float64(module: Any) -> bool:
-    """Whether a copy of a model in float64 is small enough, and its device computes in float64."""
+    """Whether a model is small enough to be run in float64, and its device computes in that."""
     size = sum(parameter.numel() for parameter in module.parameters())
     return size <= MAX_PARAMETERS and module.device.type != "mps"
 

@@ -39,7 +39,7 @@ class Subject:
         run_eager: the library's output object of a pass with its own attention; hands each layer over, and the neurons
             of the text of those layers whose neurons the trace has.
         run_in_float64: the same in float64, with the app's own attention if told so; None where the model is too large
-            for a copy.
+            for that.
         read_states: stack -> hidden states of each depth, from the library's output object.
         read_answer: what a pass answers, from the same.
         read_classes: labels and probabilities of one text, from its answer.
@@ -83,6 +83,7 @@ def verify(subject: Subject, trace: Trace) -> Check:
     comparison, again = (Comparison(trace, limits(dtype), sinks=subject.sinks, answer=subject.answer) for _ in range(2))
     answer = compare(subject, trace, subject.run_eager, comparison)
     _add_words(subject, trace, comparison, answer)
+    del answer  # of a long text 0.1 GB, which the runs in float64 need
     add_positions(comparison, trace, subject.module)
     for stack, neurons in known_neurons(trace).items():
         if not comparison.has_neurons(stack, len(neurons)):
