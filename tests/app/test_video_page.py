@@ -72,6 +72,18 @@ def test_an_own_clip_has_no_track(app: AppTest) -> None:
     assert 'class="clip-track' not in page_html(app)
 
 
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"\x00\x00\x00\x18ftypisom", "clip_library"), (b"GIF89a", "clip_none"), (b"", "clip_none")]
+)
+def test_a_clip_that_is_not_read_gets_a_sentence(
+    app: AppTest, content: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("model.translator.video.film_files.find_spec", lambda name: None)
+    app.file_uploader[0].upload("own.mp4", content, "video/mp4").run()
+    assert not app.exception
+    assert [one.value for one in app.warning] == [say(f"errors.{reason}")]
+
+
 def test_a_model_of_texts_gets_a_sentence() -> None:
     app = go_to(opened(), "video")
     assert not app.exception

@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from model.errors import InputError
+from model.structures.file_content import file_content
 
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")  # none of these can start another program, as EPS does
-MAX_BYTES, MAX_PIXELS, MIN_SIDE, MAX_ASPECT = 20_000_000, 40_000_000, 8, 20
+MAX_PIXELS, MIN_SIDE, MAX_ASPECT = 40_000_000, 8, 20
 PictureSource = str | Path | bytes | Image.Image
 
 
@@ -22,8 +23,8 @@ def read_picture(source: PictureSource) -> tuple[Image.Image, tuple[tuple[str, s
         source: a path, the bytes of a file, or a PIL image.
 
     Raises:
-        InputError: it is no picture, has more than `MAX_BYTES` or `MAX_PIXELS`, is cut off, or has fewer than
-            `MIN_SIDE` pixels or more than `MAX_ASPECT` times the shorter side on a side.
+        InputError: it is no picture, has more bytes than are read or more than `MAX_PIXELS`, is cut off, or has fewer
+            than `MIN_SIDE` pixels or more than `MAX_ASPECT` times the shorter side on a side.
     """
     picture = source if isinstance(source, Image.Image) else _open_image(source)
     width, height = picture.size
@@ -58,13 +59,7 @@ def read_picture(source: PictureSource) -> tuple[Image.Image, tuple[tuple[str, s
 
 def _open_image(source: str | Path | bytes) -> Image.Image:
     """A PIL image of a file, not yet decoded."""
-    try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError("picture_missing", f"There is no picture {str(source)!r}.") from error
-    if len(content) > MAX_BYTES:
-        megabytes = len(content) // 1_000_000
-        raise InputError("picture_heavy", f"The file has {megabytes} MB; at most 20 are read.", megabytes=megabytes)
+    content = file_content(source, "picture")
     try:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError as error:

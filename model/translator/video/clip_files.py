@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import struct
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,11 @@ from PIL import Image, UnidentifiedImageError
 
 from model.arrays.types import Array
 from model.errors import InputError
+from model.structures.file_content import BROKEN, file_content
+from model.translator.video.film_files import container_of, film_frames
 
 FORMATS = ("GIF", "WEBP", "PNG", "TIFF")  # of moving pictures, that Pillow reads without another program
-MAX_BYTES, MAX_PIXELS, MAX_FRAMES = 20_000_000, 4_000_000, 1000
-# What Pillow's readers raise on damaged files.
-BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+MAX_PIXELS, MAX_FRAMES = 4_000_000, 1000
 ClipSource = str | Path | bytes | Array
 
 
@@ -25,12 +25,12 @@ def read_clip(source: ClipSource, frames: int, size: int) -> tuple[Array, tuple[
     Frames are taken evenly from the whole clip, the first and the last among them.
 
     Args:
-        source: the path or the bytes of a moving picture, or grey frames, uint8 [frame, height, width].
+        source: the path or the bytes of a moving picture or a film, or grey frames, uint8 [frame, height, width].
         frames: how many are wanted.
 
     Raises:
-        InputError: it is no moving picture, cannot be read, has more than `MAX_BYTES` or `MAX_FRAMES`, a frame of more
-            than `MAX_PIXELS`, or fewer frames than the model reads.
+        InputError: it is no moving picture, cannot be read, has more bytes than are read or more than `MAX_FRAMES`, a
+            frame of more than `MAX_PIXELS`, or fewer frames than the model reads; of a film, as of `film_frames`.
     """
     shown, count = _array_frames(source, frames) if isinstance(source, np.ndarray) else _file_frames(source, frames)
     notes = () if count == frames else (("clip_sampled", f"{frames}/{count}"),)
@@ -57,13 +57,9 @@ def _array_frames(source: Array, frames: int) -> tuple[list[Array], int]:
 
 def _file_frames(source: str | Path | bytes, frames: int) -> tuple[list[Array], int]:
     """The frames of a file that are read, in grey, and how many it has. uint8 [height, width] each"""
-    try:
-        content = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except (OSError, ValueError) as error:
-        raise InputError("clip_missing", f"There is no clip {str(source)!r}.") from error
-    if len(content) > MAX_BYTES:
-        megabytes = len(content) // 1_000_000
-        raise InputError("clip_heavy", f"The file has {megabytes} MB; at most 20 are read.", megabytes=megabytes)
+    content = file_content(source, "clip")
+    if container := container_of(content):
+        return film_frames(content, container, partial(_chosen, frames=frames), MAX_PIXELS)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
             width, height = opened.size

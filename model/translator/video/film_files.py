@@ -1,0 +1,112 @@
+"""Frames of films such as MP4, evenly in time, decoded by PyAV, which is optional."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from model.arrays.types import Array
+from model.errors import InputError
+
+MAX_SECONDS = 120
+MAX_DECODED = 3_000_000_000  # pixels of all frames that are decoded to reach those that are wanted: some 10 s of a core
+LARGEST_SIDE = 4096  # pixels; a larger frame is refused before it is decoded
+# Containers are named to FFmpeg, not guessed by it: some of its formats are lists that make it open other files.
+CONTAINERS = ((4, b"ftyp", "mov"), (0, b"\x1a\x45\xdf\xa3", "matroska"), (8, b"AVI ", "avi"))
+
+
+def container_of(content: bytes) -> str | None:
+    """FFmpeg's name of a film's container, by the file's first bytes; None for other files."""
+    return next((name for at, mark, name in CONTAINERS if content[at : at + len(mark)] == mark), None)
+
+
+def film_frames(
+    content: bytes, container: str, choose: Callable[[int], Sequence[int]], max_pixels: int
+) -> tuple[list[Array], int]:
+    """The chosen frames of a film in grey, upright, and how many it has. uint8 [height, width] each
+
+    Args:
+        container: as `container_of` says.
+        choose: which of so many frames are wanted, in order.
+        max_pixels: of a frame.
+
+    Raises:
+        InputError: PyAV is missing, or the film is damaged, longer than `MAX_SECONDS`, or too large.
+    """
+    if find_spec("av") is None:
+        raise InputError("clip_library", "PyAV reads films: pip install -r requirements-apps.txt")
+    import av
+
+    try:
+        with av.open(io.BytesIO(content), format=container) as opened:
+            if not opened.streams.video:
+                raise InputError("clip_none", "This file has sound, and no picture.")
+            stream = opened.streams.video[0]
+            packets = [packet for packet in opened.demux(stream) if packet.pts is not None]
+            times = sorted({int(packet.pts) for packet in packets if packet.pts is not None})
+            _check(stream, times, max_pixels)
+            wanted = [times[i] for i in choose(len(times))]
+            keys = sorted(int(packet.pts) for packet in packets if packet.is_keyframe and packet.pts is not None)
+            return _decoded(opened, stream, wanted, keys), len(times)
+    except InputError:
+        raise
+    except (av.FFmpegError, ValueError, IndexError, EOFError, MemoryError) as error:
+        raise InputError("clip_broken", f"The film cannot be read to its end: {error}") from error
+
+
+def _check(stream: Any, times: Sequence[int], max_pixels: int) -> None:
+    """Refuse a film that is empty, too long or too large.
+
+    Args:
+        times: of its frames, in units of the stream.
+    """
+    if not times:
+        raise InputError("clip_broken", "The film has no frame that can be read.")
+    if (times[-1] - times[0]) * stream.time_base > MAX_SECONDS:
+        raise _too_long(stream, times)
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > max_pixels or max(width, height) > LARGEST_SIDE:
+        message = f"The film has {len(times)} frames of {width} × {height} pixels: give a smaller one."
+        raise InputError("clip_large", message, frames=len(times), width=width, height=height)
+
+
+def _too_long(stream: Any, times: Sequence[int]) -> InputError:
+    """The error that says how long a film is. times: as in `_check`"""
+    seconds = float((times[-1] - times[0]) * stream.time_base)
+    said = f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+    return InputError("clip_long", f"The film takes {said} minutes: cut out a short piece.", time=said)
+
+
+def _decoded(opened: Any, stream: Any, wanted: Sequence[int], keys: Sequence[int]) -> list[Array]:
+    """The frames at some times, in order: from the key frame before each one on, unless decoding is past that.
+
+    Raises:
+        InputError: too much would have to be decoded.
+        ValueError: a frame cannot be decoded.
+    """
+    stream.thread_type = "NONE"  # else frames of threads that end late are lost at a jump
+    shown: dict[int, Array] = {}
+    frames: Iterator[Any] = iter(())
+    reached: int | None = None
+    pixels = 0
+    for time in wanted:
+        key = max((one for one in keys if one <= time), default=wanted[0])
+        if reached is None or key > reached:
+            opened.seek(key, stream=stream, backward=True)
+            frames = opened.decode(stream)
+        for frame in frames:
+            pixels += frame.width * frame.height
+            if pixels > MAX_DECODED:
+                raise _too_long(stream, wanted)
+            reached = int(frame.pts) if frame.pts is not None else reached
+            if reached is not None and reached >= time:
+                grey = frame.to_ndarray(format="gray")
+                shown[time] = np.rot90(grey, round(frame.rotation / 90) % 4)
+                break
+    if len(shown) < len(set(wanted)):
+        raise ValueError("frames are missing")
+    return [shown[time] for time in wanted]
