@@ -85,8 +85,8 @@ def test_a_film_that_is_not_read_gets_a_sentence(av: Any) -> None:
 
 def test_a_film_of_one_key_frame_is_not_decoded_without_end(av: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     content = film(av, brighter(40))
-    monkeypatch.setattr(film_files, "MAX_DECODED", 32 * 48 * 12)
-    assert read_clip(content, 2, 16)[0].shape == (2, 16, 16)  # from the last key frame, no frame before it
+    monkeypatch.setattr(film_files, "MAX_DECODED", 32 * 48 * 5)
+    assert read_clip(content, 2, 16)[0].shape == (2, 16, 16)
     with pytest.raises(InputError, match="0:01 minutes") as caught:
         read_clip(content, 9, 16)
     assert caught.value.reason == "clip_long"
