@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-_held: ContextVar[tuple[Turns, bool] | None] = ContextVar("held_turns", default=None)  # and whether for short work
+# Those that this thread holds, the innermost last, and whether for short work.
+_held: ContextVar[tuple[tuple[Turns, bool], ...]] = ContextVar("held_turns", default=())
 _in_slices: ContextVar[bool] = ContextVar("in_slices", default=False)
 
 
@@ -28,11 +29,11 @@ class Turns:
     @contextmanager
     def held(self, short: bool = False) -> Iterator[None]:
         """A context that one thread at a time is in; inside itself it does nothing. short: the work is done soon"""
-        if (_held.get() or (None,))[0] is self:
+        if any(turns is self for turns, _ in _held.get()):
             yield
             return
         self._acquire(self._short if short else self._long)
-        token = _held.set((self, short))
+        token = _held.set((*_held.get(), (self, short)))
         try:
             yield
         finally:
@@ -88,12 +89,19 @@ class Turns:
 def rest(everyone: bool = False) -> None:
     """Between two slices of work: let short work go first, where this thread holds a `Turns`; else nothing.
 
+    Of several that it holds, it rests in the innermost.
+
     Args:
         everyone: let long work go, too; for work of minutes that holds little memory.
     """
-    held = _held.get()
-    if held is not None:
-        held[0].give_way(held[1], everyone)
+    if held := _held.get():
+        turns, short = held[-1]
+        turns.give_way(short, everyone)
+
+
+def holds_turn() -> bool:
+    """Whether this thread holds a `Turns`."""
+    return bool(_held.get())
 
 
 @contextmanager

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from model.arrays.lazy import DeferredMapping, LazyMapping, LazyRows, LazySequence, array_shapes
 from model.arrays.types import Array
 from model.maps.layer_maps import LayerMaps
+from model.trace.check import Check
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import LayerOverview, RecordedLayer, WordPieces
 from model.trace.trace import Trace
 
-_held: ContextVar[dict[Hashable, tuple[Trace, ...]] | None] = ContextVar("held_runs", default=None)
+Turn = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass(eq=False)
+class HeldRuns:
+    """The whole runs that a page has in its hands, and the turns that it keeps as long.
+
+    Attributes:
+        found: the runs by key; turns: the contexts that end with them.
+    """
+
+    found: dict[Hashable, tuple[Trace, ...]] = field(default_factory=dict)
+    turns: ExitStack = field(default_factory=ExitStack)
+
+
+_held: ContextVar[HeldRuns | None] = ContextVar("held_runs", default=None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,25 +94,50 @@ def found(layer: RecordedLayer) -> RecordedLayer:
 @contextmanager
 def runs_held() -> Iterator[None]:
     """A context in which runs that were found once stay, so that a page which reads much of one computes it once."""
-    token = _held.set(_held.get() or {})
-    try:
+    if _held.get() is not None:  # of the page around a fragment
         yield
+        return
+    held = HeldRuns()
+    token = _held.set(held)
+    try:
+        with held.turns:
+            yield
     finally:
         _held.reset(token)
 
 
-def held_run(key: Hashable, find: Callable[[], tuple[Trace, ...]]) -> tuple[Trace, ...]:
-    """The run of a key: the one that this context holds, else what `find` returns, which it then holds."""
+def held_run(key: Hashable, find: Callable[[], tuple[Trace, ...]], turn: Turn = nullcontext) -> tuple[Trace, ...]:
+    """The run of a key: the one that this context holds, else what `find` returns, which it then holds.
+
+    Args:
+        turn: a context that is entered before, and left with the runs.
+    """
     held = _held.get()
     if held is None:
         return find()
-    if key not in held:
-        held[key] = find()
-    return held[key]
+    if key not in held.found:
+        held.turns.enter_context(turn())
+        held.found[key] = find()
+    return held.found[key]
+
+
+def keep_turn(turn: Turn) -> None:
+    """Enter a context that is left with the runs that this context holds; nothing where there is none."""
+    held = _held.get()
+    if held is not None:
+        held.turns.enter_context(turn())
+
+
+def let_go() -> None:
+    """Leave the runs and the turns that this context holds, before work of minutes."""
+    held = _held.get()
+    if held is not None:
+        held.found.clear()
+        held.turns.close()
 
 
 def without_arrays(
-    trace: Trace, find: Callable[[], Trace], turn: Callable[[], AbstractContextManager[object]] = nullcontext
+    trace: Trace, find: Callable[[], Trace], turn: Turn = nullcontext, check_turn: Turn = nullcontext
 ) -> Trace:
     """The same trace without its arrays; who keeps it keeps tokens, ids and shapes only.
 
@@ -104,6 +145,7 @@ def without_arrays(
         find: the whole trace, from a cache or computed again with the same input.
         turn: a context around each further pass of the model. The run is found before it is entered, as who waits for
             the same run may hold it.
+        check_turn: a context around each check, which runs the model beside the passes.
     """
 
     def layer(kind: str, index: int) -> KeyedLayer:
@@ -129,25 +171,28 @@ def without_arrays(
         take_apart=None if trace.take_apart is None else partial(_apart, find, turn),
         predicted=None if trace.predicted is None else LazySequence(len(trace.predicted), partial(_predicted, find)),
         logits=logits,
-        run_check=lambda shown, probe=None: find().run_check(shown, probe),
+        run_check=partial(_checked, find, check_turn),
         find_layer=partial(_found_layer, find, turn),
     )
+
+
+def _checked(find: Callable[[], Trace], turn: Turn, shown: Trace, probe: Any = None) -> Check:
+    with turn():  # before the run is found: who waits holds none
+        return find().run_check(shown, probe)
 
 
 def _recorded(find: Callable[[], Trace], kind: str, index: int) -> RecordedLayer:
     return find().attentions[kind].layers[index]
 
 
-def _apart(find: Callable[[], Trace], turn: Callable[[], AbstractContextManager[object]], *wanted: Any) -> Any:
+def _apart(find: Callable[[], Trace], turn: Turn, *wanted: Any) -> Any:
     take_apart = find().take_apart
     assert take_apart is not None
     with turn():
         return take_apart(*wanted)
 
 
-def _found_layer(
-    find: Callable[[], Trace], turn: Callable[[], AbstractContextManager[object]], layer: RecordedLayer
-) -> MultiHeadLayer | NotMultiHead:
+def _found_layer(find: Callable[[], Trace], turn: Turn, layer: RecordedLayer) -> MultiHeadLayer | NotMultiHead:
     run, recorded = find(), found(layer)
     with turn():
         return run.find_layer(recorded)

@@ -6,10 +6,17 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
+from contextvars import ContextVar
 from typing import Any, TypeVar, cast
 
 Result = TypeVar("Result")
+_computing: ContextVar[bool] = ContextVar("computing", default=False)
 LARGE = 1 / 16  # share of the budget from which a result is large
+
+
+def is_awaited() -> bool:
+    """Whether this thread computes a result that others may wait for."""
+    return _computing.get()
 
 
 class ResultCache:
@@ -50,6 +57,7 @@ class ResultCache:
             pending = self._pending.setdefault(key, Future())
         if not is_first:
             return cast(Result, pending.result())
+        token = _computing.set(True)
         try:
             result = compute()
         except BaseException as error:
@@ -57,6 +65,8 @@ class ResultCache:
                 del self._pending[key]
             pending.set_exception(error)
             raise
+        finally:
+            _computing.reset(token)
         room = self.budget - self._held_elsewhere()
         with self._lock:
             del self._pending[key]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from model.arrays.types import Array
 
 PROVED, REPEATED, WRONG = "proved", "repeated", "wrong"
+MAP_SIDE = 56  # rows and columns at most of an independent run's map that is kept, to compare pictures with
 
 
 @dataclass(frozen=True)

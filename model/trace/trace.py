@@ -114,6 +114,11 @@ class Trace:
             cache["_check"] = self.run_check(self)
         return cache["_check"]
 
+    @property
+    def is_verified(self) -> bool:
+        """Whether `verify` has its answer."""
+        return "_check" in self.__dict__
+
     def verify_probe(self, probe: Probe) -> Check:
         """The verdict on a logit lens or on effects of silencing, some of whose parts are run once more."""
         return self.run_check(self, probe)

@@ -16,12 +16,11 @@ from model.attention.recorded_call import repeat_heads, soft_capped
 from model.maps.pooling import group_starts, reduce_groups
 from model.memory.cached_layers import without_cache
 from model.trace.attention import Attention
-from model.trace.check import Check, Part
+from model.trace.check import MAP_SIDE, Check, Part
 from model.trace.edits import most_specific
 from model.trace.trace import Trace
 from model.verification.tolerances import Limits
 
-MAP_SIDE = 56  # rows and columns at most of an independent run's map that is kept, to compare pictures with
 SCORE_CELLS, SCORE_ROWS = 2**21, 32  # cells above which scores are compared in so many rows only
 LOGIT_CHUNK = 128  # tokens whose logits are compared at once
 Vectors = tuple[Tensor, Tensor, Tensor]  # query, key and value of one sentence [head, token, head_dim]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -45,6 +46,18 @@ def test_each_page_names_what_it_draws(page: str) -> None:
     for name in page_check.DRAWS[page]:
         if name in checked or name in ("drawn", "lens", "effects", "boxes", "text"):
             assert say(f"badge.part_{name}") in said, name
+
+
+def test_a_long_text_is_shown_before_it_is_checked() -> None:
+    app = open_page("heads", "and the red car stopped near the old house " * 10)
+    assert say("badge.waiting") in texts(app)
+    trace = app.session_state["ran"][0][-1]
+    end = time.monotonic() + 120
+    while not trace.is_verified:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    app.run()
+    assert "Proved" in badge(app)
 
 
 @pytest.mark.parametrize(("verdict", "sign"), [("repeated", ":gray["), ("wrong", ":red[")])

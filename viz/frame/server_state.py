@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from math import prod
 from typing import Any
 from weakref import WeakSet
 
@@ -15,16 +16,17 @@ from model import load
 from model.catalog.opening import check_model_fits
 from model.catalog.trial import check_texts, load_after_trial
 from model.memory.cached_layers import with_cached_layers
-from model.memory.keyed_traces import held_run, without_arrays
+from model.memory.keyed_traces import Turn, held_run, keep_turn, let_go, without_arrays
 from model.memory.model_registry import ModelRegistry, detach_from_model
-from model.memory.result_cache import ResultCache
+from model.memory.result_cache import ResultCache, is_awaited
 from model.remote.access import is_loopback
 from model.remote.transport import backend_address
+from model.trace.check import MAP_SIDE
 from model.trace.edits import Edits
 from model.trace.lens import Lens
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import ModelInput, TypedText
-from model.turns import Turns
+from model.turns import Turns, holds_turn
 from model.verification.finite import check_finite
 
 CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
@@ -41,6 +43,8 @@ SHOWN_BYTES = 50_000  # of a trace without its arrays: labels, ids and shapes
 # One forward pass at a time: two would share the cores and both end later. Long work gives way between its slices.
 _model_turns = Turns()
 _figure_turns = Turns()  # of the large map of one click
+# One page of a long text at a time, whose run it holds, or one check of such a run, which lets the pages go first.
+_long_turns = Turns()
 
 
 def _load(name: str, device: str) -> Lens:
@@ -129,22 +133,52 @@ def running_model(name: str, device: str, letters: int | None = None) -> Iterato
             yield model
 
 
+@contextmanager
+def working_model(name: str, device: str, text: ModelInput | None = None) -> Iterator[Lens]:
+    """As `running_model`, for more than a pass: the page lets go of its runs, and of its turn among long texts.
+
+    Args:
+        text: that the work is on; None where it is long whatever it is.
+    """
+    let_go()
+    with running_model(name, device, None if text is None else letters_of([text])) as model:
+        yield model
+
+
 def letters_of(texts: Iterable[object]) -> int:
     """The letters of those inputs that are texts."""
     parts = (part for text in texts for part in ((text.text, text.pair) if isinstance(text, TypedText) else (text,)))
     return sum(len(part) for part in parts if isinstance(part, str))
 
 
+def is_long(letters: int) -> bool:
+    """Whether a page of a text takes a turn: its run holds much memory. Not with a remote backend, which holds it."""
+    return letters > SHORT_TEXT and not backend_address()
+
+
+@contextmanager
+def long_page() -> Iterator[None]:
+    """A context that one page of a long text at a time is in.
+
+    Who holds another turn, or computes what others wait for, goes without: they might wait for each other for ever.
+    """
+    with nullcontext() if holds_turn() or is_awaited() else _long_turns.held(short=True):
+        yield
+
+
 def one_at_a_time(text: str) -> AbstractContextManager[object]:
-    """A context that one session at a time enters, for work between a click and its figure; short texts go first.
+    """A context that one session at a time enters, for work between a click and its figure.
 
     Without it, thirty simultaneous clicks would all be answered at the end of the total time instead of one by one.
-    With a remote backend it does nothing.
+    Long texts wait for each other only, until the page ends. With a remote backend it does nothing.
 
     Args:
         text: that the figure is of.
     """
-    return nullcontext() if backend_address() else _figure_turns.held(short=len(text) <= SHORT_TEXT)
+    if is_long(len(text)):
+        keep_turn(long_page)
+        return nullcontext()
+    return nullcontext() if backend_address() else _figure_turns.held(short=True)
 
 
 def cached_traces(
@@ -166,17 +200,23 @@ def cached_traces(
         InputError: a text or picture cannot be fed to the model.
         ModelError: the model cannot be opened.
     """
+    letters = letters_of([*texts, *targets])
+    page_turn = long_page if is_long(letters) else nullcontext
+    keep_turn(page_turn)
     key = ("run", name, device, texts, targets, edits.text())
     shown: tuple[Trace, ...] | None = result_cache().find(("shown", key))
     if shown is None:
         arguments = (name, device, texts, targets, edits)
         run, cache = held_run(arguments, partial(_cached_runs, *arguments)), result_cache()
-        turn = partial(running_model, name, device, letters_of([*texts, *targets]))
+        turn = partial(running_model, name, device, letters)
+        check_turn = _long_turns.held if is_long(letters) else nullcontext
         shown = tuple(
-            with_cached_layers(without_arrays(trace, partial(_whole, row, *arguments), turn), cache)
+            with_cached_layers(
+                without_arrays(trace, partial(_whole, page_turn, row, *arguments), turn, check_turn), cache
+            )
             for row, trace in enumerate(run)
         )
-        shown = cache.get(("shown", key), partial(_same, shown), lambda traces: SHOWN_BYTES * len(traces))
+        shown = cache.get(("shown", key), partial(_same, shown), lambda traces: sum(map(_shown_bytes, traces)))
     return shown
 
 
@@ -184,9 +224,19 @@ def _same(traces: tuple[Trace, ...]) -> tuple[Trace, ...]:
     return traces
 
 
-def _whole(row: int, *run: Any) -> Trace:
+def _shown_bytes(trace: Trace) -> int:
+    """Size of a trace without its arrays, with the small maps that its check will hold."""
+    shapes = [
+        (layer.shape[0], *(min(side, MAP_SIDE) for side in layer.shape[1:3]))
+        for one in trace.attentions.values()
+        for layer in one.layers
+    ]
+    return SHOWN_BYTES + 4 * sum(map(prod, shapes))
+
+
+def _whole(turn: Turn, row: int, *run: Any) -> Trace:
     """A trace with its arrays. run: as `cached_traces`"""
-    return held_run(run, partial(_cached_runs, *run))[row]
+    return held_run(run, partial(_cached_runs, *run), turn)[row]
 
 
 def _cached_runs(

@@ -9,15 +9,25 @@ import streamlit as st
 
 from model.trace.check import PROVED, REPEATED, WRONG, Check, Part
 from model.trace.trace import Trace
-from viz.frame import model_access, session
+from viz.frame import checks, model_access, session
+from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, say
 from viz.widgets import page_check
 
 SIGNS = {PROVED: ("green", "verified"), REPEATED: ("gray", "repeat"), WRONG: ("red", "error")}
 EXACT = ("tokens", "labels", "layers", "words")  # parts that are right or wrong
 MOST_NAMED = 2  # parts in the badge's label
+WAITS = [1, 1, 2, 3, 5, 8]  # seconds after which the browser asks again for a check, the last of them again and again
+_later = st.components.v2.component(
+    "headlight_later",
+    js="""export default ({ data, setTriggerValue }) => {
+  const timer = setTimeout(() => setTriggerValue("again", data.number), 1000 * data.seconds)
+  return () => clearTimeout(timer)
+}""",
+)
 
 
+@page_fragment
 def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = False) -> None:
     """Draw whether a page's numbers equal an independent run's; a click shows errors and tolerances, part by part.
 
@@ -27,6 +37,9 @@ def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = 
         exact: the lines of Python for repeating the check give the output's token ids; by default, the chosen target.
     """
     check = page_check.page_check(trace)
+    if check is None:
+        _ask_again(key)
+        return
     colour, icon = SIGNS[check.verdict]
     if check.verdict == PROVED and check.uncompared:
         icon = "rule"  # a tick would stand for all of it
@@ -51,9 +64,23 @@ def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = 
         st.code(_repeat_lines(trace, name or session.chosen_model(), exact), language="python")
 
 
+def _ask_again(key: str) -> None:
+    """Draw that the check waits for its turn, and have the browser ask again, less and less often. key: of the badge"""
+    state = st.session_state
+    since = state.checks_since = 0 if state.whole else state.get("checks_since", 0) + 1
+    state.checks_asked = state.get("checks_asked", 0) + 1  # the browser acts on what it has not seen
+    st.markdown(f":gray[:material/hourglass_empty: {say('badge.waiting')}]")
+    wait = {"number": state.checks_asked, "seconds": WAITS[min(since, len(WAITS) - 1)]}
+    _later(key=f"script_later_{key}", data=wait, on_again_change=_nothing)
+
+
+def _nothing() -> None:
+    """The badge is drawn again, as its fragment runs for the event."""
+
+
 def alarm(trace: Trace, keys: tuple[str, ...], place: Any) -> None:
     """Say beside figures that were drawn without the rest of the page where they are not those of the run."""
-    if st.session_state.whole:  # the page's badge looks at them
+    if st.session_state.whole or checks.find_check(trace) is None:  # the page's badge looks at them, now or later
         return
     wrong = [part for part in page_check.drawn_parts(trace, keys) if not part.ok]
     if wrong:

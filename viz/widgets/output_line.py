@@ -8,7 +8,6 @@ import streamlit as st
 
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
-from viz.frame.fragments import page_fragment
 from viz.frame.shown_run import results
 from viz.language.messages import abbreviated, escape_markdown, isolate_rtl, say, strip_markdown
 from viz.widgets import badge, kind_notice
@@ -44,12 +43,7 @@ def draw_badge() -> None:
     ran, room = st.session_state.ran, st.session_state.get("badge_room")
     if ran and room is not None:
         with room:
-            _badge(ran[0][-1])
-
-
-@page_fragment
-def _badge(trace: Trace) -> None:
-    badge.verification_badge(trace, "page")
+            badge.verification_badge(ran[0][-1], "page")
 
 
 def _line(trace: Trace, before: str | None) -> str:

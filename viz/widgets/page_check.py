@@ -17,7 +17,7 @@ from model.trace.check import Check, Part, Probe
 from model.trace.trace import Trace
 from viz.figures.heads import THUMBNAIL_PIXELS
 from viz.figures.reading_back import drawn_error, message_error
-from viz.frame import server_state
+from viz.frame import checks
 from viz.widgets.drawn_numbers import on_screen
 from viz.widgets.drawn_numbers.table import READERS
 
@@ -75,15 +75,23 @@ def claim(trace: Trace, name: str, found: Probe | float | None) -> None:
     st.session_state.setdefault("claims", {})[name] = (trace.serial, found)
 
 
-def page_check(trace: Trace) -> Check:
-    """The verdict on a run, on what was measured of it on this page, and on the page's figures of it."""
-    check = trace.verify()
+def page_check(trace: Trace) -> Check | None:
+    """The verdict on a run, on what was measured of it on this page, and on the page's figures of it.
+
+    Returns:
+        None while the check of a long text waits for its turn, or is made.
+    """
+    check = checks.find_check(trace)
+    if check is None or not all(checks.find_check(run[-1]) for run in st.session_state.ran):
+        return None
     parts, uncompared = list(check.parts), list(check.uncompared)
     for name, (serial, found) in st.session_state.get("claims", {}).items():
         if serial == trace.serial and isinstance(found, Probe):
             if {*found.names} <= {part.name for part in check.parts}:
                 continue  # the pass itself was compared in these
-            probed = _probe_check(trace, name, found)
+            probed = checks.find_probe_check(trace, name, found)
+            if probed is None:
+                return None
             parts += probed.parts
             uncompared += probed.uncompared
         elif serial == trace.serial and found is None:
@@ -97,18 +105,6 @@ def page_check(trace: Trace) -> Check:
 def missing_parts(trace: Trace, compared: Collection[str]) -> list[str]:
     """Names of what the page draws of a run, and what no independent run was compared with."""
     return [name for name in drawn_names() if name not in compared and name in HAS and HAS[name](trace)]
-
-
-def _probe_check(trace: Trace, name: str, probe: Probe) -> Check:
-    """The verdict on one measurement, cached."""
-    arrays = (*(probe.lens or ()), *(probe.effects or {}).values(), *(probe.neurons or {}).values())
-    mark = hash(tuple(one.tobytes() for one in arrays))
-    found: Check = server_state.result_cache().get(
-        ("probe_check", trace.serial, name, mark),
-        lambda: trace.verify_probe(probe),
-        lambda check: 200 * (1 + len(check.parts)),
-    )
-    return found
 
 
 def drawn_parts(trace: Trace, keys: tuple[str, ...] | None = None) -> list[Part]:

@@ -14,6 +14,7 @@ from model.arrays.lazy import DeferredMapping
 from model.arrays.types import Array
 from model.trace.check import Check
 from model.trace.trace import Trace
+from model.turns import rest
 from model.verification.comparison import Comparison, Vectors
 from model.verification.float64 import Judge, settle
 from model.verification.position_reference import add_positions
@@ -104,6 +105,7 @@ def compare(subject: Subject, trace: Trace, run: RunPass, judge: Judge) -> Tenso
     numbers: dict[str, list[int]] = {}
 
     def add_layer(kind: str, layer: int, weights: Tensor, vectors: Vectors | None, number: int | None) -> None:
+        rest()  # who waits for a page goes first
         if number is not None:
             numbers.setdefault(kind, []).append(number)
         own: Any = None if vectors is None else tuple(_shortened(one[row], fewer, -2) for one in vectors)

@@ -174,7 +174,7 @@ def test_who_waits_for_a_run_holds_no_turn_meanwhile(
     trace, cached_runs = cached(), server_state._cached_runs
 
     def watched(*run: object) -> tuple[Trace, ...]:
-        held.append(turns._held.get() is not None)
+        held.append(turns.holds_turn())
         return cached_runs(*run)  # type: ignore[arg-type]
 
     monkeypatch.setattr(server_state, "_cached_runs", watched)

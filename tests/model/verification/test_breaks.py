@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,12 @@ from model.attention.recorded_call import RecordedCall
 from model.huggingface.recording import eager_run
 from model.huggingface.text_model import TextModel
 from model.trace.attention import Attention
-from model.trace.check import Check, Probe
+from model.trace.check import MAP_SIDE, Check, Probe
 from model.trace.trace import Trace
 from model.translator import transformer
 from model.translator.translator import Translator
-from model.verification import comparison, tolerances
+from model.turns import Turns
+from model.verification import tolerances
 from tests.model.huggingface.test_families import TARGET, TEXT, build, opened  # noqa: F401  (a fixture)
 
 SENTENCE = "The red car stopped near the old house."
@@ -256,4 +259,22 @@ def test_a_text_longer_than_a_tile_keeps_pooled_maps(lens: Translator) -> None:
     check = lens.trace("very " * 60).verify()
     assert check.ok
     for maps in check.maps.values():
-        assert max(maps.shape[1:]) <= comparison.MAP_SIDE
+        assert max(maps.shape[1:]) <= MAP_SIDE
+
+
+def test_a_check_lets_others_go_first_between_two_layers(opened: dict[str, TextModel]) -> None:  # noqa: F811
+    found, turns, order = opened["llama"].trace(TEXT), Turns(), list[str]()
+
+    def page() -> None:
+        with turns.held(short=True):
+            order.append("page")
+
+    with ThreadPoolExecutor(1) as pool:
+        with turns.held():
+            other = pool.submit(page)
+            while not turns._short:
+                time.sleep(0.01)
+            assert found.verify().ok
+            order.append("check")
+        other.result(60)
+    assert order == ["page", "check"]

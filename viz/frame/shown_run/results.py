@@ -128,7 +128,7 @@ def _bytes(*arrays: object) -> int:
 
 def _decode(name: str, device: str, text: ModelInput, how: Decoding, edits: Edits) -> DecodingResult:
     def make() -> DecodingResult:
-        with server_state.running_model(name, device, server_state.letters_of([text])) as model:
+        with server_state.working_model(name, device, text) as model:
             return model.decode(text, how, edits)
 
     key = ("decode", name, device, text, how, edits.text())
@@ -152,7 +152,7 @@ def _logit_lens(
     name: str, device: str, text: ModelInput, target: Target, edits: Edits
 ) -> tuple[np.ndarray, np.ndarray] | None:
     def make() -> tuple[np.ndarray, np.ndarray] | None:
-        with server_state.running_model(name, device, server_state.letters_of([text])) as model:
+        with server_state.working_model(name, device, text) as model:
             return model.logit_lens(text, target, edits)
 
     key = ("logit_lens", name, device, text, target, edits.text())
@@ -254,7 +254,7 @@ def head_effects(trace: Trace, target: Target, ask: str) -> tuple[dict[str, np.n
             def show(share: float) -> None:
                 bar.progress(share, say("changes.running"))
 
-            with server_state.running_model(*how) as model:
+            with server_state.working_model(*how) as model:
                 made = model.head_effects(model_access.model_input(), target, trace.edits, show)
         progress.empty()
         # Not computed inside `get`: a click that ends this run would end the others that wait for its result.
