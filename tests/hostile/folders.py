@@ -32,10 +32,10 @@ def write_weights(file: Path, header: bytes | None = None, claimed: int | None =
 
 def refusal(folder: Path) -> ModelError:
     """The error with which a folder is refused: quickly, without a gigabyte, and without a path of this machine."""
-    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ModelError) as caught:
         model.load(str(folder), "cpu")
-    assert time.monotonic() - begun < SECONDS
+    assert time.process_time() - begun < SECONDS
     assert 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < GIGABYTE
     said = str(caught.value)
     assert said.endswith(".")

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from model.turns import Turns, rest, rest_in_slices, slices
+from model.turns import Turns, holds_turn, rest, rest_in_slices, slices
 
 
 def test_one_at_a_time_and_whoever_waits_longest_first() -> None:
@@ -27,7 +27,8 @@ def test_one_at_a_time_and_whoever_waits_longest_first() -> None:
         for who in range(5):
             threads.append(threading.Thread(target=enter, args=(who,)))
             threads[-1].start()
-            time.sleep(0.02)
+            while len(turns._long) <= who:
+                time.sleep(0.001)
     for thread in threads:
         thread.join()
     assert order == [0, 1, 2, 3, 4]
@@ -35,31 +36,30 @@ def test_one_at_a_time_and_whoever_waits_longest_first() -> None:
 
 
 def test_short_work_goes_between_two_slices_of_long_work() -> None:
-    turns, slices, waited = Turns(), 40, []
-    started = threading.Event()
+    turns, entered = Turns(), list[int]()
+    started, over = threading.Event(), threading.Event()
 
-    def long_work() -> float:
-        begun = time.monotonic()
+    def long_work() -> None:
         with turns.held():
-            for _ in range(slices):
+            while not over.is_set():  # it ends only once the others were in between
                 started.set()
-                time.sleep(0.02)
+                time.sleep(0.005)
                 rest()
-        return time.monotonic() - begun
 
     def bystander() -> None:
         started.wait()
-        for _ in range(5):
-            begun = time.monotonic()
+        for turn in range(5):
             with turns.held(short=True):
-                waited.append(time.monotonic() - begun)
+                entered.append(turn)
 
     with ThreadPoolExecutor(2) as pool:
         work, other = pool.submit(long_work), pool.submit(bystander)
-        other.result(10)
-        assert not work.done()
-        work.result(10)
-    assert max(waited) < 0.4  # the whole work takes 0.8 s
+        try:
+            other.result(60)
+        finally:
+            over.set()
+        work.result(60)
+    assert entered == list(range(5))
 
 
 def test_inside_itself_it_does_nothing_and_outside_there_is_nothing_to_rest() -> None:
@@ -88,7 +88,8 @@ def test_long_work_waits_for_long_work_unless_that_takes_minutes(everyone: bool)
     def first() -> None:
         with turns.held():
             started.set()
-            time.sleep(0.1)  # the other waits by now
+            while not turns._long:
+                time.sleep(0.001)
             for _ in range(3):
                 order.append("first")
                 rest(everyone)
@@ -114,7 +115,8 @@ def test_interrupted_work_goes_on_before_other_long_work_begins() -> None:
     pool = ThreadPoolExecutor(3)
     with turns.held():
         threads = [pool.submit(work, "long", False), pool.submit(work, "short", True)]
-        time.sleep(0.1)
+        while not (turns._long and turns._short):
+            time.sleep(0.001)
         with slices():
             rest_in_slices()
         order.append("interrupted")
@@ -122,3 +124,14 @@ def test_interrupted_work_goes_on_before_other_long_work_begins() -> None:
     for one in threads:
         one.result(10)
     assert order == ["short", "interrupted", "long"]
+
+
+def test_of_two_turns_the_outer_one_is_not_entered_again() -> None:
+    outer, inner = Turns(), Turns()
+    assert not holds_turn()
+    with outer.held(), inner.held(), outer.held():
+        assert holds_turn()
+        rest()
+    assert not holds_turn()
+    with outer.held(), inner.held():
+        pass

@@ -50,7 +50,7 @@ def test_a_tokenizer_that_doubles_letters_is_refused_before_the_model_is_taken(f
     with pytest.raises(InputError) as caught:
         check_tokenizes(folder, "a quick cat")
     assert caught.value.reason == "tokenizer_stuck"
-    assert time.monotonic() - begun < 40  # 8 s of a core
+    assert time.monotonic() - begun < 150  # 8 s of a core, of which a busy machine gives a part
 
 
 def test_an_honest_model_passes_once_and_a_changed_one_is_tried_again(
@@ -85,7 +85,7 @@ def test_a_trial_that_takes_too_long_is_stopped(
     with pytest.raises(ModelError) as caught:
         trial._try(str(folder), folder)
     assert caught.value.reason == reason
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 60
     assert not trial._running
 
 
