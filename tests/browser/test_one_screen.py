@@ -78,6 +78,18 @@ def test_all_is_in_sight_on_every_screen(visited: Visit, address: str, size: tup
     assert not out_of_sight(page)
 
 
+def test_all_is_in_sight_under_the_large_type_of_a_projector(visited: Visit, address: str) -> None:
+    page = visited.page
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    open_at(page, f"{address}/heads?projector=1")
+    assert not out_of_sight(page)
+    open_at(page, f"{address}/inside?projector=1")  # whose controls take more than one line
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
+    last = page.locator(".st-key-controls select, .st-key-controls [data-testid=stSelectbox]").last.bounding_box()
+    assert last
+    assert last["x"] + last["width"] <= DESKTOP["width"]
+
+
 def test_on_a_phone_sentence_output_and_tiles_are_in_sight(visited: Visit, address: str) -> None:
     page = visited.page
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]

@@ -69,7 +69,7 @@ function tokenItems({ stack, place, row, query }) {
   const items = [{ text: words.forbid, act: () => say("forbid") }]
   if (known && one.query) items.push({ text: fill(words.forbid_one, one), act: () => say("forbid_one", one.row) })
   items.push({ text: fill(words.forbid_layer, { layer: named(layer) }), act: () => say("forbid_layer") })
-  if (document.querySelector(".st-key-hide") && here.specials[stack]?.includes(place)) items.push({ text: words.hide, act: () => say("hide") })
+  if (document.querySelector(".st-key-hide")) items.push({ text: words.hide, act: () => say("hide") })
   return items
 }
 

@@ -69,7 +69,8 @@ DARK = Palette(
 )
 
 
-PROJECTOR_HEIGHT = 480  # pixels of a figure in the first screen of a projector, under bars of large type
+# Pixels of a figure that stands with its reading in the first screen, and what bars of large type leave of them.
+FIRST_SCREEN, PROJECTOR_ROOM = 440, 380
 TITLE_ROOM = 32  # pixels that a figure's title takes above it
 
 
@@ -167,7 +168,7 @@ def unvalidated_figure(data: Sequence[Mapping[str, Any]], layout: Mapping[str, A
 
 
 def enlarged_figure(figure: go.Figure, times: float) -> go.Figure:
-    """Copy of a figure for a projector: fonts `times` as large, and taller where the first screen holds that."""
+    """Copy of a figure for a projector: fonts `times` as large; what fits in the first screen still does."""
     large = go.Figure(figure)
     large.layout = _with_scaled_fonts(figure.layout.to_plotly_json(), times)
     for trace in large.data:
@@ -175,8 +176,8 @@ def enlarged_figure(figure: go.Figure, times: float) -> go.Figure:
         trace.update(
             _with_scaled_fonts({name: drawn[name] for name in ("textfont", "colorbar") if name in drawn}, times)
         )
-    height = figure.layout.height or 450
-    large.layout.height = max(height, min(round(height * (1 + times) / 2), PROJECTOR_HEIGHT))
+    if (figure.layout.height or 0) <= FIRST_SCREEN:
+        large.layout.height = min(figure.layout.height or 450, PROJECTOR_ROOM)
     return large
 
 

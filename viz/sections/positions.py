@@ -79,12 +79,13 @@ def sinusoids(trace: Trace, stack: str, scheme: PositionScheme, palette: Palette
     tokens, turning = focus_tokens(trace, stack, length), columns(d_model, base, layout)
     assert turning.pairs is not None
     encoding = sinusoidal(length, d_model, base, layout, first)
-    own = say("positions.own" if (d_model, base) == (own_width, 10_000) else "positions.not_own", d_model=own_width)
     look = say("positions.table_look" if layout == "interleaved" else "positions.halves_look")
+    is_own = (d_model, base) == (own_width, 10_000)
+    said = f"{look} {say('positions.own')}" if is_own else say("positions.not_own", d_model=own_width)
     left, right = st.columns([3, 2], gap="small")
     with left:
         figure = figures.encoding_heatmap(encoding, palette, tokens)
-        charts.chart_with_menu(figure, "pe_table", f"{look} {own} {_first_row(scheme)}")
+        charts.chart_with_menu(figure, "pe_table", f"{said} {_first_row(scheme)}")
     with right:
         curves = waves.sinusoid_waves(dimensions, turning, first)
         drawn = waves.wave_curves(curves, length, palette, say("positions.waves_title"), say("positions.value"), tokens)

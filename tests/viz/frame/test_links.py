@@ -46,6 +46,20 @@ def test_a_link_opens_the_same_view() -> None:
     assert heat(again) == heat(app)
 
 
+def test_what_is_opened_on_a_page_is_in_the_link() -> None:
+    app = opened({"who": "true", "step": "1"}, "output")
+    assert "who_bars" in app.session_state["drawn"]
+    others = app.selectbox(key="who_against").options
+    app.selectbox(key="who_against").select_index(1).run()
+    link = {name: app.query_params[name] for name in app.query_params}
+    again = opened(link, "output")
+    assert not again.warning
+    assert again.selectbox(key="who_against").options == others
+    assert again.selectbox(key="who_against").index == 1
+    assert opened({"table": "true"}).dataframe
+    assert not opened({}).dataframe
+
+
 @pytest.mark.parametrize(
     ("page", "link", "title"),
     [

@@ -29,6 +29,23 @@ from viz.language.messages import (
     supported_language,
 )
 
+# Captions that share a row with others -> letters that their line holds at 1280 pixels, by the width measured in Chromium
+# and 6.3 pixels a letter. Numbers are filled in as long as they get.
+CAPTION_ROOM = {
+    ("positions.table_look", "positions.own"): 95,
+    ("positions.halves_look", "positions.own"): 95,
+    ("positions.not_own",): 95,
+    ("positions.waves_look",): 57,
+    ("positions.similarity_look",): 68,
+    ("positions.circle_look",): 92,
+    ("positions.rotated",): 105,
+    ("changes.bits", "changes.same_scale"): 36,
+    ("code.weights_off",): 63,
+    ("code.output_off",): 63,
+    ("text.look", "text.cover_look"): 180,
+    ("heads.mosaic_look",): 68,
+    ("whole.caption",): 120,
+}
 OTHERS = [code for code in languages() if code != ENGLISH]
 HEBREW, ARABIC = "שלום", "مرحبا"
 
@@ -55,6 +72,15 @@ def missing(language: str) -> list[str]:
 def english() -> object:
     yield
     set_language(ENGLISH)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_captions_are_one_line(language: str) -> None:
+    lines = {
+        keys: strip_markdown(re.sub(r"\{[^}]*\}", "1.2e-16", " ".join(texts(language)[key] for key in keys)))
+        for keys in CAPTION_ROOM
+    }
+    assert {keys: line for keys, line in lines.items() if len(line) > CAPTION_ROOM[keys]} == {}
 
 
 @pytest.mark.parametrize("language", OTHERS)

@@ -11,6 +11,7 @@ from model.trace.boxes.decomposition import Credit, Source
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
 from viz.figures.theme import Palette
+from viz.frame import links
 from viz.frame.shown_run import decompositions
 from viz.language.messages import escape_markdown, say
 from viz.widgets import charts
@@ -35,7 +36,9 @@ def draw(trace: Trace, row: int, token: int, others: Sequence[tuple[int, str]], 
     names = dict(others)
     if st.session_state.get(AGAINST) not in names:
         st.session_state.pop(AGAINST, None)
+    links.restore(AGAINST, [*names])
     against = st.selectbox(say("output.who_against"), [*names], key=AGAINST, format_func=names.__getitem__, width=260)
+    links.store(AGAINST, against, next(iter(names)))
     try:
         credit = decompositions.credit(trace, row, token, against)
     except InputError as error:

@@ -11,7 +11,7 @@ from model.errors import InputError
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
 from viz.figures.theme import Palette
-from viz.frame import model_access
+from viz.frame import links, model_access
 from viz.frame.shown_run import decompositions
 from viz.language.messages import say
 from viz.sections.decomposition.credit import head_places
@@ -27,10 +27,11 @@ def draw(trace: Trace, effects: Mapping[str, np.ndarray], unit: str, palette: Pa
     written = trace.ids.get("decoder", ())[trace.prompt_length :]
     if trace.logits is None or not written:
         return
-    part = st.expander(say("changes.direct"), on_change="rerun", key="direct")
+    part = st.expander(say("changes.direct"), key="direct", bind="query-params")
     if not part.open:
         return
     labels = model_access.open_model().labels(written)
+    links.restore("direct_word", range(len(written)))
     with part:
         place = st.selectbox(
             say("changes.direct_word"),
@@ -39,6 +40,7 @@ def draw(trace: Trace, effects: Mapping[str, np.ndarray], unit: str, palette: Pa
             format_func=labels.__getitem__,
             width=260,
         )
+        links.store("direct_word", place, 0)
         row = trace.prompt_length - 1 + place
         against = next(int(one) for one in np.argsort(-trace.logits[row])[:2] if one != written[place])
         try:

@@ -93,7 +93,7 @@ def draw(trace: Trace, attention: Attention, specials: bool) -> None:
     reading = st.container(key="reading")
     left, right = st.columns(widths, gap="small")
     heatmap_menu, lines_menu = left.empty(), right.empty()
-    more = st.expander(say("heads.table"), on_change="rerun", key="table")
+    more = st.expander(say("heads.table"), key="table", bind="query-params")
     table = more.container() if more.open else None
     with keys:
         _head(trace, attention, specials, window, Places(keys, title, heatmap, lines, reading, table))

@@ -68,8 +68,8 @@ def player(
         controls = st.container()
     text = st.container()
     left, right = st.columns([5, 7], gap="small")
-    more = st.expander(say("output.every_head"), on_change="rerun", key="every_head")
-    who = st.expander(say("output.who"), on_change="rerun", key="who")
+    more = st.expander(say("output.every_head"), key="every_head", bind="query-params")
+    who = st.expander(say("output.who"), key="who", bind="query-params")
     places = Places(
         text,
         left.container(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import streamlit as st
 
 from model.trace.edits import Edits, Head
@@ -45,7 +44,6 @@ def draw() -> None:
         "layerNames": list(model_access.layer_numbers(kind)),
         "merged": bool(state.get("words")),
         "boxes": state.get("whole_marks", {}),
-        "specials": {stack: [*np.flatnonzero(one.special).tolist()] for stack, one in trace.tokens.items()},
     }
     state.change_menu_kinds = (kind, list(trace.attentions))
     _component(key=KEY, data=data, on_act_change=_act)
