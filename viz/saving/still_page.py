@@ -17,9 +17,8 @@ def still_caption(caption: str) -> str:
     for sentence in re.split(r"(?<=[.!?])\s+", caption):
         if live.search(sentence):
             parts = re.split(r"(?<=[:;])\s+", sentence)
-            while parts and live.search(parts[-1]):
-                parts.pop()
-            sentence = " ".join(parts).rstrip(" :;")
+            first = next(place for place, part in enumerate(parts) if live.search(part))
+            sentence = " ".join(parts[:first]).rstrip(" :;")  # what follows speaks of the click, too
             sentence = f"{sentence}." if sentence else ""
         kept.append(sentence)
     return " ".join(one for one in kept if one)

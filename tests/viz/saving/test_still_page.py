@@ -8,6 +8,7 @@ from model.trace.attention import Attention
 from model.trace.tokens import Tokens
 from viz.figures.heads import head_mosaic
 from viz.figures.theme import LIGHT
+from viz.language.messages import languages, say, set_language
 from viz.saving.still_page import still_caption, with_frame
 
 
@@ -22,6 +23,16 @@ from viz.saving.still_page import still_caption, with_frame
 )
 def test_a_saved_caption_asks_for_no_click(caption: str, kept: str) -> None:
     assert still_caption(caption) == kept
+
+
+@pytest.mark.parametrize("language", languages())
+@pytest.mark.parametrize("caption", ["mosaic_look", "mosaic_look_touch"])
+def test_what_the_tiles_ask_for_is_asked_of_no_saved_page(language: str, caption: str) -> None:
+    try:
+        set_language(language)
+        assert still_caption(say(f"heads.{caption}")) == ""
+    finally:
+        set_language("en")
 
 
 def test_a_saved_picture_of_all_heads_frames_the_chosen_one() -> None:
