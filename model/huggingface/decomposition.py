@@ -25,6 +25,7 @@ def take_pass_apart(
         inputs: keyword arguments of the module, for the batch; row: the text's place in it.
         logits: the pass's scores of words, or None. [batch, token, vocab]
     """
+    boxes(lens)  # how the model is built is read off a short pass: off a long text that takes longer than the rest
     own = {name: tensor[row : row + 1] for name, tensor in inputs.items()}
     given = _model_pass(lens, own, plan)
     if logits is not None:

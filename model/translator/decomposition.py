@@ -26,6 +26,7 @@ def take_pass_apart(
         inputs: ids of the batch for each stack, as its module takes them, int64 [b, token]; row: which of the texts.
         logits: of the pass. [b, t, vocab]
     """
+    lens.boxes()  # how the model is built is read off a short pass
     own = tuple(ids[row : row + 1] for ids in inputs)
     return take_apart(_model_pass(lens, own, plan, lambda position: logits[row, position]), *wanted)
 

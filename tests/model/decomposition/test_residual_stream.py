@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model.decomposition.observation import find_layers
+from model.decomposition import residual_stream
+from model.decomposition.layer_plan import BlockPlan
+from model.decomposition.observation import LayerCalls, find_layers
 from model.decomposition.residual_stream import _plans
 from model.errors import InputError
 from model.trace.boxes.stack import Block, Norm, Stack, StackLayer
@@ -173,3 +175,20 @@ def test_a_trace_without_a_model_says_so(lens: Translator) -> None:
     trace = replace(lens.trace("A cat."), take_apart=None)
     with pytest.raises(InputError, match="cannot be watched"):
         trace.blocks("encoder")
+
+
+def test_how_a_model_is_built_is_read_off_a_short_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long text that takes longer than all the rest."""
+    lens, lengths = small_model("llama"), set()
+    right = residual_stream.plan_layer
+
+    def watched(layer: LayerCalls, tolerance: float) -> tuple[BlockPlan, ...]:
+        assert layer.own.x is not None
+        lengths.add(len(layer.own.x))
+        return right(layer, tolerance)
+
+    monkeypatch.setattr(residual_stream, "plan_layer", watched)
+    trace = lens.trace(" ".join([TEXT] * 3))
+    assert trace.blocks("decoder").explained
+    assert lengths == {lens.dummy_inputs()["input_ids"].shape[1]}
+    assert max(lengths) < len(trace.ids["decoder"])
