@@ -79,18 +79,25 @@ class Pass:
 def find_layers(stack: nn.Module) -> nn.ModuleList:
     """The list of layers of a stack: of its outermost module lists the one with most parameters.
 
+    Those of a part that reads something else, as a picture beside a text, are left out: such a part has settings of
+    another kind.
+
     Raises:
         ValueError: it has none.
     """
+    settings: Any = getattr(stack, "config", None)
+    text = settings.get_text_config() if hasattr(settings, "get_text_config") else settings
+    own = (type(settings), type(text), type(None))
 
-    def outermost(module: nn.Module) -> Iterator[nn.ModuleList]:
+    def outermost(module: nn.Module, every: bool) -> Iterator[nn.ModuleList]:
         for child in module.children():
             if isinstance(child, nn.ModuleList):
                 yield child
-            else:
-                yield from outermost(child)
+            elif every or isinstance(getattr(child, "config", None), own):
+                yield from outermost(child, every)
 
-    lists = [stack] if isinstance(stack, nn.ModuleList) else list(outermost(stack))
+    lists = [stack] if isinstance(stack, nn.ModuleList) else list(outermost(stack, settings is None))
+    lists = lists or list(outermost(stack, True))
     if not lists:
         raise ValueError(f"{type(stack).__name__} has no list of layers.")
     return max(lists, key=lambda one: sum(parameter.numel() for parameter in one.parameters()))

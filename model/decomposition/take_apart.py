@@ -15,7 +15,10 @@ from model.trace.boxes.stack import Stack, all_neurons
 from model.trace.boxes.stack_summary import StackSummaries, summarize
 
 # What reading a model raises whose layers are built in a way of their own.
-UNWATCHABLE = (ValueError, RuntimeError, AssertionError, KeyError, StopIteration, TypeError)
+UNWATCHABLE = (
+    *(ValueError, RuntimeError, AssertionError, LookupError),
+    *(StopIteration, TypeError, AttributeError),
+)
 Found: TypeAlias = Stack | StackSummaries | Credit | Split | Array | dict[int, int]
 
 

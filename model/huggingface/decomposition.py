@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.decomposition.boxes import hook_boxes
@@ -55,11 +55,18 @@ def _model_pass(lens: OpenedModel, own: dict[str, Tensor], plan: EditPlan | None
     return ModelPass(
         lens.module,
         {stack: partial(find_stack, stack) for stack in stack_names(lens)},
-        lambda stack, module: find_stack(stack, module).get_input_embeddings(),  # type: ignore[operator]
+        _table_of_tokens,
         _lengths(lens, own),
         run,
         plain,
     )
+
+
+def _table_of_tokens(stack: str, module: Any) -> nn.Module:
+    """The table of tokens of a stack; the model's where the stack does not name its own (FSMT)."""
+    part: Any = find_stack(stack, module)
+    found: nn.Module = (part if hasattr(part, "get_input_embeddings") else module).get_input_embeddings()
+    return found
 
 
 def _lengths(lens: OpenedModel, inputs: dict[str, Tensor]) -> dict[str, int]:

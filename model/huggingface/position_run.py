@@ -66,7 +66,7 @@ def equal_tokens(lens: PositionedModel, token: int, places: int) -> dict[str, Te
     last = inputs["input_ids"][0, -1]
     if int(last) == getattr(lens.module.config, "eos_token_id", None):
         ids[0, -1] = last
-    return dict.fromkeys(inputs, ids)
+    return {name: torch.ones_like(ids) if name == "attention_mask" else ids for name in inputs}
 
 
 @torch.inference_mode()

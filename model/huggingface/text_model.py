@@ -227,7 +227,9 @@ class TextModel:
     def dummy_inputs(self) -> dict[str, Tensor]:
         """A short input that runs every layer, with a token that repeats."""
         ids = trial_ids(self.config.get_text_config(), self.head, self.max_tokens).to(self.device)
-        return {"input_ids": ids} | ({"decoder_input_ids": ids} if self.is_encoder_decoder else {})
+        # With the mask of padding, as a text is read: some families build their causal mask of it alone (AIMv2).
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        return inputs | ({"decoder_input_ids": ids} if self.is_encoder_decoder else {})
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         """Notes (id, detail) that hold for every trace of this model."""

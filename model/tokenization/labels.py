@@ -78,7 +78,8 @@ def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | Non
     raw = [f"‹{i}›" if token is None else str(token) for i, token in zip(ids, known, strict=True)]
     # Not typed, unless the token stands for typed text, as "[UNK]" does.
     marks = [i in special_ids or token is None for i, token in zip(ids, known, strict=True)]
-    pieces = _decode_pieces(tokenizer, raw, marks) if pieces is None else pieces
+    if pieces is None or _misplaced(raw, marks, pieces):
+        pieces = _decode_pieces(tokenizer, raw, marks)
     # "▁" is a single space, but a tokenizer may report that it covers the letter after it.
     pieces = [
         (" ", start, start) if token == "▁" else (text, start, end)
@@ -103,6 +104,20 @@ def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | Non
             word_parts.append((label if marks[first] else whole.strip(" ")) if part == 1 else "")
         before, end_before = "" if marks[first] else whole, end
     return Tokens(tuple(labels), tuple(special), tuple(inside_word), tuple(raw), tuple(word_parts))
+
+
+def _misplaced(raw: Sequence[str], marks: Sequence[bool], pieces: Sequence[Piece]) -> bool:
+    """Whether a tokenizer gives places in the text that have other letters than its tokens.
+
+    A byte-level one does so behind every byte that its vocabulary lacks. Only plain letters are looked at: accents and
+    other scripts may be written in another way than they were typed.
+    """
+    for token, mark, (text, _, _) in zip(raw, marks, pieces, strict=True):
+        written, typed = token.lstrip("▁Ġ#").casefold(), text.strip().casefold()
+        plain = all(one.isascii() and one.isalnum() for one in (written, typed))
+        if not mark and plain and len(written) == len(typed) and written != typed:
+            return True
+    return False
 
 
 def _reads_symbols(tokenizer: Any) -> bool:

@@ -63,7 +63,8 @@ def _expected_frequencies(part: Any, attribute: str, count: int, config: Any) ->
         return
     if rule == "default" and base:
         yield rotary_frequencies(float(base), 2 * count)
-    library = getattr(part, "compute_default_rope_parameters", None) if rule == "default" else ROPE_INIT_FUNCTIONS[rule]
+    own = getattr(part, "compute_default_rope_parameters", None)
+    library = own if rule == "default" else ROPE_INIT_FUNCTIONS.get(rule)  # some families have rules of their own
     if library is not None:
         more = {"layer_type": layer_type} if layer_type else {}
         try:

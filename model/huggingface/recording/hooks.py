@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from model.attention.edit_plan import current_edit_plan, move_positions
+from model.decomposition.observation import find_layers
 
 
 def hook_positions(module: nn.Module) -> bool:
@@ -42,7 +43,10 @@ _replacement: ContextVar[tuple[nn.Module, Tensor] | None] = ContextVar("replacem
 
 def outermost_layers(module: nn.Module) -> nn.ModuleList | None:
     """The layers of a stack, or None where it keeps no list of them."""
-    return next((part for part in module.modules() if isinstance(part, nn.ModuleList)), None)
+    try:
+        return find_layers(module)
+    except ValueError:
+        return None
 
 
 def hook_last_block(module: nn.Module) -> nn.Module | None:

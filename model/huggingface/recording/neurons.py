@@ -79,8 +79,10 @@ def _hand_over(
         states = first_tensor(output if isinstance(output, tuple) else (output,))
         if row is None or states is None:
             return
+        rows = states.shape[:-1].numel()
         for around, x, width in reversed(found):
-            if width == states.shape[-1] and x.shape[-1] == wanted.width and not around & attended:
+            whole = x.shape[:-1].numel() == rows  # a matrix for other inputs than words reads none of the tokens
+            if whole and width == states.shape[-1] and x.shape[-1] == wanted.width and not around & attended:
                 on_neurons(name, row, x)
                 break
         found.clear()

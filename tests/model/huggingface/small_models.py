@@ -32,8 +32,15 @@ def tokenizer() -> PreTrainedTokenizerFast:
 def sharpen(module: Any, factor: float = 3) -> Any:
     """The module with weights further apart: attention of fresh weights is nearly uniform, and would hide mistakes."""
     with torch.no_grad():
+        computed = {
+            id(parameter)
+            for part in module.modules()
+            if "sinusoidal" in type(part).__name__.lower()
+            for parameter in part.parameters()
+        }
         for name, parameter in module.named_parameters():
-            if "embed_positions" not in name or parameter.requires_grad:  # the others are computed by a formula
+            by_formula = "embed_positions" in name and not parameter.requires_grad
+            if id(parameter) not in computed and not by_formula:
                 parameter.mul_(factor)
     return module
 

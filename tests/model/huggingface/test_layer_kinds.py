@@ -153,3 +153,44 @@ def test_an_edit_names_a_layer_of_a_hybrid_by_its_number_in_the_model(tmp_path: 
         with pytest.raises(InputError) as unfit:
             lens.trace(TEXT, "", Edits(heads={("decoder", layer, 0): 0.0}))
         assert unfit.value.reason == "edits_unfit"
+
+
+def test_layers_of_the_text_are_found_beside_a_larger_part_for_pictures(tmp_path: Path) -> None:
+    vision = {**SMALL, "hidden_size": 64, "num_hidden_layers": 3, "image_size": 32, "patch_size": 16}
+    text = {**GROUPED, **SPECIAL, "vocab_size": len(tokenizer())}
+    config = transformers.Idefics2Config(
+        vision_config=vision,
+        text_config=transformers.MistralConfig(**text).to_dict() | {"model_type": "mistral"},
+        perceiver_config={
+            "hidden_size": 32,
+            "resampler_n_heads": 2,
+            "resampler_depth": 1,
+            "resampler_head_dim": 16,
+            "num_key_value_heads": 1,
+        },
+        image_token_id=3,
+    )
+    torch.manual_seed(0)
+    save(transformers.Idefics2ForConditionalGeneration(config), tmp_path, tokenizer())
+    lens = model.load(str(tmp_path), device="cpu")
+    trace = lens.trace(TEXT)
+    count = SMALL["num_hidden_layers"]
+    assert len(trace.blocks("decoder").layers) == len(trace.neurons["decoder"]) == count
+    found = lens.logit_lens(TEXT, None)
+    assert found is not None
+    assert len(found[0]) == count + 1
+    assert np.abs(found[1][0] - found[1][-1]).max() > 1e-3  # each depth is read, not the last over and over
+    assert trace.verify().ok
+
+
+def test_a_causal_mask_that_is_built_of_the_mask_of_padding_alone(tmp_path: Path) -> None:
+    config = transformers.Aimv2TextConfig(
+        vocab_size=len(tokenizer()), **SMALL, max_position_embeddings=48, eos_token_id=2, pad_token_id=0
+    )
+    torch.manual_seed(0)
+    save(transformers.Aimv2TextModel(config), tmp_path, tokenizer())
+    trace = model.load(str(tmp_path), device="cpu").trace(TEXT)
+    (attention,) = trace.attentions.values()
+    assert attention.kind == "decoder"
+    assert np.triu(attention.weights(0), 1).max() == 0
+    assert trace.verify().ok

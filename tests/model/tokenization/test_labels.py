@@ -172,3 +172,10 @@ def test_words_cut_small_are_named(single_bytes: PreTrainedTokenizerFast) -> Non
     assert tokens.words_in_pieces(3) == ("Xyzzqwort",)
     assert tokens.words_in_pieces(4) == ()
     assert read(single_bytes, "zzzzzz")[0].words_in_pieces(3) == ()  # it cuts every word into letters
+
+
+def test_places_that_a_tokenizer_gets_wrong_are_not_used(single_bytes: PreTrainedTokenizerFast) -> None:
+    """Behind a byte that its vocabulary lacks, a byte-level tokenizer gives places one letter too early."""
+    ids = single_bytes.convert_tokens_to_ids(["d", "o", "g"])
+    one_early = [("d", 0, 1), (" ", 1, 2), ("o", 2, 3)]
+    assert label_ids(single_bytes, ids, lambda: one_early).texts == ("d", "·o", "·g")
