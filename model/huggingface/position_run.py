@@ -44,11 +44,13 @@ class PositionRun:
         states: stack -> what enters its first layer. [token, d_model]
         layers: kind of attention -> its layers.
         outputs: name of a module outside the layers -> the rows that it put out. [token, width]
+        inputs: the rows that such modules were given, in the order of their calls. [token, width] each
     """
 
     states: Mapping[str, Array]
     layers: Mapping[str, Any]
     outputs: dict[str, Array] = field(default_factory=dict)
+    inputs: list[Array] = field(default_factory=list)
 
 
 def plain_ids(lens: PositionedModel) -> tuple[int, int]:
@@ -81,17 +83,18 @@ def run(
     """A pass of a copy of the model, so that passes of other threads are not touched.
 
     Args:
-        watch: keep what modules outside the layers put out.
+        watch: keep what modules outside the layers are given and put out.
         silent: name of a module whose output is replaced by zeros.
         shift: first position, for models that take positions.
     """
-    copied, outputs = shallow_copy(lens.module), dict[str, Array]()
+    copied, outputs, given = shallow_copy(lens.module), dict[str, Array](), list[Array]()
     places = next(iter(inputs.values())).shape[1]
     for name, part in copied.named_modules():
         if name == silent:
             part.register_forward_hook(_zeros)
         elif watch and not IN_LAYER.search(f".{name}.") and not any(part.children()):
             part.register_forward_hook(_keep(outputs, name, places))
+            part.register_forward_pre_hook(_keep_input(given, places))
     extra = {}
     if shift:
         extra["position_ids"] = torch.arange(shift, shift + places, device=lens.device)[None]
@@ -103,7 +106,7 @@ def run(
         for stack in stack_names(lens)
     }
     layers = {kind: rows[0] for kind, rows in lens.layers_of(result, recorded, 1).items()}
-    return PositionRun(states, layers, outputs)
+    return PositionRun(states, layers, outputs, given)
 
 
 @torch.inference_mode()
@@ -144,10 +147,26 @@ def _keep(outputs: dict[str, Array], name: str, places: int) -> Callable[..., No
     """A forward hook that keeps an output with one row a token."""
 
     def hook(_: nn.Module, __: Any, output: Any) -> None:
-        if isinstance(output, Tensor) and output.is_floating_point():
-            rows = output.reshape(output.shape[-3:] if output.dim() > 3 else output.shape)
-            rows = rows[0] if rows.dim() == 3 else rows
-            if rows.dim() == 2 and len(rows) == places:
-                outputs[name] = np.array(to_numpy(rows))
+        if (rows := _rows(output, places)) is not None:
+            outputs[name] = rows
 
     return hook
+
+
+def _keep_input(given: list[Array], places: int) -> Callable[..., None]:
+    """A hook that keeps what a module is given, with one row a token."""
+
+    def hook(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if arguments and (rows := _rows(arguments[0], places)) is not None:
+            given.append(rows)
+
+    return hook
+
+
+def _rows(numbers: Any, places: int) -> Array | None:
+    """Numbers with one row a token; None for anything else. [token, width]"""
+    if not isinstance(numbers, Tensor) or not numbers.is_floating_point():
+        return None
+    rows = numbers.reshape(numbers.shape[-3:] if numbers.dim() > 3 else numbers.shape)
+    rows = rows[0] if rows.dim() == 3 else rows
+    return np.array(to_numpy(rows)) if rows.dim() == 2 and len(rows) == places else None

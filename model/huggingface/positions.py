@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -40,21 +41,26 @@ def measure_schemes(lens: PositionedModel) -> dict[str, PositionScheme]:
         found = tables.get(stack) or _constant_table(lens.module, run.states[stack])
         if found is None:
             found = _of_attention(lens, stack, run, other, first)
-        schemes[stack] = found
+        schemes[stack] = replace(found, error=_error(found, [*run.inputs, run.states[stack]]))
     return schemes
 
 
-def vision_scheme(lens: PositionedModel) -> PositionScheme:
-    """The table that a vision model adds to its patches, as a pass with it and one without differ; "unseen" without."""
-    for name, parameter in lens.module.named_parameters():
-        if name.rsplit(".", 1)[-1] == "position_embeddings" and parameter.ndim == 3:
-            added = position_run.added_by(lens, name)
-            if added.any():
-                return PositionScheme("learned", table=added.astype(np.float64))
-    for name, part in lens.module.named_modules():
-        if isinstance(part, nn.Embedding) and "position" in name.rsplit(".", 1)[-1]:
-            return PositionScheme("learned", table=to_numpy(part.weight).astype(np.float64))
-    return PositionScheme("unseen")
+def _error(scheme: PositionScheme, sums: Sequence[Array]) -> float | None:
+    """By how much a table differs from what equal tokens differ by where the embeddings of a pass are summed.
+
+    Args:
+        sums: what modules outside the layers were given, and what the first layer was given: the sum is one of them,
+            before or without a norm. [token, width] each
+    """
+    if scheme.table is None:
+        return None
+    errors = []
+    for found in sums:
+        steps = (found - found[0])[:-1].astype(np.float64)  # the last may be an end mark
+        rows = scheme.table[: len(steps)]
+        if rows.shape == steps.shape and np.abs(steps).max() > 0:
+            errors.append(float(np.abs(steps - (rows - rows[0])).max() / max(np.abs(rows).max(), 1e-12)))
+    return min(errors, default=None)
 
 
 def _tolerance(lens: PositionedModel) -> float:

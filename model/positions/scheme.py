@@ -40,6 +40,8 @@ class PositionScheme:
             where layers differ. [head, distance]
         layer_biases: the same of each layer, where layers differ. [layer, head, distance]
         distances: the distances of `bias`, in tokens. [distance]
+        error: by how much the rows of `table` differ from what the model was measured to add, from place to place, as a
+            share of the largest; None where it could not be measured, or there is no table.
     """
 
     kind: str
@@ -50,6 +52,7 @@ class PositionScheme:
     bias: np.ndarray | None = None
     layer_biases: np.ndarray | None = None
     distances: np.ndarray | None = None
+    error: float | None = None
 
     def rotation(self, layer: int) -> Rotation | None:
         """What rotates the queries and keys of an attention layer; None where nothing is known to."""

@@ -20,7 +20,7 @@ def to_message(scheme: PositionScheme) -> tuple[dict[str, Any], dict[str, Array]
             arrays[f"pairs.{number}"] = rotation.pairs
     layers = [list(rotation.layers) for rotation in scheme.rotations]
     meta = {"kind": scheme.kind, "first_row": scheme.first_row, "unrotated": list(scheme.unrotated), "layers": layers}
-    return meta, arrays
+    return meta | {"error": scheme.error}, arrays
 
 
 def from_message(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> PositionScheme:
@@ -31,4 +31,5 @@ def from_message(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> Positi
     )
     kept = {name: arrays.get(name) for name in ARRAYS}
     unrotated = tuple(meta["unrotated"])
-    return PositionScheme(meta["kind"], first_row=meta["first_row"], rotations=rotations, unrotated=unrotated, **kept)
+    more = {"rotations": rotations, "unrotated": unrotated, "error": meta.get("error")}
+    return PositionScheme(meta["kind"], first_row=meta["first_row"], **more, **kept)

@@ -12,6 +12,7 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
+from model.arrays.torch_to_numpy import to_numpy
 from model.attention.devices import dtype_name, find_device
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.projections import find_projections
@@ -85,7 +86,9 @@ class OwnModel:
     def positions(self, stack: str | None = None) -> PositionScheme:
         """The positional encoding that the model adds to its embeddings, the same in every stack."""
         width = self.config.d_model
-        return PositionScheme("sinusoidal", table=sinusoidal(self.max_tokens, width), rotations=(columns(width),))
+        table, added = sinusoidal(self.max_tokens, width), to_numpy(self.module.positions)[: self.max_tokens]
+        error = float(abs(table[: len(added)] - added).max())
+        return PositionScheme("sinusoidal", table=table, rotations=(columns(width),), error=error)
 
     def trace(self, text: str, target: Target = None, edits: Edits | None = None) -> Trace:
         """The trace of one pass: attention, hidden states, neurons and logits of every layer.

@@ -84,7 +84,9 @@ class Reading:
         runs = {id(run[-1]): run[-1] for run in st.session_state.ran} if readers is READERS["output"] else {0: trace}
 
         def read(key: str, figure: go.Figure) -> float | None:
-            found = [error for run in runs.values() if (error := readers[key](run, figure)) is not None]
+            found = [
+                error for run in runs.values() if (error := page_check._error_of(readers[key], run, figure)) is not None
+            ]
             return min(found, default=None)
 
         self.errors, self.broken, self.unread = {}, {}, []

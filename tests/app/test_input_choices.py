@@ -41,6 +41,18 @@ def fed(app: AppTest) -> list[str]:
     return output_line(app).split()
 
 
+def repeats(app: AppTest) -> None:
+    """The badge's lines of Python make the run of the page again, token by token."""
+    app.session_state["badge_page"] = True  # open
+    app.run()
+    (code,) = (one.value for one in app.code if "trace.verify" in one.value)
+    made_again: dict[str, Any] = {}
+    exec(code, made_again)
+    shown = app.session_state["ran"][0][-1]
+    assert made_again["trace"].ids == shown.ids
+    assert made_again["trace"].output == shown.output
+
+
 def test_a_second_sentence_is_typed_beside_the_first_and_kept_in_the_link(tmp_path: Path, offered: Any) -> None:
     made(tmp_path, "BertForSequenceClassification", "BertConfig", SMALL)
     offered(tmp_path, "encoder", "encoder")
@@ -63,6 +75,7 @@ def test_a_second_sentence_is_typed_beside_the_first_and_kept_in_the_link(tmp_pa
     assert fed(app)[: len(alone)] == alone
     assert fed(app)[-3:] == ["the", "mat", "</s>"]
     assert app.query_params["pair"] == "the mat"
+    repeats(app)
     go_to(app, "masks")
     assert fed(app)[-3:] == ["the", "mat", "</s>"]
     shared = opened_with(text="the cat sat", pair="the mat")
@@ -80,6 +93,7 @@ def test_marks_are_offered_only_where_one_is_typed(tmp_path: Path, offered: Any)
     assert not app.exception
     assert "<mask>" not in fed(app)
     assert app.query_params["marks"] == "spelled"
+    repeats(app)
 
 
 def test_a_chat_turn_is_a_switch(tmp_path: Path, offered: Any) -> None:
@@ -92,6 +106,7 @@ def test_a_chat_turn_is_a_switch(tmp_path: Path, offered: Any) -> None:
     app.toggle(key="chat").set_value(True).run()
     assert not app.exception
     assert fed(app)[:3] == ["<s>", "the", "a"]
+    repeats(app)
     for page in ("output", "changes", "compare"):
         go_to(app, page)
         assert not app.exception
@@ -110,6 +125,7 @@ def test_languages_are_chosen_where_the_model_has_some(tmp_path: Path, offered: 
     assert (app.query_params["target_language"], app.query_params["source_language"]) == ("fr_XX", "de_DE")
     labels = [block.proto.popover.label for block in app.get("popover")]
     assert "German → French" in labels
+    repeats(app)
     assert fed(opened_with(text="the cat", target_language="fr_XX"))[2] == "fr_XX"
 
 

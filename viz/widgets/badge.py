@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 import streamlit as st
 
 from model.trace.check import PROVED, REPEATED, WRONG, Check, Part
 from model.trace.trace import Trace
+from model.trace.typed_text import TypedText
 from viz.frame import checks, model_access, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, say
@@ -136,9 +138,16 @@ def _repeat_lines(trace: Trace, name: str, exact: bool) -> str:
     target = "" if not output and output != "" else f", target={output!r}"
     edits = f", edits=model.Edits.parse({trace.edits.text()!r})" if trace.edits else ""
     model_input = trace.text if trace.picture is None or trace.text else st.session_state.upload.name
-    dtype = model_access.open_model(name).dtype
+    lens = model_access.open_model(name)
+    read = session.typed_text(trace.text, lens.choices) if lens.takes == "text" else trace.text
+    how = "".join(
+        f", {one.name}={getattr(read, one.name)!r}"
+        for one in (fields(read) if isinstance(read, TypedText) else ())
+        if one.name != "text" and getattr(read, one.name) != one.default
+    )
+    dtype = lens.dtype
     dtype_argument = "" if dtype == "float32" else f", dtype={dtype!r}"
     return (
         f"import model\n\nlens = model.load({name!r}, device={trace.device!r}{dtype_argument})\n"
-        f"trace = lens.trace({model_input!r}{target}{edits})\nprint(trace.verify())"
+        f"trace = lens.trace({model_input!r}{target}{edits}{how})\nprint(trace.verify())"
     )

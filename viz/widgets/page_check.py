@@ -116,7 +116,7 @@ def drawn_parts(trace: Trace, keys: tuple[str, ...] | None = None) -> list[Part]
     for key, one in st.session_state.drawn.items():
         if keys is not None and key not in keys:
             continue
-        reads = readers.get(key) or partial(_weights_error, key)
+        reads = partial(_error_of, readers[key]) if key in readers else partial(_weights_error, key)
         allowed = CELL_LIMIT if key in readers else limit
         # Two runs stand on one page; a figure of the readers' table that may be of the second is on Output only.
         of = runs if key not in readers or readers is READERS["output"] else runs[:1]
@@ -131,6 +131,14 @@ def drawn_parts(trace: Trace, keys: tuple[str, ...] | None = None) -> list[Part]
     if sent is not None and (worst is None or sent / limit > worst.severity):
         worst = Part("drawn", sent, limit, "flip")
     return [] if worst is None else [worst]
+
+
+def _error_of(reader: on_screen.Reader, trace: Trace, figure: Any) -> float | None:
+    """What a reader finds; infinite for a run that does not have what the figure shows, such as a shorter text."""
+    try:
+        return reader(trace, figure)
+    except (LookupError, ValueError, AssertionError):
+        return np.inf
 
 
 def _sent_error(trace: Trace) -> float | None:

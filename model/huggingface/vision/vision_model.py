@@ -27,10 +27,10 @@ from model.errors import OpeningError
 from model.huggingface.answers import head_kind
 from model.huggingface.loading.pairs import encoder_of_pair
 from model.huggingface.loading.weights import load_weights, supported_architectures
-from model.huggingface.positions import vision_scheme
 from model.huggingface.recording.layers import build_attention
 from model.huggingface.text_model import TextModel
 from model.huggingface.vision.image_files import PictureSource, read_picture
+from model.huggingface.vision.vision_positions import vision_scheme
 from model.positions.scheme import PositionScheme
 from model.trace.edits import UNCHANGED, Boxes, Edits
 from model.trace.tokens import Picture, Tokens

@@ -86,7 +86,9 @@ class VideoModel:
     def positions(self, stack: str | None = None) -> PositionScheme:
         """What the model adds to each token: a learned encoding of its frame and one of its place."""
         with torch.no_grad():
-            return PositionScheme("learned", table=to_numpy(self.module.positions(self.frames)))
+            return PositionScheme(
+                "learned", table=to_numpy(self.module.positions(self.frames)), error=0.0
+            )  # as it adds it
 
     def trace(self, text: ClipSource, target: Target = None, edits: Edits | None = None) -> Trace:
         """The trace of one pass: attention over time and over space, hidden states and neurons of every layer.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.huggingface import position_run
+from model.huggingface import position_run, positions
 from model.huggingface.opened_model import stack_names
 from model.positions.rotary import rotate
 from model.positions.scheme import PositionScheme
@@ -182,3 +183,27 @@ def test_other_threads_do_not_notice_the_test_passes(tmp_path: Path) -> None:
     np.testing.assert_array_equal(lens.trace("the cat sat", target="le chat").logits, expected)
     assert isinstance(lens.positions("decoder"), PositionScheme)
     assert torch.is_grad_enabled()
+
+
+@pytest.mark.parametrize("name", [*TABLES, "gpt2", "distilbert", "electra", "deberta"])
+def test_a_table_is_compared_with_what_the_model_adds(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, config, sizes, *_ = TABLES.get(name) or FAMILIES[name]
+    lens = opened(tmp_path, module, config, sizes)
+    schemes = [lens.positions(stack) for stack in stack_names(lens)]
+    if name == "deberta":  # it adds none
+        assert all(scheme.table is None for scheme in schemes)
+        return
+    assert all(scheme.error is not None and scheme.error < 1e-4 for scheme in schemes)
+    right = positions._table_scheme
+
+    def one_on(rows: np.ndarray, part: Any) -> PositionScheme:
+        scheme = right(rows, part)
+        assert scheme.table is not None
+        return replace(scheme, table=np.roll(scheme.table, 1, axis=0))
+
+    monkeypatch.setattr(positions, "_table_scheme", one_on)
+    if name != "ctrl":  # its table is found among its constants
+        shifted = positions.measure_schemes(lens)
+        assert all(scheme.error is not None and scheme.error > 1e-2 for scheme in shifted.values())

@@ -255,6 +255,24 @@ def test_a_head_a_fifth_too_strong_is_noticed_in_half_precision(dtype: str, monk
         assert not half.trace(SENTENCE).verify().ok, place
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_our_own_models_in_half_precision_are_settled_in_float64(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    half, right = model.load("en-fr", "cpu", dtype=dtype), formula.attention
+    monkeypatch.setattr(tolerances, "WEIGHT_ROUNDINGS", 1e-2)  # as if this text rounded far beyond what is usual
+    honest = half.trace(SENTENCE).verify()
+    assert honest.ok, honest.wrong_parts
+    assert honest.rounding is not None
+
+    def louder(*args: Any, **more: Any) -> torch.Tensor:
+        output = right(*args, **more).clone()
+        if (more["kind"], more["layer"]) == ("encoder", 1):
+            output[:, 1] *= 1.2
+        return output
+
+    monkeypatch.setattr(transformer, "attention", louder)
+    assert not half.trace(SENTENCE).verify().ok
+
+
 def test_a_text_longer_than_a_tile_keeps_pooled_maps(lens: Translator) -> None:
     check = lens.trace("very " * 60).verify()
     assert check.ok
