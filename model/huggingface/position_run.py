@@ -165,8 +165,9 @@ def _keep_input(given: list[Array], places: int) -> Callable[..., None]:
 
 def _rows(numbers: Any, places: int) -> Array | None:
     """Numbers with one row a token; None for anything else. [token, width]"""
-    if not isinstance(numbers, Tensor) or not numbers.is_floating_point():
+    if not isinstance(numbers, Tensor) or not numbers.is_floating_point() or numbers.dim() < 2:
         return None
-    rows = numbers.reshape(numbers.shape[-3:] if numbers.dim() > 3 else numbers.shape)
-    rows = rows[0] if rows.dim() == 3 else rows
-    return np.array(to_numpy(rows)) if rows.dim() == 2 and len(rows) == places else None
+    if numbers.numel() != places * numbers.shape[-1]:  # several streams, or another number of rows
+        return None
+    rows = numbers.reshape(places, -1)
+    return np.array(to_numpy(rows))

@@ -150,6 +150,7 @@ def _rotation_of_weights(lens: PositionedModel, stack: str, token: int) -> Posit
     places = min(max(4 * width, 2 * REACH), 256, lens.max_tokens)
     layer = position_run.run(lens, position_run.equal_tokens(lens, token, places)).layers[stack][0]
     found = _by_distance(_relative_logs(layer), reach=places)
+    unknown = PositionScheme("unseen" if found is None else "relative")  # of equal tokens, the distance alone counts
     for one in candidates if found is not None else ():
         logs, distances = found  # type: ignore[misc]
         angle = np.outer(distances, one)
@@ -159,7 +160,7 @@ def _rotation_of_weights(lens: PositionedModel, stack: str, token: int) -> Posit
         heights = np.linalg.lstsq(waves, logs.T, rcond=1e-9)[0]
         if np.abs(waves @ heights - logs.T).max() < 1e-3 * np.ptp(logs):
             return PositionScheme("rotary", rotations=(Rotation(one),))
-    return PositionScheme("unseen")
+    return unknown
 
 
 def _rotations(lens: PositionedModel, stack: str, layers: Sequence[RecordedLayer], token: int) -> PositionScheme:

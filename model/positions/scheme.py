@@ -30,7 +30,8 @@ class PositionScheme:
 
     Attributes:
         kind: "sinusoidal", "learned", "rotary", "bias" (T5's relative bias, ALiBi), "none" where queries, keys and
-            scores of equal tokens do not depend on their places, or "unseen" where it is not known.
+            scores of equal tokens do not depend on their places, "relative" where what a distance adds depends on the
+            tokens, too (DeBERTa), or "unseen" where it is not known.
         table: encoding that is added to the embedding of the token at each position, row 0 for a text's first token.
             [position, d_model]
         first_row: the row of the model's own table that the first token gets; RoBERTa's is 2.

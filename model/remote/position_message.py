@@ -31,5 +31,6 @@ def from_message(meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> Positi
     )
     kept = {name: arrays.get(name) for name in ARRAYS}
     unrotated = tuple(meta["unrotated"])
-    more = {"rotations": rotations, "unrotated": unrotated, "error": meta.get("error")}
-    return PositionScheme(meta["kind"], first_row=meta["first_row"], **more, **kept)
+    known = {"rotations": rotations, "unrotated": unrotated, "error": meta.get("error")}
+    fields: dict[str, Any] = {"first_row": meta["first_row"]} | known | kept
+    return PositionScheme(meta["kind"], **fields)

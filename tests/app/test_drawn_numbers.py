@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import plotly.graph_objects as go
 import pytest
 import streamlit as st
 
+from model.catalog.entries import Entry
 from model.trace.check import Part
 from model.trace.trace import Trace
-from tests.app.driving import badge, go_to, opened
+from tests.app.driving import badge, go_to, offering, opened
+from tests.model.huggingface.test_families import TEXT, build
 from viz.widgets import page_check
 from viz.widgets.drawn_numbers.table import READERS
 
@@ -165,3 +168,20 @@ def test_each_figure_of_a_page_is_read_back(name: str, monkeypatch: pytest.Monke
     print(name, reading.errors, reading.unread)
     reading.judge(expected)
     assert badge(app).startswith(":green[")
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt-oss"])
+def test_a_cap_and_a_sink_are_drawn_as_the_run_has_them(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(family, tmp_path)
+    reading = Reading(monkeypatch)
+    with offering(
+        "made", Entry("made", "decoder", 0, "", "", ("decoder", 1, 2), folder=tmp_path), TEXT, "inside"
+    ) as app:
+        for step, expected in ((3, {"dots", "masked"}), (4, {"masked", "weights", "yours"})):
+            app.session_state["inside_step"] = step
+            app.run()
+            assert not app.exception
+            reading.judge(expected)
+            assert badge(app).startswith(":green[")

@@ -143,6 +143,8 @@ def weight_arithmetic(steps: HeadSteps, key: int) -> tuple[str, ...]:
         scaled = rf"\frac{{q \cdot k}}{{\sqrt{{d_k}}}} = \frac{{{steps.dots[key]:.4f}}}{{\sqrt{{{dim}}}}}"
     else:  # some families have another scale, and T5 has none
         scaled = rf"{steps.scale:.4g} \times {steps.dots[key]:.4f}"
+    if steps.softcap is not None:
+        scaled = rf"{steps.softcap:g} \tanh\left({scaled} / {steps.softcap:g}\right)"
     if steps.bias.any():
         scaled += rf" + {steps.bias[key]:.4f}"
     scaled += rf" = {steps.scaled[key]:.4f}"
@@ -152,9 +154,12 @@ def weight_arithmetic(steps: HeadSteps, key: int) -> tuple[str, ...]:
     top = float(steps.scores[steps.allowed].max())
     exponentials = np.exp(steps.scores[steps.allowed].astype(np.float64) - top)
     exponential = float(np.exp(np.float64(steps.scores[key]) - top))
+    total, rest = float(exponentials.sum()), ""
+    if steps.sink is not None:
+        total, rest = total + float(np.exp(steps.sink - top)), rf" + e^{{{steps.sink:.4f} - {top:.4f}}}"
     softmax = (
-        rf"\frac{{e^{{{steps.scores[key]:.4f} - {top:.4f}}}}}{{\sum_j e^{{s_j - {top:.4f}}}}}"
-        rf" = \frac{{{exponential:.4f}}}{{{exponentials.sum():.4f}}} = {exponential / exponentials.sum():.4f}"
+        rf"\frac{{e^{{{steps.scores[key]:.4f} - {top:.4f}}}}}{{\sum_j e^{{s_j - {top:.4f}}}{rest}}}"
+        rf" = \frac{{{exponential:.4f}}}{{{total:.4f}}} = {exponential / total:.4f}"
     )
     return dot, scaled, softmax
 

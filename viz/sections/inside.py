@@ -118,6 +118,9 @@ def formula_latex(steps: HeadSteps, step: int, colour: str) -> str:
     divisor = lit(r"\sqrt{d_k}" if steps.divides_by_root else f"{steps.divisor:.4g}", 3)
     if _divides(steps):
         product = rf"\frac{{{product}}}{{{divisor}}}"
+    if steps.softcap is not None:
+        cap = f"{steps.softcap:g}"
+        product = rf"{lit(cap, 3)}\tanh\!\left(\tfrac{{1}}{{{cap}}}{product}\right)"
     added = lit("+ B + M" if steps.has_bias else "+ M", 3)
     softmax = lit(r"\mathrm{softmax}", 4)
     return rf"{softmax}\left({product} {added}\right){lit('V', 5)}"
@@ -193,6 +196,7 @@ def _scores(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
     divisor, forbidden = f"{steps.divisor:.4g}", int((~steps.allowed).sum())
     how = "root" if steps.divides_by_root else "other" if _divides(steps) else "none"
     said = [say(f"inside.scale_{how}", dim=dim, divisor=divisor)]
+    said += [] if steps.softcap is None else [say("inside.cap", cap=f"{steps.softcap:g}")]
     said += [say("inside.bias")] if steps.has_bias else []
     said.append(say("inside.mask_some" if forbidden else "inside.mask_none", count=forbidden, **names))
     _said(" ".join(said), notes, _by_hand(worked, 1))
@@ -213,7 +217,8 @@ def _softmax(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
     steps = worked.steps
     left, right = st.columns([7, 4], gap="medium", vertical_alignment="center")
     with left:
-        _said(say("inside.said_4", **names), notes, _by_hand(worked, 2))
+        sink = "" if steps.sink is None else say("inside.sink", share=f"{max(1 - float(steps.weights.sum()), 0):.0%}")
+        _said(f"{say('inside.said_4', **names)} {sink}".strip(), notes, _by_hand(worked, 2))
     slider, columns = right.empty(), st.columns(4)
     panels = (
         ("masked", steps.scaled, _limits(steps.scaled), ".2f"),

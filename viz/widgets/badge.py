@@ -14,6 +14,7 @@ from model.trace.typed_text import TypedText
 from viz.frame import checks, model_access, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, say
+from viz.saving import tables
 from viz.widgets import page_check
 
 SIGNS = {PROVED: ("green", "verified"), REPEATED: ("gray", "repeat"), WRONG: ("red", "error")}
@@ -62,6 +63,10 @@ def verification_badge(trace: Trace, key: str, name: str = "", *, exact: bool = 
                 say("badge.uncompared", parts=", ".join(say(f"badge.part_{name}") for name in check.uncompared))
             )
         lines.append("  \n".join(_part_line(part, trace) for part in check.parts))
+        if key == "page" and (unread := page_check.unread_titles()):
+            lines.append(
+                say("badge.unread", titles=", ".join(escape_markdown(tables.label_text(one)) for one in unread))
+            )
         st.markdown("\n\n".join([*lines, say("badge.repeat")]))
         st.code(_repeat_lines(trace, name or session.chosen_model(), exact), language="python")
 

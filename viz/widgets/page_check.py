@@ -102,6 +102,14 @@ def page_check(trace: Trace) -> Check | None:
     return replace(check, parts=(*parts, *drawn_parts(trace)), uncompared=tuple(dict.fromkeys(uncompared)))
 
 
+def unread_titles() -> list[str]:
+    """Titles of the page's figures whose numbers are not read back and compared with the run."""
+    readers, drawn = READERS.get(st.session_state.get("page_drawn", ""), {}), st.session_state.drawn
+    unread = [one.figure for key, one in drawn.items() if key not in readers]
+    unread = [figure for figure in unread if not (figure.layout.meta or {}).get("shows")]
+    return list(dict.fromkeys(str(figure.layout.title.text) for figure in unread if figure.layout.title.text))
+
+
 def missing_parts(trace: Trace, compared: Collection[str]) -> list[str]:
     """Names of what the page draws of a run, and what no independent run was compared with."""
     return [name for name in drawn_names() if name not in compared and name in HAS and HAS[name](trace)]

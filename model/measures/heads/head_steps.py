@@ -17,13 +17,16 @@ class HeadSteps:
     Attributes:
         query: [head_dim]; keys, values: [key, head_dim]. The numbers of the traced pass.
         products: query times key, dimension by dimension; their sums are the dots. [key, head_dim]
-        dots: q·k; bias: position bias that some families add; scaled: dots · scale + bias. [key]
+        dots: q·k; bias: position bias that some families add; scaled: dots · scale + bias, the first capped where
+            the family caps scores. [key]
         scale: usually 1 / √head_dim; allowed: the query's row of the mask. bool [key]
         scores: scaled, -inf where masked; weights: after the softmax. [key]
         weighted: each value times its weight [key, head_dim]; output: their sum [head_dim].
         error: largest difference between `scaled` and the scores of the traced pass.
         dot_error: largest difference between a running sum's end and the traced pass's score without scale and bias.
         output_error: largest difference between `output` and the whole formula worked out again in float64.
+        softcap: c, where scaled scores become c · tanh(score / c) before the bias (Gemma 2); None without.
+        sink: score of a sink that takes its share of each row and is no key (gpt-oss); None without.
     """
 
     query: Array
@@ -42,6 +45,8 @@ class HeadSteps:
     error: float
     dot_error: float
     output_error: float
+    softcap: float | None = None
+    sink: float | None = None
 
     @property
     def divisor(self) -> float:
@@ -72,13 +77,15 @@ class HeadSteps:
 
         The largest score is subtracted as in the softmax itself: e^90 overflows float32.
         """
-        return _exponentials(self.scores)
+        return _exponentials(self.scores)[0]
 
     def weights_at(self, divisor: float) -> Array:
         """Weights that the same q, k, bias and mask give with another divisor. float64 [key]"""
-        scores = np.where(self.allowed, self.dots.astype(np.float64) / divisor + self.bias, -np.inf)
-        exponentials = _exponentials(scores)
-        return exponentials / (exponentials.sum() or 1.0)
+        capped = _capped(self.dots.astype(np.float64) / divisor, self.softcap)
+        scores = np.where(self.allowed, capped + self.bias, -np.inf)
+        exponentials, top = _exponentials(scores)
+        rest = 0.0 if self.sink is None else np.exp(np.float64(self.sink) - top)
+        return exponentials / (exponentials.sum() + rest or 1.0)
 
     def strongest_keys(self, count: int, always: int) -> list[int]:
         """Positions of the keys of the largest weights, at most `count`, in rising order.
@@ -90,9 +97,15 @@ class HeadSteps:
         return sorted(order[:count])
 
 
-def _exponentials(scores: Array) -> Array:
+def _exponentials(scores: Array) -> tuple[Array, float]:
+    """e to the power of each score minus the largest, and the largest; 0 where all are masked."""
     top = float(scores.max(initial=-np.inf))
-    return np.exp(scores.astype(np.float64) - (top if np.isfinite(top) else 0.0))
+    top = top if np.isfinite(top) else 0.0
+    return np.exp(scores.astype(np.float64) - top), top
+
+
+def _capped(scores: Array, cap: float | None) -> Array:
+    return scores if cap is None else cap * np.tanh(scores / cap)
 
 
 def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadSteps:
@@ -106,12 +119,15 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
     products = q * k
     dots = products.sum(axis=-1)
     bias = row.array("bias")[0, 0]
-    scaled = dots * row.scale + bias
+    cap, sinks = getattr(row, "softcap", None), getattr(row, "sinks", None)
+    scaled = _capped(dots * row.scale, cap) + bias
     weights = row.weights()[0, 0]
     weighted = weights[:, None] * v
     output = weighted.sum(axis=0)
     unmasked = row.scores(masked=False)[0, 0]
     ends = products.astype(np.float64).cumsum(axis=-1)[:, -1]
+    # A cap cannot be undone where it has flattened a score.
+    unscaled = k.astype(np.float64) @ q if cap is not None else (unmasked.astype(np.float64) - bias) / row.scale
     steps = HeadSteps(
         query=q,
         keys=k,
@@ -127,8 +143,10 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
         weighted=weighted,
         output=output,
         error=float(np.abs(scaled - unmasked).max()),
-        dot_error=float(np.abs(ends - (unmasked.astype(np.float64) - bias) / row.scale).max()),
+        dot_error=float(np.abs(ends - unscaled).max()),
         output_error=0.0,
+        softcap=cap,
+        sink=None if sinks is None else float(sinks[0]),
     )
     exact = steps.weights_at(steps.divisor) if steps.follows_scores else weights.astype(np.float64)
     return replace(steps, output_error=float(np.abs(exact @ v.astype(np.float64) - output).max()))

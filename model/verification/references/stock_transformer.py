@@ -18,6 +18,7 @@ from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
 from model.attention.edit_plan import EditPlan
+from model.verification.float64_mode import any_format
 from model.verification.position_formulas import sinusoidal_table
 from model.verification.references.left_out import leave_out_boxes, pass_norms
 
@@ -296,5 +297,6 @@ def embed(ours: Any, ids: Tensor, plan: EditPlan | None, dtype: torch.dtype) -> 
     width, count = ours.config.d_model, ids.shape[1]
     scaled = nn.functional.embedding(ids, ours.embedding.weight.to(dtype)) * math.sqrt(width)
     order = None if plan is None else plan.position_order(count)
-    rounded = sinusoidal_table(count, width).to(ours.positions.dtype).to(scaled)  # as the model stores them
+    with any_format():  # as the model stores them, whatever this pass computes in
+        rounded = sinusoidal_table(count, width).to(ours.positions.dtype).to(scaled)
     return scaled + rounded[torch.arange(count) if order is None else order]

@@ -171,7 +171,7 @@ def test_what_no_layer_is_told_is_said(tmp_path: Path) -> None:
 def test_what_is_not_shown_is_not_measured(tmp_path: Path) -> None:
     lens = opened(tmp_path, "LongT5ForConditionalGeneration", "LongT5Config", {**LONG_T5, "local_radius": 3})
     assert (lens.positions("encoder").kind, lens.positions("decoder").kind) == ("hidden", "bias")
-    assert family(tmp_path / "xlnet", "xlnet").positions().kind == "unseen"  # what it adds depends on the token
+    assert family(tmp_path / "xlnet", "xlnet").positions().kind == "relative"  # what it adds depends on the token
 
 
 def test_other_threads_do_not_notice_the_test_passes(tmp_path: Path) -> None:
@@ -192,9 +192,6 @@ def test_a_table_is_compared_with_what_the_model_adds(
     module, config, sizes, *_ = TABLES.get(name) or FAMILIES[name]
     lens = opened(tmp_path, module, config, sizes)
     schemes = [lens.positions(stack) for stack in stack_names(lens)]
-    if name == "deberta":  # it adds none
-        assert all(scheme.table is None for scheme in schemes)
-        return
     assert all(scheme.error is not None and scheme.error < 1e-4 for scheme in schemes)
     right = positions._table_scheme
 
@@ -207,3 +204,10 @@ def test_a_table_is_compared_with_what_the_model_adds(
     if name != "ctrl":  # its table is found among its constants
         shifted = positions.measure_schemes(lens)
         assert all(scheme.error is not None and scheme.error > 1e-2 for scheme in shifted.values())
+
+
+def test_vectors_for_distances_that_depend_on_the_token_are_told_apart(tmp_path: Path) -> None:
+    sizes = {**SMALL, "relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+    scheme = opened(tmp_path, "DebertaV2ForMaskedLM", "DebertaV2Config", sizes).positions()
+    assert scheme.kind == "relative"
+    assert scheme.table is None

@@ -25,7 +25,7 @@ class Query(NamedTuple):
     Attributes:
         name, query: its label; [head_dim]. names, keys, values: [key, head_dim]
         bias, scores, weights: [key], scores without the mask. allowed: bool [key]
-        scale: of the products. key: position of the key that is worked out.
+        scale: of the products; cap, sink: as in `HeadSteps`. key: position of the key that is worked out.
     """
 
     name: str
@@ -38,6 +38,8 @@ class Query(NamedTuple):
     weights: np.ndarray
     allowed: np.ndarray
     scale: float
+    cap: float | None
+    sink: float | None
     key: int
 
     @property
@@ -68,7 +70,9 @@ def _query(trace: Trace) -> Query:
     key = int(on_screen.chosen(f"key_{attention.kind}", weights.argmax()))
     names = attention.query_tokens[row], attention.key_tokens
     allowed = part.array("allowed")[0]
-    return Query(names[0], query, names[1], keys, values, bias, scores, weights, allowed, part.scale, key)
+    cap, sinks = getattr(part, "softcap", None), getattr(part, "sinks", None)
+    how = part.scale, cap, None if sinks is None else float(sinks[0])
+    return Query(names[0], query, names[1], keys, values, bias, scores, weights, allowed, *how, key)
 
 
 def _letter(letter: str, name: str) -> str:
@@ -117,8 +121,10 @@ def _bars(numbers: Numbers, masked: bool) -> Callable[[Trace, Any], float]:
 
 def _at_divisor(one: Query) -> np.ndarray:
     factor = round(2 ** ((int(on_screen.chosen("divisor", OWN_DIVISOR)) - OWN_DIVISOR) / 4), 4)
-    powers = one.exponentials(one.dots * one.scale / factor + one.bias)
-    return powers / (powers.sum() or 1.0)
+    scaled = one.dots * one.scale / factor
+    scores = (scaled if one.cap is None else one.cap * np.tanh(scaled / one.cap)) + one.bias
+    powers = np.exp(np.where(one.allowed, scores, -np.inf))
+    return powers / (powers.sum() + (0.0 if one.sink is None else np.exp(one.sink)) or 1.0)
 
 
 def _weighted(trace: Trace, figure: Any) -> float:

@@ -93,3 +93,18 @@ def test_the_strongest_keys_are_those_of_the_largest_weights_and_the_chosen_one(
     assert steps.strongest_keys(2, always=1) == [1, 3]
     assert steps.strongest_keys(2, always=2) == [1, 2]
     assert steps.strongest_keys(9, always=0) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("softcap", "sinks"), [(1.5, None), (None, torch.tensor([0.7])), (1.5, torch.tensor([0.7]))])
+def test_a_cap_and_a_sink_are_steps_of_the_formula(softcap: float | None, sinks: torch.Tensor | None) -> None:
+    draw = torch.Generator().manual_seed(3)
+    query, key, value = (torch.randn(1, 4, 8, generator=draw) for _ in range(3))
+    allowed = torch.tensor([[True, True, True, False]] * 4)
+    tokens = Tokens(("a", "b", "a", "c"), (False,) * 4)
+    call = RecordedCall(query, key, value, allowed, None, 0.9, softcap=softcap, sinks=sinks)
+    steps = head_steps(Attention("encoder", tokens, tokens, 1, 8, (call,)), 0, 0, 2)
+    assert steps.follows_scores
+    assert max(steps.error, steps.dot_error, steps.output_error) < 1e-5
+    np.testing.assert_allclose(steps.weights_at(steps.divisor), steps.weights, atol=1e-6)
+    assert (steps.weights.sum() < 0.99) == (sinks is not None)
+    assert (np.abs(steps.scaled).max() < 1.5) == (softcap is not None)
