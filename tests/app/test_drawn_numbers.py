@@ -15,6 +15,7 @@ from model.trace.check import Part
 from model.trace.trace import Trace
 from tests.app.driving import badge, go_to, offering, opened
 from tests.model.huggingface.test_families import TEXT, build
+from viz.frame import server_state
 from viz.widgets import page_check
 from viz.widgets.drawn_numbers.table import READERS
 
@@ -176,6 +177,7 @@ def test_a_cap_and_a_sink_are_drawn_as_the_run_has_them(
 ) -> None:
     build(family, tmp_path)
     reading = Reading(monkeypatch)
+    server_state.drop_all()  # the name may stand for another folder
     with offering(
         "made", Entry("made", "decoder", 0, "", "", ("decoder", 1, 2), folder=tmp_path), TEXT, "inside"
     ) as app:
