@@ -17,10 +17,11 @@ from model.trace.check import Check, Probe
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
 from model.verification.float64 import Judge
+from model.verification.references.embedding import embed
 from model.verification.references.left_out import layer_norm, without
 from model.verification.references.self_attention import feed_forward, self_attention
 from model.verification.references.stock_runs import verdict, verify_probe
-from model.verification.references.stock_transformer import StockRun, embed
+from model.verification.references.stock_transformer import StockRun
 from model.verification.words import Vocabulary, add_words
 
 HOW = "torch.nn.functional.multi_head_attention_forward with the same weights, run on the same tokens"

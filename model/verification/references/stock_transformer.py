@@ -18,8 +18,7 @@ from torch.func import functional_call
 from torch.utils.hooks import RemovableHandle
 
 from model.attention.edit_plan import EditPlan
-from model.verification.float64_mode import any_format
-from model.verification.position_formulas import sinusoidal_table
+from model.verification.references.embedding import embed
 from model.verification.references.left_out import leave_out_boxes, pass_norms
 
 
@@ -290,13 +289,3 @@ def _hook_layer(layer: nn.Module, stack: str, run: StockRun) -> list[RemovableHa
         layer.register_forward_hook(store_states),
         layer.get_submodule("linear2").register_forward_pre_hook(store_neurons),
     ]
-
-
-def embed(ours: Any, ids: Tensor, plan: EditPlan | None, dtype: torch.dtype) -> Tensor:
-    """Scaled embeddings with positions by the formula. [batch, token] -> [batch, token, d_model]"""
-    width, count = ours.config.d_model, ids.shape[1]
-    scaled = nn.functional.embedding(ids, ours.embedding.weight.to(dtype)) * math.sqrt(width)
-    order = None if plan is None else plan.position_order(count)
-    with any_format():  # as the model stores them, whatever this pass computes in
-        rounded = sinusoidal_table(count, width).to(ours.positions.dtype).to(scaled)
-    return scaled + rounded[torch.arange(count) if order is None else order]
