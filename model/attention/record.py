@@ -58,6 +58,11 @@ class BatchCall:
         own = (self.query[row], self.key[row], self.value[row], allowed, bias, self.scale)
         return RecordedCall(*own, forced, factors, self.softcap, self.sinks)
 
+    def weights(self) -> Tensor:
+        """Attention weights of the whole batch. [batch, head, query, key]"""
+        masks = self.allowed[:, 0]
+        return torch.stack([self.row(row, mask).weights_tensor() for row, mask in enumerate(masks)])
+
     @property
     def allowed(self) -> Tensor:
         """The mask with causality applied: True where a query may look. bool [batch, 1, query, key]"""

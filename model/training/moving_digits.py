@@ -19,7 +19,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from model.attention.record import BatchCall as Call
 from model.attention.record import record
 from model.training.data.clips import Clips, Digits, draw, read_digits
 from model.training.loop import Batch, add_options, options_from, train
@@ -120,11 +119,6 @@ def accuracies(logits: Tensor, answers: Tensor) -> dict[str, float]:
     return found
 
 
-def weights_of(call: Call) -> Tensor:
-    """Attention weights of a recorded call without a mask. [batch, head, query, key]"""
-    return (call.query @ call.key.transpose(-1, -2) * call.scale).softmax(-1)
-
-
 def on_track(weights: Tensor, track: Tensor) -> tuple[Tensor, float]:
     """How much of the time attention on other frames goes to frames in which the digit covers the same place.
 
@@ -158,7 +152,7 @@ def tracks(module: VideoTransformer, clips: Clips) -> dict[str, object]:
     with record() as kept:
         module(pixels)
     for layer in range(module.config.layers):
-        weights = weights_of(kept.calls["time", layer]).unflatten(0, (len(pixels), -1))
+        weights = kept.calls["time", layer].weights().unflatten(0, (len(pixels), -1))
         share, chance = on_track(weights, track)
         shares.append([round(value, 3) for value in share.tolist()])
     best = max((value, layer, head) for layer, row in enumerate(shares) for head, value in enumerate(row))

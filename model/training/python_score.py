@@ -63,9 +63,7 @@ def induction(module: DecoderOnly, length: int = 50, rows: int = 8, seed: int = 
     queries = torch.arange(length + 1, 2 * length)  # the last token of the second half is left out: nothing follows it
     found = []
     for layer in range(module.config.decoder_layers):
-        call = kept.calls["decoder", layer]
-        scores = (call.query @ call.key.transpose(-1, -2)).float() * call.scale
-        weights = scores.masked_fill(~call.allowed, -math.inf).softmax(-1)  # [row, head, query, key]
+        weights = kept.calls["decoder", layer].weights()  # [row, head, query, key]
         found.append(weights[:, :, queries, queries - length + 1].mean(dim=(0, 2)).tolist())
     return found
 

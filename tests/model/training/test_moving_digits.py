@@ -17,7 +17,6 @@ from model.training.moving_digits import (
     accuracies,
     calibrated,
     on_track,
-    weights_of,
     write_examples,
 )
 from model.translator.video.clip_files import read_clip
@@ -76,7 +75,7 @@ def test_rows_sum_to_one_over_time_and_over_space(module: VideoTransformer) -> N
         module(pixels())
     assert set(kept.calls) == {(kind, layer) for kind in ("time", "space") for layer in range(2)}
     for (kind, _), call in kept.calls.items():
-        weights = weights_of(call)
+        weights = call.weights()
         assert weights.shape == ((8, 2, 3, 3) if kind == "time" else (6, 2, 4, 4))  # clip · place; clip · frame
         torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
 
