@@ -10,6 +10,7 @@ from typing import Any
 
 from model.assets import ASSETS
 from model.lessons.lesson_file import LessonError, LessonPart, parse_parts, read_lesson_file, shown
+from model.structures.program import RELATIONS
 from model.trace.edits import KINDS, Edits
 
 LANGUAGE = "en"
@@ -55,6 +56,8 @@ WIDGET_VALUES: Mapping[str, tuple[object, ...] | type] = {
     "open_decoder": int,
     "inside_step": int,
     "compare": ("heads", "sentences", "edit"),
+    "reading_how": ("one_head", "head_mean", "rollout"),
+    "relation": RELATIONS,
     "b_text": str,
     "b_layer": int,
     "b_head": int,

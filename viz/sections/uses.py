@@ -23,9 +23,9 @@ COLUMNS = 3
 
 @cache
 def uses() -> list[dict[str, Any]]:
-    """The cards of `assets/uses.toml`; of each, only models that the catalog knows."""
+    """The cards of `assets/uses.toml`."""
     found: list[dict[str, Any]] = tomllib.loads((ASSETS / "uses.toml").read_text(encoding="utf-8"))["use"]
-    return [card | {"try": [one for one in card["try"] if one["model"] in CATALOG]} for card in found]
+    return found
 
 
 def chosen_try(card: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,7 +16,7 @@ from model.errors import ModelError
 from model.measures.heads.head_roles import induction_scores, role_scores
 from model.memory import fit
 
-NAMES = "en-fr minilm smollm2 gpt2 bert-base distilbert roberta xlnet t5-small opus-mt-en-fr".split()  # noqa: SIM905
+NAMES = "en-fr describe python minilm smollm2 gpt2 bert-base distilbert roberta xlnet t5-small opus-mt-en-fr".split()  # noqa: SIM905
 NAMES += "distilbart titler antiberty esm2 rxnmapper codegen dinov2 moving-digits vit timesformer videomae".split()  # noqa: SIM905
 UNPINNED = {"distilbart", "videomae"}  # no revision of theirs could be looked up without the hub
 
