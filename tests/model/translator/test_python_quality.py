@@ -42,9 +42,8 @@ def test_the_induction_head_that_the_card_names(lens: LanguageModel) -> None:
     best = CARD["induction_best"]
     assert induction(lens.module)[best["layer"]][best["head"]] == pytest.approx(best["score"], abs=0.03)
     assert best["score"] >= 0.5
-    trace = lens.trace(
-        "def area(width, height):\n    return width * height\n\ndef room(width, height, depth):\n    return area("
-    )
+    program = "for value in items:\n    total = total + value\n    print(value)\n\nfor value in others:\n    print("
+    trace = lens.trace(program)
     named = {one.name: one.named for one in head_characters(trace.attentions["decoder"], trace.ids["decoder"])}
     assert named["induction"].any()  # so that “Find heads …” lists them
     assert trace.verify().ok
