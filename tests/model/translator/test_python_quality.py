@@ -42,10 +42,9 @@ def test_the_induction_head_that_the_card_names(lens: LanguageModel) -> None:
     best = CARD["induction_best"]
     assert induction(lens.module)[best["layer"]][best["head"]] == pytest.approx(best["score"], abs=0.03)
     assert best["score"] >= 0.5
-    program = "for value in items:\n    total = total + value\n    print(value)\n\nfor value in others:\n    print("
-    trace = lens.trace(program)
+    trace = lens.trace("error queue width parse token index table value owner field " * 3)
     named = {one.name: one.named for one in head_characters(trace.attentions["decoder"], trace.ids["decoder"])}
-    assert named["induction"].any()  # so that “Find heads …” lists them
+    assert named["induction"][best["layer"], best["head"]]  # so that “Find heads …” lists it
     assert trace.verify().ok
 
 
