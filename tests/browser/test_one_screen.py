@@ -83,7 +83,9 @@ def test_all_is_in_sight_under_the_large_type_of_a_projector(visited: Visit, add
     page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
     open_at(page, f"{address}/heads?projector=1")
     assert not out_of_sight(page)
-    open_at(page, f"{address}/inside?projector=1")  # whose controls take more than one line
+    page.goto(f"{address}/inside?projector=1")  # whose controls take more than one line
+    page.locator(".st-key-vectors .main-svg").first.wait_for(timeout=90_000)
+    settle(page)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth <= innerWidth")
     last = page.locator(".st-key-controls select, .st-key-controls [data-testid=stSelectbox]").last.bounding_box()
     assert last

@@ -128,7 +128,17 @@ def test_the_tour_is_offered_once_and_ends_with_escape(browser: Browser, address
         page.locator("#tour-offer").get_by_role("button", name=say("tour.start")).click()
         expect(page.locator("#tour-card")).to_contain_text(say("tour.sentence"), timeout=30_000)
         page.keyboard.press("ArrowRight")
-        expect(page.locator("#tour-card")).to_contain_text(say("tour.output"))
+        card = page.locator("#tour-card")
+        expect(card).to_contain_text(say("tour.output"))
+        for part in ("whole", "tiles"):
+            page.keyboard.press("ArrowRight")
+            expect(card).to_contain_text(say(f"tour.{part}"), timeout=30_000)
+        settle(page)
+        head = page.locator(".chosen-head").get_attribute("data-head")
+        for key, part in (("ArrowRight", "row"), ("ArrowLeft", "tiles")):  # keys of the tour, not of the heads
+            page.keyboard.press(key)
+            expect(card).to_contain_text(say(f"tour.{part}"))
+        assert page.locator(".chosen-head").get_attribute("data-head") == head
         page.keyboard.press("Escape")
         expect(page.locator("#tour-card")).to_have_count(0)
         open_at(page, f"{address}/heads")

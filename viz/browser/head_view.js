@@ -8,7 +8,7 @@
 const MAP = ".st-key-heatmap", LINES = ".st-key-lines", TILES = ".st-key-mosaic", OVERLAY = ".st-key-overlay"
 const SVG = "http://www.w3.org/2000/svg"
 const LEAST = 0.02 // weaker weights draw no line, as on the server
-const TYPING = "input, textarea, select, [contenteditable=true], [role=radio], [role=slider], [role=combobox], [role=listbox], [role=menu]"
+const TYPING = "input, textarea, select, [contenteditable=true], [role=radio], [role=slider], [role=combobox], [role=listbox], [role=menu], [role=dialog]"
 let here = null // the newest data; the listeners below are there once for all of them
 let tiles = null // the picture of all heads: {href, pen}
 let answered = null // the timer that ends `answering`
