@@ -118,7 +118,7 @@ def test_every_page_opens_for_every_kind_of_model(
         assert not app.exception, page
         assert not app.error, page
         assert not app.warning, page
-        assert ("Repeated" if family in OUTSIDE else "Proved") in badge(app)
+        assert ("Repeated" if family in OUTSIDE else "Proved") in badge(app), page
         if family in OUTSIDE and page in ("heads", "inside"):
             assert "family" in "\n".join([texts(app), *(info.value for info in app.info)])
 

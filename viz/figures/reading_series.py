@@ -21,6 +21,7 @@ def bars_error(
     lying: bool = False,
     places: Sequence[Sequence[int]] | None = None,
     longest: int = 14,
+    least: float = 0.0,
 ) -> float:
     """Largest difference between the lengths of bars and other numbers, as a share of the largest of them.
 
@@ -30,6 +31,7 @@ def bars_error(
         lying: whether the first bar is on top and they grow to the right; else they stand, the first on the left.
         places: where the bars of each series are; 0, 1, 2 … by default.
         longest: letters of a label.
+        least: what the largest counts as at least, where all may be nothing but rounding.
     """
     series = [one for one in figure.data if one.type == "bar"]
     if len(series) != len(expected):
@@ -41,7 +43,7 @@ def bars_error(
         return WRONG
     if names and not has_labels(along, names, np.arange(len(names)), longest):
         return WRONG
-    error, largest = 0.0, max((float(np.nanmax(np.abs(one), initial=0.0)) for one in expected), default=0.0)
+    error, largest = 0.0, max([least, *(float(np.nanmax(np.abs(one), initial=0.0)) for one in expected)])
     for number, (one, wanted) in enumerate(zip(series, expected, strict=True)):
         at, values = (one.y, one.x) if lying else (one.x, one.y)
         there = range(len(wanted)) if places is None else places[number]

@@ -132,8 +132,13 @@ def drop_abandoned_parts(now: float, keep: Path) -> list[str]:
 
     dropped = []
     for folder in sorted((download_folder() / ".parts").glob("*")):
-        times = [file.stat().st_mtime for file in (folder, *folder.iterdir())] if folder.is_dir() else []
-        if folder == keep or not times or now - max(times) < PARTS_KEPT:
+        if folder == keep or not folder.is_dir():
+            continue
+        try:
+            times = [file.stat().st_mtime for file in (folder, *folder.iterdir())]
+        except OSError:  # another program is at work in it
+            continue
+        if now - max(times) < PARTS_KEPT:
             continue
         try:
             with FileLock(folder / "lock", timeout=0):

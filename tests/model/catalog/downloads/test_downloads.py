@@ -315,6 +315,9 @@ def test_parts_that_nobody_goes_on_with_are_dropped_by_the_next_download(
         if name != "new":
             for path in (folder / "weights", folder / "lock", folder):
                 os.utime(path, (now, now - record.PARTS_KEPT - 60))
+    at_work = record.parts_folder("at work")  # by another program, which has just moved what is listed
+    at_work.mkdir()
+    (at_work / "gone").symlink_to(at_work / "moved")
     with FileLock(folders["held"] / "lock"):
         os.utime(folders["held"] / "lock", (now, now - record.PARTS_KEPT - 60))
         dropped = record.drop_abandoned_parts(now, folders["mine"])
