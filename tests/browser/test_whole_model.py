@@ -135,7 +135,7 @@ def test_a_box_is_left_out_by_its_menu_by_key_and_in_the_panel(browser: Browser,
         page.keyboard.press("ArrowRight")
         page.keyboard.press("Shift+F10")
         menu.get_by_role("menuitem").first.press("Enter")
-        page.wait_for_function("location.href.includes('blocks%3Adecoder.1.feed_forward')")
+        page.wait_for_function("location.href.includes('blocks%3Adecoder.1.cross_attention')")
         settle(page)
         page.mouse.click(*page.evaluate(PLACE, "encoder.positions"), button="right")
         menu.get_by_role("menuitem", name=say("head_menu.positions_off")).click()
