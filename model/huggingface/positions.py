@@ -15,7 +15,7 @@ from model.huggingface import position_run
 from model.huggingface.opened_model import stack_names
 from model.huggingface.position_run import REACH, SHIFT, PositionedModel, PositionRun
 from model.positions.rotary import find_rotation
-from model.positions.scheme import PositionScheme, Rotation
+from model.positions.scheme import PositionScheme, Rotation, table_error
 from model.positions.sinusoidal import columns, find_layout, frequencies
 from model.trace.recorded_layer import RecordedLayer
 
@@ -54,13 +54,8 @@ def _error(scheme: PositionScheme, sums: Sequence[Array]) -> float | None:
     """
     if scheme.table is None:
         return None
-    errors = []
-    for found in sums:
-        steps = (found - found[0])[:-1].astype(np.float64)  # the last may be an end mark
-        rows = scheme.table[: len(steps)]
-        if rows.shape == steps.shape and np.abs(steps).max() > 0:
-            errors.append(float(np.abs(steps - (rows - rows[0])).max() / max(np.abs(rows).max(), 1e-12)))
-    return min(errors, default=None)
+    errors = (table_error(scheme.table, found[:-1]) for found in sums)  # the last token may be an end mark
+    return min((error for error in errors if error is not None), default=None)
 
 
 def _tolerance(lens: PositionedModel) -> float:

@@ -70,3 +70,19 @@ class PositionScheme:
             a is b or (a is not None and b is not None and np.array_equal(a, b))
             for a, b in zip_longest(parts(self), parts(other))
         )
+
+
+def table_error(table: np.ndarray, states: np.ndarray) -> float | None:
+    """By how much the rows of a table differ from what equal tokens differ by, as a share of the table's largest.
+
+    Args:
+        table: [position, d_model]; states: of equal tokens at the first positions. [token, d_model]
+
+    Returns:
+        None where the states have another width or number than rows of the table, or do not differ.
+    """
+    steps = (states - states[0]).astype(np.float64)
+    rows = table[: len(steps)]
+    if rows.shape != steps.shape or not np.abs(steps).max() > 0:
+        return None
+    return float(np.abs(steps - (rows - rows[0])).max() / max(np.abs(rows).max(), 1e-12))

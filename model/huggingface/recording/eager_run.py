@@ -126,11 +126,8 @@ def run_in_float64(
     with torch.inference_mode(), apply_edits(plan), record() as recorded:
         result = lens.run(module, inputs, eager=False)
     for kind, layer in list(recorded.calls):
-        rows = [recorded.call(kind, layer, row) for row in range(len(next(iter(inputs.values()))))]
-        weights = torch.stack([row.weights_tensor() for row in rows])
-        query, key, value = (torch.stack([getattr(row, name) for row in rows]) for name in ("query", "key", "value"))
-        on_layer(kind, layer, weights, (query, key, value), None)
-        del recorded.calls[kind, layer]  # in float64 they take as much as the answer
+        call = recorded.calls.pop((kind, layer))  # in float64 they take as much as the answer
+        on_layer(kind, layer, call.weights(), (call.query, call.key, call.value), None)
     return result
 
 

@@ -46,11 +46,11 @@ def film_frames(
             if not opened.streams.video:
                 raise InputError("clip_none", "This file has sound, and no picture.")
             stream = opened.streams.video[0]
-            packets = [packet for packet in opened.demux(stream) if packet.pts is not None]
-            times = sorted({int(packet.pts) for packet in packets if packet.pts is not None})
+            packets = [(int(one.pts), one.is_keyframe) for one in opened.demux(stream) if one.pts is not None]
+            times = sorted({time for time, _ in packets})
             _check(stream, times, max_pixels)
             wanted = [times[i] for i in choose(len(times))]
-            keys = sorted(int(packet.pts) for packet in packets if packet.is_keyframe and packet.pts is not None)
+            keys = sorted(time for time, is_key in packets if is_key)
             return _decoded(opened, stream, wanted, keys), len(times)
     except InputError:
         raise

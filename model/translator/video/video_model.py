@@ -22,7 +22,7 @@ from model.attention.record import Record, record
 from model.errors import InputError
 from model.measures.heads.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
-from model.positions.scheme import PositionScheme
+from model.positions.scheme import PositionScheme, table_error
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.decoding import Decoding, DecodingResult
@@ -85,10 +85,11 @@ class VideoModel:
 
     def positions(self, stack: str | None = None) -> PositionScheme:
         """What the model adds to each token: a learned encoding of its frame and one of its place."""
+        size = self.config.size
         with torch.no_grad():
-            return PositionScheme(
-                "learned", table=to_numpy(self.module.positions(self.frames)), error=0.0
-            )  # as it adds it
+            blank = torch.zeros(1, self.frames, size, size, dtype=torch.uint8, device=self.device)
+            table, states = to_numpy(self.module.positions(self.frames)), self.module.embed(blank).flatten(0, 2)
+        return PositionScheme("learned", table=table, error=table_error(table, to_numpy(states)))
 
     def trace(self, text: ClipSource, target: Target = None, edits: Edits | None = None) -> Trace:
         """The trace of one pass: attention over time and over space, hidden states and neurons of every layer.

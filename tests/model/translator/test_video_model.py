@@ -189,6 +189,19 @@ def test_probes_have_their_shapes(video: VideoModel) -> None:
     assert table.shape == (4 * PLACES, 16)
 
 
+def test_the_table_of_positions_is_compared_with_what_the_model_adds(
+    video: VideoModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    error = video.positions().error
+    assert error is not None
+    assert error < 1e-5
+    embed = video.module.embed
+    monkeypatch.setattr(video.module, "embed", lambda pixels: embed(pixels).roll(1, dims=2))
+    shifted = video.positions().error
+    assert shifted is not None
+    assert shifted > 0.1
+
+
 def test_a_file_is_read_as_its_frames_are(video: VideoModel) -> None:
     frames = [np.full((12, 12), value, dtype=np.uint8) for value in (0, 80, 160, 240)]
     read, notes = read_clip(moving(frames), 4, 12)

@@ -127,12 +127,13 @@ def _over_picture(which: str, a: Side, b: Side, figure: Any) -> float:
 def _row_divergence(trace: Trace, figure: Any) -> float:
     a, b = _sides(trace)
     rows, columns = _pairs(a, b)
+    first, second = a.weights, b.weights
     found = []
     for i, j in rows:
         p = q = np.zeros(0)
         if i is not None and j is not None:
-            p = np.array([0.0 if k is None else a.weights[i][k] for k, _ in columns])
-            q = np.array([0.0 if k is None else b.weights[j][k] for _, k in columns])
+            p = np.array([0.0 if k is None else first[i][k] for k, _ in columns])
+            q = np.array([0.0 if k is None else second[j][k] for _, k in columns])
         found.append(float(jensen_shannon(p, q)) if len(p) else np.nan)
     # Of two equal heads it is nothing but rounding; it can be 1 bit at most.
     return bars_error(figure, [np.array(found)], _names(rows, a.attention.queries, b.attention.queries), least=0.01)
