@@ -210,9 +210,8 @@ def from_template(rng: random.Random) -> Pair:
     english, french = rng.choice(words["template"])
     people = [*words["name"], *words["woman"]] if "est allé" not in french and "âgé" not in french else words["name"]
     number = rng.choice(list(NUMBERS.items())) if rng.random() < 0.5 else (n := str(rng.randint(2, 99)), n)
-    fills = {"name": people, "city": words["city"], "number": [number], "colour": words["colour"]}
-    fills |= {"things": [*words["things"], *words["animals"]], "animals": words["animals"]}
-    for slot in ("name", "name2", "city", "city2", "number", "colour", "things", "animals", "time", "time2"):
+    fills = {**words, "name": people, "number": [number], "things": [*words["things"], *words["animals"]], "time": []}
+    for slot in (slot for kind in fills for slot in (kind, f"{kind}2")):
         if "{" + slot + "}" in english:
             mine, yours = clock(rng) if slot.startswith("time") else rng.choice(fills[slot.rstrip("2")])
             if slot[:4] in ("name", "city") and rng.random() < 0.3:
