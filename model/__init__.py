@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from model.trace.lens import Lens
     from model.trace.trace import Trace
 
-__all__ = ["Attention", "Check", "Edits", "Trace", "load"]
+__all__ = ["Attention", "Check", "Edits", "Trace", "load", "wrap"]
 
 _LAZY_IMPORTS = {
     "Attention": "model.trace.attention",
@@ -60,6 +60,24 @@ def load(name: str, device: str = "auto", progress: Progress | None = None, *, d
         if (told := damage_or(name, error)) is error:
             raise
         raise told from error
+
+
+def wrap(module: Any, tokenizer: Any) -> Lens:
+    """A Hugging Face model object that is already in memory, ready to trace on the device that it is on.
+
+    The object itself is used, no copy: it is put into evaluation mode, and its attention runs through
+    `model.attention.formula.attention` from then on, equal to the library's own within rounding.
+
+    Args:
+        module: a `transformers.PreTrainedModel`.
+        tokenizer: what prepares its input: a tokenizer, or an image processor for a model that reads pictures.
+
+    Raises:
+        ModelError: it is no transformer whose attention can be shown, or its weights hold NaN or infinite numbers.
+    """
+    from model.huggingface.wrapping import wrap_module  # imports PyTorch
+
+    return wrap_module(module, tokenizer)
 
 
 def __getattr__(name: str) -> Any:
