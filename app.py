@@ -28,6 +28,7 @@ from model.memory.keyed_traces import runs_held
 from viz.frame import audience, guard, lesson_guide, links
 from viz.frame.bars import sentence_bar, top_bar
 from viz.frame.limits import policy
+from viz.frame.waits import turn_wait
 from viz.sections import uses
 from viz.widgets import edit_panel, focus, output_line, tour
 from viz.widgets.menus import change_menu, save_menu, share_menu
@@ -52,22 +53,23 @@ with guard.guarded():
     tour.follow(pages, page)
     share = top_bar.draw()
     room = sentence_bar.draw()
-top = st.container()
+top, wait = st.container(), st.empty()
 first_visit.end()
 room_at_first.empty()
 # Where a page halts it has said why; the way to undo what stopped it is still there.
-with guard.guarded(), runs_held(), lesson_guide.lesson_beside():
-    page.run()
-for draw in (
-    partial(links.finish, top),
-    output_line.draw_badge,
-    partial(edit_panel.panel, room),
-    partial(share_menu.share_menu, share, page.title),
-    focus.draw,
-    change_menu.draw,
-    partial(tour.draw, page.title),
-):
-    with guard.guarded():
-        draw()
+with turn_wait.told(wait):
+    with guard.guarded(), runs_held(), lesson_guide.lesson_beside():
+        page.run()
+    for draw in (
+        partial(links.finish, top),
+        output_line.draw_badge,
+        partial(edit_panel.panel, room),
+        partial(share_menu.share_menu, share, page.title),
+        focus.draw,
+        change_menu.draw,
+        partial(tour.draw, page.title),
+    ):
+        with guard.guarded():
+            draw()
 audience.announce()
 st.session_state.whole = False

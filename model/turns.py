@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 
-# Those that this thread holds, the innermost last, and whether for short work.
-_held: ContextVar[tuple[tuple[Turns, bool], ...]] = ContextVar("held_turns", default=())
+PACE = 0.5  # seconds between two looks of who waits
+
+# Is called with whether this thread waits, or works; what it raises ends the wait, or the work.
+Watch = Callable[[bool], None]
+
+
+class GivenUp(Exception):  # noqa: N818  (not an error)
+    """Raised by who watches a thread, to end its wait or its work."""
+
+
+@dataclass(eq=False)
+class _Hold:
+    """A turn that a thread holds.
+
+    Attributes:
+        short: whether its work is short; lost: whether the thread gave it away and did not wait to get it back.
+    """
+
+    turns: Turns
+    short: bool
+    lost: bool = False
+
+
+_held: ContextVar[tuple[_Hold, ...]] = ContextVar("held_turns", default=())  # the innermost last
 _in_slices: ContextVar[bool] = ContextVar("in_slices", default=False)
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 
 class Turns:
@@ -29,33 +53,34 @@ class Turns:
     @contextmanager
     def held(self, short: bool = False) -> Iterator[None]:
         """A context that one thread at a time is in; inside itself it does nothing. short: the work is done soon"""
-        if any(turns is self for turns, _ in _held.get()):
+        if any(hold.turns is self for hold in _held.get()):
             yield
             return
         self._acquire(self._short if short else self._long)
-        token = _held.set((*_held.get(), (self, short)))
+        hold = _Hold(self, short)
+        token = _held.set((*_held.get(), hold))
         try:
             yield
         finally:
             _held.reset(token)
-            self._release()
+            if not hold.lost:
+                self._release()
 
-    def give_way(self, short: bool, everyone: bool) -> None:
-        """Let others go first; returns at once where there are none. Only for the holder.
-
-        Args:
-            short: whether the holder's work is short.
-            everyone: let one who waits with long work go, too, where nobody waits with short work.
-        """
+    def _give_way(self, hold: _Hold, everyone: bool) -> None:
+        """Let others go first; returns at once where there are none. Only for the holder."""
         with self._lock:
             others = self._short or (self._long if everyone else None)
             if not others:
                 return
             first, mine = others.popleft(), threading.Event()
-            queue = self._short if short else self._long if everyone else self._interrupted
+            queue = self._short if hold.short else self._long if everyone else self._interrupted
             queue.append(mine)
             first.set()
-        self._wait(mine, queue)
+        try:
+            self._wait(mine, queue)
+        except BaseException:
+            hold.lost = True
+            raise
 
     def _acquire(self, queue: deque[threading.Event]) -> None:
         with self._lock:
@@ -68,7 +93,7 @@ class Turns:
 
     def _wait(self, mine: threading.Event, queue: deque[threading.Event]) -> None:
         try:
-            mine.wait()
+            wait_watched(mine.wait)
         except BaseException:  # the turn must not be lost with who gave up waiting for it
             with self._lock:
                 if mine in queue:
@@ -89,14 +114,14 @@ class Turns:
 def rest(everyone: bool = False) -> None:
     """Between two slices of work: let short work go first, where this thread holds a `Turns`; else nothing.
 
-    Of several that it holds, it rests in the innermost.
+    Of several that it holds, it rests in the innermost. Who watches this thread may end its work here.
 
     Args:
         everyone: let long work go, too; for work of minutes that holds little memory.
     """
-    if held := _held.get():
-        turns, short = held[-1]
-        turns.give_way(short, everyone)
+    _look(waits=False)
+    if (held := _held.get()) and not held[-1].lost:
+        held[-1].turns._give_way(held[-1], everyone)
 
 
 def holds_turn() -> bool:
@@ -105,12 +130,54 @@ def holds_turn() -> bool:
 
 
 @contextmanager
-def slices() -> Iterator[None]:
-    """A context around a pass whose layers are slices: `rest_in_slices` rests in it.
+def watched(watch: Watch) -> Iterator[None]:
+    """A context in which a function looks at the waits and the long work of this thread.
+
+    Args:
+        watch: is called about every `PACE` seconds of a wait, with True, and between slices of work, with False; what
+            it raises ends the wait or the work, whose turn then goes to the next.
+    """
+    token = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(token)
+
+
+def is_watched() -> bool:
+    """Whether somebody watches this thread."""
+    return _watch.get() is not None
+
+
+def wait_watched(wait: Callable[[float | None], object]) -> None:
+    """Wait, as somebody watches.
+
+    Args:
+        wait: waits at most so many seconds, and returns whether the wait is over; None is for as long as it takes.
+    """
+    if _watch.get() is None:
+        wait(None)
+        return
+    while not wait(PACE):
+        _look(waits=True)
+
+
+def _look(*, waits: bool) -> None:
+    watch = _watch.get()
+    if watch is not None:
+        watch(waits)
+
+
+@contextmanager
+def slices(apart: bool = True) -> Iterator[None]:
+    """A context around work whose layers are slices, such as a pass: `rest_in_slices` rests in it.
 
     Not around a pass with hooks on the model of its own: others run on that model meanwhile.
+
+    Args:
+        apart: False for a part in one piece, such as one that holds a lock.
     """
-    token = _in_slices.set(True)
+    token = _in_slices.set(apart)
     try:
         yield
     finally:
@@ -118,6 +185,6 @@ def slices() -> Iterator[None]:
 
 
 def rest_in_slices() -> None:
-    """Between two layers of a pass: as `rest`, in a context of `slices`; else nothing."""
+    """Between two layers: as `rest`, in a context of `slices`; else nothing."""
     if _in_slices.get():
         rest()

@@ -122,6 +122,7 @@ def record_call(kind: str, layer: int, call: BatchCall) -> None:
 
     A second call of one layer with the same queries and keys (differential attention) adds its values to the first's.
     """
+    rest_in_slices()
     opened = _record.get()
     if opened is None:
         return
@@ -129,7 +130,6 @@ def record_call(kind: str, layer: int, call: BatchCall) -> None:
     if before is not None and before.query is call.query and before.key is call.key:
         call = replace(call, value=torch.cat([before.value, call.value], dim=-1))
     opened.calls[kind, layer] = call
-    rest_in_slices()
 
 
 def record_neurons(stack: str, layer: int, neurons: Tensor) -> None:

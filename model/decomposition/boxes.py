@@ -27,6 +27,7 @@ from model.decomposition.take_apart import UNWATCHABLE
 from model.errors import InputError
 from model.trace.boxes.stack import part_of
 from model.trace.edits import Boxes, Edits
+from model.turns import slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +83,7 @@ def hook_boxes(module: nn.Module, describe: Callable[[], ModelPass]) -> Boxes:
     Args:
         describe: a short pass through the module, from which is read how it is built.
     """
-    with _lock:
+    with _lock, slices(apart=False):  # who had its turn meanwhile might wait for this lock
         if module not in _found:
             try:
                 _found[module] = _hook(describe())

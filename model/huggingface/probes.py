@@ -15,6 +15,7 @@ from model.attention.edit_plan import EditPlan, apply_edits
 from model.huggingface.answers import WORDS, answer, word_logits
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.hooks import replace_block_output
+from model.measures.heads.head_effects import MAX_BATCH_TOKENS
 from model.trace.edits import Edits, Head
 from model.turns import rest
 
@@ -63,8 +64,8 @@ def _logits_of(
     """Logits of states as the last block's output, some at a time, and then `last`. [layer, token, vocab]"""
     block = lens.last_block
     assert block is not None
-    for part in states.split(max(MAX_SLICE_CELLS // last.numel(), 1)):
-        # The hook is on the shared module, so it is in place within a slice only.
+    at_once = min(MAX_SLICE_CELLS // last.numel(), MAX_BATCH_TOKENS // last.shape[1])
+    for part in states.split(max(at_once, 1)):
         with torch.inference_mode(), apply_edits(plan), replace_block_output(block, part):
             earlier = word_logits(lens.run(lens.module, _repeat(inputs, len(part)), eager=False))
         assert earlier is not None

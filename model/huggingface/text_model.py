@@ -32,7 +32,7 @@ from model.huggingface.probes import contact_regression, guess, layer_logits, ou
 from model.huggingface.recording.attention_interface import name_attention_calls
 from model.huggingface.recording.detection import describe_other_layers, detect_interface
 from model.huggingface.recording.eager_run import library_attentions
-from model.huggingface.recording.hooks import hook_last_block, hook_positions
+from model.huggingface.recording.hooks import hook_last_block, hook_positions, hook_slices
 from model.huggingface.recording.layers import recorded_layers, weights_only_layers
 from model.huggingface.recording.trial import trial_ids, try_tracing
 from model.huggingface.tracing import TracedBatch, model_notes
@@ -106,6 +106,8 @@ class TextModel:
         self._detect_interface()
         self.other_layers = describe_other_layers(self.config, self.layer_index)
         self.can_move_positions = hook_positions(self.module)
+        if not self.uses_interface:  # whose calls are slices
+            hook_slices(self.module)
         self.last_block = hook_last_block(self.module.get_decoder() if self.is_encoder_decoder else self.module)
         self.writes = self.head == WORDS and (self.is_encoder_decoder or self.single_stack == "decoder")
         self.choices = self._find_choices()

@@ -13,7 +13,9 @@ from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
 from model.maps import rollout as numpy_rollout
 from model.trace.recorded_layer import RecordedLayer
+from model.turns import rest_in_slices
 
+BLOCK_CELLS = 10_000_000  # weights of all heads whose products are computed at once
 TINY = torch.finfo(torch.float32).tiny
 
 
@@ -27,8 +29,9 @@ def head_similarity(layers: Sequence[RecordedLayer], layer: int, head: int, step
     Returns:
         [layer, head], 0 to 1
     """
-    reference = _weights(layers[layer], step)[head]
-    similarities = [1 - _jensen_shannon(_weights(one, step), reference).mean(dim=-1) for one in layers]
+    queries = range(0, layers[0].shape[1], step)
+    reference = _weights(layers[layer], queries)[head]
+    similarities = [1 - _jensen_shannon(_weights(one, queries), reference).mean(dim=-1) for one in layers]
     return to_numpy(torch.stack(similarities))
 
 
@@ -41,14 +44,17 @@ def head_inner_products(layers: Sequence[RecordedLayer], step: int) -> Array:
     Returns:
         [layer · heads + head, layer · heads + head]
     """
-    first = _weights(layers[0], step)
-    roots = first.new_empty((len(layers), len(first), first[0].numel()))
-    for index, one in enumerate(layers):
-        torch.sqrt((_weights(one, step) if index else first).flatten(1), out=roots[index])
-    flat = roots.flatten(0, 1)
-    flat -= flat.mean(dim=0)
-    # There are fewer heads than cells: the inner products have the same principal components, in a small matrix.
-    return to_numpy(flat @ flat.T)
+    heads, count, keys = layers[0].shape[:3]
+    queries = range(0, count, step)
+    at_once = max(BLOCK_CELLS // (len(layers) * heads * keys), 1)
+    total = torch.zeros(())
+    for start in range(0, len(queries), at_once):
+        block = queries[start : start + at_once]
+        roots = torch.stack([_weights(one, block).sqrt_().flatten(1) for one in layers]).flatten(0, 1)
+        roots -= roots.mean(dim=0)
+        # There are fewer heads than cells: the inner products have the same principal components, in a small matrix.
+        total = roots @ roots.T + total.to(roots.device)
+    return to_numpy(total)
 
 
 def attention_with_residual(layers: Sequence[RecordedLayer], layer: int) -> Array:
@@ -75,7 +81,7 @@ MEASURES: dict[str, Callable[..., Array]] = {
 
 def _with_residual(layer: RecordedLayer) -> Tensor:
     """(W + I) / 2 of the mean weights over heads. float64 [query, key]"""
-    means = _weights(layer, 1).mean(dim=0).double()
+    means = _weights(layer, range(layer.shape[1])).mean(dim=0).double()
     return (means + torch.eye(len(means), dtype=means.dtype, device=means.device)) / 2
 
 
@@ -87,9 +93,9 @@ def _jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     return (p_terms.add_(q_terms).sum(dim=-1) / (2 * math.log(2))).clamp_(0, 1)
 
 
-def _weights(layer: RecordedLayer, step: int) -> Tensor:
-    """Weights of every `step`-th query, on the device of the layer, in new memory. [head, query, key]"""
-    heads, queries = layer.shape[:2]
-    selected = layer if step == 1 else layer.select(range(heads), range(0, queries, step))
+def _weights(layer: RecordedLayer, queries: range) -> Tensor:
+    """Weights of some queries, on the device of the layer, in new memory. [head, query, key]"""
+    rest_in_slices()
+    selected = layer if len(queries) == layer.shape[1] else layer.select(range(layer.shape[0]), queries)
     weights_tensor = getattr(selected, "weights_tensor", None)  # only layers that PyTorch computes have it
     return torch.tensor(selected.weights()) if weights_tensor is None else weights_tensor()

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from model.arrays.types import Array
+from model.turns import rest_in_slices
 
 
 def rollout(layers: Iterable[Array], query: int) -> Array:
@@ -63,4 +64,8 @@ def flow(layers: Array, depth: int, query: int) -> Array:
             (((layer + 1, q), (layer, k), float(layers[layer, q, k])) for q in range(count) for k in range(count)),
             weight="capacity",
         )
-    return np.array([nx.maximum_flow_value(graph, (depth + 1, query), (0, k)) for k in range(count)])
+    found = []
+    for k in range(count):
+        rest_in_slices()
+        found.append(nx.maximum_flow_value(graph, (depth + 1, query), (0, k)))
+    return np.array(found)

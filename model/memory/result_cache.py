@@ -5,9 +5,13 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, TypeVar, cast
+
+from model.errors import is_failure
+from model.turns import GivenUp, wait_watched
 
 Result = TypeVar("Result")
 _computing: ContextVar[bool] = ContextVar("computing", default=False)
@@ -17,6 +21,15 @@ LARGE = 1 / 16  # share of the budget from which a result is large
 def is_awaited() -> bool:
     """Whether this thread computes a result that others may wait for."""
     return _computing.get()
+
+
+def given_up(error: BaseException) -> bool:
+    """Whether an error says that a computation was given up by who began it, not that it failed."""
+    return isinstance(error, GivenUp) or not is_failure(error)
+
+
+def _is_done(pending: Future[Any], seconds: float | None) -> bool:
+    return not wait([pending], seconds).not_done
 
 
 class ResultCache:
@@ -43,20 +56,34 @@ class ResultCache:
     def get(self, key: Hashable, compute: Callable[[], Result], size_of: Callable[[Result], int]) -> Result:
         """The cached result of a key, computed first where there is none; by one thread, while others wait for it.
 
+        Where that thread gives up, which is no failure, one of the others computes it.
+
         Args:
             compute: makes the result; size_of: its size in bytes.
 
         Raises:
             BaseException: what `compute` raised, in every thread that waited for it; it is not cached.
         """
-        with self._lock:
-            if key in self._results:
-                self._results.move_to_end(key)
-                return cast(Result, self._results[key][0])
-            is_first = key not in self._pending
-            pending = self._pending.setdefault(key, Future())
-        if not is_first:
-            return cast(Result, pending.result())
+        while True:
+            with self._lock:
+                if key in self._results:
+                    self._results.move_to_end(key)
+                    return cast(Result, self._results[key][0])
+                is_first = key not in self._pending
+                pending = self._pending.setdefault(key, Future())
+            if is_first:
+                return self._compute(key, pending, compute, size_of)
+            wait_watched(partial(_is_done, pending))
+            error = pending.exception()
+            if error is None:
+                return cast(Result, pending.result())
+            if not given_up(error):
+                raise error
+
+    def _compute(
+        self, key: Hashable, pending: Future[Any], compute: Callable[[], Result], size_of: Callable[[Result], int]
+    ) -> Result:
+        """As `get`, for the one thread that computes."""
         token = _computing.set(True)
         try:
             result = compute()

@@ -15,6 +15,7 @@ from model.arrays.buffers import reuse_buffers, reuse_buffers_in_thread
 from model.arrays.types import Array
 from model.trace.recorded_layer import LayerOverview, RecordedLayer
 from model.trace.tokens import Tokens
+from model.turns import rest_in_slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +137,13 @@ class Attention:
         threads = self.layers[0].parallel_layers
         if threads == 1:
             with reuse_buffers():
-                return [layer.overview(side) for layer in self.layers]
+                return [self._layer(layer).overview(side) for layer in range(self.num_layers)]
         with ThreadPoolExecutor(threads, initializer=reuse_buffers_in_thread) as pool:
-            return list(pool.map(lambda layer: layer.overview(side), self.layers))
+            found = []
+            for overview in pool.map(lambda layer: layer.overview(side), self.layers):
+                found.append(overview)
+                rest_in_slices()
+            return found
 
     def scores(self, layer: int, *, masked: bool = True) -> Array:
         """Scaled scores before the softmax; -inf where masked, unless `masked` is False. float32 [head, query, key]"""
@@ -170,6 +175,7 @@ class Attention:
 
     def _layer(self, layer: int) -> RecordedLayer:
         """One recorded layer; raises IndexError where the model has no such layer."""
+        rest_in_slices()  # of work on the maps of all layers, each is a slice
         if not 0 <= layer < self.num_layers:
             raise IndexError(f"{self.kind} attention has layers 0 to {self.num_layers - 1}; got {layer}")
         return self.layers[layer]

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from model.turns import Turns, holds_turn, rest, rest_in_slices, slices
+from model.turns import GivenUp, Turns, holds_turn, rest, rest_in_slices, slices, watched
 
 
 def test_one_at_a_time_and_whoever_waits_longest_first() -> None:
@@ -135,3 +135,98 @@ def test_of_two_turns_the_outer_one_is_not_entered_again() -> None:
     assert not holds_turn()
     with outer.held(), inner.held():
         pass
+
+
+def test_a_wait_ends_where_the_watcher_says_so_and_the_turn_is_not_lost() -> None:
+    turns = Turns()
+
+    def give_up(waits: bool) -> None:
+        assert waits
+        raise GivenUp
+
+    def wait() -> None:
+        with watched(give_up), pytest.raises(GivenUp), turns.held():
+            raise AssertionError("it had the turn")
+
+    with ThreadPoolExecutor(1) as pool:
+        with turns.held():
+            pool.submit(wait).result(60)
+            assert not turns._long
+        pool.submit(wait_for_it, turns).result(60)
+
+
+def wait_for_it(turns: Turns) -> None:
+    with turns.held():
+        pass
+
+
+def test_work_ends_at_the_next_slice_and_its_turn_goes_to_who_waits() -> None:
+    turns, order = Turns(), []
+
+    def give_up(waits: bool) -> None:
+        while not turns._long:
+            time.sleep(0.001)
+        raise GivenUp
+
+    def work() -> None:
+        with watched(give_up), turns.held():
+            started.set()
+            order.append("begun")
+            with slices():
+                rest_in_slices()
+            order.append("ended")
+
+    started = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        long_work = pool.submit(work)
+        started.wait(60)
+        other = pool.submit(wait_for_it, turns)
+        with pytest.raises(GivenUp):
+            long_work.result(60)
+        other.result(60)
+    assert order == ["begun"]
+
+
+def test_who_gives_up_while_others_are_in_between_takes_their_turn_from_nobody() -> None:
+    turns, inside = Turns(), list[str]()
+    entered, leave = threading.Event(), threading.Event()
+
+    def give_up(waits: bool) -> None:
+        if waits:
+            raise GivenUp
+
+    def long_work() -> None:
+        with watched(give_up), turns.held():
+            while not turns._short:
+                time.sleep(0.001)
+            rest()
+
+    def bystander() -> None:
+        with turns.held(short=True):
+            inside.append("bystander")
+            entered.set()
+            assert leave.wait(60)
+            inside.append("left")
+
+    with ThreadPoolExecutor(3) as pool:
+        work = pool.submit(long_work)
+        other = pool.submit(bystander)
+        with pytest.raises(GivenUp):
+            work.result(60)
+        assert entered.wait(60)
+        last = pool.submit(lambda: (wait_for_it(turns), inside.append("last")))
+        while not turns._long:
+            time.sleep(0.001)
+        leave.set()
+        for one in (other, last):
+            one.result(60)
+    assert inside == ["bystander", "left", "last"]
+
+
+def test_a_part_in_one_piece_has_no_rests() -> None:
+    looks = []
+    with watched(looks.append), slices():
+        rest_in_slices()
+        with slices(apart=False):
+            rest_in_slices()
+    assert looks == [False]

@@ -11,6 +11,7 @@ import streamlit as st
 from model.memory.keyed_traces import runs_held
 from viz.frame import audience
 from viz.frame.guard import guarded
+from viz.frame.waits import turn_wait
 from viz.language.messages import set_language
 
 P = ParamSpec("P")
@@ -33,7 +34,7 @@ def page_fragment(function: Callable[P, None], run_every: float | None = None) -
         )  # set per thread, and `app.py`, which does it, may not have run in this one
         state = st.session_state
         before, state.said = state.said, ""
-        with guarded(), runs_held():
+        with guarded(), turn_wait.told(st.empty()), runs_held():
             function(*args, **kwargs)
         if not state.said:
             state.said = before

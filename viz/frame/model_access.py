@@ -20,7 +20,7 @@ from model.trace.lens import Lens
 from model.trace.typed_text import ModelInput
 from viz.frame import guard, server_state, session
 from viz.frame.limits import downloads
-from viz.frame.opening import wait_for_model
+from viz.frame.waits.opening import wait_for_model
 from viz.language.messages import escape_markdown, say
 
 

@@ -26,7 +26,7 @@ from model.trace.edits import Edits
 from model.trace.lens import Lens
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import ModelInput, TypedText
-from model.turns import Turns, holds_turn
+from model.turns import Turns, holds_turn, slices
 from model.verification.finite import check_finite
 
 CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
@@ -120,7 +120,8 @@ def drop_all() -> None:
 def running_model(name: str, device: str, letters: int | None = None) -> Iterator[Lens]:
     """A context with a model for one forward pass: no other pass runs meanwhile, and the registry keeps the model.
 
-    Short passes go first, also between the layers and words of long ones. With a remote backend (`model.remote`)
+    Short passes go first, also between the layers and words of long ones: what hooks a module hooks a copy of its own,
+    and what is set for a pass is set for its thread. With a remote backend (`model.remote`)
     passes are not serialized: the backend schedules them.
 
     Args:
@@ -129,8 +130,25 @@ def running_model(name: str, device: str, letters: int | None = None) -> Iterato
     with model_registry().pinned(name, device) as model:
         layers = sum(layers for layers, _ in model.heads.values()) or DEFAULT_LAYERS
         short = letters is not None and layers * letters <= SHORT_PASS
-        with nullcontext() if backend_address() else _model_turns.held(short):
+        with _in_turn(short):
             yield model
+
+
+@contextmanager
+def computing(text: str) -> Iterator[None]:
+    """A context for work on the maps of all layers of a run, which others' passes go before where the text is long.
+
+    What is read must be at hand before (`without_cache`): who computes it may wait for this turn.
+    """
+    with _in_turn(short=False) if is_long(len(text)) else nullcontext():
+        yield
+
+
+@contextmanager
+def _in_turn(short: bool) -> Iterator[None]:
+    """A context that one session at a time is in, where this process computes, and that rests between layers."""
+    with nullcontext() if backend_address() else _model_turns.held(short), slices():
+        yield
 
 
 @contextmanager

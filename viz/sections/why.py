@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-
 import streamlit as st
 
+from model.turns import Turns
 from viz.figures import recurrence as figures
 from viz.figures.theme import Palette
 from viz.language.messages import say
 from viz.widgets import charts
 
-_benchmark_lock = threading.Lock()  # two benchmarks at once would slow each other down
+_benchmark_turns = Turns()  # two benchmarks at once would slow each other down
 
 
 def recurrence_benchmark(palette: Palette) -> None:
@@ -22,7 +21,7 @@ def recurrence_benchmark(palette: Palette) -> None:
     label = say("why.again" if "readings" in state else "why.measure")
     if st.button(label, key="measure", type="primary", icon=":material/timer:"):
         bar, readings = st.progress(0.0, say("why.measuring")), []
-        with _benchmark_lock:
+        with _benchmark_turns.held():
             for reading in time_layers():
                 readings.append(reading)
                 bar.progress(len(readings) / len(LENGTHS) / len(NAMES), say("why.measuring"))

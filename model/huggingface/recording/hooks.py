@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from model.attention.edit_plan import current_edit_plan, move_positions
 from model.decomposition.observation import find_layers
+from model.turns import rest_in_slices
 
 
 def hook_positions(module: nn.Module) -> bool:
@@ -57,6 +58,18 @@ def hook_last_block(module: nn.Module) -> nn.Module | None:
     block = layers[-1]
     block.register_forward_hook(_apply_replacement)
     return block
+
+
+def hook_slices(module: nn.Module) -> None:
+    """Let others go first between the layers of passes in slices; for families with an attention of their own."""
+    for part in module.modules():
+        if isinstance(part, nn.ModuleList):
+            for layer in part:
+                layer.register_forward_hook(_rest)
+
+
+def _rest(*_: Any) -> None:
+    rest_in_slices()
 
 
 @contextmanager

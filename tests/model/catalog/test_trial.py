@@ -17,7 +17,8 @@ from model.memory.model_registry import ModelRegistry
 from model.tokenization.limited import check_tokenizes
 from tests.app.driving import opened
 from tests.model.huggingface import test_families
-from viz.frame import opening, server_state
+from viz.frame import server_state
+from viz.frame.waits import opening
 from viz.language.messages import say
 
 pytestmark = pytest.mark.tried

@@ -13,6 +13,7 @@ import pytest
 from model.memory.cached_layers import CachedLayer, with_cached_layers, without_cache
 from model.memory.result_cache import ResultCache
 from model.translator.translator import Translator
+from model.turns import GivenUp, watched
 
 
 def test_the_least_recently_used_leaves_first() -> None:
@@ -47,6 +48,28 @@ def test_who_asks_at_the_same_time_waits_for_the_one_who_makes() -> None:
         found = list(pool.map(lambda _: kept.get("key", make, lambda _: 1), range(8)))
     assert len(made) == 1
     assert len(set(map(id, found))) == 1
+
+
+def test_who_waits_for_a_computation_that_is_given_up_makes_it() -> None:
+    kept, made = ResultCache(100), list[str]()
+    begun, asked = threading.Event(), threading.Event()
+
+    def give_up() -> str:
+        begun.set()
+        assert asked.wait(60)
+        raise GivenUp
+
+    def ask() -> str:
+        assert begun.wait(60)
+        with watched(lambda waits: asked.set()):
+            return kept.get("key", lambda: made.append("second") or "made", lambda _: 1)  # type: ignore[func-returns-value]
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.submit(kept.get, "key", give_up, lambda _: 1), pool.submit(ask)
+        with pytest.raises(GivenUp):
+            first.result(60)
+        assert second.result(60) == "made"
+    assert made == ["second"]
 
 
 def test_a_failure_reaches_all_and_is_tried_again() -> None:

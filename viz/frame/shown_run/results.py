@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -15,23 +14,24 @@ from model.errors import InputError, ModelError
 from model.libraries import runner as libraries
 from model.libraries.script import formula_inputs
 from model.measures.heads.head_characters import Character, head_characters, published_aligners
-from model.memory.cached_layers import without_cache
 from model.trace.attention import Attention
 from model.trace.decoding import Decoding, DecodingResult
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import ModelInput
+from model.turns import Turns
 from viz.figures.heads import head_mosaic
 from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
 from viz.frame import guard, input_choices, model_access, server_state, session
+from viz.frame.shown_run.all_heads import measured
 from viz.language import readings
 from viz.language.messages import current_language, say
 
 UNPROMPTED_WORK = 4_000  # heads × tokens up to which effects are computed without asking: about a second
 ENTRY_BYTES = 500  # of an entry's key and objects, beside its arrays
-_library_lock = threading.Lock()  # one library at a time: two would share the cores
+_library_turns = Turns()  # one library at a time: two would share the cores
 
 
 def trace() -> Trace:
@@ -191,25 +191,18 @@ def mosaic(trace: Trace, attention: Attention, palette: Palette) -> go.Figure:
     Args:
         attention: one kind of the trace's attention, between tokens or merged into words.
     """
-    key = (
-        "mosaic",
-        trace.serial,
-        attention.kind,
-        attention is trace.attentions[attention.kind],
-        palette,
-        current_language(),
-    )
+    found = characters(trace, attention)
 
-    def make() -> go.Figure:
-        found = characters(trace, attention)
+    def draw(maps: Attention) -> go.Figure:
         said = [
             readings.head_character(found, layer, head)
-            for layer in range(attention.num_layers)
-            for head in range(attention.num_heads)
+            for layer in range(maps.num_layers)
+            for head in range(maps.num_heads)
         ]
-        return head_mosaic(without_cache(attention), palette, characters=said)
+        return head_mosaic(maps, palette, characters=said)
 
-    return server_state.result_cache().get(key, make, lambda figure: 2 * len(figure.layout.images[0].source))
+    key = ("mosaic", palette, current_language())
+    return measured(trace, attention, key, draw, lambda figure: 2 * len(figure.layout.images[0].source))
 
 
 def characters(trace: Trace, attention: Attention) -> tuple[Character, ...]:
@@ -218,11 +211,11 @@ def characters(trace: Trace, attention: Attention) -> tuple[Character, ...]:
     whole = attention is trace.attentions[kind]  # not merged into words
     ids = trace.ids.get(query_stack(kind)) if whole else None
 
-    def make() -> tuple[Character, ...]:
-        return head_characters(without_cache(attention), ids, published_aligners(model))
+    def measure(maps: Attention) -> tuple[Character, ...]:
+        return head_characters(maps, ids, published_aligners(model))
 
-    return server_state.result_cache().get(
-        ("characters", trace.serial, kind, whole), make, lambda found: sum(3 * one.share.nbytes for one in found)
+    return measured(
+        trace, attention, ("characters",), measure, lambda found: sum(3 * one.share.nbytes for one in found)
     )
 
 
@@ -291,7 +284,7 @@ def library_run(trace: Trace, kind: str, layer: int, library: str, part: str) ->
     def make() -> libraries.LibraryRun:
         projections = multi_head(trace, kind, layer)
         inputs = projections.inputs if part == "layer" and isinstance(projections, MultiHeadLayer) else None
-        with _library_lock:
+        with _library_turns.held():
             return libraries.run(library, part, vars(inputs or formula_inputs(trace.attentions[kind], layer)))
 
     key = ("library_run", trace.serial, kind, layer, library, part)

@@ -21,7 +21,6 @@ from model.measures.structure.atom_map import (
     mapped_atoms,
     right_atoms,
 )
-from model.memory.cached_layers import without_cache
 from model.structures.molecules import can_draw, drawn_molecule
 from model.structures.reaction import PRODUCT, Reaction, ReactionError, bundled, known_map, read_reaction
 from model.tokenization.text_layout import place_tokens, sentences
@@ -33,7 +32,8 @@ from viz.figures.linking import key_stack
 from viz.figures.reactions import Look, ReactionLayout, reaction_drawing, reaction_figure, reaction_layout
 from viz.figures.theme import Palette
 from viz.figures.tinted_text import TextMap, TextSide, tinted_text
-from viz.frame import server_state, session
+from viz.frame import session
+from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import escape_markdown, say
 from viz.saving import tables
 from viz.widgets import charts, pickers
@@ -171,11 +171,10 @@ def _who_finds(trace: Trace, selected: pickers.SelectedHead, found: ReadReaction
     attention, true = selected.attention, found.true
     assert true is not None
 
-    def make() -> MappedAtoms:
-        return mapped_atoms(without_cache(attention), found.reaction, found.tokens, true)
+    def measure(maps: Attention) -> MappedAtoms:
+        return mapped_atoms(maps, found.reaction, found.tokens, true)
 
-    key = ("mapped_atoms", trace.serial, attention.kind)
-    one = server_state.result_cache().get(key, make, lambda made: made.hits.nbytes)
+    one = measured(trace, attention, ("mapped_atoms",), measure, lambda made: made.hits.nbytes)
     layer, head = one.best
     said = say(
         "chemistry.verdict",

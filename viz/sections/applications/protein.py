@@ -19,7 +19,6 @@ from model.measures.structure.contacts import (
     residue_weights,
     top_pairs,
 )
-from model.memory.cached_layers import without_cache
 from model.structures.protein import SHORTEST, KnownStructure, known_structure, wrong_residue
 from model.tokenization.text_layout import place_tokens
 from model.trace.attention import Attention
@@ -31,9 +30,10 @@ from viz.figures.linking import key_stack
 from viz.figures.proteins import contact_map
 from viz.figures.theme import Palette
 from viz.figures.tinted_text import TextSide, tinted_text
-from viz.frame import model_access, server_state, session
+from viz.frame import model_access, session
 from viz.frame.option_row import option_row
 from viz.frame.shown_run import results
+from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import escape_markdown, say
 from viz.saving import tables
 from viz.widgets import charts, pickers
@@ -125,10 +125,10 @@ def _own_contacts(trace: Trace, attention: Attention, found: Protein) -> Array |
     if head is None or attention.num_layers != len(head[0]):
         return None
 
-    def make() -> Array:
-        return predicted_contacts(without_cache(attention), found.residues, *head)
+    def measure(maps: Attention) -> Array:
+        return predicted_contacts(maps, found.residues, *head)
 
-    return server_state.result_cache().get(("contact_head", trace.serial), make, lambda made: made.nbytes)
+    return measured(trace, attention, ("contact_head",), measure, lambda made: made.nbytes)
 
 
 def _first_bridge(found: Protein) -> int:
@@ -176,11 +176,10 @@ def _precision(trace: Trace, selected: pickers.SelectedHead, found: Protein, pal
     attention, known = selected.attention, found.known
     assert known is not None
 
-    def make() -> ContactPrecision:
-        return contact_precision(without_cache(attention), found.residues, known.contacts)
+    def measure(maps: Attention) -> ContactPrecision:
+        return contact_precision(maps, found.residues, known.contacts)
 
-    key = ("contacts", trace.serial, attention.kind, known.source)
-    one = server_state.result_cache().get(key, make, lambda made: made.hits.nbytes)
+    one = measured(trace, attention, ("contacts", known.source), measure, lambda made: made.hits.nbytes)
     if not one.pairs:
         return
     layer, head = one.best

@@ -9,7 +9,6 @@ from html import escape
 import streamlit as st
 
 from model.measures.structure.track_shares import TrackShares, track_shares
-from model.memory.cached_layers import without_cache
 from model.structures.clip_tracks import Track, covered_patches, patch_at, read_tracks
 from model.trace.attention import Attention
 from model.trace.tokens import Picture, Tokens
@@ -18,7 +17,8 @@ from viz.browser.resources import BROWSER, script
 from viz.figures.clips import clip_frames, frame_images, track_name
 from viz.figures.head_bars import head_bars
 from viz.figures.theme import Palette
-from viz.frame import server_state, session
+from viz.frame import session
+from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import say
 from viz.saving import tables
 from viz.widgets import charts, pickers
@@ -123,11 +123,10 @@ def _stays_on_track(
 ) -> None:
     """How much of the attention of what moves stays on it, of this head and of all, against even attention."""
 
-    def make() -> TrackShares:
-        return track_shares(without_cache(attention), covered_patches(tracks, picture))
+    def measure(maps: Attention) -> TrackShares:
+        return track_shares(maps, covered_patches(tracks, picture))
 
-    key = ("track", trace.serial, attention.kind)
-    found = server_state.result_cache().get(key, make, lambda made: made.shares.nbytes)
+    found = measured(trace, attention, ("track",), measure, lambda made: made.shares.nbytes)
     if not found.queries:
         return
     share = found.shares[selected.layer, selected.head]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import streamlit as st
 
 from model.maps import rollout
 from model.measures import alignment, hidden_states, similarity
+from model.trace.attention import Attention
 from viz.figures import compare_heads
 from viz.figures import compare_runs as figures
 from viz.figures.layers import depth_names
@@ -16,6 +18,7 @@ from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
 from viz.frame import links
 from viz.frame.option_row import option_row
+from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import say
 from viz.sections.compare.compare_sides import Side
 from viz.widgets import charts, pickers
@@ -48,13 +51,15 @@ def similar_heads(a: Side, palette: Palette) -> None:
     step = similarity.query_stride(attention)
     if step > 1:
         st.caption(say("compare.every", step=step))
-    similarities = similarity.head_similarity(attention, *chosen, step)
+    similarities = _similarities(a, step)
     left, right = st.columns(2)
     with left:
         figure = compare_heads.head_similarity_heatmap(similarities, chosen, palette, attention.layer_index)
         charts.chart_with_menu(figure, "similarity", say("compare.similar_look"), on_select=_opener("similarity"))
     with right:
-        points, explained_variance = similarity.head_coordinates(attention, step)
+        points, explained_variance = measured(
+            a.trace, attention, ("coordinates", step), partial(_coordinates, step=step), lambda found: found[0].nbytes
+        )
         figure = compare_heads.head_scatter(points, explained_variance, chosen, palette, attention.layer_index)
         charts.chart_with_menu(figure, "head_map", say("compare.head_map_look"), on_select=_opener("head_map"))
 
@@ -63,7 +68,7 @@ def selected_heads(a: Side, palette: Palette) -> None:
     """Draw maps of heads that the user selects, at first those most similar to A's head."""
     attention = a.attention
     step = similarity.query_stride(attention)
-    similarities = similarity.head_similarity(attention, a.layer, a.head, step)
+    similarities = _similarities(a, step)
     order = [divmod(int(i), attention.num_heads) for i in np.argsort(-similarities, axis=None, kind="stable")]
     key = f"wall_{attention.kind}_{a.layer}_{a.head}"
     tiles = {f"{layer}.{head}": (layer, head) for layer, head in order}
@@ -83,6 +88,29 @@ def selected_heads(a: Side, palette: Palette) -> None:
         figure = compare_heads.selected_heads_mosaic(attention, heads, palette, across=6)
         table = save_menu.weights_table(attention)
         charts.chart_with_menu(figure, "wall", say("compare.wall_look"), on_select=_opener("wall"), table=table)
+
+
+def _similarities(a: Side, step: int) -> np.ndarray:
+    """Similarity of every head to A's head. [layer, head]"""
+
+    def measure(maps: Attention) -> np.ndarray:
+        return similarity.head_similarity(maps, a.layer, a.head, step)
+
+    key = ("similarity", a.layer, a.head, step)
+    return measured(a.trace, a.attention, key, measure, lambda found: found.nbytes)
+
+
+def _coordinates(maps: Attention, step: int) -> tuple[np.ndarray, float]:
+    return similarity.head_coordinates(maps, step)
+
+
+def _rollout_and_flow(maps: Attention, layer: int, row: int, with_flow: bool) -> dict[str, np.ndarray]:
+    """Rollout, and flow where it is wanted, from one token to the input tokens, by name. [token] each"""
+    found = {"rollout": maps.across_layers("rollout", layer, row)}
+    if with_flow:
+        layers = np.stack([maps.across_layers("attention_with_residual", one) for one in range(layer + 1)])
+        found["flow"] = rollout.flow(layers, layer, row)
+    return found
 
 
 def _opener(key: str) -> Callable[[], None]:
@@ -137,11 +165,12 @@ def rollout_and_flow(a: Side, palette: Palette) -> None:
     tokens = a.attention.queries
     row = pickers.pick_token(tokens, say("compare.through_row"), f"through_{a.attention.kind}", start=len(tokens) - 1)
     raw = a.attention.row(a.layer, row)[a.head].astype(np.float64)
-    shares = {"raw": raw, "rollout": a.attention.across_layers("rollout", a.layer, row)}
-    if len(tokens) <= MAX_FLOW_TOKENS:
-        layers = np.stack([a.attention.across_layers("attention_with_residual", layer) for layer in range(a.layer + 1)])
-        flow = rollout.flow(layers, a.layer, row)
-        shares["flow"] = flow / flow.sum()
+    with_flow = len(tokens) <= MAX_FLOW_TOKENS
+    measure = partial(_rollout_and_flow, layer=a.layer, row=row, with_flow=with_flow)
+    found = measured(a.trace, a.attention, ("rollout", a.layer, row), measure, lambda found: 16 * len(tokens))
+    shares = {"raw": raw, **found}
+    if with_flow:
+        shares["flow"] = shares["flow"] / shares["flow"].sum()
     else:
         st.caption(say("compare.flow_long", most=MAX_FLOW_TOKENS))
     labels = [tokens.name(i) for i in range(len(tokens))]

@@ -15,7 +15,6 @@ from model.measures.structure.linked_tokens import (
     followed_relations,
     linked_program,
 )
-from model.memory.cached_layers import without_cache
 from model.structures.program import RELATIONS
 from model.tokenization.text_layout import PlacedToken, sentences
 from model.trace.attention import Attention
@@ -24,8 +23,9 @@ from viz.figures.linking import key_stack
 from viz.figures.programs import Arc, gutter_arcs, program_text, relation_bars
 from viz.figures.theme import Palette, escape
 from viz.figures.tinted_text import TextSide
-from viz.frame import server_state, session
+from viz.frame import session
 from viz.frame.option_row import option_row
+from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import say
 from viz.saving import tables
 from viz.widgets import charts, pickers
@@ -114,11 +114,12 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: LinkedText, relati
 def _followed(trace: Trace, attention: Attention, found: LinkedText) -> dict[str, Followed]:
     """How every head follows each relation, cached."""
 
-    def make() -> dict[str, Followed]:
-        return followed_relations(without_cache(attention), found.links, found.resting)
+    def measure(maps: Attention) -> dict[str, Followed]:
+        return followed_relations(maps, found.links, found.resting)
 
-    key = ("follows", trace.serial, attention.kind)
-    return server_state.result_cache().get(key, make, lambda made: sum(2 * one.hits.nbytes for one in made.values()))
+    return measured(
+        trace, attention, ("follows",), measure, lambda made: sum(2 * one.hits.nbytes for one in made.values())
+    )
 
 
 def _verdict(one: Followed, selected: pickers.SelectedHead, relation: str) -> None:

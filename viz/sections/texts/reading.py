@@ -19,8 +19,9 @@ from viz.figures.linking import query_stack
 from viz.figures.reading_back import text_error
 from viz.figures.theme import Palette, escape
 from viz.figures.tinted_text import TextMap, TextSide, tinted_text
-from viz.frame import server_state, session
+from viz.frame import session
 from viz.frame.option_row import option_row
+from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import say
 from viz.saving import tables
 from viz.widgets import page_check, pickers
@@ -94,19 +95,19 @@ def _weights(trace: Trace, selected: pickers.SelectedHead, how: str) -> Array:
     attention, layer, head = selected.attention, selected.layer, selected.head
     everything = range(len(attention.queries)), range(len(attention.keys))
 
-    def one(number: int) -> Array:
-        return np.nan_to_num(attention.pooled(layer, number, *everything), nan=0.0)
+    def measure(maps: Attention) -> Array:
+        def one(number: int) -> Array:
+            return np.nan_to_num(maps.pooled(layer, number, *everything), nan=0.0)
 
-    def make() -> Array:
         if how == "one_head":
             return one(head)
         if how == "head_mean":
-            return sum(map(one, range(1, attention.num_heads)), start=one(0)) / np.float32(attention.num_heads)
-        steps = (attention.across_layers("attention_with_residual", below) for below in range(layer + 1))
+            return sum(map(one, range(1, maps.num_heads)), start=one(0)) / np.float32(maps.num_heads)
+        steps = (maps.across_layers("attention_with_residual", below) for below in range(layer + 1))
         return rollout_map(step.astype(np.float32) for step in steps)
 
-    key = ("reading", trace.serial, attention.kind, how, layer, head if how == "one_head" else None)
-    return server_state.result_cache().get(key, make, lambda made: made.nbytes)
+    key = ("reading", how, layer, head if how == "one_head" else None)
+    return measured(trace, attention, key, measure, lambda made: made.nbytes)
 
 
 def _independent(trace: Trace, selected: pickers.SelectedHead, how: str) -> Array | None:

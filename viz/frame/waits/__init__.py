@@ -1,0 +1,1 @@
+"""Waits that a page tells of, with a button that ends them."""
