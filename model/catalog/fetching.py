@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model.catalog.downloads.plan import Plan, Report, disk_error, part_name
+from model.catalog.downloads.plan import Plan, Report, disk_error, disk_error_behind, part_name
 from model.catalog.downloads.record import checksums, drop_abandoned_parts, parts_folder, write_record
 from model.catalog.entries import CATALOG, Hub, Progress
 from model.catalog.permission import check_allowed, is_hub_name
@@ -141,9 +141,10 @@ def fetch(plan: Plan, report: Report) -> Path:
     except OSError as error:
         raise disk_error(error) from error
     except Exception as error:  # libraries that write files have errors of their own
-        if "No space left" not in str(error):
+        full = disk_error_behind(error)
+        if full is None:
             raise
-        raise ModelError("disk", "The disk is full. What has come is kept.") from error
+        raise full from error
 
 
 def _fetch_parts(plan: Plan, parts: Path, report: Report) -> Path:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG
@@ -24,7 +24,7 @@ from model.catalog.opening import load_in_process
 from model.catalog.store import local_folder
 from model.errors import InputError, ModelError
 from model.memory.fit import needed_memory
-from model.tokenization.limited import check_tokenizes
+from model.tokenization.limited import check_chat, check_tokenizes
 from model.trace.typed_text import TypedText
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ SECONDS, CPU_SECONDS = 90, 30  # until the trial is stopped; a busy machine take
 LIBRARY_BYTES = 1_000_000_000  # of PyTorch, its kin and a pass; half of that is measured
 TEXT = "The red car stopped. " + "".join(map(chr, range(33, 127))) + " äß éà ñ Жя 日本 العربية 😀"
 MAX_LETTERS, MAX_REMEMBERED = 100_000, 10_000
-_read: set[tuple[str, bytes]] = set()  # folders, and checksums of texts that their tokenizers have read
+_read: set[tuple[str, bool, bytes]] = set()  # folders, and checksums of texts that their tokenizers have read
 _passed: set[tuple[Any, ...]] = set()  # folders with the sizes and times of their files
 _running: dict[str, subprocess.Popen[str]] = {}
 _lock = threading.Lock()
@@ -65,10 +65,9 @@ def check_texts(name: str, texts: Iterable[object]) -> None:
         InputError: names the number of letters, or says what to do.
     """
     folder = None if name in CATALOG else local_folder(name)
-    parts = (part for text in texts for part in ((text.text, text.pair) if isinstance(text, TypedText) else (text,)))
-    for text in parts:
-        if not isinstance(text, str):
-            continue
+    typed = (text if isinstance(text, TypedText) else TypedText(text) for text in texts if _is_text(text))
+    parts = ((part, one.chat) for one in typed for part in (one.text, one.pair) if part is not None)
+    for text, chat in parts:
         if len(text) > MAX_LETTERS:
             raise InputError(
                 "text_letters",
@@ -76,12 +75,16 @@ def check_texts(name: str, texts: Iterable[object]) -> None:
                 letters=len(text),
                 allowed=MAX_LETTERS,
             )
-        key = (str(folder), hashlib.sha256(text.encode("utf-8", "replace")).digest())
+        key = (str(folder), chat, hashlib.sha256(text.encode("utf-8", "replace")).digest())
         if folder is not None and key not in _read:
-            check_tokenizes(folder, text)
+            (check_chat if chat else check_tokenizes)(folder, text)
             if len(_read) >= MAX_REMEMBERED:
                 _read.clear()
             _read.add(key)
+
+
+def _is_text(given: object) -> TypeGuard[str | TypedText]:
+    return isinstance(given, (str, TypedText))
 
 
 def stop_trial(name: str) -> None:

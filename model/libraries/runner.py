@@ -26,6 +26,8 @@ TENSORFLOW = "tensorflow"
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 120  # importing TensorFlow takes some of them
 
+UNWRITABLE = "The disk of this server is full, or takes no files."
+
 
 class LibraryError(Exception):
     """A library is not installed or could not be run."""
@@ -77,9 +79,16 @@ def run(library: str, part: str, inputs: Mapping[str, Any]) -> LibraryRun:
 
 def _run_in_subprocess(part: str, inputs: Mapping[str, Any]) -> LibraryRun:
     """Keras on TensorFlow, in a subprocess: a process cannot change the backend of Keras after the import."""
-    with tempfile.TemporaryDirectory() as folder:
-        np.savez(Path(folder) / "in.npz", **inputs)
-        command = [sys.executable, "-m", "model.libraries.runner", folder, part]
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise LibraryError(UNWRITABLE) from error
+    with folder as place:
+        try:
+            np.savez(Path(place) / "in.npz", **inputs)
+        except OSError as error:
+            raise LibraryError(UNWRITABLE) from error
+        command = [sys.executable, "-m", "model.libraries.runner", place, part]
         settings = {"KERAS_BACKEND": TENSORFLOW, "TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": ""}
         try:
             subprocess.run(
@@ -95,7 +104,7 @@ def _run_in_subprocess(part: str, inputs: Mapping[str, Any]) -> LibraryRun:
             raise LibraryError((error.stderr.strip().splitlines() or [str(error)])[-1]) from error
         except subprocess.TimeoutExpired as error:
             raise LibraryError(str(error)) from error
-        with np.load(Path(folder) / "out.npz") as result:
+        with np.load(Path(place) / "out.npz") as result:
             return LibraryRun(result["weights"], result["output"], str(result["versions"]))
 
 

@@ -120,13 +120,16 @@ def _as_chat_turn(tokenizer: Any, text: str) -> str:
     """A text as a user's turn of the tokenizer's chat template, which the library runs in a sandbox.
 
     Raises:
-        InputError: the tokenizer has none.
+        InputError: the tokenizer has none, or it cannot be used.
     """
     if not getattr(tokenizer, "chat_template", None):
         raise InputError("no_chat", "This model has no chat template: it was not trained on conversations.")
-    turn: str = tokenizer.apply_chat_template(
-        [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
-    )
+    try:
+        turn: str = tokenizer.apply_chat_template(
+            [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+        )
+    except Exception as error:  # a template raises what it likes
+        raise InputError("chat_broken", "The chat template of this model cannot be used: turn Chat off.") from error
     return turn
 
 

@@ -5,6 +5,7 @@ A normalizer that doubles letters, or a pattern that goes through a text in expo
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,32 @@ tokenizer.encode(text)
 print(time.process_time() - begun, flush=True)
 os._exit(0)
 """
+# The library renders chat templates, and takes seconds to be imported.
+CHAT_CPU_SECONDS, CHAT_SECONDS = 30, 90
+CHAT_SCRIPT = f"""
+import os, resource, sys, time
+resource.setrlimit(resource.RLIMIT_DATA, ({BYTES}, {BYTES}))
+resource.setrlimit(resource.RLIMIT_CPU, ({CHAT_CPU_SECONDS}, {CHAT_CPU_SECONDS}))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+from transformers import AutoTokenizer
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1], local_files_only=True, trust_remote_code=False)
+text = sys.stdin.buffer.read().decode("utf-8", "replace")
+begun = time.process_time()
+try:
+    turn = tokenizer.apply_chat_template(
+        [{{"role": "user", "content": text}}], tokenize=False, add_generation_prompt=True
+    )
+    tokenizer(turn)
+except Exception:
+    pass  # is said where it is used
+print(time.process_time() - begun, flush=True)
+os._exit(0)
+"""
+
+
+def check_chat(folder: Path, text: str) -> None:
+    """As `check_tokenizes`, of a text as a turn of the chat template: it can loop, or write without end."""
+    _check(CHAT_SCRIPT, folder, text, CHAT_SECONDS)
 
 
 def check_tokenizes(folder: Path, text: str) -> None:
@@ -38,21 +65,30 @@ def check_tokenizes(folder: Path, text: str) -> None:
         InputError: it takes too long or too much memory ("tokenizer_stuck").
     """
     file = folder / "tokenizer.json"
-    if not text or not file.is_file():
-        return
+    if text and file.is_file():
+        _check(SCRIPT, file, text, SECONDS)
+
+
+def _check(script: str, place: Path, text: str, seconds: float) -> None:
+    """Run a script on a place and a text; raise an error where it is stopped, or takes too long.
+
+    Raises:
+        InputError: "tokenizer_stuck".
+    """
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(file)],
+            [sys.executable, "-c", script, str(place)],
             input=text.encode("utf-8", "replace"),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=SECONDS,
+            env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
+            timeout=seconds,
             check=True,
         )
-        seconds = float(ended.stdout)
+        needed = float(ended.stdout)
     except (subprocess.SubprocessError, ValueError) as error:
         raise _stuck() from error
-    if seconds > ENCODING_SECONDS:
+    if needed > ENCODING_SECONDS:
         raise _stuck()
 
 

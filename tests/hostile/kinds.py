@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
+import socket
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -98,7 +100,38 @@ def many_added(folder: Path) -> None:
     change(folder, "added_tokens.json", **{f"<t{i}>": 10**6 + i for i in range(20_000)})
 
 
+def million_added(folder: Path) -> None:
+    change(folder, "added_tokens.json", **{f"<t{i}>": 10**6 + i for i in range(1_000_000)})
+
+
+def million_added_of_one_file(folder: Path) -> None:
+    one = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    change(folder, "tokenizer.json", added_tokens=[one | {"id": i, "content": f"<t{i}>"} for i in range(1_000_000)])
+
+
+def long_index(folder: Path) -> None:
+    shards = {f"layer.{i}": f"model-{i}.safetensors" for i in range(100_000)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+
+
+def linked_shard(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder.parent / f"{folder.name}-outside.safetensors")
+    (folder / "model-1.safetensors").symlink_to(folder.parent / f"{folder.name}-outside.safetensors")
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "model-1.safetensors"}}))
+
+
+def socket_shard(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(folder):  # the path of one may not be long
+        made.bind("model.safetensors")
+
+
 LOOP = "{% for i in range(10**9) %}{% for j in range(10**9) %}x{% endfor %}{% endfor %}"
+# No message of the sandbox ends these: each range is as long as it allows.
+SILENT_LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
+ONE_SPLIT = {"behavior": "Isolated", "invert": False}
+EXPLODING = [{"type": "Replace", "pattern": {"Regex": "."}, "content": "y" * 50_000}] * 3
+BACKTRACKING = {"type": "Prepend", "prepend": "a" * 60}
 DOUBLED = {"type": "Replace", "pattern": {"String": "q"}, "content": "qq"}
 KINDS: dict[str, Callable[[Path], None]] = {
     "a pickle that runs code": pickled,
@@ -132,6 +165,42 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "20,000 added tokens": many_added,
     "marks that are numbers": write("special_tokens_map.json", '{"unk_token": 7}'),
     "a chat template that never ends": lambda folder: change(folder, "tokenizer_config.json", chat_template=LOOP),
+    "a million added tokens": million_added,
+    "a million added tokens of the tokenizer itself": million_added_of_one_file,
+    "a normalizer that makes each letter 50,000": tokenizer(normalizer={"type": "Sequence", "normalizers": EXPLODING}),
+    "a pattern that goes back and forth": tokenizer(
+        normalizer=BACKTRACKING,
+        pre_tokenizer={"type": "Split", "pattern": {"Regex": "(a+a*)+$b"}, **ONE_SPLIT},
+    ),
+    "a chat template that calls itself": lambda folder: change(
+        folder, "tokenizer_config.json", chat_template="{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"
+    ),
+    "a chat template that writes for ever": lambda folder: change(
+        folder, "tokenizer_config.json", chat_template="{{ 'x' * 10**11 }}"
+    ),
+    "a chat template that loops and writes nothing": lambda folder: change(
+        folder, "tokenizer_config.json", chat_template=SILENT_LOOP
+    ),
+    "a chat template that is a number": lambda folder: change(folder, "tokenizer_config.json", chat_template=7),
+    "a billion tokens to be written": write(
+        "generation_config.json", '{"max_new_tokens": 1000000000, "num_beams": 1000000, "max_length": -1}'
+    ),
+    "a minimum of a billion tokens": config(min_length=10**9, max_length=10**9, num_beams=10**6),
+    "settings of generation that are nested deeply": write("generation_config.json", "[" * 100_000),
+    "marks that are nested deeply": write("special_tokens_map.json", '{"x": ' * 3000 + "1" + "}" * 3000),
+    "a configuration with a byte order mark": lambda folder: (folder / "config.json").write_text(
+        "\ufeff" + (folder / "config.json").read_text()
+    ) and None,
+    "a tokenizer with a byte order mark": lambda folder: (folder / "tokenizer.json").write_text(
+        "\ufeff" + (folder / "tokenizer.json").read_text()
+    ) and None,
+    "an index of 100,000 files": long_index,
+    "a shard that is a link out of the folder": linked_shard,
+    "weights that are a socket": socket_shard,
+    "a vocabulary that is a fraction": config(vocab_size=100.5),
+    "a vocabulary inside of another part that is negative": config(text_config={"vocab_size": -5}),
+    "a part for pictures that is huge": config(vision_config={"hidden_size": 10**9}),
+    "labels that are a million": config(id2label={str(i): f"L{i}" for i in range(1_000_000)}),
     "no such activation": config(activation_function="os.system"),
     "no such type of numbers": config(dtype="float7", torch_dtype="float7"),
     "heads that do not divide": config(n_head=7),

@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 
 import torch  # imported once: the children have it by the fork
 import transformers
@@ -19,6 +20,7 @@ import model
 from model.errors import InputError, ModelError
 from model.huggingface.text_model import TextModel
 from model.huggingface.vision.vision_model import VisionModel
+from model.tokenization.limited import check_chat
 
 SECONDS, GIGABYTE = 20, 2**30
 assert torch.__version__
@@ -32,7 +34,11 @@ def open_one(folder: str) -> dict[str, object]:
         lens = model.load(folder, "cpu")
         with contextlib.suppress(InputError):
             if lens.takes == "text":
-                lens.trace("A quick cat.", "" if lens.writes and not lens.is_encoder_decoder else None)
+                nothing = "" if lens.writes and not lens.is_encoder_decoder else None
+                lens.trace("A quick cat.", nothing)
+                if lens.choices.chat:
+                    check_chat(Path(folder), "A quick cat.")  # as the server does before the pass
+                    lens.trace("A quick cat.", nothing, chat=True)
     except ModelError as error:
         return {"ended": "refused", "said": str(error)}
     except Exception as error:

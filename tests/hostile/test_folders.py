@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -67,15 +69,20 @@ def test_the_configuration_names_no_weights_outside(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "tokenizer.json", "vocab.txt"])
-@pytest.mark.parametrize("kind", ["pipe", "zero", "folder", "circle", "broken"])
+@pytest.mark.parametrize("kind", ["pipe", "zero", "random", "socket", "folder", "circle", "broken"])
 def test_what_is_no_file_is_refused_and_never_opened(folder: Path, name: str, kind: str) -> None:
     file = folder / name
     if kind == "pipe":
         os.mkfifo(file)
     elif kind == "folder":
         file.mkdir()
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(folder):  # the path of one may not be long
+            made.bind(name)
     else:
-        file.symlink_to({"zero": "/dev/zero", "circle": file, "broken": folder / "gone"}[kind])
+        file.symlink_to(
+            {"zero": "/dev/zero", "random": "/dev/urandom", "circle": file, "broken": folder / "gone"}[kind]
+        )
     assert name in str(refusal(folder))
     check_refusal(folder)
     revision(str(folder))

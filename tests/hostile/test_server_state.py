@@ -20,7 +20,7 @@ from viz.saving import tables
 from viz.saving.tables import answers_csv
 from viz.widgets.menus import save_menu
 
-STARTS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1")
+STARTS = ("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "\uff0b1", "\uff0d1", "\uff20SUM(A1)")
 
 
 @pytest.fixture
@@ -81,14 +81,25 @@ def test_errors_are_told_without_files_and_the_server_listens_on_this_computer()
 
 def test_a_figures_table_runs_no_formulas() -> None:
     table = pd.DataFrame(
-        {"=token": list(STARTS), "weight": np.arange(6) - 3.5, "mixed": [*STARTS[:3], -1.5, None, True], "n": [-1] * 6}
+        {
+            "=token": list(STARTS),
+            "weight": np.arange(len(STARTS)) - 3.5,
+            "mixed": [*STARTS[:3], -1.5, None, True, *STARTS[6:]],
+            "n": [-1] * len(STARTS),
+        }
     )
     rows = list(csv.reader(io.StringIO(save_menu._csv(lambda: table).decode("utf-8-sig"), newline="")))
     assert rows[0] == ["'=token", "weight", "mixed", "n"]
     # A carriage return would end the row where CSV does not quote it.
     assert [row[0] for row in rows[1:]] == ["'" + start.replace("\r", "\n") for start in STARTS]
     assert [row[1] for row in rows[1:3]] == ["-3.5", "-2.5"]  # numbers stay numbers
-    assert [row[2] for row in rows[1:]] == [*(f"'{start}" for start in STARTS[:3]), "-1.5", "", "True"]
+    assert [row[2] for row in rows[1:]] == [
+        *(f"'{start}" for start in STARTS[:3]),
+        "-1.5",
+        "",
+        "True",
+        *(f"'{start}" for start in STARTS[6:]),
+    ]
     assert rows[1][3] == "-1"
     assert list(table["=token"]) == list(STARTS)  # the table on the page is as it was
 

@@ -44,7 +44,10 @@ def font_entry(family: str, weight: int = 400) -> FontEntry:
 def _covered_letters(family: str) -> frozenset[int]:
     """Code points that both the regular and the bold font of a family have."""
     both = [font_entry(family, weight) for weight in (400, 700)]
-    regular, bold = (FT2Font(font.fname, face_index=font.index).get_charmap() for font in both)
+    try:
+        regular, bold = (FT2Font(font.fname, face_index=font.index).get_charmap() for font in both)
+    except (OSError, RuntimeError):  # its file has gone since matplotlib looked, or is damaged
+        return frozenset()
     return frozenset(regular) & frozenset(bold)
 
 

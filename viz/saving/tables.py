@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ANSWER_COLUMNS = ("time", "lesson", "step", "question", "answer", "right")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# The wide ones run, too, where a spreadsheet is set to Chinese, Japanese or Korean.
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def row_table(attention: Attention, layer: int, head: int, row: int) -> pd.DataFrame:

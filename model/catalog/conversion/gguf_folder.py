@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from model.catalog.config_bounds import check_config
-from model.catalog.downloads.plan import disk_error
+from model.catalog.downloads.plan import disk_error, disk_error_behind
 from model.catalog.folder_check import check_place
 from model.catalog.store import download_folder
 from model.errors import ModelError
@@ -48,6 +48,11 @@ def folder_of_gguf(name: str, file: Path) -> Path:
     parts = _working_folder(name, target.parent, needed)
     try:
         _convert(file, parts)
+    except BaseException as error:
+        if full := disk_error_behind(error):
+            raise full from error
+        raise
+    else:
         with suppress(OSError):  # another program here was faster
             parts.rename(target)
     finally:

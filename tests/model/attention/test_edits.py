@@ -381,6 +381,10 @@ def test_thousands_of_changes_are_refused_and_a_thousand_take_no_time() -> None:
     cells = [f"blocked:decoder.{i // 40}.{i % 40}" for i in range(2000)]
     with pytest.raises(ValueError, match="more than 1,000 changes"):
         Edits.parse(";".join(cells))
+    with pytest.raises(ValueError, match="more than 1,000 changes"):
+        Edits.parse(";".join(cells * 50))
+    with pytest.raises(ValueError, match="no edit that Headlight knows"):
+        Edits.parse(",".join(cells * 50))
     begun = time.thread_time()
     heads = [f"heads:decoder.{i // 40}.{i % 40}=0.5" for i in range(500)]
     many = Edits.parse(";".join([*cells[:499], *heads, "positions=off"]))

@@ -387,6 +387,11 @@ def test_answers_are_kept_with_time_step_and_verdict(app: AppTest) -> None:
         ("also = { b_layer = " + "9" * 400 + " }", "it may set"),
         ('choices = ["' + "x" * 5000 + '", 7]', "must hold texts"),
         ("a." * 3000 + "b = 1", ""),
+        ("layer = nan", ""),
+        ("layer = 1979-05-27", ""),
+        ("choices = [1979-05-27, inf]", ""),
+        ("layer = [" + "1," * 100_000 + "]", ""),
+        ("\n".join(f"x{number} = 1" for number in range(10_000)), ""),
     ],
 )
 def test_monstrous_values_of_a_lesson_are_a_short_sentence(field: str, says: str) -> None:

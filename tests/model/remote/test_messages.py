@@ -161,6 +161,10 @@ def many_entries() -> bytes:
     return file.getvalue()
 
 
+def many_fields() -> bytes:
+    return json.dumps(ALWAYS | {f"field{number}": 0 for number in range(100_000)}).encode()
+
+
 def object_array() -> bytes:
     file = io.BytesIO()
     np.savez(file, json=np.array([{"want": "facts"}], dtype=object))
@@ -182,6 +186,11 @@ BYTES: dict[str, Callable[[], bytes]] = {
     "JSON of a list": lambda: zipped(json=npy("(2,)", b"[]")),
     "JSON nested deeply": lambda: zipped(json=npy("(200000,)", b"[" * 200_000)),
     "JSON of many digits": lambda: zipped(json=npy("(10000,)", b"9" * 10_000)),
+    "JSON with a number that is none": lambda: zipped(json=npy("(32,)", b'{"want": "facts", "x": Infinity }')),
+    "JSON of half a letter": lambda: zipped(json=npy("(22,)", b'{"want": "\\ud800\\u0000"}')),
+    "100,000 fields": lambda: zipped(json=npy(f"({len(many_fields())},)", many_fields())),
+    "numbers where text should be": lambda: zipped(json=npy("(4,)", b"\0" * 32, "'<f8'")),
+    "a name that leads out": lambda: pack(ALWAYS | {"want": "../../x"}, {"../../x": np.zeros(2)}),
     "no JSON": lambda: zipped(other=npy("(2,)", b"{}")),
     "more than 25 MB": lambda: pack(ALWAYS, {"x": np.zeros(MAX_REQUEST_BYTES, np.uint8)}),
 }
