@@ -9,7 +9,8 @@ from typing import Any
 from model.errors import ModelError
 from model.memory.weight_headers import is_regular, read_header, refuse
 
-MAX_JSON_BYTES = 100_000_000
+# Of vocabularies and indexes, and of all other settings: 200,000 labels of classes, or 25,000 added tokens.
+MAX_JSON_BYTES, MAX_SETTINGS_BYTES = 100_000_000, 4_000_000
 # What the libraries read from a folder; other entries are never opened.
 READ_SUFFIXES = (".json", ".txt", ".model", ".spm", ".safetensors", ".bin", ".jinja", ".vocab", ".bpe", ".tiktoken")
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
@@ -33,8 +34,10 @@ def check_folder(folder: Path) -> None:
         raise refuse("The folder cannot be read.") from error
     for file in files:
         check_place(file)
-        if file.suffix == ".json" and file.stat().st_size > MAX_JSON_BYTES:
-            raise refuse(f"{file.name} is larger than 100 MB, so it was not read.")
+        large = file.name == "tokenizer.json" or "vocab" in file.name or ".index." in file.name
+        most = MAX_JSON_BYTES if large else MAX_SETTINGS_BYTES
+        if file.suffix == ".json" and file.stat().st_size > most:
+            raise refuse(f"{file.name} is larger than {most // 10**6} MB, so it was not read.")
     names = {file.name for file in files}
     for file in files:
         if file.suffix == ".safetensors":
