@@ -106,8 +106,6 @@ class TextModel:
         self._detect_interface()
         self.other_layers = describe_other_layers(self.config, self.layer_index)
         self.can_move_positions = hook_positions(self.module)
-        if not self.uses_interface:  # whose calls are slices
-            hook_slices(self.module)
         self.last_block = hook_last_block(self.module.get_decoder() if self.is_encoder_decoder else self.module)
         self.writes = self.head == WORDS and (self.is_encoder_decoder or self.single_stack == "decoder")
         self.choices = self._find_choices()
@@ -225,6 +223,8 @@ class TextModel:
         self.uses_interface, self.single_stack = found.uses_interface, found.single_stack
         self.layer_index, self.hidden_kinds, self.trial_tokens = found.layer_index, found.hidden_kinds, found.tokens
         self.heads = found.heads if found.uses_interface else {}
+        if not found.uses_interface:  # whose calls are slices
+            hook_slices(self.module)
 
     def dummy_inputs(self) -> dict[str, Tensor]:
         """A short input that runs every layer, with a token that repeats."""

@@ -10,9 +10,14 @@ from viz.frame import server_state
 
 
 def _hold(file: Path) -> None:
-    with server_state._long_turns.held():
-        while file.exists():
+    while True:
+        while not file.exists():
             time.sleep(0.05)
+        with server_state._long_turns.held():
+            file.with_name("has").touch()
+            while file.exists():
+                time.sleep(0.05)
+        file.with_name("has").unlink()
 
 
 if not getattr(server_state, "held_app", False):  # Streamlit runs this file again and again

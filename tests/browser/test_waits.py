@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.driving import needs_chromium, open_at, visit
-from tests.serving import serve
+from tests.serving import serve, settle
 
 LONG = ("the red car stopped near the old house and " * 12).strip()
 
@@ -38,6 +38,14 @@ def test_a_wait_is_cancelled_and_what_was_typed_stays(
             page.locator(".st-key-wait_go_on button").click()
             page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=90_000)
             assert page.get_by_text("Cancelled. What you typed").count() == 0
+            settle(page)
+            held.touch()  # and now a piece of the page alone waits
+            while not held.with_name("has").exists():
+                page.wait_for_timeout(50)
+            page.keyboard.press("ArrowRight")
+            page.locator(".st-key-wait_cancel button").click(timeout=60_000)
+            expect(page.get_by_text("Cancelled. What you typed is still there.")).to_be_visible(timeout=30_000)
+            expect(page.locator(".st-key-sentence textarea")).to_have_value(LONG)
 
 
 def expect_full(browser: Browser, address: str) -> None:
