@@ -32,7 +32,7 @@ from model.huggingface.probes import contact_regression, guess, layer_logits, ou
 from model.huggingface.recording.attention_interface import name_attention_calls
 from model.huggingface.recording.detection import describe_other_layers, detect_interface
 from model.huggingface.recording.eager_run import library_attentions
-from model.huggingface.recording.hooks import hook_last_block, hook_positions, hook_slices
+from model.huggingface.recording.hooks import hook_last_block, hook_positions
 from model.huggingface.recording.layers import recorded_layers, weights_only_layers
 from model.huggingface.recording.trial import trial_ids, try_tracing
 from model.huggingface.tracing import TracedBatch, model_notes
@@ -223,8 +223,6 @@ class TextModel:
         self.uses_interface, self.single_stack = found.uses_interface, found.single_stack
         self.layer_index, self.hidden_kinds, self.trial_tokens = found.layer_index, found.hidden_kinds, found.tokens
         self.heads = found.heads if found.uses_interface else {}
-        if not found.uses_interface:  # whose calls are slices
-            hook_slices(self.module)
 
     def dummy_inputs(self) -> dict[str, Tensor]:
         """A short input that runs every layer, with a token that repeats."""

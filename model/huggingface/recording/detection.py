@@ -16,6 +16,7 @@ from model.attention.record import Record, record
 from model.errors import OpeningError
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.attention_interface import HEADLIGHT, HEADLIGHT_ALL_MASKS
+from model.huggingface.recording.hooks import hook_slices
 from model.huggingface.recording.layers import Layers, layer_indices
 from model.huggingface.recording.trial import agrees_with_library, check_rows
 
@@ -75,6 +76,7 @@ def detect_interface(lens: TestableModel) -> Interface:
     lens.uses_interface = recorded is not None
     if recorded is None:
         lens.module.set_attn_implementation("eager")
+        hook_slices(lens.module)  # of the others, the calls of attention are slices
         with torch.inference_mode():
             result = _own_pass(lens, inputs)
         recorded = Record()

@@ -43,7 +43,8 @@ class _Watch:
         Raises:
             CancelledError: the reader pressed Cancel, and the page says so.
         """
-        if self._ended or st.session_state.get(STOPPED) == _shown():
+        cancelled = st.session_state.get(STOPPED)  # asked for at each slice: what it is compared with takes longer
+        if self._ended or (cancelled is not None and cancelled == _shown()):
             self._halt()
         now = time.monotonic()
         if now - self._begun < SILENT or now - self._looked < PACE:
