@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--examples", type=Path, help="write example clips into this folder instead of training")
     parser.add_argument("--clips", type=int, default=16, help="clips in a batch")
     parser.add_argument("--frames", type=int, default=8)
-    add_options(parser, steps=8000, peak=2e-3, warmup=100, cooldown=3000, evaluate_every=250)
+    add_options(parser, steps=3500, peak=2e-3, warmup=100, cooldown=2500, evaluate_every=250)
     args = parser.parse_args()
     if args.examples:
         write_examples(args.examples, VideoConfig(frames=args.frames))
