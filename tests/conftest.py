@@ -17,6 +17,20 @@ from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests mostly wait: their files are spread over the run, so that others use the cores meanwhile.
+
+    Whoever runs several processes hands them out file by file in this order. Without it those with few tests come
+    last, which are the long ones.
+    """
+    waits = {path: "browser" in path.parts for path in dict.fromkeys(item.path for item in items)}
+    counts, places = [list(waits.values()).count(waiting) for waiting in (False, True)], {}
+    for waiting in (False, True):
+        for number, path in enumerate(path for path, one in waits.items() if one is waiting):
+            places[path] = (number + 0.5) / counts[waiting] * (0.8 if waiting else 1)
+    items.sort(key=lambda item: places[item.path])
+
+
 @pytest.fixture(scope="session")
 def lens() -> Translator:
     """The bundled translator."""

@@ -18,14 +18,14 @@ from torch.utils.hooks import RemovableHandle
 
 from model.attention.edit_plan import current_edit_plan
 from model.attention.projections import shallow_copy
-from model.decomposition.layer_plan import BlockPlan, Key
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.norms import normalized, stock_norm
 from model.decomposition.observation import find_layers
+from model.decomposition.plans.block_plan import BlockPlan, Key
 from model.decomposition.residual_stream import plan_stacks
 from model.decomposition.take_apart import UNWATCHABLE
 from model.errors import InputError
-from model.trace.boxes.stack import part_of
+from model.trace.boxes.stack import EMBEDDING, FINAL, part_of
 from model.trace.edits import Boxes, Edits
 from model.turns import slices
 
@@ -112,6 +112,15 @@ def _hook(given: ModelPass) -> tuple[Boxes, tuple[_Place, ...]]:
                 named += [
                     _Place(stack, number, kind, paths[id(layer.get_submodule(key[0]))], runs) for kind, key in keys
                 ]
+            named += [
+                _Place(stack, layer, f"{end}_{part}", path)
+                for end, layer, path in (
+                    (EMBEDDING, 0, plans[stack].embedding.norm),
+                    (FINAL, len(plan) - 1, plans[stack].final_norm),
+                )
+                for part in ("norm", "gain")
+                if path is not None
+            ]
     # A norm of what a box adds is hooked twice, for the box and for itself.
     uses = Counter(map(_use, named))
     places = [place for place in named if uses[_use(place)] == 1 and _does_something(given.module, place)]

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
-from model.decomposition.layer_plan import BlockPlan, Key
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.norms import norm_in_pass
 from model.decomposition.observation import ModuleCall
+from model.decomposition.plans.block_plan import BlockPlan, Key
 from model.decomposition.residual_stream import Reading, read_stacks
 from model.decomposition.stream_parts import SHIFT, HeadParts, ordered, parts_at
 from model.errors import InputError

@@ -26,6 +26,8 @@ class ModelPass:
             output head is not such a linear map.
         output_path: the path of the module that holds it, "" where the model multiplies by the matrix itself.
         logits: the model's own scores. [token, vocab]
+        frames: of a video, the frame of each token of its stream, -1 for a token of none.
+        shown: which tokens of the stream are shown; None for all.
         positions: what a copy of the model adds to its tokens, where no part of it holds that. [token, d_model]
     """
 
@@ -39,3 +41,5 @@ class ModelPass:
     output_path: str = ""
     logits: Callable[[int], Tensor] | None = None
     positions: Callable[[Any], Tensor] | None = None
+    frames: tuple[int, ...] = ()
+    shown: tuple[int, ...] | None = None

@@ -57,8 +57,12 @@ def read_norm(module: nn.Module, example: Tensor) -> Norm:
 def norm_in_pass(call: ModuleCall) -> Norm:
     """The norm that a call of a normalization layer computed with, after the edits of the pass that is running."""
     assert call.x is not None
-    if current_edit_plan() is None:
-        return read_norm(call.module, call.x)
+    return read_norm(call.module, call.x) if current_edit_plan() is None else norm_of_call(call)
+
+
+def norm_of_call(call: ModuleCall) -> Norm:
+    """As `norm_in_pass`, whether the pass had edits or not, and also when it is over."""
+    assert call.x is not None
     norm, (real,) = _read_norm(call.module, call.x, call.x)
     if is_close(call.y, real.to(call.x), 1e-4):
         return norm

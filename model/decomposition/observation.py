@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from model.attention.record import Record, record
 
@@ -128,9 +129,10 @@ def observe(module: nn.Module, run: Callable[[Any], Any], stacks: Sequence[Watch
     observers = [_Observer(watched) for watched in stacks]
     handles = [handle for observer in observers for handle in observer.hook_all(module)]
     try:
-        with torch.inference_mode(), record() as recorded:
+        with torch.inference_mode(), record() as recorded, _Softmaxes() as softmaxes:
             for observer in observers:
                 observer.record = observer.seen.record = recorded
+                observer.maps = softmaxes.maps
             result = run(module)
     finally:
         for handle in handles:
@@ -138,6 +140,22 @@ def observe(module: nn.Module, run: Callable[[Any], Any], stacks: Sequence[Watch
     for observer in observers:
         observer.seen.result = result
     return [observer.seen for observer in observers]
+
+
+class _Softmaxes(TorchFunctionMode):
+    """Notes the shapes of what softmax returns: what is left of an attention that neither records nor returns maps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps: list[torch.Size] = []
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if getattr(func, "__name__", "") == "softmax":
+            self.maps.append(found.shape)
+        return found
 
 
 class _Observer:
@@ -148,7 +166,8 @@ class _Observer:
         self.seen, self.record = Pass(), Record()
         self.open: list[LayerCalls] = []  # layers within layers do not occur, but a list says whether one runs
         self.started = False
-        self.inputs: list[tuple[Tensor | None, frozenset[tuple[str, int]]]] = []
+        self.inputs: list[tuple[Tensor | None, frozenset[tuple[str, int]], int]] = []
+        self.maps: list[torch.Size] = []  # of the softmaxes of the pass
 
     def hook_all(self, module: nn.Module) -> list[Any]:
         """Hook what is outside of all layers, and the parts of the stack's layers; returns what removes the hooks."""
@@ -171,10 +190,11 @@ class _Observer:
                 self.open.append(LayerCalls(self.record))
                 self.started = True
             # Some families add in place, so what goes in is kept as it was.
-            self.inputs.append((self._rows(first_tensor((*args, *kwargs.values()))), frozenset(self.record.calls)))
+            given = self._rows(first_tensor((*args, *kwargs.values())))
+            self.inputs.append((given, frozenset(self.record.calls), len(self.maps)))
 
         def leave(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            x, before = self.inputs.pop()
+            x, before, maps = self.inputs.pop()
             outputs = output if isinstance(output, tuple) else (output,)
             y = self._rows(first_tensor(outputs))
             target = self._target(outside)
@@ -182,6 +202,8 @@ class _Observer:
                 return
             count = sum(call.path == name for call in target)
             inner = frozenset(self.record.calls) - before or self._returned_weights(outputs, name)
+            if not inner and x is not None and name and any(_is_map(shape, x) for shape in self.maps[maps:]):
+                inner = frozenset({("own", -1)})
             target.append(ModuleCall(name, count, module, x, y, (args, kwargs), output, inner))
             if name == "" and not outside:
                 self.watched.on_layer(self.open.pop())
@@ -217,6 +239,15 @@ class _Observer:
                 own = list(one.shape).count(self.tokens) > 1
                 return frozenset({("own" if own else "cross", -1)})
         return frozenset()
+
+
+def _is_map(shape: torch.Size, x: Tensor) -> bool:
+    """Whether a softmax went over all pairs within the sequences of a part's rows. shape: [sequence, head, query, key]
+
+    Args:
+        x: what the part got. [row, d]
+    """
+    return len(shape) == 4 and 1 < shape[-1] == shape[-2] and shape[0] * shape[-1] == len(x)
 
 
 def first_tensor(values: Sequence[Any]) -> Tensor | None:

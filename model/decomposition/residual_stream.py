@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,12 +14,16 @@ from torch import Tensor, nn
 from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
 from model.attention.projections import shallow_copy
-from model.decomposition.layer_plan import BlockPlan, Key, chosen_experts, plan_layer
 from model.decomposition.model_parts import ModelPass
-from model.decomposition.norms import norm_in_pass, read_norm
+from model.decomposition.norms import norm_in_pass, norm_of_call
 from model.decomposition.observation import LayerCalls, ModuleCall, Pass, Watched, find_layers, observe
-from model.decomposition.stack_plan import EmbeddingPlan, StackPlan, final_norm, plan_embedding
-from model.trace.boxes.stack import Block, Norm, Stack, StackLayer
+from model.decomposition.plans.arrangement import to_stream
+from model.decomposition.plans.block_kinds import chosen_experts
+from model.decomposition.plans.block_plan import BlockPlan, Key
+from model.decomposition.plans.layer_plan import plan_layer
+from model.decomposition.plans.stack_plan import EmbeddingPlan, StackPlan, final_norm, plan_embedding
+from model.decomposition.progress import layer_read
+from model.trace.boxes.stack import CROSS_ATTENTION, TIME_ATTENTION, Block, Norm, Stack, StackLayer
 
 OnLayer = Callable[[int, Mapping[Key, ModuleCall], Sequence[BlockPlan], StackLayer], None]
 
@@ -83,6 +88,7 @@ class _StackPlanner:
 
     def __init__(self, given: ModelPass, copied: nn.Module, stack: str) -> None:
         self.copied, self.words, self.tolerance = copied, given.words(stack, copied), _tolerance(copied)
+        self.frames, self.shown = given.frames, given.shown
         self.watched = Watched(find_layers(given.stacks[stack](copied)), given.tokens[stack], self._read_layer)
         self.layers: list[tuple[BlockPlan, ...]] = []
         self.ends: list[Tensor | None] = []
@@ -92,7 +98,7 @@ class _StackPlanner:
         if not self.ends:
             self.ends.append(layer.own.x)
         self.ends.append(layer.own.y)
-        self.layers.append(plan_layer(layer, self.tolerance))
+        self.layers.append(plan_layer(layer, self.tolerance, self.frames))
 
     def finish(self, seen: Pass) -> StackPlan:
         """The plan, once all layers were read. seen: of their pass"""
@@ -100,7 +106,10 @@ class _StackPlanner:
         if first is None or last is None:
             return StackPlan(EmbeddingPlan(None), tuple(self.layers), None)
         norm = final_norm(last, seen.after)
-        embedding = plan_embedding(first, seen.before, self.copied, self.words, self.tolerance, self.positions)
+        behind = None
+        if self.shown is not None:
+            first, behind = first[list(self.shown)], self.frames.count(-1)
+        embedding = plan_embedding(first, seen.before, self.copied, self.words, self.tolerance, self.positions, behind)
         return StackPlan(embedding, tuple(self.layers), None if norm is None else norm.path)
 
 
@@ -110,10 +119,11 @@ class _StackReader:
     def __init__(
         self, given: ModelPass, copied: nn.Module, stack: str, plan: StackPlan, on_layer: OnLayer | None
     ) -> None:
-        self.plan, self.on_layer = plan, on_layer
+        self.plan, self.on_layer, self.stack, self.shown = plan, on_layer, stack, given.shown
         paths = {path for layer in plan.layers for block in layer for path in block.paths}
         layers = find_layers(given.stacks[stack](copied))
         self.watched = Watched(layers, given.tokens[stack], self._read_layer, paths.__contains__)
+        self.attentions: Counter[str] = Counter()
         self.states: list[Array] = []
         self.blocks: list[StackLayer] = []
 
@@ -123,7 +133,7 @@ class _StackReader:
         last = next((call for call in seen.after if call.path == self.plan.final_norm), None)
         final_norm, final = None, self.states[-1]
         if last is not None and last.x is not None and last.y is not None:
-            final_norm, final = read_norm(last.module, last.x), to_numpy(last.y)
+            final_norm, final = norm_of_call(last), self._array(last.y)
         states, layers = np.stack(self.states), tuple(self.blocks)
         return Reading(Stack(embedding, positions, other, norm, layers, states, final_norm, final), seen)
 
@@ -132,55 +142,87 @@ class _StackReader:
         assert own.x is not None
         assert own.y is not None
         if not self.states:
-            self.states.append(to_numpy(own.x))
+            self.states.append(self._array(own.x))
         calls = {call.key: call for call in layer.parts}
         plans = self.plan.layers[len(self.blocks)]
         found = [self._block(plan, calls) for plan in plans]
         whole = tuple(block for block in found if block is not None)
         self.blocks.append(StackLayer(whole if len(whole) == len(plans) else ()))
-        self.states.append(to_numpy(own.y))
+        self.states.append(self._array(own.y))
+        layer_read(len(self.blocks), len(self.plan.layers))
         if self.on_layer is not None:
             self.on_layer(len(self.blocks) - 1, calls, plans, self.blocks[-1])
 
     def _block(self, plan: BlockPlan, calls: dict[tuple[str, int], ModuleCall]) -> Block | None:
         adds = calls.get(plan.adds)
-        if adds is None or adds.y is None:
+        if adds is None or adds.y is None or len(adds.y) != len(plan.tokens or adds.y):
             return None
+        added = adds.y if plan.tokens is None else to_stream(adds.y, torch.tensor(plan.tokens), self.watched.tokens)
         sum_norm: Norm | None = None
         if plan.sum_norm is not None:
             sum_norm = norm_in_pass(calls[plan.sum_norm])
-        attention = next(iter(sorted(calls[plan.root].attention)), None) if plan.root in calls else None
         neurons = calls[plan.neurons].x if plan.neurons in calls else None
         experts = chosen_experts(calls[plan.experts]) if plan.experts in calls else None
         return Block(
             plan.kind,
             plan.root[0],
             plan.norm,
-            to_numpy(plan.factor * adds.y),
+            self._array(plan.factor * added),
             plan.reads,
             sum_norm,
-            attention,
-            None if neurons is None else to_numpy(neurons),
-            None if experts is None else (to_numpy(experts[0]), to_numpy(experts[1])),
+            self._attention(plan, calls),
+            None if neurons is None else self._array(neurons),
+            None if experts is None else (self._array(experts[0]), self._array(experts[1])),
         )
+
+    def _array(self, tensor: Tensor) -> Array:
+        """The rows of the tokens that are shown."""
+        return to_numpy(tensor if self.shown is None else tensor[list(self.shown)])
+
+    def _attention(self, plan: BlockPlan, calls: dict[Key, ModuleCall]) -> tuple[str, int] | None:
+        """Kind and number of a block's attention; where it is not recorded, as the model's own maps are counted."""
+        found = min(calls[plan.root].attention, default=None) if plan.root in calls else None
+        if found is None or found[1] >= 0:
+            return found
+        kind = {CROSS_ATTENTION: "cross", TIME_ATTENTION: "time"}.get(plan.kind, self.stack)
+        self.attentions[kind] += 1
+        return kind, self.attentions[kind] - 1
 
     def _embedding(self, seen: Pass) -> tuple[Array, Array | None, Array | None, Norm | None]:
         """Tokens, positions, what else is added, and the norm of the sum; what cannot be told apart is the tokens'."""
         plan, first = self.plan.embedding, self.states[0]
-        calls = {call.path: call for call in seen.before if call.y is not None and len(call.y) == len(first)}
+        calls = {call.path: call for call in seen.before if call.y is not None}
+        if plan.patches is None:
+            calls = {path: call for path, call in calls.items() if call.y is not None and len(call.y) == len(first)}
         if plan.tokens is None or plan.tokens[0] not in calls:
             return first, None, None, None
         total, norm = first, None
         if plan.norm is not None:
             call = calls[plan.norm]
             assert call.x is not None
-            total, norm = to_numpy(call.x), read_norm(call.module, call.x)
-        tokens = to_numpy(self._part(calls, *plan.tokens))
-        others = [to_numpy(self._part(calls, name, factor)) for name, factor in plan.other if name in calls]
+            total, norm = self._array(call.x), norm_of_call(call)
+        if plan.patches is not None:
+            return *self._patches(total, self._part(calls, *plan.tokens), plan.patches), None, norm
+        tokens = self._array(self._part(calls, *plan.tokens))
+        others = [self._array(self._part(calls, name, factor)) for name, factor in plan.other if name in calls]
         other = np.sum(others, axis=0) if others else None
         rest = total - tokens - (0 if other is None else other)
         small = np.abs(rest).max() <= 1e-4 * np.abs(total).max()
         return tokens, None if small else rest, other, norm
+
+    @staticmethod
+    def _patches(total: Array, patches: Tensor, positions: Tensor) -> tuple[Array, Array | None]:
+        """The tokens of a picture, and what is added to them where that is the same as for another picture.
+
+        Args:
+            total: their sum, [token, d_model]; patches: of the picture, [patch, d_model]; positions: of the other's.
+        """
+        count = len(positions)
+        added, tokens = total[-count:] - to_numpy(patches[:count]), total.copy()
+        if len(total) < count or np.abs(added - to_numpy(positions)).max() > 1e-3 * np.abs(total).max():
+            return total, None
+        tokens[-count:] -= added
+        return tokens, total - tokens
 
     @staticmethod
     def _part(calls: dict[str, ModuleCall], name: str, factor: float) -> Tensor:

@@ -59,6 +59,8 @@ def _model_pass(lens: OpenedModel, own: dict[str, Tensor], plan: EditPlan | None
         _lengths(lens, own),
         run,
         plain,
+        frames=lens.frames_of_tokens,
+        shown=lens.shown_tokens,
     )
 
 
@@ -72,7 +74,7 @@ def _table_of_tokens(stack: str, module: Any) -> nn.Module:
 def _lengths(lens: OpenedModel, inputs: dict[str, Tensor]) -> dict[str, int]:
     """Tokens in the stream of each stack."""
     if "input_ids" not in inputs:
-        return {lens.single_stack: lens.max_tokens}
+        return {lens.single_stack: len(lens.frames_of_tokens) or lens.max_tokens}
     lengths = dict.fromkeys(stack_names(lens), inputs["input_ids"].shape[1])
     if "decoder_input_ids" in inputs:
         lengths["decoder"] = inputs["decoder_input_ids"].shape[1]

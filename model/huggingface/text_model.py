@@ -77,6 +77,8 @@ class TextModel:
     head_effects, logit_lens, contact_regression = head_effects, logit_lens, contact_regression
     heads: Mapping[str, tuple[int, int]]
     trial_tokens = 0
+    frames_of_tokens: tuple[int, ...] = ()
+    shown_tokens: tuple[int, ...] | None = None
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
         self.module = module.to(device).eval()

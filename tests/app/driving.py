@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from model.catalog.entries import CATALOG, Entry
+from viz.frame import server_state
 
 APP = Path(__file__).parents[2] / "app.py"
 PAGES = (
@@ -29,6 +30,16 @@ PAGES = (
     "code",
 )
 WIDGETS = ("button_group", "selectbox", "select_slider", "slider", "number_input", "toggle", "radio", "text_input")
+
+
+def forget_results() -> None:
+    """Drop what earlier tests computed, and other models than the bundled translator.
+
+    That stays open: a model that leaves has the collector look at every object of all libraries.
+    """
+    if {name for name, _ in server_state.model_registry().open_keys()} - {"en-fr"}:
+        server_state.drop_all()
+    server_state.result_cache().clear()
 
 
 def opened() -> AppTest:

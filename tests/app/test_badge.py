@@ -35,8 +35,9 @@ def open_page(page: str, text: str = "") -> AppTest:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_each_page_names_what_it_draws(page: str) -> None:
-    app = open_page(page)
+def test_each_page_names_what_it_draws(shared: AppTest, page: str) -> None:
+    app = go_to(shared, page)
+    assert not app.exception
     assert badge(app).startswith(":green[")
     assert "Proved" in badge(app)
     app.session_state["badge_page"] = True  # open

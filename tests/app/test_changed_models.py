@@ -9,7 +9,7 @@ from model.attention import formula
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator import transformer
-from tests.app.driving import PAGES, badge, changed, go_to, heat, texts
+from tests.app.driving import PAGES, badge, changed, forget_results, go_to, heat, opened, texts
 from viz.frame import server_state
 from viz.language.messages import say
 from viz.widgets.edit_panel import EDIT_TYPES
@@ -90,11 +90,18 @@ def test_what_changes_shows_both_outputs_and_the_heads_that_matter(app: AppTest)
     assert len(app.get("plotly_chart")) >= 6
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_page_says_what_is_changed_and_what_was_not_understood(app: AppTest, page: str) -> None:
+@pytest.fixture(scope="module")
+def changed_app() -> AppTest:
+    """The app with two changes, of which one finds nothing, and a word that the model does not know."""
+    forget_results()
+    app = opened()
     app.text_area(key="text").set_value("I like 日本.").run()
-    app.text_input(key="edits").set_value("blocked:cross.0.3;blocked:cross.0.99").run()
-    go_to(app, page)
+    return app.text_input(key="edits").set_value("blocked:cross.0.3;blocked:cross.0.99").run()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_says_what_is_changed_and_what_was_not_understood(changed_app: AppTest, page: str) -> None:
+    app = go_to(changed_app, page)
     assert not app.exception
     assert "日本" in texts(app)  # in the menu of notes
     if page not in ("changes", "code"):  # which show edits in other ways

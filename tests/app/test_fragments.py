@@ -7,14 +7,15 @@ import json
 import plotly.graph_objects as go
 import plotly.io
 import pytest
+from streamlit.testing.v1 import AppTest
 
-from tests.app.driving import PAGES, go_to, opened
+from tests.app.driving import PAGES, go_to
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_plotly_finds_every_figure_valid(page: str) -> None:
+def test_plotly_finds_every_figure_valid(shared: AppTest, page: str) -> None:
     """Most are built without validation, which would take longer than drawing them."""
-    app = go_to(opened(), page)
+    app = go_to(shared, page)
     assert not app.exception
     specs = [chart.proto.spec for chart in app.get("plotly_chart")]
     if page == "text":  # a picture of its words on the page is only saved

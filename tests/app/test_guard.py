@@ -52,8 +52,10 @@ def test_what_a_pass_raises_is_a_sentence(
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_stays_whole_where_the_model_fails(app: AppTest, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
-    go_to(app, page)
+def test_every_page_stays_whole_where_the_model_fails(
+    shared: AppTest, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    app = go_to(shared, page)
     monkeypatch.setattr(Translator, "trace_batch", raising(RuntimeError(SIZES)))
     app.text_area(key="text").set_value("Another one.").run()
     assert not app.exception
@@ -66,9 +68,9 @@ def test_every_page_stays_whole_where_the_model_fails(app: AppTest, monkeypatch:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_a_page_raises_is_a_sentence(app: AppTest, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
+def test_what_a_page_raises_is_a_sentence(shared: AppTest, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     monkeypatch.setattr(headings, "page_heading", raising(PanicException(SIZES)))
-    go_to(app, page)
+    app = go_to(shared, page)
     assert not app.exception
     assert say("errors.failed_page") in [one.value for one in app.error]
     assert app.text_area(key="text").value

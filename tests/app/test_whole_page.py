@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
+from model.catalog.entries import Entry
 from model.trace.edits import Edits
-from tests.app.driving import badge, changed, go_to, output_line
+from tests.app.driving import badge, changed, go_to, offering, output_line
+from tests.model.huggingface.small_models import TEXT
+from tests.model.huggingface.test_families import build
+from viz.frame import server_state
+from viz.frame.shown_run import decompositions
 from viz.language.messages import say
 from viz.widgets.menus.box_change import with_box
 
@@ -69,6 +76,40 @@ def test_a_link_leaves_a_norm_out_and_the_panel_puts_it_back(whole: AppTest) -> 
     ]
     assert pressed(whole, "left_out_encoder_1").value == []  # the buttons are for whole boxes
     assert not whole.exception
+
+
+def test_the_last_norm_is_left_out_by_a_menu_and_how_far_the_boxes_are_read_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build("gpt2", tmp_path)
+    told: list[str] = []
+    monkeypatch.setattr(decompositions, "PATIENCE", 0)
+    progress = DeltaGenerator.progress
+
+    def noted(place: DeltaGenerator, value: float, text: str) -> DeltaGenerator:
+        told.append(text)
+        return progress(place, value, text)
+
+    monkeypatch.setattr(DeltaGenerator, "progress", noted)
+    server_state.drop_all()  # the name may stand for another folder
+    with offering(
+        "made", Entry("made", "decoder", 0, "", "", ("decoder", 2, 4), folder=tmp_path), TEXT, "whole"
+    ) as app:
+        assert told == [say("whole.reading", number=number, count=2) for number in (1, 2)]
+        assert not app.get("progress")
+        marks = app.session_state["whole_marks"]
+        item = (say("head_menu.leave_out_part", part=say("head_menu.part_final_norm")), "decoder.final_norm")
+        for name in ("output", "decoder.1", "decoder.1.1"):  # of the last layer, folded and open
+            assert item in marks[name]
+        assert item not in marks["decoder.0.0"]
+        assert app.session_state["whole_places"]["decoder.final_norm"] == ("decoder", 1, "final_norm")
+        app.session_state["edits"] = "blocks:decoder.1.final_norm"
+        app.run()
+        assert changed(app) == ["Decoder: without norm of: last state."]
+        assert badge(app).startswith(":green[")
+        said = [note.text for note in app.session_state["drawn"]["whole"].figure.layout.annotations]
+        assert f"▲ {say('whole.norm_out')}" in said
+        assert not app.exception
 
 
 def test_a_link_leaves_a_box_of_every_layer_out_and_one_layer_can_be_put_back(whole: AppTest) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.trace.boxes.stack import AFTER, ATTENTIONS, BEFORE, BOTH
+from model.trace.boxes.stack import AFTER, ATTENTIONS, BEFORE, BOTH, EMBEDDING, END_PARTS, FINAL
 from model.trace.boxes.stack_summary import BlockSummary
 from viz.figures.whole_layout import BAR, BARS, GAP, HEADER, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
 from viz.language.boxes import box_name, box_word
@@ -103,7 +103,8 @@ def _folded(model: WholeModel, stack: str, layer: int, x: tuple[float, float], y
     was = None if before is None else float(np.median(before.layer_share[layer]))
     parts = ", ".join(block_title(block, stack).lower() for block in summary.layers[layer])
     sentence = say("whole.say_folded", layer=layer, parts=parts or say("whole.unknown"))
-    without = [box_name(kind, stack) for one, at, kind in sorted(model.left_out) if (one, at) == (stack, layer)]
+    out = [kind for one, at, kind in sorted(model.left_out) if (one, at) == (stack, layer) and kind not in END_PARTS]
+    without = [box_name(kind, stack) for kind in out]
     title = say("whole.layer_without" if without else "whole.layer", layer=layer, parts=", ".join(without))
     return Box(
         f"{stack}.{layer}", "folded", stack, x, y, title, sentence, _note(share, was), layer, None, share,
@@ -165,6 +166,17 @@ def block_title(block: BlockSummary, stack: str) -> str:
     """What a block is called."""
     name = box_name(block.kind, stack)
     return say("whole.neurons", name=name, count=f"{block.num_neurons:,}") if block.num_neurons else name
+
+
+def end_norms(model: WholeModel, stack: str) -> dict[str, str]:
+    """What stands over the embedding and over the last layer, where a norm is: "embedding" | "final" -> its words."""
+    summary = model.stacks[stack]
+    places = [(EMBEDDING, 0, summary.embedding_norm), (FINAL, len(summary.layers) - 1, summary.final_norm)]
+    words = {EMBEDDING: say("whole.norm"), FINAL: say("whole.final_norm")}
+    for end, layer, _ in places:
+        out = [part for part in ("norm", "gain") if (stack, layer, f"{end}_{part}") in model.left_out]
+        words[end] = say(f"whole.{out[0]}_out") if out else words[end]
+    return {end: words[end] for end, _, there in places if there}
 
 
 def joints(model: WholeModel, stack: str) -> list[str]:

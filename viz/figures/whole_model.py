@@ -19,7 +19,7 @@ from viz.figures.theme import (
     shorten,
     unvalidated_figure,
 )
-from viz.figures.whole_boxes import Box, boxes, joints, upper_edge
+from viz.figures.whole_boxes import Box, boxes, end_norms, joints, upper_edge
 from viz.figures.whole_layout import BAR, GAP, GUTTER, HEADER, LABEL, WholeModel, layout
 from viz.language.messages import say
 
@@ -215,6 +215,11 @@ class _Drawing:
             y = inner[0].y[1] + 2 if index == 0 else inner[index - 1].y[0] - GAP / 2
             if text and index:
                 self._text((x[0] + x[1]) / 2, y, f"▲ {text}", size=10)
+        ends, middle = end_norms(self.model, stack), (x[0] + x[1]) / 2
+        first = min(box.y[0] for box in table if box.kind in ("embedding", "positions"))
+        for end, y in (("embedding", first - LABEL / 2), ("final", top - GAP / 2)):
+            if end in ends:
+                self._text(middle, y, f"▲ {ends[end]}", size=10)
         layer = say("whole.open", layer=self.model.open[stack], last=len(self.model.stacks[stack].layers) - 1)
         self._text(x[0] + 6, inner[-1].y[0] - GAP - HEADER / 2 + 3, layer, size=11, left=True)
         line = x[0] - GUTTER / 2

@@ -11,6 +11,7 @@ from model.measures.heads.head_characters import Character
 from model.measures.heads.head_roles import special_mass
 from model.measures.heads.head_steps import HeadSteps
 from model.trace.attention import Attention
+from model.trace.boxes.stack import END_PARTS
 from model.trace.edits import Edits, most_specific
 from model.trace.trace import Trace
 from viz.language.boxes import box_name
@@ -218,6 +219,8 @@ def edit_reading(name: str, where: tuple[Any, ...], value: Any) -> str:
     if name == "masks":
         shape = value.rstrip("0123456789")
         return say(f"change.said_{shape}", kind=kind, layer=layer, size=value.removeprefix(shape))
+    if name == "blocks" and where[2] in END_PARTS:
+        return say("change.said_without_end", stack=kind, box=box_name(where[2], where[0]))
     if name == "blocks":
         return say("change.said_without", stack=kind, box=box_name(where[2], where[0]), layer=layer)
     head = say("change.every_head") if where[2] is None else say("change.head", head=where[2])

@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from model.trace.boxes.stack import ATTENTION, BLOCK_KINDS, NORM_PARTS
+from model.trace.boxes.stack import ATTENTION, BLOCK_KINDS, EMBEDDING, END_PARTS, FINAL, NORM_PARTS, part_of
 from model.trace.boxes.stack_summary import BlockSummary, StackSummary
 from model.trace.edits import Boxes
 from model.trace.trace import Trace
@@ -68,6 +68,15 @@ def remember(summaries: Mapping[str, StackSummary]) -> dict[str, list[Mark]]:
                     found.append((say(f"head_menu.{'mask_back' if lifted else 'lift_mask'}"), f"{name}.mask"))
                 state.whole_places |= places
                 marks |= {name: found} if found else {}
+        last = len(summary.layers) - 1
+        final = [f"{stack}.{last}", f"{stack}.{last}.{len(summary.layers[last]) - 1}"]
+        final += ["output"] if stack == [*summaries][-1] else []
+        for end, layer, names in ((EMBEDDING, 0, [f"{stack}.{EMBEDDING}"]), (FINAL, last, final)):
+            for kind in (one for one in END_PARTS if one.startswith(end) and one in _kinds(boxes, stack, layer)):
+                said = _said(part_of(kind)[1] if end == EMBEDDING else kind, edits.leaves_out(stack, layer, kind))
+                state.whole_places[f"{stack}.{kind}"] = (stack, layer, kind)
+                for name in names:
+                    marks.setdefault(name, []).append((said, f"{stack}.{kind}"))
     if model.can_move_positions and model.heads:
         said = say(f"head_menu.{'positions_off' if edits.positions == 'own' else 'put_back'}")
         marks |= {f"{stack}.positions": [(said, f"{stack}.positions")] for stack in summaries}

@@ -32,7 +32,7 @@ from model.huggingface.text_model import TextModel
 from model.huggingface.vision.image_files import PictureSource, read_picture
 from model.huggingface.vision.vision_positions import vision_scheme
 from model.positions.scheme import PositionScheme
-from model.trace.edits import UNCHANGED, Boxes, Edits
+from model.trace.edits import UNCHANGED, Edits
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
@@ -77,6 +77,9 @@ class VisionModel(TextModel):
         self._install_attention()
         _, visible = self._preprocess(Image.new("RGB", (64, 64)))
         self.tokens = self._label_tokens(visible)
+        if self.divided:  # of all frames, which are filled with the same picture, the first is shown
+            self.frames_of_tokens = (-1, *[*range(self.frames)] * (visible.rows * visible.columns))
+            self.shown_tokens = tuple(i for i, frame in enumerate(self.frames_of_tokens) if frame <= 0)
         try:
             self.trace(Image.new("RGB", (64, 64)))
         except OpeningError:
@@ -159,7 +162,7 @@ class VisionModel(TextModel):
                 edits=edits or UNCHANGED,
                 run_check=partial(self.verify, inputs, answer[row], row, plan=plan),
                 find_layer=partial(self.find_projections, inputs, row, plan),
-                take_apart=None if self.divided else partial(self.take_pass_apart, inputs, row, plan, None),
+                take_apart=partial(self.take_pass_apart, inputs, row, plan, None),
                 picture=visible,
             )
             traces.append(trace)
@@ -207,9 +210,6 @@ class VisionModel(TextModel):
             if "last_hidden_state" in result:
                 result["last_hidden_state"] = result.last_hidden_state[:, first]
         return result
-
-    def boxes(self) -> Boxes:
-        return {} if self.divided else super().boxes()
 
     def notes(self) -> tuple[tuple[str, str], ...]:
         return (*super().notes(), *([("still", str(self.frames))] if self.frames else []))

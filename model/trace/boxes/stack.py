@@ -20,7 +20,11 @@ BEFORE, AFTER, BOTH, NONE = "before", "after", "both", "none"  # where the norm 
 # What can be left out of a block's norm: all of it, so that states pass unchanged, or its gain and shift alone. Of a
 # block with two norms the second's have names of their own.
 NORM_PARTS = ("norm", "gain", "norm_after", "gain_after")
-PART_KINDS = (*BLOCK_KINDS, *(f"{kind}_{part}" for kind in BLOCK_KINDS for part in NORM_PARTS))
+# The norms at a stack's ends have a name of their own: that of the embedding belongs to the first layer, that of the
+# last state to the last.
+EMBEDDING, FINAL = "embedding", "final"
+END_PARTS = tuple(f"{end}_{part}" for end in (EMBEDDING, FINAL) for part in ("norm", "gain"))
+PART_KINDS = (*BLOCK_KINDS, *(f"{kind}_{part}" for kind in BLOCK_KINDS for part in NORM_PARTS), *END_PARTS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.attention.record import record
-from model.trace.boxes.stack import FEED_FORWARD
+from model.trace.boxes.stack import FEED_FORWARD, FINAL
 from model.trace.check import Check, Probe
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
@@ -61,7 +61,8 @@ def run_reference(
         found = feed_forward(layer.feed_forward, layer_norm(layer.norm_3, x, plan, place), "encoder", run)
         x = x + without(plan, place, found)
         run.states["encoder"].append(x)
-    both = F.linear(layer_norm(ours.norm, x), ours.patch_head.weight.to(dtype), ours.patch_head.bias.to(dtype))
+    last = layer_norm(ours.norm, x, plan, ("encoder", len(ours.layers) - 1, FINAL))
+    both = F.linear(last, ours.patch_head.weight.to(dtype), ours.patch_head.bias.to(dtype))
     names, directions = both.split((config.digits + 1, config.directions), dim=-1)
     shares = torch.softmax(names, dim=-1)[..., :-1].transpose(1, 2)  # [clip, digit, token]
     votes = torch.matmul(shares, torch.softmax(directions, dim=-1))  # [clip, digit, direction]

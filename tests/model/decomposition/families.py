@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import torch
@@ -74,7 +75,13 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, unk_token="<unk>", model_max_length=40, **marks)
 
 
+@cache
 def small_model(family: str) -> TextModel:
+    """An opened model of a family, for whoever only reads it, the same one each time; see `new_model`."""
+    return new_model(family)
+
+
+def new_model(family: str) -> TextModel:
     """An opened model of a family; its weights are large enough that every box matters."""
     name, head, sizes, _ = FAMILIES[family]
     pieces = tokenizer()

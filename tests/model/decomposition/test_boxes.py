@@ -20,7 +20,7 @@ from model.translator.decoder_only import DecoderOnly
 from model.translator.language_model import LanguageModel
 from model.translator.transformer import Config
 from model.translator.translator import Translator
-from tests.model.decomposition.families import FAMILIES, TARGET, TEXT, small_model
+from tests.model.decomposition.families import FAMILIES, TARGET, TEXT, new_model, small_model
 
 # A model, a box, and the path of the matrix whose weights are zero where that box adds nothing.
 BY_HAND = [
@@ -52,6 +52,11 @@ NORMS_BY_HAND = [
     ("llama", ("decoder", 0, "attention"), "", "model.layers.0.input_layernorm"),
     ("t5", ("decoder", 1, "cross_attention"), "", "decoder.block.1.layer.1.layer_norm"),
     ("glm4", ("decoder", 1, "attention"), "_after", "model.layers.1.post_self_attn_layernorm"),
+    ("bert", ("encoder", 0, "embedding"), "", "bert.embeddings.LayerNorm"),
+    ("bloom", ("decoder", 0, "embedding"), "", "transformer.word_embeddings_layernorm"),
+    ("gpt2", ("decoder", 1, "final"), "", "transformer.ln_f"),
+    ("llama", ("decoder", 1, "final"), "", "model.norm"),
+    ("t5", ("encoder", 2, "final"), "", "encoder.final_layer_norm"),
 ]
 
 
@@ -119,6 +124,11 @@ def test_states_are_those_of_a_model_without_that_norm_or_its_gain(
     found = edited.blocks(block[0])
     assert found.error < 1e-5
     np.testing.assert_allclose(found.final, edited.hidden_states[block[0]][-1], rtol=1e-5, atol=1e-6)
+    if block[2] in ("embedding", "final") and block[0] == "decoder":
+        assert edited.credit(2, 5).error < 1e-3 * max(abs(edited.credit(2, 5).logit), 1)
+        assert edited.why("decoder", 1, 0, 2, 1).error < 1e-3 * max(abs(edited.why("decoder", 1, 0, 2, 1).score), 1)
+    if name == "t5" and block[2] == "final":  # keys of the encoder's last state
+        assert edited.why("cross", 1, 0, 1, 1).error < 1e-3 * max(abs(edited.why("cross", 1, 0, 1, 1).score), 1)
     if name == "translator":
         position = 2 if block[0] == "decoder" else 1
         match = edited.why(block[0], min(block[1] + 1, 2), 0, position, 1)
@@ -217,7 +227,7 @@ def test_of_layers_that_are_one_module_a_box_is_left_out_of_one(kind: str) -> No
 
 
 def test_a_family_whose_heads_cannot_be_changed_can_lose_a_box(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = small_model("bert")
+    whole = new_model("bert")
     whole.heads = {}
     edited = whole.trace(TEXT, edits=Edits(blocks={("encoder", 1, "feed_forward")}))
     assert not edited.blocks("encoder").layers[1].blocks[1].adds.any()

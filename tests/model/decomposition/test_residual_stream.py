@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from model.decomposition import residual_stream
-from model.decomposition.layer_plan import BlockPlan
 from model.decomposition.observation import LayerCalls, find_layers
+from model.decomposition.plans.block_plan import BlockPlan
 from model.decomposition.residual_stream import _plans
 from model.errors import InputError
 from model.trace.boxes.stack import Block, Norm, Stack, StackLayer
 from model.trace.boxes.stack_summary import summarize
 from model.trace.edits import Edits
 from model.translator.translator import Translator
-from tests.model.decomposition.families import FAMILIES, TARGET, TEXT, small_model
+from tests.model.decomposition.families import FAMILIES, TARGET, TEXT, new_model, small_model
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -179,13 +180,13 @@ def test_a_trace_without_a_model_says_so(lens: Translator) -> None:
 
 def test_how_a_model_is_built_is_read_off_a_short_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a long text that takes longer than all the rest."""
-    lens, lengths = small_model("llama"), set()
+    lens, lengths = new_model("llama"), set()
     right = residual_stream.plan_layer
 
-    def watched(layer: LayerCalls, tolerance: float) -> tuple[BlockPlan, ...]:
+    def watched(layer: LayerCalls, *more: Any) -> tuple[BlockPlan, ...]:
         assert layer.own.x is not None
         lengths.add(len(layer.own.x))
-        return right(layer, tolerance)
+        return right(layer, *more)
 
     monkeypatch.setattr(residual_stream, "plan_layer", watched)
     trace = lens.trace(" ".join([TEXT] * 3))

@@ -20,6 +20,7 @@ from model.catalog.entries import CATALOG, Entry
 from model.errors import InputError, ModelError
 from model.huggingface.vision.image_files import read_picture
 from model.huggingface.vision.vision_model import VisionModel
+from model.trace.boxes.stack import StackLayer
 from model.trace.edits import Edits
 from model.trace.tokens import Picture
 from tests.app.driving import go_to, titles
@@ -70,11 +71,18 @@ CLASSIFIERS = {"vit", "videomae"}
 WEIGHTS_ONLY = {"data2vec", "timesformer"}
 
 
-def build(family: str, folder: Path) -> None:
-    """Save a small random model of a family, with its image processor, to a folder."""
+def build(family: str, folder: Path, random: bool = False) -> None:
+    """Save a small random model of a family, with its image processor, to a folder.
+
+    Args:
+        random: whether what the library makes zero or small, as tables of positions, is large and random, too.
+    """
     module, config, sizes, processor, shape, _ = FAMILIES[family]
     torch.manual_seed(3)
     made = getattr(transformers, module)(getattr(transformers, config)(**SMALL, **sizes))
+    with torch.no_grad():
+        for parameter in made.parameters() if random else ():
+            parameter.add_(0.1 * torch.randn_like(parameter))
     save(made, folder, getattr(transformers, processor)(**shape))
 
 
@@ -299,6 +307,50 @@ def test_a_folder_with_a_vision_model_gets_a_picture_too(app: AppTest, tmp_path:
     assert not app.text_area
     assert app.file_uploader
     assert say("pictures.overlay_title", token="0,0") in titles(app)
+
+
+def test_boxes_of_a_model_that_looks_over_time_and_across_a_frame(tmp_path: Path) -> None:
+    """Its parts see the stream in other orders, without the token for the clip and with a copy of it in each frame."""
+    build("timesformer", tmp_path, random=True)
+    lens = model.load(str(tmp_path), device="cpu")
+    trace = lens.trace(PICTURES[0])
+    stack, states = trace.blocks("encoder"), trace.hidden_states["encoder"]
+    assert stack.explained
+    assert stack.error < 1e-5
+    np.testing.assert_allclose(stack.states, states, rtol=1e-5, atol=1e-4)
+    for number, layer in enumerate(stack.layers):
+        assert [block.kind for block in layer] == ["time_attention", "space_attention", "feed_forward"]
+        assert [block.norm for block in layer] == ["before"] * 3
+        assert [block.reads for block in layer] == [0, 1, 2]
+        assert [block.attention for block in layer][1] == ("encoder", number)
+        time, space, _ = layer
+        assert not time.adds[0].any()  # the token for the clip is in no frame
+        assert all(np.abs(block.adds[1:]).max() > 1e-3 for block in (time, space))
+        for left_out in ((space,), (time,)):  # one forgotten, and both swapped
+            without = StackLayer(tuple(block for block in layer if block not in left_out))
+            layers = (*stack.layers[:number], without, *stack.layers[number + 1 :])
+            assert replace(stack, layers=layers).error > 1e-3
+    assert stack.positions is not None
+    scheme = lens.module.embeddings
+    added = scheme.position_embeddings[0, 1:] + scheme.time_embeddings[0, 0]
+    np.testing.assert_allclose(stack.positions[1:], added.detach().numpy(), atol=1e-4)
+    edits = Edits(blocks={("encoder", 1, "time_attention")})
+    edited = lens.trace(PICTURES[0], edits=edits)
+    assert not edited.blocks("encoder").layers[1].blocks[0].adds.any()
+    assert edited.verify().ok
+    assert np.abs(edited.hidden_states["encoder"][2] - states[2]).max() > 1e-3
+
+
+@pytest.mark.parametrize("family", ["vit", "dinov2"])
+def test_what_is_added_to_patches_for_their_places_is_measured(family: str, tmp_path: Path) -> None:
+    build(family, tmp_path, random=True)
+    lens = model.load(str(tmp_path), device="cpu")
+    stack, behind = lens.trace(PICTURES[0]).blocks("encoder"), len(FAMILIES[family][5])
+    assert stack.error < 1e-5
+    assert stack.positions is not None
+    assert not stack.positions[:behind].any()
+    (table,) = (one for name, one in lens.module.named_parameters() if name.endswith("position_embeddings"))
+    np.testing.assert_allclose(stack.positions[behind:], table[0, 1:].detach().numpy(), atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["vit", "dinov2"])

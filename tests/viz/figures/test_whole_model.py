@@ -16,7 +16,7 @@ from model.trace.trace import Trace
 from model.translator.translator import Translator
 from tests.model.decomposition.families import TEXT, small_model
 from viz.figures.theme import LIGHT
-from viz.figures.whole_boxes import boxes, joints, upper_edge
+from viz.figures.whole_boxes import boxes, end_norms, joints, upper_edge
 from viz.figures.whole_layout import HEIGHT, NARROW, WIDTH, WholeModel, layout
 from viz.figures.whole_model import FADED, whole_model
 from viz.language.messages import say
@@ -146,6 +146,20 @@ def drawn(family: str, *left_out: tuple[str, int, str]) -> WholeModel:
     trace = small_model(family).trace(TEXT)
     summaries = trace.block_summaries()
     return WholeModel(summaries, trace.tokens, dict.fromkeys(summaries, 1), left_out=left_out)
+
+
+@pytest.mark.parametrize(("family", "ends"), [("bert", ["embedding"]), ("llama", ["final"]), ("bart", ["embedding"])])
+def test_norms_of_the_embedding_and_of_the_last_state_stand_at_their_ends(family: str, ends: list[str]) -> None:
+    stack = "decoder" if family == "llama" else "encoder"
+    plain = drawn(family)
+    assert list(end_norms(plain, stack)) == ends
+    place = (stack, 0 if ends == ["embedding"] else 1, f"{ends[0]}_norm")
+    without = replace(drawn(family, place), open=plain.open)
+    assert end_norms(without, stack) == {ends[0]: say("whole.norm_out")}
+    for model in (plain, without):
+        said = [note.text for note in whole_model(model, LIGHT).layout.annotations]
+        assert f"▲ {end_norms(model, stack)[ends[0]]}" in said
+    assert not any(box.left_out for box in boxes(without))  # no box is
 
 
 def test_joints_say_where_norms_stand_and_which_are_left_out() -> None:

@@ -10,8 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from model.catalog.revisions import revision
-from tests.app.driving import APP, choose, go_to, heat, shown_head, texts, titles
-from viz.frame import links, server_state
+from tests.app.driving import APP, choose, forget_results, go_to, heat, shown_head, texts, titles
+from viz.frame import links
 from viz.language.messages import say
 from viz.saving.qr_code import qr_code
 
@@ -28,7 +28,7 @@ def opened(parameters: Mapping[str, str | list[str]], page: str = "heads") -> Ap
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    server_state.drop_all()
+    forget_results()
 
 
 def test_a_link_opens_the_same_view() -> None:

@@ -10,9 +10,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from model.catalog.entries import CATALOG
-from tests.app.driving import APP, PAGES, go_to, opened
+from tests.app.driving import APP, PAGES, forget_results, go_to, opened
 from viz.figures.theme import escape
-from viz.frame import server_state
 from viz.frame.bars.sentence_bar import examples, fitting_examples
 from viz.language import messages
 from viz.language.messages import (
@@ -148,14 +147,20 @@ def test_catalogue_entries_and_examples_have_their_texts() -> None:
         assert set(example["suits"]) <= {*CATALOG, *(entry.task for entry in CATALOG.values())}
 
 
+@pytest.fixture(scope="module")
+def spoken() -> dict[str, AppTest]:
+    """The app in each language."""
+    apps = {language: AppTest.from_file(str(APP), default_timeout=120) for language in OTHERS}
+    for language, app in apps.items():
+        app.query_params["language"] = language
+    return apps
+
+
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("language", OTHERS)
-def test_every_page_opens_in_every_language(language: str, page: str) -> None:
+def test_every_page_opens_in_every_language(spoken: dict[str, AppTest], language: str, page: str) -> None:
     set_language(language)  # the runner reads the app's widgets in this thread
-    app = AppTest.from_file(str(APP), default_timeout=120)
-    app.query_params["language"] = language
-    app.run()
-    go_to(app, page)
+    app = go_to(spoken[language], page)
     assert not app.exception
     assert app.title[0].value == say(f"{page}.title")
     assert app.text_area(key="text").label == say("sidebar.text")
@@ -198,7 +203,7 @@ def test_right_to_left_words_do_not_turn_the_sentence(word: str) -> None:
 
 
 def test_right_to_left_words_in_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    server_state.drop_all()
+    forget_results()
     app = AppTest.from_file(str(APP), default_timeout=120)
     app.query_params["model"] = "en-fr"
     app.run()

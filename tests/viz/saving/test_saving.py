@@ -21,13 +21,12 @@ from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator.translator import Translator
-from tests.app.driving import APP, PAGES, go_to
+from tests.app.driving import APP, PAGES, forget_results, go_to
 from tests.serving import CHROMIUM, chromium
 from viz.figures.grid import grid
 from viz.figures.heads import head_heatmap, head_mosaic
 from viz.figures.output import beam_tree
 from viz.figures.theme import DARK, LIGHT, Palette, base_figure, rgba_colours
-from viz.frame import server_state
 from viz.language.messages import say
 from viz.saving import handout, tables
 from viz.saving.plotly_values import plain_text
@@ -98,10 +97,15 @@ def test_a_figures_table_has_its_cells_with_token_names(heatmap: go.Figure, trac
     assert "</s>" in names
 
 
+@pytest.fixture(scope="module")
+def visited() -> AppTest:
+    forget_results()
+    return AppTest.from_file(str(APP), default_timeout=120)
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_every_figure_of_every_page_can_be_taken_along(page: str) -> None:
-    server_state.drop_all()
-    app = go_to(AppTest.from_file(str(APP), default_timeout=120).run(), page)
+def test_every_figure_of_every_page_can_be_taken_along(visited: AppTest, page: str) -> None:
+    app = go_to(visited, page)
     drawn = app.session_state["drawn"]
     assert len(drawn) == (1 if page == "text" else len(app.get("plotly_chart")))  # Reading draws its words itself
     for one in drawn.values():

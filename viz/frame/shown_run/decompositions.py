@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 
 import streamlit as st
 
+from model.decomposition.progress import telling
 from model.trace.boxes.decomposition import Credit, Split
 from model.trace.boxes.stack_summary import StackSummary
 from model.trace.trace import Trace
 from viz.frame.shown_run import results
 from viz.language.messages import say
+
+PATIENCE = 0.7  # seconds after which it is said how far it has come
 
 
 def _computed(trace: Trace, method: str, *arguments: Any) -> Any:
@@ -31,7 +35,15 @@ def _run(trace: Trace, method: str, *arguments: Any) -> Any:
 
 def block_summaries(trace: Trace) -> dict[str, StackSummary]:
     """What a picture of the model needs of the blocks of each stack."""
-    found: dict[str, StackSummary] = _computed(trace, "block_summaries")
+    place, start = st.empty(), monotonic()
+
+    def tell(number: int, count: int) -> None:
+        if monotonic() - start >= PATIENCE:
+            place.progress(number / count, say("whole.reading", number=number, count=count))
+
+    with telling(tell):
+        found: dict[str, StackSummary] = _computed(trace, "block_summaries")
+    place.empty()
     return found
 
 

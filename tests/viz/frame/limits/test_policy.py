@@ -134,6 +134,7 @@ def test_a_text_over_the_setting_is_said_on_the_page(monkeypatch: pytest.MonkeyP
     server_state.drop_all()
     monkeypatch.setenv("HEADLIGHT_TOKENS_PER_TEXT", "3")
     app = opened()
+    server_state.drop_all()  # the model that reads so little
     assert "this server reads at most 3" in errors(app)
     assert "tokens_per_text" in errors(app)
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model.decomposition.layer_plan import BlockPlan
 from model.decomposition.norms import is_norm
 from model.decomposition.observation import ModuleCall
+from model.decomposition.plans.block_plan import BlockPlan
 from model.decomposition.sums import find_sum, is_close
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EmbeddingPlan:
     """How the first state is made.
 
@@ -22,14 +22,17 @@ class EmbeddingPlan:
         tokens: the part that looks the tokens up, and the factor of its output; None where it cannot be told apart.
         other: parts whose output is added for something else than token and position, and their factors.
         norm: the norm of the sum.
+        patches: what is added to the patches of a picture for their positions, [patch, d_model]; None for a text.
+            Tokens before them, such as one for the whole picture, are the same for every picture.
     """
 
     tokens: tuple[str, float] | None
     other: tuple[tuple[str, float], ...] = ()
     norm: str | None = None
+    patches: Tensor | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StackPlan:
     """Where the numbers of a stack are found in each run.
 
@@ -49,6 +52,7 @@ def plan_embedding(
     words: nn.Module,
     tolerance: float,
     positions: Tensor | None = None,
+    behind: int | None = None,
 ) -> EmbeddingPlan:
     """How the first layer's input is put together.
 
@@ -56,6 +60,7 @@ def plan_embedding(
         first: that input. [token, d_model]
         before: calls before the first layer; words: the table that looks tokens up.
         positions: what is added for them, where no part of the model holds it. [token, d_model]
+        behind: tokens before the patches of a clip, of which the first frame is shown; None otherwise.
     """
     norm, target = None, first
     for call in before:
@@ -68,7 +73,7 @@ def plan_embedding(
     candidates |= _stored_tables(module, target) if positions is None else {"positions": positions.float()}
     own = next((call.path for call in tables if call.module is words), None)
     if own is None:
-        return EmbeddingPlan(None)
+        return _plan_patches(target, before, words, norm, behind)
     names = list(candidates)
     for fitted in (False, True):
         found = find_sum(target, torch.zeros_like(target), [candidates[name] for name in names], tolerance, fitted)
@@ -80,6 +85,19 @@ def plan_embedding(
                 ]
                 return EmbeddingPlan((own, factors[own]), tuple(other), norm)
     return EmbeddingPlan(None)
+
+
+def _plan_patches(
+    target: Tensor, before: Sequence[ModuleCall], words: nn.Module, norm: str | None, behind: int | None
+) -> EmbeddingPlan:
+    """The embedding of a picture's patches. target: what patches and positions add up to. [token, d_model]"""
+    call = next((one for one in before if one.module is words and one.y is not None), None)
+    if call is None or call.y is None or call.y.shape[1] != target.shape[1]:
+        return EmbeddingPlan(None)
+    count = len(call.y) if behind is None else len(target) - behind
+    if not 0 < count <= min(len(call.y), len(target)):
+        return EmbeddingPlan(None)
+    return EmbeddingPlan((call.path, 1.0), norm=norm, patches=target[-count:] - call.y[:count])
 
 
 def _is_constant(values: Tensor, name: str, own: str) -> bool:

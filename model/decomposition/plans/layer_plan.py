@@ -10,77 +10,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from model.decomposition.norms import is_norm
-from model.decomposition.observation import LayerCalls, ModuleCall, first_tensor
+from model.decomposition.observation import LayerCalls, ModuleCall
+from model.decomposition.plans.arrangement import Arrangements, Group, sees_time
+from model.decomposition.plans.block_kinds import chosen_experts, is_position_wise
+from model.decomposition.plans.block_plan import BlockPlan, Key
 from model.decomposition.sums import find_sum, is_close
 from model.trace.boxes.stack import (
-    AFTER,
     ATTENTION,
-    BEFORE,
-    BOTH,
     EXPERTS,
     FEED_FORWARD,
     NAMED_ATTENTIONS,
-    NONE,
     OTHER,
+    SPACE_ATTENTION,
+    TIME_ATTENTION,
 )
 
-Key = tuple[str, int]  # path of a part and which of its calls
 
+def plan_layer(layer: LayerCalls, tolerance: float, frames: Sequence[int] = ()) -> tuple[BlockPlan, ...]:
+    """The blocks of a layer in the order in which they are added; empty where they cannot be told apart.
 
-@dataclass(frozen=True)
-class BlockPlan:
-    """Where the numbers of one block are found in each run of its layer.
-
-    Attributes:
-        kind, norm, reads: as in `model.trace.boxes.stack.Block`.
-        root: the part that computes it; adds: the part whose output, times `factor`, is added.
-        norm_before, norm_after: the norms of its input and of what it adds.
-        sum_norm: the norm of the sum; neurons, experts: the parts whose inputs those are.
-        projection: the part that projects the concatenated heads (W_O), where nothing but `norm_after` follows it.
-        heads: how many heads an attention has.
+    Args:
+        frames: of a video, the frame of each token, -1 for those of none.
     """
-
-    kind: str
-    root: Key
-    adds: Key
-    factor: float
-    reads: int
-    norm_before: Key | None = None
-    norm_after: Key | None = None
-    sum_norm: Key | None = None
-    neurons: Key | None = None
-    experts: Key | None = None
-    projection: Key | None = None
-    heads: int = 0
-
-    @property
-    def norm(self) -> str:
-        after = self.norm_after is not None or self.sum_norm is not None
-        if self.norm_before is not None:
-            return BOTH if after else BEFORE
-        return AFTER if after else NONE
-
-    @property
-    def paths(self) -> set[str]:
-        """The parts of which calls must be seen."""
-        keys = [self.root, self.adds, self.norm_before, self.norm_after, self.sum_norm, self.neurons, self.experts]
-        return {key[0] for key in (*keys, self.projection) if key is not None}
-
-
-def plan_layer(layer: LayerCalls, tolerance: float) -> tuple[BlockPlan, ...]:
-    """The blocks of a layer in the order in which they are added; empty where they cannot be told apart."""
-    return _LayerReader(layer, tolerance).plan()
+    return _LayerReader(layer, tolerance, frames).plan()
 
 
 @dataclass(eq=False)
 class _Step:
-    """One addition to the stream: the state before it, the calls that put out what is added, and the norm after it."""
+    """One addition to the stream: what puts out what is added, and the norm after it."""
 
-    calls: list[ModuleCall]
+    added: Group
     factor: float
     sum_norm: ModuleCall | None = None
 
@@ -88,20 +50,13 @@ class _Step:
 class _LayerReader:
     """One layer's run, and what is known of it."""
 
-    def __init__(self, layer: LayerCalls, tolerance: float) -> None:
-        self.tolerance, self.record = tolerance, layer.record
+    def __init__(self, layer: LayerCalls, tolerance: float, frames: Sequence[int]) -> None:
+        self.tolerance, self.record, self.own, self.frames = tolerance, layer.record, layer.own, frames
         self.x, self.y = layer.own.x, layer.own.y
         self.parts = [call for call in layer.parts if call.y is not None]
         self.norms = [call for call in self.parts if is_norm(call)]
-        shape = None if self.x is None else self.x.shape
-        self.groups: list[list[ModuleCall]] = []  # calls whose outputs are the same, those that end first, first
-        for call in self.parts:
-            if call.y is not None and call.y.shape == shape and bool(call.y.any()):
-                known = next((group for group in self.groups if self._same(group[0].y, call.y)), None)
-                if known is None:
-                    self.groups.append([call])
-                else:
-                    known.append(call)
+        self.orders = Arrangements(self.x, self.own, self.parts, self.norms, tolerance)
+        self.groups = self.orders.groups
 
     def _same(self, one: Tensor | None, other: Tensor | None) -> bool:
         return is_close(one, other, self.tolerance)
@@ -130,10 +85,9 @@ class _LayerReader:
                     return steps
         for fitted in (False, True):
             for base in self._bases(target):
-                groups = [group for group in self.groups if not self._same(group[0].y, target)]
-                groups = [group for group in groups if not self._same(group[0].y, base)]
-                terms = [group[0].y for group in groups if group[0].y is not None]
-                found = find_sum(target, base, terms, self.tolerance, fitted)
+                groups = [group for group in self.groups if not self._same(group.y, target)]
+                groups = [group for group in groups if not self._same(group.y, base)]
+                found = find_sum(target, base, [group.y for group in groups], self.tolerance, fitted)
                 before = None if found is None else self._explain(base, depth + 1)
                 if found is not None and before is not None:
                     return before + [_Step(groups[i], factor) for i, factor in found]
@@ -150,10 +104,8 @@ class _LayerReader:
         assert self.x is not None
         states = [self.x]
         for step in steps:
-            added = step.calls[0].y
-            assert added is not None
             norm = step.sum_norm
-            states.append(states[-1] + step.factor * added if norm is None or norm.y is None else norm.y)
+            states.append(states[-1] + step.factor * step.added.y if norm is None or norm.y is None else norm.y)
         return states
 
     def _block(self, step: _Step, index: int, states: Sequence[Tensor]) -> BlockPlan:
@@ -161,20 +113,23 @@ class _LayerReader:
         chain, norm_after, norm_before, reads = self._follow(step, states[: index + 1])
         root = chain[-1]
         kind = self._kind(chain)
-        projection, heads = self._projection(chain, step.calls[0] if norm_after is None else norm_after)
+        added = step.added.calls[0]
+        projection, heads = self._projection(chain, added if norm_after is None else norm_after)
+        tokens = self.orders.of_output(added)
         return BlockPlan(
             kind,
             root=root.key,
-            adds=step.calls[0].key,
+            adds=added.key,
             factor=step.factor,
             reads=index if reads is None else reads,
             norm_before=None if norm_before is None else norm_before.key,
             norm_after=None if norm_after is None else norm_after.key,
             sum_norm=None if step.sum_norm is None else step.sum_norm.key,
-            neurons=self._neurons(chain) if kind == FEED_FORWARD else None,
+            neurons=self._neurons(chain) if kind == FEED_FORWARD and tokens is None else None,
             experts=self._experts(chain),
             projection=projection,
             heads=heads,
+            tokens=None if tokens is None else tuple(tokens.tolist()),
         )
 
     def _follow(
@@ -183,7 +138,7 @@ class _LayerReader:
         """The parts from what is added back to what is read, last first; the norms after and before; the state read."""
         chain: list[ModuleCall] = []
         norm_after: ModuleCall | None = None
-        calls = step.calls
+        calls = step.added.calls
         for _ in range(12):
             # Of parts with the same output the one that holds the others stands for them.
             call = min(calls, key=lambda one: one.path.count(".") if one.path else 99)
@@ -193,12 +148,12 @@ class _LayerReader:
             else:
                 chain.append(call)
             source = call.x
-            reads = next((i for i, state in enumerate(states) if self._same(source, state)), None)
+            reads = next((i for i, state in enumerate(states) if self.orders.is_state(call, state)), None)
             if reads is not None:
                 return chain or [call], norm_after, None, reads
             norm = next((one for one in self.norms if self._same(one.y, source)), None)
             if norm is not None and call is not norm_after:
-                reads = next((i for i, state in enumerate(states) if self._same(norm.x, state)), None)
+                reads = next((i for i, state in enumerate(states) if self.orders.is_state(norm, state)), None)
                 if reads is not None:
                     return chain, norm_after, norm, reads
             earlier = [one for one in self.parts if self._same(one.y, source) and one is not call]
@@ -207,16 +162,23 @@ class _LayerReader:
             calls = earlier or [one for one in self.parts if one.path and one.path == call.path.rpartition(".")[0]]
             if not calls:
                 break
-        return chain or [step.calls[0]], norm_after, None, None
+        return chain or [step.added.calls[0]], norm_after, None, None
 
     def _kind(self, chain: Sequence[ModuleCall]) -> str:
         """What the parts of a chain compute together."""
         kinds = {kind for call in chain for kind, _ in call.attention}
         if kinds:
-            return next((kind for name, kind in NAMED_ATTENTIONS.items() if name in kinds), ATTENTION)
+            named = next((kind for name, kind in NAMED_ATTENTIONS.items() if name in kinds), None)
+            return named or self._attention_of_a_video(chain)
         if self._experts(chain) is not None:
             return EXPERTS
-        return FEED_FORWARD if all(map(_is_position_wise, chain)) else OTHER
+        return FEED_FORWARD if all(map(is_position_wise, chain)) else OTHER
+
+    def _attention_of_a_video(self, chain: Sequence[ModuleCall]) -> str:
+        """Whether an attention that the record does not name compares frames, patches of one frame, or all tokens."""
+        inner = [call for call in chain if call.attention]
+        time = sees_time(inner[-1], self.orders.of_input(inner[-1]), self.frames)
+        return ATTENTION if time is None else TIME_ATTENTION if time else SPACE_ATTENTION
 
     def _inside(self, chain: Sequence[ModuleCall]) -> list[ModuleCall]:
         """The calls of a chain's parts and of what is in them, in the order in which they ended."""
@@ -257,42 +219,3 @@ class _LayerReader:
     def _experts(self, chain: Sequence[ModuleCall]) -> Key | None:
         """The part that gets or returns, for each token, a few whole numbers: which experts it is sent to."""
         return next((call.key for call in self._inside(chain) if chosen_experts(call) is not None), None)
-
-
-def chosen_experts(call: ModuleCall) -> tuple[Tensor, Tensor] | None:
-    """Ids and weights of the experts among a call's arguments or outputs, [token, chosen] each; None without."""
-    tokens = None if call.x is None else len(call.x)
-    outputs = call.outputs if isinstance(call.outputs, tuple) else ()
-    for values in ((*call.arguments[0], *call.arguments[1].values()), outputs):
-        ids = [one for one in values if isinstance(one, Tensor) and one.dtype == torch.int64 and one.dim() == 2]
-        ids = [one for one in ids if len(one) == tokens]
-        for chosen in ids:
-            same = [one for one in values if isinstance(one, Tensor) and one.is_floating_point()]
-            weights = next((one for one in same if one.shape == chosen.shape), None)
-            if weights is not None:
-                return chosen, weights
-    return None
-
-
-def _is_position_wise(call: ModuleCall) -> bool:
-    """Whether each token's output hangs on that token alone: the last token by itself gives the same."""
-    args, kwargs = call.arguments
-    given = first_tensor((*args, *kwargs.values()))
-    if given is None or call.y is None or call.x is None or len(call.x) != len(call.y):
-        return False
-    if len(call.x) == 1:
-        return True
-
-    last = given.flatten(0, -2)[-1].view(*[1] * (given.dim() - 1), -1)
-
-    def cut(value: object) -> object:
-        return last if value is given else value
-
-    try:
-        with torch.inference_mode():
-            output = call.module(*map(cut, args), **{name: cut(value) for name, value in kwargs.items()})
-    except (RuntimeError, ValueError, IndexError, TypeError):
-        return False
-    alone = first_tensor(output if isinstance(output, tuple) else (output,))
-    # Kernels for one token round differently from those for many.
-    return alone is not None and is_close(alone.float().reshape(1, -1), call.y[-1:], 1e-3)
