@@ -7,6 +7,8 @@ import os
 # Before torch is imported: waiting threads sleep instead of spinning, which a busy machine makes ten times slower.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -16,18 +18,24 @@ import model
 from model.translator.transformer import Config, Transformer
 from model.translator.translator import Translator
 
+TESTS = Path(__file__).parent
+LONG = ("app", "browser", "hostile")  # folders whose files take long, and are not to come last
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests mostly wait: their files are spread over the run, so that others use the cores meanwhile.
+    """The files of each folder are spread over the run: those of the browser wait while those of pages compute.
 
-    Whoever runs several processes hands them out file by file in this order. Without it those with few tests come
-    last, which are the long ones.
+    Who runs several processes hands them out file by file in this order. By the number of tests in them, which is
+    usual, the long ones would come last, and one process would wait for the other.
     """
-    waits = {path: "browser" in path.parts for path in dict.fromkeys(item.path for item in items)}
-    counts, places = [list(waits.values()).count(waiting) for waiting in (False, True)], {}
-    for waiting in (False, True):
-        for number, path in enumerate(path for path, one in waits.items() if one is waiting):
-            places[path] = (number + 0.5) / counts[waiting] * (0.8 if waiting else 1)
+    folders: dict[str, list[Path]] = {}
+    for path in dict.fromkeys(item.path for item in items):
+        folders.setdefault(path.relative_to(TESTS).parts[0], []).append(path)
+    places = {
+        path: (number + 0.5) / len(files) * (0.85 if folder in LONG else 1)
+        for folder, files in folders.items()
+        for number, path in enumerate(files)
+    }
     items.sort(key=lambda item: places[item.path])
 
 
