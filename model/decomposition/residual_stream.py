@@ -184,7 +184,9 @@ class _StackReader:
         found = min(calls[plan.root].attention, default=None) if plan.root in calls else None
         if found is None or found[1] >= 0:
             return found
-        kind = {CROSS_ATTENTION: "cross", TIME_ATTENTION: "time"}.get(plan.kind, self.stack)
+        if plan.kind == TIME_ATTENTION:  # the library returns no maps of it
+            return None
+        kind = "cross" if plan.kind == CROSS_ATTENTION else self.stack
         self.attentions[kind] += 1
         return kind, self.attentions[kind] - 1
 

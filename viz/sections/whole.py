@@ -67,8 +67,10 @@ def draw(trace: Trace) -> None:
     changes = whole_changes.remember(summaries)
     data = {"words": words, "follow": follow, "changes": changes, "narrow": _is_narrow()}
     _component(key=KEY, data=data, on_click_change=_clicked, on_narrow_change=_resized, on_leave_change=_left_out)
+    shown = {box.attention for box in table if box.attention and _layer(trace, box.attention)}
     st.session_state.whole_boxes = {
-        box.name: (box.page, box.stack, box.layer, box.attention, box.kind) for box in table
+        box.name: (box.page, box.stack, box.layer, box.attention if box.attention in shown else None, box.kind)
+        for box in table
     }
     if st.session_state.get("whole_leads_to") and not st.session_state.whole:
         st.rerun()
@@ -167,7 +169,7 @@ def _clicked() -> None:
     if kind == "folded":
         state[f"open_{stack}"] = layer
         return
-    if attention is not None and attention[1] >= 0:
+    if attention is not None:
         state.kind, state.layer = attention
         state.head = 0
     elif page == "layers":

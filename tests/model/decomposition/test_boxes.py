@@ -120,7 +120,7 @@ def test_states_are_those_of_a_model_without_that_norm_or_its_gain(
     plain = whole.trace(TEXT, target)
     assert np.abs(np.asarray(edited.logits) - np.asarray(plain.logits)).max() > 1e-3
     assert edited.verify().ok
-    assert edited.verify().independent
+    assert edited.verify().independent == (name != "bloom")  # whose attention cannot be recorded
     found = edited.blocks(block[0])
     assert found.error < 1e-5
     np.testing.assert_allclose(found.final, edited.hidden_states[block[0]][-1], rtol=1e-5, atol=1e-6)

@@ -322,7 +322,7 @@ def test_boxes_of_a_model_that_looks_over_time_and_across_a_frame(tmp_path: Path
         assert [block.kind for block in layer] == ["time_attention", "space_attention", "feed_forward"]
         assert [block.norm for block in layer] == ["before"] * 3
         assert [block.reads for block in layer] == [0, 1, 2]
-        assert [block.attention for block in layer][1] == ("encoder", number)
+        assert [block.attention for block in layer] == [None, ("encoder", number), None]
         time, space, _ = layer
         assert not time.adds[0].any()  # the token for the clip is in no frame
         assert all(np.abs(block.adds[1:]).max() > 1e-3 for block in (time, space))
