@@ -42,9 +42,9 @@ def find_rows(rows: Tensor, states: Tensor, tolerance: float) -> Tensor | None:
     if rows.shape[1:] != states.shape[1:] or not len(rows):
         return None
     columns = torch.arange(min(SKETCH, rows.shape[1]), device=rows.device) * 7919 % rows.shape[1]  # a prime
-    exact = {"compute_mode": "donot_use_mm_for_euclid_dist"}
-    found = torch.cdist(rows[:, columns], states[:, columns], **exact).argmin(1)  # of equal tokens the first
-    first = torch.cdist(states[:, columns], states[:, columns], **exact).argmin(1)
+    exact = "donot_use_mm_for_euclid_dist"
+    found = torch.cdist(rows[:, columns], states[:, columns], compute_mode=exact).argmin(1)  # of equal tokens the first
+    first = torch.cdist(states[:, columns], states[:, columns], compute_mode=exact).argmin(1)
     for token in first[first != torch.arange(len(first), device=first.device)].unique().tolist():
         same, at = (first == token).nonzero()[:, 0], (found == token).nonzero()[:, 0]
         if len(at) % len(same):
