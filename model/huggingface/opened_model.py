@@ -26,8 +26,7 @@ class OpenedModel(Protocol):
         writes: True where the model predicts a next token.
         uses_interface: True where its attention runs through `model.attention.formula.attention`.
         frames_of_tokens: the frame of each token in the stream of a model that looks over time and across a frame in
-            turn, -1 for a token of none; empty in other models.
-        shown_tokens: which tokens of its stream are shown; None for all.
+            turn, -1 for a token of none; empty in other models. Those of the first frame are shown.
         last_block: the last layer of the last stack, or None where no stack was found.
     """
 
@@ -46,7 +45,6 @@ class OpenedModel(Protocol):
     uses_interface: bool
     last_block: nn.Module | None
     frames_of_tokens: tuple[int, ...]
-    shown_tokens: tuple[int, ...] | None
 
     def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
         """The library's output object of one pass with all hidden states; with weights where `eager`."""

@@ -78,7 +78,6 @@ class TextModel:
     heads: Mapping[str, tuple[int, int]]
     trial_tokens = 0
     frames_of_tokens: tuple[int, ...] = ()
-    shown_tokens: tuple[int, ...] | None = None
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
         self.module = module.to(device).eval()

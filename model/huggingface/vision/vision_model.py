@@ -79,7 +79,6 @@ class VisionModel(TextModel):
         self.tokens = self._label_tokens(visible)
         if self.divided:  # of all frames, which are filled with the same picture, the first is shown
             self.frames_of_tokens = (-1, *[*range(self.frames)] * (visible.rows * visible.columns))
-            self.shown_tokens = tuple(i for i, frame in enumerate(self.frames_of_tokens) if frame <= 0)
         try:
             self.trace(Image.new("RGB", (64, 64)))
         except OpeningError:
