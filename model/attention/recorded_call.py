@@ -220,10 +220,12 @@ class RecordedCall(LayerMaps):
         return (*self.query.shape[:2], self.key.shape[1], self.query.shape[2])
 
     def array(self, name: str) -> Array:
-        """One of "query", "key", "value", "bias", "allowed" as a read-only NumPy array."""
+        """One of "query", "key", "value", "bias", "allowed", "sinks" as a read-only NumPy array."""
         if name == "bias":
             shape = (self.query.shape[0], *self.allowed.shape)
             return to_numpy(self.query.new_zeros(shape) if self.bias is None else self.bias.expand(shape))
+        if name == "sinks":
+            return to_numpy(self.query.new_full(self.query.shape[:1], -math.inf) if self.sinks is None else self.sinks)
         return to_numpy(self.allowed if name == "allowed" else self.all_heads(name))
 
     @property

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from transformers import BartConfig
 from transformers.models.bart.modeling_bart import BartAttention, eager_attention_forward
+from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward as attention_with_cap
+from transformers.models.gpt_oss.modeling_gpt_oss import eager_attention_forward as attention_with_sinks
 
 Array = np.ndarray
 
@@ -24,18 +26,28 @@ def formula(
     mask: Array,  # bool [query, key], True where a query may look
     bias: Array,  # [head, query, key], added to the scores
     scale: float,  # usually 1 / √head_dim
+    softcap: float,  # c of c · tanh(score / c), which some models put around a score; 0 in most
+    sinks: Array,  # [head], a score that takes its share of each row and is no key; -inf in most
 ) -> tuple[Array, Array]:
-    """softmax(q kᵀ · scale + bias) v, where the mask allows it, by the library's own function.
+    """softmax(cap(q kᵀ · scale) + bias) v, where the mask allows it, by the library's own functions.
 
     Returns weights [head, query, key] and output [head, query, head_dim].
     """
-    output, weights = eager_attention_forward(
-        torch.nn.Module().eval(),  # only its training flag is read
+    module, more = torch.nn.Module().eval(), {}  # of the layer, only these are read
+    module.num_key_value_groups, module.sinks = 1, torch.tensor(sinks)
+    function = eager_attention_forward
+    if softcap:
+        function, more = attention_with_cap, {"softcap": softcap}
+    elif np.isfinite(sinks).any():
+        function = attention_with_sinks
+    output, weights = function(
+        module,
         torch.tensor(query)[None],  # a batch of one sentence
         torch.tensor(key)[None],
         torch.tensor(value)[None],
         attention_mask=additive(mask, bias)[None],
         scaling=scale,
+        **more,
     )
     return weights[0].numpy(), output[0].transpose(0, 1).numpy()
 

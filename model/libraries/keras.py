@@ -24,15 +24,20 @@ def formula(
     mask: Array,  # bool [query, key], True where a query may look
     bias: Array,  # [head, query, key], added to the scores
     scale: float,  # usually 1 / √head_dim
+    softcap: float,  # c of c · tanh(score / c), which some models put around a score; 0 in most
+    sinks: Array,  # [head], a score that takes its share of each row and is no key; -inf in most
 ) -> tuple[Array, Array]:
-    """softmax(q kᵀ · scale + bias) v, where the mask allows it.
+    """softmax(cap(q kᵀ · scale) + bias) v, where the mask allows it.
 
     Returns weights [head, query, key] and output [head, query, head_dim].
     """
     q, k, v = (ops.convert_to_tensor(array) for array in (query, key, value))
-    scores = ops.matmul(q, ops.transpose(k, (0, 2, 1))) * scale + ops.convert_to_tensor(bias)
-    scores = ops.where(mask, scores, -np.inf)
-    weights = ops.softmax(scores, axis=-1)
+    scores = ops.matmul(q, ops.transpose(k, (0, 2, 1))) * scale
+    if softcap:
+        scores = softcap * ops.tanh(scores / softcap)
+    scores = ops.where(mask, scores + ops.convert_to_tensor(bias), -np.inf)
+    sink = ops.broadcast_to(ops.convert_to_tensor(sinks)[:, None, None], (len(sinks), len(mask), 1))
+    weights = ops.softmax(ops.concatenate([scores, sink], axis=-1), axis=-1)[..., :-1]
     return ops.convert_to_numpy(weights), ops.convert_to_numpy(ops.matmul(weights, v))
 
 

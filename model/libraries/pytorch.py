@@ -14,15 +14,20 @@ def formula(
     mask: Array,  # bool [query, key], True where a query may look
     bias: Array,  # [head, query, key], added to the scores
     scale: float,  # usually 1 / √head_dim
+    softcap: float,  # c of c · tanh(score / c), which some models put around a score; 0 in most
+    sinks: Array,  # [head], a score that takes its share of each row and is no key; -inf in most
 ) -> tuple[Array, Array]:
-    """softmax(q kᵀ · scale + bias) v, where the mask allows it.
+    """softmax(cap(q kᵀ · scale) + bias) v, where the mask allows it.
 
     Returns weights [head, query, key] and output [head, query, head_dim].
     """
     q, k, v = torch.tensor(query), torch.tensor(key), torch.tensor(value)
-    scores = q @ k.transpose(-2, -1) * scale + torch.tensor(bias)
-    scores = scores.masked_fill(~torch.tensor(mask), -torch.inf)
-    weights = scores.softmax(dim=-1)
+    scores = q @ k.transpose(-2, -1) * scale
+    if softcap:
+        scores = softcap * torch.tanh(scores / softcap)
+    scores = (scores + torch.tensor(bias)).masked_fill(~torch.tensor(mask), -torch.inf)
+    sink = torch.tensor(sinks)[:, None, None].expand(-1, len(mask), 1)
+    weights = torch.cat([scores, sink], dim=-1).softmax(dim=-1)[..., :-1]
     return weights.numpy(), (weights @ v).numpy()
 
 

@@ -51,6 +51,8 @@ def formula_inputs(attention: Attention, layer: int) -> FormulaInputs:
         mask=attention.mask(layer),
         bias=attention.bias(layer),
         scale=attention.scale(layer),
+        softcap=attention.layers[layer].softcap or 0.0,
+        sinks=attention.layers[layer].array("sinks"),
     )
 
 
@@ -81,6 +83,8 @@ def head_script(library: str, attention: Attention, layer: int, head: int, *, mo
         mask=_mask(inputs.mask),
         bias=_numbers(inputs.bias[one]) if inputs.bias.any() else f'np.zeros({(1, *inputs.mask.shape)}, "float32")',
         scale=repr(inputs.scale),
+        softcap=repr(inputs.softcap),
+        sinks=_numbers(inputs.sinks[None, one]) + "[0]",
     )
 
 

@@ -91,6 +91,10 @@ class LayerSlice(LayerMaps):
         return self.layer.scale
 
     @property
+    def softcap(self) -> float | None:
+        return self.layer.softcap
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         _, _, keys, dim = self.layer.shape
         return (len(self.heads), len(self.queries), keys, dim)
@@ -105,7 +109,7 @@ class LayerSlice(LayerMaps):
         whole = self.layer.array(name)
         if name == "allowed":
             return whole[as_index(self.queries)]
-        return whole[as_index(self.heads)] if name in ("key", "value") else self._selected(whole)
+        return whole[as_index(self.heads)] if name in ("key", "value", "sinks") else self._selected(whole)
 
     def _selected(self, whole: Array) -> Array:
         """The selected heads and queries of an array. [head, query, ...]"""
@@ -125,6 +129,7 @@ class WordLayer(LayerMaps):
     queries: WordPieces
     keys: WordPieces
     scale: float = float("nan")
+    softcap: float | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

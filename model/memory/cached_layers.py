@@ -40,6 +40,10 @@ class CachedLayer(LayerMaps):
         return self.layer.scale
 
     @property
+    def softcap(self) -> float | None:
+        return self.layer.softcap
+
+    @property
     def parallel_layers(self) -> int:
         return self.layer.parallel_layers
 

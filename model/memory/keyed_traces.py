@@ -41,13 +41,15 @@ class KeyedLayer(LayerMaps):
 
     Attributes:
         find: the recorded layer, of a run in a cache.
-        shape: heads, queries, keys and head_dim; scale: of the scores; parallel_layers: as of the recorded layer.
+        shape: heads, queries, keys and head_dim; scale: of the scores; parallel_layers, softcap: as of the recorded
+            layer.
     """
 
     find: Callable[[], RecordedLayer]
     shape: tuple[int, int, int, int]
     scale: float
     parallel_layers: int = 1
+    softcap: float | None = None
 
     @property
     def bytes_by_address(self) -> dict[int, int]:
@@ -150,9 +152,8 @@ def without_arrays(
 
     def layer(kind: str, index: int) -> KeyedLayer:
         recorded = trace.attentions[kind].layers[index]
-        return KeyedLayer(
-            partial(_recorded, find, kind, index), recorded.shape, recorded.scale, recorded.parallel_layers
-        )
+        how = recorded.shape, recorded.scale, recorded.parallel_layers, recorded.softcap
+        return KeyedLayer(partial(_recorded, find, kind, index), *how)
 
     logits: Any = None if trace.logits is None else _rows(trace.logits.shape, find)
     neurons: Any = DeferredMapping((), lambda stack: None, keep=False)  # made anew from `take_apart`

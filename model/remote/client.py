@@ -179,8 +179,8 @@ class RemoteModel:
                     one["num_heads"],
                     one["head_dim"],
                     tuple(
-                        RemoteLayer(partial(request, kind=kind, layer=layer), tuple(shape), scale)
-                        for layer, (shape, scale) in enumerate(one["layers"])
+                        RemoteLayer(partial(request, kind=kind, layer=layer), tuple(shape), scale, softcap)
+                        for layer, (shape, scale, softcap) in enumerate(one["layers"])
                     ),
                     tuple(one["layer_index"]),
                 )

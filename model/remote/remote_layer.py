@@ -24,11 +24,13 @@ class RemoteLayer(LayerMaps):
 
     Attributes:
         request: sends a request for this layer; shape: heads, queries, keys and head_dim; scale: of the scores.
+        softcap: as of `RecordedLayer`.
     """
 
     request: Request
     shape: tuple[int, int, int, int]
     scale: float
+    softcap: float | None = None
 
     @cached_property
     def _arrays(self) -> dict[str, Array]:
@@ -75,7 +77,7 @@ class RemoteLayer(LayerMaps):
         if is_small(self.shape):
             return super().select(heads, queries)
         request = partial(self.request, selection={"heads": [heads.start, heads.stop], "queries": [*queries]})
-        return RemoteLayer(request, (len(heads), len(queries), *self.shape[2:]), self.scale)
+        return RemoteLayer(request, (len(heads), len(queries), *self.shape[2:]), self.scale, self.softcap)
 
     def merged_into_words(self, queries: WordPieces, keys: WordPieces) -> RemoteLayer:
         request = partial(self.request, words=[queries, keys])

@@ -164,7 +164,7 @@ WANTS: Mapping[str, set[str]] = (
         "overview": _RUN | _LAYER | {"side"},
         "scores": _RUN | _LAYER | {"masked"},
     }
-    | dict.fromkeys(("query", "key", "value", "bias", "allowed"), _RUN | _LAYER)
+    | dict.fromkeys(("query", "key", "value", "bias", "allowed", "sinks"), _RUN | _LAYER)
 )
 ALWAYS, OF_LAYERS = {"wire", "model", "want"}, {"words", "selection"}
 

@@ -83,7 +83,7 @@ def _trace_metadata(trace: Trace) -> dict[str, Any]:
                 "num_heads": one.num_heads,
                 "head_dim": one.head_dim,
                 "layer_index": one.layer_index,
-                "layers": [[list(layer.shape), layer.scale] for layer in one.layers],
+                "layers": [[list(layer.shape), layer.scale, layer.softcap] for layer in one.layers],
                 "queries": dataclasses.asdict(one.queries),
                 "keys": dataclasses.asdict(one.keys),
             }

@@ -10,11 +10,13 @@ from model.arrays.types import Array
 
 @dataclass(frozen=True, eq=False)
 class FormulaInputs:
-    """Inputs of the attention formula softmax(q kᵀ · scale + bias) v, with masked cells left out.
+    """Inputs of the attention formula softmax(cap(q kᵀ · scale) + bias) v, with masked cells left out.
 
     Attributes:
         query: [head, query, head_dim]; key, value: [head, key, head_dim].
         mask: bool [query, key], True where a query may look; bias: [head, query, key].
+        softcap: c, where scaled scores become c · tanh(score / c); 0 without.
+        sinks: a score of each head that takes its share of a row and is no key; -inf without. [head]
     """
 
     query: Array
@@ -23,6 +25,8 @@ class FormulaInputs:
     mask: Array
     bias: Array
     scale: float
+    softcap: float
+    sinks: Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,12 +40,21 @@ class RecordedLayer(Protocol):
     def scale(self) -> float: ...
 
     @property
+    def softcap(self) -> float | None:
+        """c, where scaled scores become c · tanh(score / c) before the bias (Gemma 2); None without."""
+        ...
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
         """(heads, queries, keys, head_dim)"""
         ...
 
     def array(self, name: str) -> Array:
-        """ "query", "key", "value" [head, token, head_dim] "bias" [head, query, key] or "allowed" bool [query, key]."""
+        """ "query", "key", "value" [head, token, head_dim] "bias" [head, query, key] "allowed" bool [query, key]
+        "sinks" [head].
+
+        A sink is a score that takes its share of each row and belongs to no key (gpt-oss); -inf without.
+        """
         ...
 
     def scores(self, masked: bool = True) -> Array: ...

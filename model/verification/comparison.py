@@ -120,7 +120,7 @@ class Comparison:
             return
         query, key, _ = vectors
         products = query[:, rows].float() @ repeat_heads(key, heads).float().transpose(-2, -1) * attention.scale(layer)
-        cap = getattr(attention.layers[layer], "softcap", None)
+        cap = attention.layers[layer].softcap
         bound = to_numpy(torch.linalg.vector_norm(query[:, rows].float(), dim=-1))[..., None] * abs(
             attention.scale(layer)
         )

@@ -6,7 +6,6 @@ import numpy as np
 import streamlit as st
 
 from model.measures.heads.head_steps import HeadSteps
-from model.memory.cached_layers import without_cache
 from model.trace.edits import Edits, most_specific
 from model.trace.tokens import Tokens
 from viz.browser.resources import BROWSER
@@ -83,8 +82,7 @@ def pick_query_and_key(selected: pickers.SelectedHead) -> WorkedHead:
     _token_list("row", f"row_{attention.kind}", attention.queries)
     _token_list("key", name, attention.keys)
     links.store(name, state[name], strongest)
-    # Of the run itself: what is cached of a small layer does not know its cap and its sinks.
-    return worked_head(without_cache(attention), layer, head, row, state[name])
+    return worked_head(attention, layer, head, row, state[name])
 
 
 def _token_list(side: str, key: str, tokens: Tokens) -> None:

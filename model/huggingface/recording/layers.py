@@ -74,6 +74,7 @@ class WeightsOnlyLayer(LayerMaps):
 
     given_weights: Array  # [head, query, key]
     scale: float = float("nan")
+    softcap: float | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

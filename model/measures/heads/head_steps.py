@@ -119,7 +119,7 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
     products = q * k
     dots = products.sum(axis=-1)
     bias = row.array("bias")[0, 0]
-    cap, sinks = getattr(row, "softcap", None), getattr(row, "sinks", None)
+    cap, sink = row.softcap, float(row.array("sinks")[0])
     scaled = _capped(dots * row.scale, cap) + bias
     weights = row.weights()[0, 0]
     weighted = weights[:, None] * v
@@ -146,7 +146,7 @@ def head_steps(attention: Attention, layer: int, head: int, query: int) -> HeadS
         dot_error=float(np.abs(ends - unscaled).max()),
         output_error=0.0,
         softcap=cap,
-        sink=None if sinks is None else float(sinks[0]),
+        sink=sink if np.isfinite(sink) else None,
     )
     exact = steps.weights_at(steps.divisor) if steps.follows_scores else weights.astype(np.float64)
     return replace(steps, output_error=float(np.abs(exact @ v.astype(np.float64) - output).max()))

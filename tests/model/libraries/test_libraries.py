@@ -90,7 +90,16 @@ def test_whole_layers_of_other_families(name: str, tmp_path: Path) -> None:
                 layer_agrees(trace, kind, layer, library)
 
 
-@pytest.mark.parametrize(("name", "reason"), [("llama", "between"), ("mistral", "between"), ("t5", "bias")])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("llama", "between"),
+        ("mistral", "between"),
+        ("t5", "bias"),
+        ("gemma2", "between"),  # its scores are capped
+        ("gpt-oss", "between"),  # a sink takes a share of each row
+    ],
+)
 def test_where_there_is_no_such_layer_the_formula_holds(name: str, reason: str, tmp_path: Path) -> None:
     trace = family(name, tmp_path)
     for kind in list(trace.attentions)[:2]:  # T5's cross-attention adds nothing, and is a layer
@@ -162,6 +171,14 @@ def test_the_scripts_numbers_are_exact_and_biased_heads_keep_their_bias(tmp_path
         np.testing.assert_array_equal(found[name][0], getattr(attention, name)(1)[2])
     np.testing.assert_array_equal(found["mask"], attention.mask(1))
     assert found["scale"] == attention.scale(1)
+
+
+@pytest.mark.parametrize("name", ["gemma2", "gpt-oss"])
+def test_the_script_knows_caps_and_sinks(name: str, tmp_path: Path) -> None:
+    attention = family(name, tmp_path).attentions["decoder"]
+    printed = run_isolated(head_script("pytorch", attention, 1, 2, model=name, text=TEXT))
+    weights = [[float(n) for n in re.findall(r" (\d\.\d{7})(?:,|$)", line)] for line in printed]
+    np.testing.assert_allclose(weights, attention.weights(1)[2], atol=1e-6)
 
 
 def run_isolated(code: str) -> list[str]:

@@ -25,6 +25,7 @@ class Fixed(LayerMaps):
 
     made: np.ndarray  # [head, query, key]
     scale: float = 1.0
+    softcap: float | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -19,6 +19,12 @@ from model.catalog.opening import load_in_process
 from model.catalog.revisions import commit, revision
 from model.errors import InputError, ModelError
 from model.huggingface.text_model import TextModel
+from model.libraries.runner import run as run_library
+from model.libraries.script import formula_inputs
+from model.measures.heads.head_steps import head_steps
+from model.memory.cached_layers import with_cached_layers
+from model.memory.keyed_traces import without_arrays
+from model.memory.result_cache import ResultCache
 from model.remote.client import RemoteModel
 from model.remote.messages import PROTOCOL_VERSION, STATUS_OK, pack, unpack
 from model.remote.request_handler import RequestHandler
@@ -30,6 +36,8 @@ from model.trace.trace import Trace
 from model.translator.translator import Translator
 from tests.app.driving import PAGES, go_to, heat, opened, texts
 from tests.model.huggingface.test_families import GROUPED
+from tests.model.huggingface.test_families import TEXT as READ
+from tests.model.huggingface.test_families import build as build_family
 from tests.model.huggingface.test_layer_kinds import opened as made_text
 from tests.model.huggingface.test_vision import build
 
@@ -159,6 +167,27 @@ def test_what_is_chosen_for_a_text_travels_and_positions_of_either_stack_too(add
     own, remote = load_in_process(str(tmp_path / "llama"), "cpu"), RemoteModel(address, str(tmp_path / "llama"))
     assert remote.positions().equals(own.positions())
     assert remote.positions().rotations[0].layers == (0, 1)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "gpt-oss"])
+def test_every_holder_of_a_layer_hands_on_its_cap_and_its_sinks(family: str, address: str, tmp_path: Path) -> None:
+    build_family(family, tmp_path)
+    own = load_in_process(str(tmp_path), "cpu").trace(READ, "")
+    cached = with_cached_layers(own, ResultCache(10**7))
+    holders = (cached, without_arrays(cached, lambda: cached), RemoteModel(address, str(tmp_path)).trace(READ, ""))
+    expected = head_steps(own.attentions["decoder"], 1, 2, 5)
+    assert (expected.softcap is None, expected.sink is None) == (family != "gemma2", family != "gpt-oss")
+    for holder in holders:
+        attention = holder.attentions["decoder"]
+        steps = head_steps(attention, 1, 2, 5)
+        assert (steps.softcap, steps.sink) == (expected.softcap, expected.sink)
+        assert steps.error < 1e-5
+        assert steps.follows_scores
+        np.testing.assert_allclose(
+            steps.weights_at(steps.divisor), own.attentions["decoder"].weights(1)[2, 5], atol=1e-6
+        )
+        made = run_library("pytorch", "formula", vars(formula_inputs(attention, 1)))
+        np.testing.assert_allclose(made.weights, own.attentions["decoder"].weights(1), atol=1e-6)
 
 
 def test_only_what_is_drawn_is_sent(address: str) -> None:

@@ -25,7 +25,7 @@ class Query(NamedTuple):
     Attributes:
         name, query: its label; [head_dim]. names, keys, values: [key, head_dim]
         bias, scores, weights: [key], scores without the mask. allowed: bool [key]
-        scale: of the products; cap, sink: as in `HeadSteps`. key: position of the key that is worked out.
+        scale: of the products; cap: as in `HeadSteps`; sink: -inf without. key: position of the key that is worked out.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Query(NamedTuple):
     allowed: np.ndarray
     scale: float
     cap: float | None
-    sink: float | None
+    sink: float
     key: int
 
     @property
@@ -70,8 +70,7 @@ def _query(trace: Trace) -> Query:
     key = int(on_screen.chosen(f"key_{attention.kind}", weights.argmax()))
     names = attention.query_tokens[row], attention.key_tokens
     allowed = part.array("allowed")[0]
-    cap, sinks = getattr(part, "softcap", None), getattr(part, "sinks", None)
-    how = part.scale, cap, None if sinks is None else float(sinks[0])
+    how = part.scale, part.softcap, float(part.array("sinks")[0])
     return Query(names[0], query, names[1], keys, values, bias, scores, weights, allowed, *how, key)
 
 
@@ -124,7 +123,7 @@ def _at_divisor(one: Query) -> np.ndarray:
     scaled = one.dots * one.scale / factor
     scores = (scaled if one.cap is None else one.cap * np.tanh(scaled / one.cap)) + one.bias
     powers = np.exp(np.where(one.allowed, scores, -np.inf))
-    return powers / (powers.sum() + (0.0 if one.sink is None else np.exp(one.sink)) or 1.0)
+    return powers / (powers.sum() + np.exp(one.sink) or 1.0)
 
 
 def _weighted(trace: Trace, figure: Any) -> float:
