@@ -15,7 +15,7 @@ def check_finite_weights(module: nn.Module) -> None:
     Each parameter is added up, which reads it once; only where the sum is not finite is every number looked at.
 
     Raises:
-        ModelError: "not_transformer"; the message names the first such parameter.
+        ModelError: "files_damaged"; the message names the first such parameter.
     """
     for name, parameter in module.named_parameters():
         if not parameter.is_floating_point() or parameter.is_meta:
@@ -24,6 +24,6 @@ def check_finite_weights(module: nn.Module) -> None:
         total = parameter.sum(dtype=torch.float32 if parameter.itemsize < 4 else None)
         if not torch.isfinite(total) and not torch.isfinite(parameter).all():
             raise ModelError(
-                "not_transformer",
+                "files_damaged",
                 f"Its weights hold values that are no numbers (NaN or infinity), first in {name}: the file is damaged.",
             )

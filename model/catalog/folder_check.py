@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import ModelError
-from model.memory.weight_headers import is_regular, read_header, refuse
+from model.memory.weight_headers import DAMAGED, is_regular, read_header, refuse
 
 # Of vocabularies and indexes, and of all other settings: 200,000 labels of classes, or 25,000 added tokens.
 MAX_JSON_BYTES, MAX_SETTINGS_BYTES = 100_000_000, 4_000_000
@@ -61,9 +61,9 @@ def read_json(file: Path) -> dict[str, Any]:
     except ModelError as error:
         raise refuse(f"{file.name} {error}") from error
     except ValueError as error:
-        raise refuse(f"{file.name} is damaged: it is no JSON.") from error
+        raise refuse(f"{file.name} is damaged: it is no JSON.", DAMAGED) from error
     if not isinstance(content, dict):
-        raise refuse(f"{file.name} is damaged: it holds no JSON object.")
+        raise refuse(f"{file.name} is damaged: it holds no JSON object.", DAMAGED)
     return content
 
 
@@ -108,7 +108,7 @@ def _check_index(file: Path, names: set[str]) -> None:
     """Raise an error where a shard index names anything but weights beside it."""
     shards = read_json(file).get("weight_map")
     if not isinstance(shards, dict):
-        raise refuse(f"{file.name} is damaged: it has no weight_map.")
+        raise refuse(f"{file.name} is damaged: it has no weight_map.", DAMAGED)
     for name in dict.fromkeys(map(_hashable, shards.values())):
         check_plain_name(file, name)
         if name not in names or not str(name).endswith(WEIGHT_SUFFIXES):

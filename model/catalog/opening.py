@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.catalog.entries import Progress
 from model.errors import ModelError, OpeningError, is_failure, is_out_of_memory
+
+# What is said of files that were looked at before anything was opened; the message then names the model, too.
+UNREAD = ("not_transformer", "files_damaged")
+# Errors of the libraries that read files, by name, and what they say where the error is one of every kind.
+DAMAGE = {"JSONDecodeError", "UnicodeDecodeError", "SafetensorError", "EOFError", "UnpicklingError", "BadZipFile"}
+SAYS_DAMAGE = re.compile(
+    r"PytorchStreamReader|unexpected (end|EOF)|end of file|at line \d+ column \d+|could not parse ModelProto|"
+    r"[Cc]orrupt|Unable to load weights from pytorch checkpoint"
+)
 
 if TYPE_CHECKING:
     from model.trace.lens import Lens
@@ -50,7 +60,7 @@ def load_in_process(
         if input_kind(folder, name) == "image":
             from model.huggingface.vision.vision_model import VisionModel
 
-            return VisionModel.open(folder, device, number_format)
+            return VisionModel.open(folder, device, number_format, adapter)
         from model.huggingface.text_model import TextModel
 
         return TextModel.open(folder, device, number_format, adapter)
@@ -74,7 +84,7 @@ def _from_gguf(name: str, file: Path) -> Path:
     try:
         return folder_of_gguf(name, file)
     except ModelError as error:
-        if error.reason != "not_transformer":
+        if error.reason not in UNREAD:
             raise
         raise ModelError(error.reason, f"{name!r} is here, but cannot be opened as a transformer: {error}") from error
     except BaseException as error:  # as above
@@ -87,12 +97,25 @@ def _refusal(name: str, error: BaseException, folder: Path) -> ModelError:
     """The error that says in plain words why a model cannot be opened; a library's own words stay in its cause."""
     if is_out_of_memory(error):
         return ModelError("memory", f"There was not enough memory to open {name!r}. Pick a smaller model.")
-    why, reason = "its files are damaged, or of a kind that is not read here.", "not_transformer"
-    if isinstance(error, OpeningError):
+    why, reason = "Headlight does not read models of this kind.", "unread_kind"
+    if _is_damage(error):
+        why, reason = "one of its files is damaged or cut off. Save or download it again.", "files_damaged"
+    elif isinstance(error, OpeningError):
         why, reason = f"{_without_path(error, folder)}.", error.reason
     elif isinstance(error, ImportError):
-        why = "a library that it needs is not installed on this computer."
+        why, reason = "a library that it needs is not installed on this computer.", "not_transformer"
     return ModelError(reason, f"{name!r} is here, but cannot be opened as a transformer: {why}")
+
+
+def _is_damage(error: BaseException) -> bool:
+    """Whether an error, or what led to it, says that a file's content cannot be read to its end."""
+    while True:
+        if {one.__name__ for one in type(error).__mro__} & DAMAGE or SAYS_DAMAGE.search(str(error)):
+            return True
+        before = error.__cause__ or error.__context__
+        if before is None:
+            return False
+        error = before
 
 
 def _check_files(name: str, folder: Path) -> None:
@@ -109,7 +132,7 @@ def _check_files(name: str, folder: Path) -> None:
         if (folder / "config.json").is_file():
             check_config(folder)
     except ModelError as error:
-        if error.reason != "not_transformer":
+        if error.reason not in UNREAD:
             raise
         raise ModelError(error.reason, f"{name!r} is here, but cannot be opened as a transformer: {error}") from error
 

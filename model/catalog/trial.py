@@ -137,7 +137,7 @@ def _try(name: str, folder: Path) -> None:
         raise ModelError(
             "not_transformer",
             f"{name!r} is here, but the process that tried it was stopped: it took more memory than its files "
-            f"call for, or they are damaged.",
+            f"call for. Pick another model, or save its files again.",
         ) from error
     if verdict:
         raise ModelError(verdict["reason"], verdict["message"])

@@ -6,6 +6,7 @@ the score stays as it was in the pass, so that the parts add up.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -50,7 +51,7 @@ def credit(given: ModelPass, position: int, token: int, against: int | None = No
     stack = reading.stack
     parts = parts_at(stack, name, position, len(stack.layers), 0, heads)
     parts.through(stack.final_norm, stack.states[-1][position])
-    direction, bias, logit = _direction(given, reading, position, token)
+    direction, bias, logit, cap = _direction(given, reading, position, token)
     if against is not None:
         other = _direction(given, reading, position, against)
         direction, bias, logit = direction - other[0], bias - other[1], logit - other[2]
@@ -63,7 +64,7 @@ def credit(given: ModelPass, position: int, token: int, against: int | None = No
     if shift is not None:
         shares[shift] = shares.get(shift, 0.0) + bias
     found = np.asarray([*shares.values()])
-    return Credit(tuple(shares), found, logit, abs(float(found.sum()) - logit))
+    return Credit(tuple(shares), found, logit, abs(float(found.sum()) - logit), cap)
 
 
 def _no_credit() -> InputError:
@@ -101,8 +102,14 @@ def head_parts(plan: BlockPlan, calls: Mapping[Key, ModuleCall], position: int) 
     return norm.linear(vectors, scale), norm.linear(bias, scale) + norm.shift
 
 
-def _direction(given: ModelPass, reading: Reading, position: int, token: int) -> tuple[Array, float, float]:
-    """What the last state is multiplied by for a token's score, what is added, and the model's own score."""
+def _direction(
+    given: ModelPass, reading: Reading, position: int, token: int
+) -> tuple[Array, float, float, float | None]:
+    """What the last state is multiplied by for a token's score, what is added, the model's own score, and its cap.
+
+    Raises:
+        InputError: the scores are neither a linear map of the last state, nor one with a cap.
+    """
     assert given.output_matrix is not None
     assert given.logits is not None
     matrix, bias = given.output_matrix
@@ -117,10 +124,24 @@ def _direction(given: ModelPass, reading: Reading, position: int, token: int) ->
     scale = float((raw * real).sum() / raw.pow(2).sum())
     extra = real - raw
     if bool((extra - extra[0]).abs().max() <= FAR * size) and len(places) > 1:  # the same at each position: a bias
-        return row, added + float(extra[at, token]), float(real[at, token])
+        return row, added + float(extra[at, token]), float(real[at, token]), None
     if bool((scale * raw - real).abs().max() <= FAR * size):
-        return scale * row, scale * added, float(real[at, token])
-    return row, added, float(raw[at, token])  # scores are capped afterwards, and this is the score before
+        return scale * row, scale * added, float(real[at, token]), None
+    cap = _cap(raw, real)
+    if not bool((cap * torch.tanh(raw / cap) - real).abs().max() <= FAR * size):
+        raise _no_credit()
+    return row, added, float(raw[at, token]), cap
+
+
+def _cap(raw: Tensor, real: Tensor) -> float:
+    """c of c · tanh(score / c), from the largest score before and after. raw, real: [..., vocab]"""
+    place = int(raw.abs().argmax())
+    before, after = float(raw.flatten()[place].abs()), float(real.flatten()[place].abs())
+    low, high = after * 1e-3 + 1e-9, before * 1e3 + 1.0
+    for _ in range(100):
+        cap = (low + high) / 2
+        low, high = (cap, high) if cap * math.tanh(before / cap) < after else (low, cap)
+    return high
 
 
 def _head_factor(given: ModelPass, reading: Reading) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.modeling_outputs import BaseModelOutput
 
 from model.attention.edit_plan import EditPlan, apply_edits
 from model.errors import InputError
@@ -124,11 +123,10 @@ def next_token_logits(
             inputs: dict[str, Any] = {"input_ids": ids}
             if encoder is not None:
                 if memory is None:
-                    memory = encoder(torch.tensor([source], device=lens.device), return_dict=True).last_hidden_state
-                inputs = {
-                    "encoder_outputs": BaseModelOutput(memory.expand(len(ids), -1, -1)),
-                    "decoder_input_ids": ids,
-                }
+                    memory = encoder(torch.tensor([source], device=lens.device), return_dict=True)
+                states = memory.last_hidden_state.expand(len(ids), -1, -1)
+                # As the encoder answers it: some families' classes read more of it than the states (experts).
+                inputs = {"encoder_outputs": replace(memory, last_hidden_state=states), "decoder_input_ids": ids}
             result = lens.module(**inputs, past_key_values=cache, use_cache=use_cache, return_dict=True)
         if getattr(result, "past_key_values", None) is not None and use_cache:  # a recurrent model keeps none
             cache, cached_tokens = result.past_key_values, cached_tokens + ids.shape[1]

@@ -79,10 +79,16 @@ def guess(lens: OpenedModel, inputs: dict[str, Tensor], position: int, plan: Edi
     mask_id = lens.tokenizer.mask_token_id
     if lens.writes or mask_id is None or not lens.uses_interface or lens.module.get_output_embeddings() is None:
         return None
-    inputs["input_ids"][0, position] = mask_id
     with torch.inference_mode(), apply_edits(plan):
-        logits = word_logits(lens.run(lens.module, inputs, eager=False))
+        logits = word_logits(lens.run(lens.module, masked(lens, inputs, position), eager=False))
     return None if logits is None else to_numpy(logits[0, position])
+
+
+def masked(lens: OpenedModel, inputs: dict[str, Tensor], position: int) -> dict[str, Tensor]:
+    """The inputs of one text with the mask token in place of one of its tokens."""
+    ids = inputs["input_ids"].clone()
+    ids[0, position] = lens.tokenizer.mask_token_id
+    return inputs | {"input_ids": ids}
 
 
 def _repeat(inputs: dict[str, Tensor], times: int) -> dict[str, Tensor]:

@@ -118,7 +118,7 @@ class TracedBatch:
             predicted=predicted,
             logits=None if self.logits is None else rows_to_numpy(self.logits[row]),
             output=output,
-            notes=(*lens.notes(), *unknown_token_notes(lens.tokenizer, text, encoding.ids[stacks[0]])),
+            notes=(*lens.notes(), *self._notes(), *unknown_token_notes(lens.tokenizer, text, encoding.ids[stacks[0]])),
             device=lens.device,
             edits=self.edits,
             run_check=partial(
@@ -134,6 +134,15 @@ class TracedBatch:
             take_apart=partial(lens.take_pass_apart, self.inputs, row, self.plan, self.logits),
             classes=classes(lens.head, self.scores[row], lens.config, encoding.tokens[stacks[-1]].texts),
         )
+
+    def _notes(self) -> list[tuple[str, str]]:
+        """Notes on states that are none of the residual stream."""
+        return [
+            ("narrow_state", stack)
+            for stack, states in self.states.items()
+            if len(states)
+            < len(self.result[f"{stack}_hidden_states" if self.lens.is_encoder_decoder else "hidden_states"])
+        ]
 
     def _words(self, row: int, target: Target, encoding: Encoding, continues: bool) -> tuple[Any, list[int] | None]:
         """Labels of the likeliest next tokens, and the ids that were written or forced; None where there are none."""

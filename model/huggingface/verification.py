@@ -14,8 +14,9 @@ from torch import Tensor
 from model.arrays.types import Array
 from model.attention.edit_plan import EditPlan
 from model.errors import InputError
-from model.huggingface.answers import CLASS, WORDS, answer, classes
+from model.huggingface.answers import CLASS, WORDS, answer, classes, word_logits
 from model.huggingface.generation import forced_first_id
+from model.huggingface.probes import masked
 from model.huggingface.recording.eager_run import can_run_in_float64, continue_eagerly, run_eager, run_in_float64
 from model.huggingface.recording.neurons import NeuronRows
 from model.huggingface.tracing import stack_states
@@ -24,7 +25,7 @@ from model.trace.check import Check, Probe
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.verification.comparison import Comparison
-from model.verification.probes import add_effect, add_lens, depths_to_repeat, heads_to_repeat
+from model.verification.probes import add_effect, add_guess, add_lens, depths_to_repeat, heads_to_repeat
 from model.verification.references.huggingface_reference import HOW, OnLayer, OnNeurons, Subject, known_neurons, verify
 from model.verification.tolerances import limits
 from model.verification.words import Vocabulary
@@ -175,7 +176,7 @@ def _of_row(inputs: dict[str, Tensor], row: int, on_neurons: OnNeurons) -> OnNeu
 
 
 def verify_probe(lens: Any, inputs: dict[str, Tensor], plan: EditPlan | None, trace: Trace, probe: Probe) -> Check:
-    """The verdict on a probe: the library's own code repeats the neurons, and some parts of a lens or of effects."""
+    """The verdict on a probe: the library's own code repeats it, of a lens and of effects some parts."""
     shown = trace if probe.neurons is None else replace(trace, neurons=dict(probe.neurons))
     comparison = Comparison(shown, limits(getattr(torch, lens.dtype)))
 
@@ -192,6 +193,13 @@ def verify_probe(lens: Any, inputs: dict[str, Tensor], plan: EditPlan | None, tr
             kind, layer, head = place
             found = float(probe.effects[kind][layer, head])
             add_effect(comparison, place, found, whole, without, in_bits=probe.in_bits)
+    if probe.guess is not None:
+        position, guessed = probe.guess
+        logits = word_logits(run_eager(lens, masked(lens, inputs, position), plan, _ignore))
+        if logits is None:
+            comparison.leave_out("guess")
+        else:
+            add_guess(comparison, guessed, logits[0, position])
     if probe.neurons is not None:
         _add_neurons(lens, inputs, plan, comparison, probe.neurons)
     return comparison.probe_check(HOW, independent=lens.uses_interface)

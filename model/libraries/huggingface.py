@@ -1,5 +1,8 @@
 """Attention in Hugging Face's transformers: the function its models share, and BART's layer."""
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 import torch
 from transformers import BartConfig
@@ -33,13 +36,11 @@ def formula(
 
     Returns weights [head, query, key] and output [head, query, head_dim].
     """
-    module, more = torch.nn.Module().eval(), {}  # of the layer, only these are read
+    module: Any = torch.nn.Module().eval()  # of the layer, only these are read
     module.num_key_value_groups, module.sinks = 1, torch.tensor(sinks)
-    function = eager_attention_forward
+    function: Any = attention_with_sinks if np.isfinite(sinks).any() else eager_attention_forward
     if softcap:
-        function, more = attention_with_cap, {"softcap": softcap}
-    elif np.isfinite(sinks).any():
-        function = attention_with_sinks
+        function = partial(attention_with_cap, softcap=softcap)
     output, weights = function(
         module,
         torch.tensor(query)[None],  # a batch of one sentence
@@ -47,7 +48,6 @@ def formula(
         torch.tensor(value)[None],
         attention_mask=additive(mask, bias)[None],
         scaling=scale,
-        **more,
     )
     return weights[0].numpy(), output[0].transpose(0, 1).numpy()
 

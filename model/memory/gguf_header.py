@@ -11,7 +11,7 @@ import struct
 from pathlib import Path
 from typing import IO
 
-from model.memory.weight_headers import is_regular, refuse
+from model.memory.weight_headers import DAMAGED, is_regular, refuse
 
 SUFFIX = ".gguf"
 MAGIC, VERSIONS = b"GGUF", (2, 3)
@@ -50,14 +50,20 @@ def gguf_parameters(file: Path) -> int:
     except OSError as error:
         raise refuse(f"{file.name} cannot be read.") from error
     except _DamagedError as error:
-        raise refuse(f"{file.name} is no GGUF file that can be read here: {error}.") from error
+        raise refuse(f"{file.name} is no GGUF file that can be read here: {error}.", error.reason) from error
     if parameters > MAX_PARAMETERS_PER_BYTE * size:
-        raise refuse(f"The header of {file.name} describes more numbers than the file can hold: it is damaged.")
+        raise refuse(
+            f"The header of {file.name} describes more numbers than the file can hold: it is damaged.", DAMAGED
+        )
     return parameters
 
 
 class _DamagedError(ValueError):
-    """What is wrong with a header, as the end of a sentence."""
+    """What is wrong with a header, as the end of a sentence. reason: as of `ModelError`"""
+
+    def __init__(self, message: str, reason: str = DAMAGED) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class _Header:
@@ -71,7 +77,7 @@ class _Header:
         if self.source.read(4) != MAGIC:
             raise _DamagedError("it does not begin like one")
         if self._number("I") not in VERSIONS:
-            raise _DamagedError("it is of another version of the format")
+            raise _DamagedError("it is of another version of the format", "not_transformer")
         tensors, entries = self._number("Q"), self._number("Q")
         if tensors > MAX_TENSORS or entries > MAX_ENTRIES:
             raise _DamagedError("its header has more entries than are read here")

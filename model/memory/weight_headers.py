@@ -14,9 +14,16 @@ MAX_HEADER_BYTES = 100_000_000  # what the safetensors library itself accepts
 MAX_AXES, MAX_AXIS = 16, 2**48
 
 
-def refuse(message: str) -> ModelError:
-    """The error of a folder that is not opened. message: a sentence that names files inside the folder only"""
-    return ModelError("not_transformer", message)
+DAMAGED = "files_damaged"  # reason: what can be done is to fetch or save the files again
+
+
+def refuse(message: str, reason: str = "not_transformer") -> ModelError:
+    """The error of a folder that is not opened.
+
+    Args:
+        message: a sentence that names files inside the folder only; reason: as of `ModelError`.
+    """
+    return ModelError(reason, message)
 
 
 def is_regular(file: Path) -> bool:
@@ -39,7 +46,9 @@ def read_header(file: Path) -> dict[str, Any]:
         with file.open("rb") as weights:
             size = int.from_bytes(weights.read(8), "little")
             if size > os.fstat(weights.fileno()).st_size - 8:
-                raise refuse(f"The header of {file.name} is said to be larger than the file: it is damaged or cut off.")
+                raise refuse(
+                    f"The header of {file.name} is said to be larger than the file: it is damaged or cut off.", DAMAGED
+                )
             if size > MAX_HEADER_BYTES:
                 raise refuse(f"The header of {file.name} is said to be larger than 100 MB, so it was not read.")
             header = json.loads(weights.read(size))
@@ -48,9 +57,9 @@ def read_header(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         if isinstance(error, ModelError):
             raise
-        raise refuse(f"The header of {file.name} is damaged.") from error
+        raise refuse(f"The header of {file.name} is damaged.", DAMAGED) from error
     if not isinstance(header, dict):
-        raise refuse(f"The header of {file.name} is damaged.")
+        raise refuse(f"The header of {file.name} is damaged.", DAMAGED)
     return header
 
 
@@ -66,8 +75,8 @@ def tensor_shapes(file: Path) -> list[list[int]]:
             continue
         shape = entry.get("shape") if isinstance(entry, dict) else None
         if not isinstance(shape, list) or len(shape) > MAX_AXES:
-            raise refuse(f"The header of {file.name} is damaged.")
+            raise refuse(f"The header of {file.name} is damaged.", DAMAGED)
         if not all(isinstance(size, int) and 0 <= size <= MAX_AXIS for size in shape):
-            raise refuse(f"The header of {file.name} is damaged.")
+            raise refuse(f"The header of {file.name} is damaged.", DAMAGED)
         shapes.append(shape)
     return shapes

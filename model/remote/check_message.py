@@ -16,8 +16,8 @@ from model.arrays.types import Array
 from model.trace.check import Check, Part, Probe
 from model.trace.trace import Trace
 
-# Asks for what can be measured of a model, "logit_lens" or "effects", with a forced output.
-Measure = Callable[[str, tuple[int, ...] | None], tuple[Mapping[str, Any], Mapping[str, Array]]]
+# Asks for what can be measured of a model, "logit_lens", "effects" or "guess", with the fields of such a request.
+Measure = Callable[[str, Mapping[str, Any]], tuple[Mapping[str, Any], Mapping[str, Array]]]
 
 
 def to_message(check: Check) -> tuple[dict[str, Any], dict[str, Array]]:
@@ -40,32 +40,44 @@ def ask(request: Callable[..., Any], _: Trace, probe: Probe | None = None) -> Ch
     """The server's verdict on a run of its own, or on a probe of it that has to be the one that is held here."""
     if probe is None:
         return from_message(*request("check"))
-    message, _ = request("probe", names=list(probe.names))
+    message, _ = request("probe", names=list(probe.names), position=probe.guess[0] if probe.guess else 0)
     check = from_message(message["check"], {})
     changed = [name for name in probe.names if message["checksums"].get(name) != checksums(probe)[name]]
     return dataclasses.replace(check, parts=(*check.parts, *(Part(name, 1.0, 0.0, "message") for name in changed)))
 
 
-def verdict_on_probe(trace: Trace, names: list[str], measure: Measure) -> dict[str, Any]:
-    """The message about what the server measured of a run. names: of the parts of a check"""
+def verdict_on_probe(trace: Trace, names: list[str], position: int, measure: Measure) -> dict[str, Any]:
+    """The message about what the server measured of a run.
+
+    Args:
+        names: of the parts of a check; position: of the token that is masked for "guess".
+    """
     stack = list(trace.tokens)[-1]
     forced = trace.ids[stack][trace.prompt_length :] if stack == "decoder" else None
     measured: dict[str, Any] = {}
     if "lens" in names:
-        _, found = measure("logit_lens", forced)
+        _, found = measure("logit_lens", {"target": forced})
         measured["lens"] = (found["ids"], found["chances"]) if found else None
     if "effects" in names:
-        meta, effects = measure("effects", forced)
+        meta, effects = measure("effects", {"target": forced})
         measured |= {"effects": effects, "in_bits": bool(meta["words"])}
     if "neurons" in names:
         measured["neurons"] = dict(trace.neurons)
+    if "guess" in names:
+        _, found = measure("guess", {"position": position})
+        measured["guess"] = (position, found["logits"]) if found else None
     probe = Probe(**measured)
     return {"check": to_message(trace.verify_probe(probe))[0], "checksums": checksums(probe)}
 
 
 def checksums(probe: Probe) -> dict[str, str]:
     """Name of each part of a probe -> SHA-256 of its numbers."""
-    arrays = {"lens": probe.lens or (), "effects": _in_order(probe.effects), "neurons": _in_order(probe.neurons)}
+    arrays = {
+        "lens": list(probe.lens or ()),
+        "effects": _in_order(probe.effects),
+        "neurons": _in_order(probe.neurons),
+        "guess": [] if probe.guess is None else [probe.guess[1]],
+    }
     return {name: hashlib.sha256(b"".join(map(_content, arrays[name]))).hexdigest() for name in probe.names}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from model.errors import ModelError
+from model.trace.check import PROBED
 from model.trace.decoding import METHODS
 from model.trace.edits import KINDS
 
@@ -127,7 +128,7 @@ FIELDS: Mapping[str, Check] = {
     "count": _whole(1, 1_000_000),
     "side": _whole(1, MAX_SIDE),
     "masked": _flag,
-    "names": _items(_one_of("lens", "effects", "neurons"), 1, 3),
+    "names": _items(_one_of(*PROBED), 1, len(PROBED)),
 }
 # What a pass is taken apart into -> the fields that say which, in the order of `Trace`'s methods.
 APART: Mapping[str, tuple[str, ...]] = {
@@ -152,7 +153,7 @@ WANTS: Mapping[str, set[str]] = (
         "effects": _ONE | {"target"},
         "trace": _RUN,
         "check": _RUN,
-        "probe": _RUN | {"names"},
+        "probe": _RUN | {"names", "position"},
         "states": _RUN | {"stack"},
         "neurons": _RUN | {"stack"},
         "logits": _RUN | {"rows"},

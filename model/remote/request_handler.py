@@ -163,16 +163,18 @@ class RequestHandler:
                 return to_message(lens.positions(request["stack"]))
             trace = self._run(lens, request, files)[request.get("row", 0)]
             if request["want"] == "probe":
-                return verdict_on_probe(trace, request["names"], partial(self._measured, request, files)), {}
+                return verdict_on_probe(
+                    trace, request["names"], request["position"], partial(self._measured, request, files)
+                ), {}
             return trace_response(trace, request)
 
     def _measured(
-        self, request: dict[str, Any], files: Mapping[str, Array], want: str, target: tuple[int, ...] | None
+        self, request: dict[str, Any], files: Mapping[str, Array], want: str, fields: Mapping[str, Any]
     ) -> Response:
         """What was measured of the run of a request, as the app gets it; from the cache if it is there."""
         same = {name: request[name] for name in ("wire", "model", "edits")}
         text = request["texts"][request["row"]]
-        return unpack(self._answer(pack(same | {"want": want, "text": text, "target": target}, dict(files))))
+        return unpack(self._answer(pack({**same, "want": want, "text": text, **fields}, dict(files))))
 
     def _run(self, lens: Lens, request: dict[str, Any], files: Mapping[str, Array]) -> tuple[Trace, ...]:
         """The traces of a batch, from the cache or computed."""

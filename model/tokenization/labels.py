@@ -220,7 +220,8 @@ def _decode_pieces(tokenizer: Any, raw: Sequence[str], special: Sequence[bool]) 
         for count in range(1, min(MAX_CHARACTER_BYTES, len(raw) - index) + 1):
             tokens = raw[index : index + count]
             text = str(tokenizer.convert_tokens_to_string(list(tokens)))
-            if REPLACEMENT not in text:
+            # Some tokenizers write nothing for bytes that are no whole character (ByT5).
+            if REPLACEMENT not in text and (text or not _is_high_byte(tokens[0])):
                 break
         else:
             count, text = 1, f"‹{_byte_label(raw[index])}›"
@@ -233,6 +234,11 @@ def _decode_pieces(tokenizer: Any, raw: Sequence[str], special: Sequence[bool]) 
     return pieces
 
 
+def _is_high_byte(token: str) -> bool:
+    """Whether a token can be one byte, of those that are no character by themselves in UTF-8."""
+    return len(token) == 1 and 0x80 <= ord(token) <= 0xFF
+
+
 def _byte_label(token: str) -> str:
     """The bytes of a byte-level token in hexadecimal, or the token itself where it is none."""
     from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -240,4 +246,4 @@ def _byte_label(token: str) -> str:
     values = {letter: value for value, letter in bytes_to_unicode().items()}
     if all(letter in values for letter in token):
         return " ".join(f"{values[letter]:02X}" for letter in token)
-    return token.strip("<>")
+    return f"{ord(token):02X}" if _is_high_byte(token) else token.strip("<>")

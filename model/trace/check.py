@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from model.arrays.types import Array
 
 PROVED, REPEATED, WRONG = "proved", "repeated", "wrong"
+PROBED = ("lens", "effects", "neurons", "guess")  # what may be measured of a trace in passes of its own
 MAP_SIDE = 56  # rows and columns at most of an independent run's map that is kept, to compare pictures with
 
 
@@ -18,7 +19,7 @@ class Part:
 
     Attributes:
         name: "weights", "row_sums", "leaked", "scores", "queries", "keys", "values", "states", "neurons", "logits",
-            "tokens", "labels", "layers", "words", "positions", "lens", "effects", "boxes", "text" or "drawn".
+            "tokens", "labels", "layers", "words", "positions", "lens", "effects", "guess", "boxes", "text" or "drawn".
         error: the largest difference; of words and labels the share that differs.
         limit: the largest error that the number format explains; 0 where nothing may differ.
         where: the place of the largest error, such as "cross 2"; "" where there is one place only.
@@ -50,17 +51,19 @@ class Probe:
         lens: ids and probabilities of a logit lens, [layer + 1, token] each.
         effects: kind -> effect of silencing each head, [layer, head]; in_bits: as `Lens.head_effects` returns it.
         neurons: stack -> feed-forward neurons, [layer, token, d_ff].
+        guess: a position, and the logits there while its token is masked, [vocab].
     """
 
     lens: tuple[Array, Array] | None = None
     effects: Mapping[str, Array] | None = None
     in_bits: bool = True
     neurons: Mapping[str, Array] | None = None
+    guess: tuple[int, Array] | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the parts of a check that this is."""
-        return tuple(name for name in ("lens", "effects", "neurons") if getattr(self, name) is not None)
+        return tuple(name for name in PROBED if getattr(self, name) is not None)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
-from model.verification.comparison import Comparison, softmax
+from model.verification.comparison import Comparison, largest_magnitude, softmax
 
 MAX_DEPTHS, MAX_HEADS = 3, 4  # that are repeated of a probe whose every part takes a run
 EFFECT_FLOOR = 1e-3  # an effect below counts as nothing
@@ -49,6 +49,18 @@ def add_lens(comparison: Comparison, found: tuple[Array, Array], depth: int, log
     own = expected[np.arange(len(expected)), ids[depth]]
     error = np.maximum(np.abs(own - chances[depth]), expected.max(-1) - own)
     comparison.add("lens", float(error.max()), limit, where)
+
+
+def add_guess(comparison: Comparison, found: Array, logits: Tensor) -> None:
+    """Compare what a model answers where a token is masked.
+
+    Args:
+        found, logits: of the probe, and of an independent run with the same token masked. [vocab]
+    """
+    expected = to_numpy(logits)
+    limit = comparison.logit_limit(largest_magnitude(logits))
+    error = float(np.abs(found - expected).max()) if found.shape == expected.shape else np.inf
+    comparison.add("guess", error, limit)
 
 
 def add_effect(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,17 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 import streamlit as st
+from PIL import Image
 
 from model.catalog.entries import Entry
 from model.trace.check import Part
 from model.trace.trace import Trace
-from tests.app.driving import badge, go_to, offering, opened
+from tests.app.driving import badge, go_to, offering, opened, texts
 from tests.model.huggingface.test_families import TEXT, build
+from viz.figures.reading_back import picture_pixels
 from viz.frame import server_state
+from viz.frame.shown_run import results
+from viz.language.messages import say
 from viz.widgets import page_check
 from viz.widgets.drawn_numbers.table import READERS
 
@@ -64,7 +70,28 @@ def _upside_down(figure: go.Figure) -> None:
             axis.range = list(axis.range)[::-1]
 
 
-FAULTS = {"larger": _larger, "turned": _turned, "labels": _labels_shifted, "upside down": _upside_down}
+def _pictures_turned(figure: go.Figure) -> None:
+    for picture in figure.layout.images:
+        turned, written = Image.fromarray(picture_pixels(picture.source)[::-1]), io.BytesIO()
+        turned.save(written, "PNG")
+        picture.source = "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()
+
+
+def _names_shifted(figure: go.Figure) -> None:
+    """What the points and bars say of themselves: of the next one."""
+    for one in figure.data:
+        if one.type == "scatter" and one.mode != "lines" and one.customdata is not None and len(one.customdata) > 1:
+            one.customdata = [*one.customdata[1:], one.customdata[0]]
+
+
+FAULTS = {
+    "larger": _larger,
+    "turned": _turned,
+    "labels": _labels_shifted,
+    "upside down": _upside_down,
+    "picture": _pictures_turned,
+    "names": _names_shifted,
+}
 
 
 class Reading:
@@ -125,11 +152,15 @@ PAGES: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "inside 3": ("inside", {"inside_step": 3}, {"dots", "scaled", "masked"}),
     "inside 4": ("inside", {"inside_step": 4, "divisor": 8}, {"masked", "powers", "weights", "yours"}),
     "inside 5": ("inside", {"inside_step": 5}, {"weighted", "weights"}),
+    "inside 6": ("inside", {"inside_step": 6}, {"match"}),
     "positions": ("positions", {}, {"pe_table", "pe_similarity", "waves", "circle"}),
     "positions, other table": ("positions", {"pe_d": 64, "pe_base": 100}, {"pe_table", "waves", "circle"}),
     "output": ("output", {"step": 2}, {"probabilities", "step_candidates", "looks", "lens"}),
     "output, another run": ("output", {"method": "sample", "seed": 5}, {"probabilities", "step_candidates"}),
-    "compare": ("compare", {}, {"map_a", "map_b", "map_difference", "row_divergence", "similarity"}),
+    "output, who wrote it": ("output", {"step": 2, "who": True}, {"who_bars"}),
+    "output, beams": ("output", {"method": "beam"}, {"tree"}),
+    "compare": ("compare", {}, {"map_a", "map_b", "map_difference", "row_divergence", "similarity", "head_map"}),
+    "compare wall": ("compare", {"more": "wall"}, {"wall"}),
     "compare texts": (
         "compare",
         {"compare": "sentences", "b_text": "the cat heard the dog", "more": "part"},
@@ -148,9 +179,14 @@ PAGES: dict[str, tuple[str, dict[str, Any], set[str]]] = {
         },
         {"map_a", "through"},
     ),
-    "layers": ("layers", {}, {"activations", "norms", "similarities", "neurons", "sparsity"}),
-    "masks": ("masks", {}, {"mask", "before", "after"}),
+    "layers": ("layers", {}, {"activations", "norms", "similarities", "paths", "neurons", "sparsity"}),
+    "masks": (
+        "masks",
+        {},
+        {"mask", "before", "after", "batch_encoder_1", "batch_encoder_2", "batch_cross_1", "batch_cross_2"},
+    ),
     "changes": ("changes", {}, {"ranked", "effects_encoder", "effects_cross"}),
+    "changes, directly": ("changes", {"direct": True}, {"direct_heads"}),
     "changes after an edit": ("changes", {"edits": "heads:decoder.0.1=0.0"}, {"divergence", "candidates"}),
 }
 
@@ -169,6 +205,24 @@ def test_each_figure_of_a_page_is_read_back(name: str, monkeypatch: pytest.Monke
     print(name, reading.errors, reading.unread)
     reading.judge(expected)
     assert badge(app).startswith(":green[")
+
+
+def test_a_wrong_guess_turns_the_badge_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build("bert", tmp_path)
+    server_state.drop_all()
+    with offering(
+        "made", Entry("made", "encoder", 0, "", "", ("encoder", 1, 2), folder=tmp_path), TEXT, "output"
+    ) as app:
+        assert not app.exception
+        assert badge(app).startswith(":green[")
+        app.session_state["badge_page"] = True
+        app.run()
+        assert say("badge.part_guess") in texts(app)
+        right = results.masked_token_logits
+        monkeypatch.setattr(results, "masked_token_logits", lambda *place: right(*place)[::-1].copy())  # type: ignore[index]
+        app.run()
+        assert badge(app).startswith(":red[")
+        assert say("badge.part_guess") in badge(app)
 
 
 @pytest.mark.parametrize("family", ["gemma2", "gpt-oss"])

@@ -17,6 +17,7 @@ from viz.figures.tiles import MAX_TILE
 from viz.language.messages import say
 
 TILE_PIXELS = 168  # width of a head's map in the mosaic of selected heads
+TILE_GAP, TILE_ABOVE = 12, 44  # pixels between maps of that mosaic, and above each for its title
 PICKER_WIDTH, PICKER_HEIGHT = 370, 480  # pixels of the tiles that A and B are picked from, in a window 1280 wide
 MORE_HEIGHT = 460  # pixels of a figure below the maps
 
@@ -52,8 +53,7 @@ def selected_heads_mosaic(
     across = min(across, len(heads))
     down = -(-len(heads) // across)
     sides = range(len(attention.queries)), range(len(attention.keys))
-    gap, above = 12, 44  # pixels between maps, and above each for its title
-    picture = np.zeros((down * (TILE_PIXELS + above), across * (TILE_PIXELS + gap), 4), np.uint8)
+    picture = np.zeros((down * (TILE_PIXELS + TILE_ABOVE), across * (TILE_PIXELS + TILE_GAP), 4), np.uint8)
     figure = base_figure(
         say("compare.wall_title", kind=say(f"kinds.{attention.kind}")), palette, height=90 + 210 * down
     )
@@ -61,7 +61,7 @@ def selected_heads_mosaic(
         row, column = divmod(number, across)
         small = attention.pooled(layer, head, *sides, capped_shape((len(sides[0]), len(sides[1])), TILE_PIXELS))
         tile = rgba_colours(resize(small, TILE_PIXELS), palette.sequential)
-        top, left = row * (TILE_PIXELS + above) + above - 4, column * (TILE_PIXELS + gap) + gap // 2
+        top, left = tile_corner(row, column)
         picture[top : top + TILE_PIXELS, left : left + TILE_PIXELS] = tile
         figure.add_annotation(
             x=column,
@@ -91,6 +91,11 @@ def selected_heads_mosaic(
     bare = {"visible": False, "fixedrange": True}
     figure.update_layout(xaxis={"range": [-0.5, across - 0.5], **bare}, yaxis={"range": [down - 0.5, -0.5], **bare})
     return figure
+
+
+def tile_corner(row: int, column: int) -> tuple[int, int]:
+    """The first row and the first column of pixels of a map in the mosaic of selected heads."""
+    return row * (TILE_PIXELS + TILE_ABOVE) + TILE_ABOVE - 4, column * (TILE_PIXELS + TILE_GAP) + TILE_GAP // 2
 
 
 def head_similarity_heatmap(

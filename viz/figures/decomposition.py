@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from model.measures.source_groups import SourceGroup, grouped_sources, summed
 from model.trace.boxes.decomposition import Credit, Source, Split
+from model.trace.trace import Trace
 from viz.figures.grid import axis_ticks, grid, signed_limits
 from viz.figures.linking import focus_rows, key_stack, query_stack
 from viz.figures.theme import Palette, base_figure, escape, unvalidated_figure
@@ -111,6 +112,17 @@ def strongest_parts(credit: Credit, most: int) -> tuple[Sequence[int], float | N
     order = np.argsort(-np.abs(credit.parts), kind="stable").tolist()
     rest = order[most:]
     return order[:most], float(credit.parts[rest].sum()) if rest else None
+
+
+def head_places(trace: Trace, credit: Credit) -> dict[Source, tuple[str, int, int]]:
+    """Kind, attention layer and head of the sources that are heads that can be shown."""
+    found = {}
+    for source in credit.sources:
+        kind = "cross" if source.kind == "cross_attention" else source.stack
+        attention = trace.attentions.get(kind)
+        if source.head is not None and attention is not None and source.layer in attention.layer_index:
+            found[source] = (kind, attention.layer_index.index(source.layer), source.head)
+    return found
 
 
 def _label(source: Source) -> str:

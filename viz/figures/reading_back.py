@@ -231,7 +231,7 @@ def _tiles_error(figure: go.Figure, attention: Attention, tiles: Maps) -> float:
     lie = tile_layout(layers, heads)
     layout, picture = figure.layout, figure.layout.images[0]
     step = THUMBNAIL_PIXELS + THUMBNAIL_GAP
-    pixels = _indices(picture.source)
+    pixels = picture_pixels(picture.source)
     placed = [picture.x, picture.y, picture.sizex, picture.sizey] == [-0.5, -0.5, lie.columns, lie.rows]
     ranges = list(layout.xaxis.range) == [-0.5, lie.columns - 0.5] and list(layout.yaxis.range) == [
         lie.rows - 0.5,
@@ -281,7 +281,7 @@ def _numbers_fit(figure: go.Figure, lie: TileLayout, names: tuple[Sequence[int],
     )
 
 
-def _indices(source: str) -> np.ndarray:
-    """Colour indices of a picture's pixels, from its data URI. uint8 [row, column]"""
+def picture_pixels(source: str) -> np.ndarray:
+    """Colour indices of a picture's pixels, [row, column], or RGBA [row, column, 4], from its data URI. uint8"""
     image = Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2])))
     return np.asarray(image)

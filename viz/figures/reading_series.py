@@ -81,6 +81,16 @@ def curves_error(figure: go.Figure, expected: Sequence[Curve], names: Sequence[s
     )
 
 
+def points_error(figure: go.Figure, expected: Sequence[np.ndarray]) -> float:
+    """Largest difference of the points of each series, as a share of the largest number of each axis.
+
+    Args:
+        expected: of each trace of the figure, in its order. [point, 2] each
+    """
+    flat = [np.asarray(one, np.float64).reshape(-1, 2) for one in expected]
+    return curves_error(figure, [(one[:, 0], one[:, 1]) for one in flat])
+
+
 def picture_error(figure: go.Figure, expected: np.ndarray) -> float:
     """Largest difference of the weights over the patches of a picture, as a share of the largest.
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from model.memory.keyed_traces import runs_held
 from model.trace.check import Check, Probe
 from model.trace.trace import Trace
@@ -93,6 +95,7 @@ def find_check(trace: Trace) -> Check | None:
 def find_probe_check(trace: Trace, name: str, probe: Probe) -> Check | None:
     """The verdict on what was measured of a run, cached; None as for `find_check`. name: of the measurement"""
     arrays = (*(probe.lens or ()), *(probe.effects or {}).values(), *(probe.neurons or {}).values())
+    arrays += () if probe.guess is None else (np.array(probe.guess[0]), probe.guess[1])
     key = ("probe_check", trace.serial, name, hash(tuple(one.tobytes() for one in arrays)))
     cache = server_state.result_cache()
 

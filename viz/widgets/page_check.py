@@ -29,7 +29,7 @@ DRAWS = {
     "text": ("weights", "labels", "text"),
     "program": ("weights", "labels", "text"),
     "chemistry": ("weights", "labels", "text"),
-    "protein": ("weights", "labels", "text"),
+    "protein": ("weights", "labels", "text", "guess"),
     "video": ("weights", "labels", "text"),
     "heads": ("weights", "labels", "drawn"),
     "compare": ("weights", "labels", "drawn"),
@@ -38,7 +38,7 @@ DRAWS = {
     "masks": ("scores", "leaked", "drawn"),
     "layers": ("states", "neurons", "labels", "drawn"),
     "positions": ("positions", "queries", "keys"),
-    "output": ("logits", "words", "weights", "drawn", "lens"),
+    "output": ("logits", "words", "weights", "drawn", "lens", "guess"),
     "changes": ("logits", "words", "effects"),
 }
 

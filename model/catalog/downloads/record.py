@@ -69,7 +69,7 @@ def drop_damaged(name: str) -> list[str]:
 
 def damage_or(name: str, error: ModelError) -> ModelError:
     """The same error of a model that cannot be opened, or the one that names its damaged files, which are dropped."""
-    if error.reason not in ("not_transformer", "no_tokenizer"):
+    if error.reason not in ("not_transformer", "no_tokenizer", "files_damaged", "unread_kind"):
         return error
     dropped = drop_damaged(name)
     if not dropped:

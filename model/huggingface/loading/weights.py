@@ -57,13 +57,24 @@ def load_pretrained(
     _check_reads_text(opener)
     if not any(file for file in folder.glob("*") if re.match(TOKENIZER_FILES, file.name)):
         raise OpeningError(f"{folder.name} holds no tokenizer, and nothing that prepares pictures", "no_tokenizer")
-    _check_quantisation(config)
     module = load_weights(opener, name, config, dtype)
+    merge_adapters(module, folder, adapter)
+    return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+
+
+def merge_adapters(module: Any, folder: Path, adapter: Path | None) -> str:
+    """Merge the LoRA adapters that lie beside a model's weights or in a folder of their own.
+
+    Returns:
+        The name of the folder whose adapter was merged last; "" where there is none.
+    """
+    merged = ""
     for place in (folder, adapter):
         if place is not None and has_adapter(place):
             merge_adapter(module, place)
             check_finite_weights(module)
-    return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            merged = place.name
+    return merged
 
 
 def model_class(config: Any) -> Any:
@@ -96,6 +107,7 @@ def load_weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype)
         ValueError: other weights are missing, which the library would make up, or weights of a layer would be dropped.
         ModelError: weights hold NaN or infinite numbers.
     """
+    _check_quantisation(config)
     module, info = opener.from_pretrained(
         name, config=config, trust_remote_code=False, weights_only=True, dtype=dtype, output_loading_info=True
     )

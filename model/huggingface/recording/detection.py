@@ -183,7 +183,7 @@ def residual_stream(states: Sequence[Tensor], config: Any) -> list[Tensor]:
 
     Gemma 3n keeps several streams [stream, batch, token, d_model] and predicts from one of them; hyper-connections
     (HY-V4) keep [batch, token, stream, d_model] and read all of them. PegasusX adds its global tokens as a second
-    tensor.
+    tensor. A last state that is narrower, in the space of the word vectors (OPT-350m), is none of the stream's.
     """
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     active = getattr(text, "altup_active_idx", None)
@@ -194,4 +194,5 @@ def residual_stream(states: Sequence[Tensor], config: Any) -> list[Tensor]:
             return state
         return state.mean(dim=2) if active is None else state[int(active)]
 
-    return [one_stream(state) for state in states]
+    stream = [one_stream(state) for state in states]
+    return [state for state in stream if state.shape == stream[0].shape]

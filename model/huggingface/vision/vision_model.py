@@ -26,7 +26,7 @@ from model.attention.record import record
 from model.errors import OpeningError
 from model.huggingface.answers import head_kind
 from model.huggingface.loading.pairs import encoder_of_pair
-from model.huggingface.loading.weights import load_weights, supported_architectures
+from model.huggingface.loading.weights import load_weights, merge_adapters, supported_architectures
 from model.huggingface.recording.layers import build_attention
 from model.huggingface.text_model import TextModel
 from model.huggingface.vision.image_files import PictureSource, read_picture
@@ -89,10 +89,17 @@ class VisionModel(TextModel):
         self.max_tokens = len(self.tokens)
 
     @classmethod
-    def open(  # type: ignore[override]  # no adapters
-        cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32
+    def open(
+        cls,
+        name: str | Path,
+        device: str = "auto",
+        dtype: torch.dtype = torch.float32,
+        adapter: Path | None = None,
     ) -> VisionModel:
         """A model from a hub name or a folder. No code that comes with the weights is executed.
+
+        Args:
+            adapter: the folder of a LoRA adapter to merge into the model's weights.
 
         Raises:
             ValueError: there is no such device, or attention does not fit the picture's patches.
@@ -104,10 +111,13 @@ class VisionModel(TextModel):
         classifiers = (AutoModelForImageClassification, AutoModelForVideoClassification)
         opener: Any = next((auto for auto in classifiers if architecture in supported_architectures(auto)), AutoModel)
         whole = load_weights(opener, name, config, dtype)
+        merged = merge_adapters(whole, Path(name), adapter)
         module = encoder_of_pair(whole, "vision")
         # Pillow does the resizing: the other backend would need torchvision.
         processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
-        return cls(module, processor, find_device(device))
+        lens = cls(module, processor, find_device(device))
+        lens.adapter = merged
+        return lens
 
     def trace(  # type: ignore[override]  # a picture has no pair, no chat and no marks
         self, text: PictureSource, target: Target = None, edits: Edits | None = None

@@ -40,12 +40,14 @@ class Credit:
         parts: what each adds; they sum to `logit` up to `error`. [source]
         logit: the token's score, or the difference of the scores of two tokens.
         error: difference of the sum and the model's own score.
+        softcap: c, where the model's scores are c · tanh(score / c), and `logit` is the score before (Gemma 2).
     """
 
     sources: tuple[Source, ...]
     parts: Array
     logit: float
     error: float
+    softcap: float | None = None
 
     @property
     def nbytes(self) -> int:

@@ -77,12 +77,20 @@ def test_an_unknown_name_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert caught.value.reason == "unknown"
 
 
-@pytest.mark.parametrize("config", ['{"model_type": "no-such-type"}', '{"colour": "red"}', "no json", "[]"])
-def test_a_folder_without_a_transformer_is_said(tmp_path: Path, config: str) -> None:
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ('{"model_type": "no-such-type"}', "unread_kind"),
+        ('{"colour": "red"}', "not_transformer"),
+        ("no json", "files_damaged"),
+        ("[]", "files_damaged"),
+    ],
+)
+def test_a_folder_without_a_transformer_is_said(tmp_path: Path, config: str, reason: str) -> None:
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(ModelError, match="cannot be opened as a transformer") as caught:
         model.load(str(tmp_path))
-    assert caught.value.reason == "not_transformer"
+    assert caught.value.reason == reason
 
 
 def test_a_model_that_cannot_fit_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,20 @@ def test_a_slow_tokenizer_reads_a_protein_residue_by_residue(tmp_path: Path) -> 
     assert len(trace.ids["encoder"]) == 7
 
 
+def test_bytes_of_one_character_are_read_as_that_character(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+    pieces = transformers.ByT5Tokenizer()
+    save(transformers.T5ForConditionalGeneration(transformers.T5Config(vocab_size=384, **sizes)), tmp_path, pieces)
+    lens = model.load(str(tmp_path), device="cpu")
+    trace = lens.trace("aé€ </s>", target="b")
+    assert trace.ids["encoder"] == tuple(pieces("aé€ </s>")["input_ids"])
+    labels = [label.removeprefix("·") for label in trace.tokens["encoder"].texts]
+    assert labels == ["a", "é 1/2", "é 2/2", "€ 1/3", "€ 2/3", "€ 3/3", "␣", "</s>", "</s>"]
+    assert lens.labels([3 + 0xC3]) == ("‹C3›",)  # alone it is no character
+    assert trace.verify().ok
+
+
 def test_a_pair_has_the_ids_and_types_of_the_tokenizer(tmp_path: Path) -> None:
     vocab = tmp_path / "vocab.txt"
     vocab.write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "dog", "the", "sat"]))

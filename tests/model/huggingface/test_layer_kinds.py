@@ -15,6 +15,7 @@ from model.attention.formula import attention
 from model.attention.record import record
 from model.errors import InputError, ModelError
 from model.huggingface.recording.attention_interface import _split_mask
+from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from tests.model.huggingface.small_models import SPECIAL, TARGET, TEXT, save, tokenizer
 from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL
@@ -59,6 +60,22 @@ def test_of_several_streams_the_one_that_predicts_is_shown(tmp_path: Path) -> No
     expected = result.hidden_states[2][0, 0].detach().numpy()  # stream 0 of the batch's only sentence
     np.testing.assert_allclose(trace.hidden_states["decoder"][2], expected, atol=1e-4)
     assert trace.verify().ok
+
+
+def test_a_last_state_of_another_width_is_left_out_and_said(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "ffn_dim": 37}
+    trace = opened(tmp_path, "OPTForCausalLM", "OPTConfig", {**sizes, "word_embed_proj_dim": 16}).trace(TEXT)
+    assert trace.hidden_states["decoder"].shape == (2, len(trace.tokens["decoder"]), 32)
+    assert ("narrow_state", "decoder") in trace.notes
+    assert trace.verify().ok
+
+
+def test_a_decoder_reads_all_that_its_encoder_answers(tmp_path: Path) -> None:
+    sizes = {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
+    module = "SwitchTransformersForConditionalGeneration"
+    lens = opened(tmp_path, module, "SwitchTransformersConfig", {**sizes, "num_experts": 2})
+    assert lens.trace(TEXT).verify().ok
+    assert lens.decode(TEXT, Decoding("beam", beams=2)).tree
 
 
 def test_a_band_is_refused_when_the_model_is_opened(tmp_path: Path) -> None:

@@ -111,6 +111,19 @@ def test_weights_that_would_be_made_up_are_refused(tmp_path: Path) -> None:
         model.load(str(tmp_path), device="cpu")
 
 
+@pytest.mark.parametrize("file", ["tokenizer.json", "model.safetensors", "pytorch_model.bin", "config.json"])
+def test_a_file_that_is_cut_off_is_said_and_what_to_do(file: str, tmp_path: Path) -> None:
+    build(tmp_path, "BertForMaskedLM", "BertConfig", SMALL)
+    if file == "pytorch_model.bin":
+        torch.save(load_file(tmp_path / "model.safetensors"), tmp_path / file)
+        (tmp_path / "model.safetensors").unlink()
+    content = (tmp_path / file).read_bytes()
+    (tmp_path / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ModelError, match="damaged") as refused:
+        model.load(str(tmp_path), device="cpu")
+    assert refused.value.reason == "files_damaged"
+
+
 def test_quantised_weights_without_their_library_are_a_sentence(tmp_path: Path) -> None:
     build(tmp_path, "LlamaForCausalLM", "LlamaConfig", {**SMALL, "num_key_value_heads": 2})
     config = json.loads((tmp_path / "config.json").read_text())
@@ -137,6 +150,61 @@ def test_an_adapter_is_merged(tmp_path: Path, alone: bool) -> None:
     change = after.module.transformer.h[0].attn.c_attn.weight - before.module.transformer.h[0].attn.c_attn.weight
     np.testing.assert_allclose(change.detach().numpy(), (16 / 4 * upper @ lower).T.numpy(), atol=1e-5)
     assert ("adapter", "adapted") in after.trace(TEXT).notes
+
+
+def adapted(folder: Path, tensors: dict[str, torch.Tensor], **settings: Any) -> Any:
+    """A small GPT-2 with an adapter beside its weights, opened. tensors: of the adapter, by name"""
+    build(folder, "GPT2LMHeadModel", "GPT2Config", {"n_embd": 32, "n_layer": 1, "n_head": 4})
+    save_file({f"base_model.model.{name}": one for name, one in tensors.items()}, folder / "adapter_model.safetensors")
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 4, "lora_alpha": 16, **settings}))
+    return model.load(str(folder), device="cpu")
+
+
+ATTENTION, LAST_NORM = "transformer.h.0.attn.", "transformer.ln_f.weight"
+LOW = {
+    f"{ATTENTION}c_proj.lora_{letter}.weight": torch.ones(*size)
+    for letter, size in zip("AB", ((4, 32), (32, 4)), strict=True)
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "scale"),
+    [
+        ({}, 16 / 4),  # the square matrix of a layer that keeps it transposed, whatever fan_in_fan_out says
+        ({"alpha_pattern": {"c_proj": 2}}, 2 / 4),
+        ({"alpha_pattern": {"attn.c_attn": 2}}, 16 / 4),
+        ({"use_rslora": True}, 16 / 2),
+    ],
+)
+def test_an_adapter_has_a_scale_for_each_layer(settings: dict[str, Any], scale: float, tmp_path: Path) -> None:
+    base = build(tmp_path / "base", "GPT2LMHeadModel", "GPT2Config", {"n_embd": 32, "n_layer": 1, "n_head": 4})
+    lower = torch.randn(4, 32)
+    tensors = LOW | {f"{ATTENTION}c_proj.lora_A.weight": lower, LAST_NORM: torch.full((32,), 3.0)}
+    after = adapted(tmp_path / "after", tensors, **settings).module
+    change = (
+        after.transformer.h[0].attn.c_proj.weight
+        - model.load(str(base), "cpu").module.transformer.h[0].attn.c_proj.weight
+    )
+    np.testing.assert_allclose(change.detach(), scale * (torch.ones(32, 4) @ lower).T, atol=1e-4)
+    assert (after.transformer.ln_f.weight == 3).all()  # trained whole, beside the matrices
+
+
+@pytest.mark.parametrize(
+    ("more", "settings", "said"),
+    [
+        ({}, {"init_lora_weights": "pissa_niter_4"}, "merge_and_unload"),
+        ({}, {"use_dora": True}, "merge_and_unload"),
+        ({f"{ATTENTION}c_proj.lora_B.bias": torch.ones(32)}, {}, "no LoRA matrices"),
+        ({"transformer.wte.lora_embedding_A": torch.ones(4, 90)}, {}, "no LoRA matrices"),
+        ({f"{ATTENTION}c_proj.lora_A.weight": torch.ones(4, 16)}, {}, "of another size"),
+        ({LAST_NORM: torch.ones(16)}, {}, "of another size"),
+    ],
+)
+def test_what_cannot_be_merged_is_refused(
+    more: dict[str, torch.Tensor], settings: dict[str, Any], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=said):
+        adapted(tmp_path, LOW | more, **settings)
 
 
 def test_another_kind_of_adapter_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 import torch
 import transformers
 from PIL import Image
+from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 
 import model
@@ -130,6 +133,25 @@ def test_the_check_sees_a_wrong_class_score_and_a_broken_weight(opened: dict[str
             assert not trace.run_check(trace).ok
         finally:
             parameter.data[-1] = before
+
+
+def test_adapters_and_quantised_weights_of_a_model_of_pictures(tmp_path: Path) -> None:
+    build("vit", tmp_path)
+    own = dict(model.load(str(tmp_path), device="cpu").module.named_parameters())
+    name = next(name for name in own if re.search(r"\.0\..*(query|q_proj)\.weight", name))
+    place = f"base_model.model.{name.removesuffix('.weight')}"
+    matrices = {f"{place}.lora_A.weight": torch.ones(2, 32), f"{place}.lora_B.weight": torch.ones(32, 2)}
+    save_file(matrices, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA", "lora_alpha": 2}')
+    lens = model.load(str(tmp_path), device="cpu")
+    np.testing.assert_allclose((dict(lens.module.named_parameters())[name] - own[name]).detach(), 2.0, atol=1e-5)
+    assert ("adapter", tmp_path.name) in lens.trace(PICTURES[0]).notes
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(
+        json.dumps(config | {"quantization_config": {"quant_method": "gptq", "bits": 4}})
+    )
+    with pytest.raises(ModelError, match=r"quantised \(gptq\)"):
+        model.load(str(tmp_path), device="cpu")
 
 
 @pytest.mark.parametrize("family", FAMILIES)

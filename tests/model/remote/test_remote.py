@@ -152,6 +152,20 @@ def test_what_was_measured_on_the_server_is_compared_there(address: str, edits: 
         assert [part.name for part in trace.verify_probe(broken).wrong_parts] == list(broken.names)
 
 
+def test_a_guess_is_compared_with_a_run_of_the_librarys_own(address: str, tmp_path: Path) -> None:
+    build_family("bert", tmp_path)
+    for lens in (load_in_process(str(tmp_path), "cpu"), RemoteModel(address, str(tmp_path))):
+        trace, found = lens.trace(READ), lens.guess(READ, 3)
+        assert found is not None
+        assert trace.ids == lens.trace(READ).ids  # the text itself stays as it was
+        check = trace.verify_probe(Probe(guess=(3, found)))
+        assert check.ok
+        assert check.independent
+        assert [part.name for part in check.parts] == ["guess"]
+        for broken in ((3, found[::-1].copy()), (3, found * np.float32(1.01)), (2, found)):
+            assert [part.name for part in trace.verify_probe(Probe(guess=broken)).wrong_parts] == ["guess"]
+
+
 def test_what_is_chosen_for_a_text_travels_and_positions_of_either_stack_too(address: str, tmp_path: Path) -> None:
     sizes = {"d_model": 32, "d_kv": 8, "d_ff": 37, "num_layers": 2, "num_heads": 4, "decoder_start_token_id": 0}
     made_text(tmp_path / "t5", "T5ForConditionalGeneration", "T5Config", sizes)

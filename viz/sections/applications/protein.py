@@ -22,6 +22,7 @@ from model.measures.structure.contacts import (
 from model.structures.protein import SHORTEST, KnownStructure, known_structure, wrong_residue
 from model.tokenization.text_layout import place_tokens
 from model.trace.attention import Attention
+from model.trace.check import Probe
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
 from viz.browser.resources import BROWSER
@@ -36,7 +37,7 @@ from viz.frame.shown_run import results
 from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import escape_markdown, say
 from viz.saving import tables
-from viz.widgets import charts, pickers
+from viz.widgets import charts, page_check, pickers
 from viz.widgets import tinted_text as widget
 from viz.widgets.menus import save_menu
 
@@ -98,7 +99,7 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: 
         notes = [say("protein.look"), say("protein.marked") if found.known else say("protein.not_known")]
         save_menu.register_figure(figure, "residues", " ".join(notes), table, wide=table)
         save_menu.menu("residues")
-        _guess(tokens, row, found)
+        _guess(trace, tokens, row, found)
     with right:
         names = [tokens.name(i) for i in found.residues]
         focus = key_stack(attention.kind), found.residues
@@ -157,11 +158,12 @@ def residues_html(tokens: Tokens, found: Protein, stack: str) -> str:
     return f'<div class="tinted residues" role="group" aria-label="{label}">{"".join(blocks)}</div>'
 
 
-def _guess(tokens: Tokens, row: int, found: Protein) -> None:
+def _guess(trace: Trace, tokens: Tokens, row: int, found: Protein) -> None:
     """What the model guesses where the residue in focus is hidden; nothing for a model that cannot."""
     logits = results.masked_token_logits(model_access.model_input(), row) if row in found.residues else None
     if logits is None:
         return
+    page_check.claim(trace, "guess", Probe(guess=(row, logits)))
     chances = probabilities(logits)
     best = most_probable(chances, GUESSES)
     labels = model_access.open_model().labels(best.tolist())

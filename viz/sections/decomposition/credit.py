@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from model.errors import InputError
-from model.trace.boxes.decomposition import Credit, Source
+from model.trace.boxes.decomposition import Credit
 from model.trace.trace import Trace
 from viz.figures import decomposition as figures
 from viz.figures.theme import Palette
@@ -45,7 +45,7 @@ def draw(trace: Trace, row: int, token: int, others: Sequence[tuple[int, str]], 
         st.info(say(f"errors.{error.reason}"), icon=":material/info:")
         return
     st.markdown(reading(credit, label, names[against]))
-    figure = figures.credit_bars(credit, head_places(trace, credit), palette)
+    figure = figures.credit_bars(credit, figures.head_places(trace, credit), palette)
     look = say("output.who_look", error=f"{credit.error:.0e}")
     charts.chart(st, figure, "who_bars", look, on_select=_open_clicked_head, titled=False)
     save_menu.menu("who_bars")
@@ -65,17 +65,6 @@ def reading(credit: Credit, token: str, other: str) -> str:
         part=figures.source_name(source.kind, source.layer, head=source.head),
         share=f"{credit.parts[first]:+.2f}",
     )
-
-
-def head_places(trace: Trace, credit: Credit) -> dict[Source, tuple[str, int, int]]:
-    """Kind, attention layer and head of the sources that are heads that can be shown."""
-    found = {}
-    for source in credit.sources:
-        kind = "cross" if source.kind == "cross_attention" else source.stack
-        attention = trace.attentions.get(kind)
-        if source.head is not None and attention is not None and source.layer in attention.layer_index:
-            found[source] = (kind, attention.layer_index.index(source.layer), source.head)
-    return found
 
 
 def _open_clicked_head() -> None:

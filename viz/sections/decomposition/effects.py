@@ -14,7 +14,6 @@ from viz.figures.theme import Palette
 from viz.frame import links, model_access
 from viz.frame.shown_run import decompositions
 from viz.language.messages import say
-from viz.sections.decomposition.credit import head_places
 from viz.widgets import charts
 
 
@@ -48,7 +47,7 @@ def draw(trace: Trace, effects: Mapping[str, np.ndarray], unit: str, palette: Pa
         except InputError as error:
             st.info(say(f"errors.{error.reason}"), icon=":material/info:")
             return
-        heads = head_places(trace, credit)
+        heads = figures.head_places(trace, credit)
         parts = {
             heads[one]: float(value) for one, value in zip(credit.sources, credit.parts, strict=True) if one in heads
         }

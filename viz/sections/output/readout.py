@@ -130,6 +130,7 @@ def masked_token(trace: Trace, palette: Palette) -> None:
     place = pickers.pick_token(tokens, say("output.guess_pick"), "guess", start=1)
     logits = results.masked_token_logits(model_access.model_input(), place)
     assert logits is not None
+    page_check.claim(trace, "guess", Probe(guess=(place, logits)))
     chances = probabilities(logits)
     best = most_probable(chances, player.NUM_CANDIDATES)
     labels = model_access.open_model().labels(best.tolist())

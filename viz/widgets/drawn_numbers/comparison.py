@@ -20,6 +20,7 @@ from viz.figures.reading_series import bars_error, picture_error
 from viz.frame.shown_run import results
 from viz.language.messages import say
 from viz.widgets.drawn_numbers import on_screen
+from viz.widgets.drawn_numbers.all_heads import head_map_error, through_error, wall_error
 
 SAME_HEAD = ("sentences", "pair", "edit")  # what A and B differ in where they show one head
 LETTERS, POOLED_LETTERS = 11, 14  # of a label of a small map
@@ -172,20 +173,12 @@ def _states(stack: str, trace: Trace, figure: Any) -> float | None:
     return cells_error(figure, expected, depth_names(len(first)))
 
 
-def _through(trace: Trace, figure: Any) -> float:
-    """The error of one head's weights beside rollout and flow, which are compared with nothing here."""
-    attention, (layer, head) = on_screen.attention_and_head(trace)
-    row = int(on_screen.chosen(f"through_{attention.kind}", len(attention.queries) - 1))
-    series = [np.array(one.y, np.float64) for one in figure.data]
-    series[0] = attention.row(layer, row)[head].astype(np.float64)
-    names = [attention.queries.name(i) for i in range(len(attention.queries))]
-    return bars_error(figure, series, names)
-
-
 COMPARE: dict[str, on_screen.Reader] = {
     **{f"map_{which}": partial(_map, which) for which in ("a", "b", "difference")},
     "row_divergence": _row_divergence,
     "similarity": _similarity,
-    "through": _through,
+    "through": through_error,
+    "wall": wall_error,
+    "head_map": head_map_error,
     **{f"states_{stack}": partial(_states, stack) for stack in ("encoder", "decoder")},
 }

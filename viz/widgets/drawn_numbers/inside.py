@@ -14,6 +14,7 @@ from viz.figures.reading_series import bars_error, curves_error
 from viz.figures.theme import shorten
 from viz.language.messages import say
 from viz.widgets.drawn_numbers import on_screen
+from viz.widgets.drawn_numbers.taken_apart import match_error
 
 Numbers = Callable[["Query"], np.ndarray]  # a number for each key
 OWN_DIVISOR = 12  # place of the model's own divisor among those of the slider, each 2^(1/4) times the one before
@@ -141,6 +142,13 @@ def _weighted(trace: Trace, figure: Any) -> float:
     return cells_error(figure, np.hstack([np.stack(left), gap, np.stack(right)]), names)
 
 
+def _match(trace: Trace, figure: Any) -> float:
+    one = _query(trace)
+    attention, _ = on_screen.attention_and_head(trace)
+    score = one.dots[one.key] * one.scale + one.bias[one.key]
+    return match_error(trace, figure, on_screen.row(attention), one.key, float(score))
+
+
 INSIDE: dict[str, on_screen.Reader] = {
     "vectors": _vectors,
     "factors": _factors,
@@ -154,4 +162,5 @@ INSIDE: dict[str, on_screen.Reader] = {
     "weights": _bars(lambda one: one.weights, True),
     "yours": _bars(_at_divisor, True),
     "weighted": _weighted,
+    "match": _match,
 }

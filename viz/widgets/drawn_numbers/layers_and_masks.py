@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from model.measures.hidden_states import massive_states
 from model.trace.trace import Trace
-from viz.figures.reading_back import cells_error
+from viz.figures.layers import depth_names
+from viz.figures.reading_back import WRONG, cells_error
 from viz.figures.reading_series import bars_error
+from viz.figures.theme import escape
 from viz.widgets.drawn_numbers import on_screen
+from viz.widgets.drawn_numbers.components import components_error
 
 
 def _activations(trace: Trace, figure: Any) -> float:
@@ -34,6 +38,25 @@ def _similarities(trace: Trace, figure: Any) -> float:
     lengths = np.linalg.norm(states, axis=-1)
     cosine = (states * states[0]).sum(-1) / np.maximum(lengths * lengths[0], 1e-12)
     return cells_error(figure, cosine.T, trace.tokens[stack].texts)
+
+
+def _paths(trace: Trace, figure: Any) -> float:
+    """The paths of the tokens along the first two principal components of their states."""
+    stack = on_screen.stack(trace.hidden_states)
+    states, names = np.asarray(trace.hidden_states[stack]), trace.tokens[stack].texts
+    left_out = {found.token for found in massive_states(states)}
+    drawn = [token for token in range(len(names)) if token not in left_out]
+    depths, groups = depth_names(len(states)), len(figure.data)
+    points = np.full((len(states), len(drawn), 2), np.nan)
+    for number, one in enumerate(figure.data):
+        found = np.stack([np.array(axis, np.float64) for axis in (one.x, one.y)], axis=-1)
+        own = range(number, len(drawn), groups)
+        told = [f"{escape(names[drawn[i]])}: {depth}" for i in own for depth in depths]
+        if len(found) != len(own) * (len(states) + 1) or [text for text in one.customdata if text] != told:
+            return WRONG
+        points[:, own] = found.reshape(len(own), -1, 2)[:, :-1].transpose(1, 0, 2)
+    rows = states[:, drawn].reshape(-1, states.shape[-1]).astype(np.float64)
+    return components_error(points.reshape(-1, 2), rows)
 
 
 def _neurons(trace: Trace, figure: Any) -> float:
@@ -60,11 +83,34 @@ def _scores(masked: bool, trace: Trace, figure: Any) -> float:
     return cells_error(figure, scores, attention.query_tokens)
 
 
+def _batch_mask(number: int, kind: str, trace: Trace, figure: Any) -> float | None:
+    """The mask of one of two texts that were read together: padding is no key of its own tokens."""
+    pair = [run[-1] for run in st.session_state.ran][-2:]
+    if kind not in pair[-1].attentions or len(pair) < 2:
+        return None
+    one, own = pair[number - 1], "decoder" if kind == "decoder" else "encoder"
+    allowed, count = one.attentions[kind].mask(0), len(one.ids[own])
+    rows = slice(count if kind == own else None)
+    if allowed[rows, count:].any():
+        return WRONG
+    return cells_error(figure, np.where(allowed, 1.0, np.nan), one.attentions[kind].query_tokens)
+
+
 LAYERS: dict[str, on_screen.Reader] = {
     "activations": _activations,
     "norms": _norms,
     "similarities": _similarities,
+    "paths": _paths,
     "neurons": _neurons,
     "sparsity": _sparsity,
 }
-MASKS: dict[str, on_screen.Reader] = {"mask": _mask, "before": partial(_scores, False), "after": partial(_scores, True)}
+MASKS: dict[str, on_screen.Reader] = {
+    "mask": _mask,
+    "before": partial(_scores, False),
+    "after": partial(_scores, True),
+    **{
+        f"batch_{kind}_{number}": partial(_batch_mask, number, kind)
+        for kind in ("encoder", "decoder", "cross")
+        for number in (1, 2)
+    },
+}

@@ -9,7 +9,6 @@ import numpy as np
 import streamlit as st
 
 from model.measures.probabilities import most_probable, probabilities, sampling_probabilities
-from model.trace.check import Probe
 from model.trace.trace import Trace
 from viz.figures.reading_back import WRONG, cells_error
 from viz.figures.reading_series import bars_error, words_error
@@ -18,16 +17,13 @@ from viz.frame import model_access
 from viz.frame.shown_run import results
 from viz.language.messages import say
 from viz.widgets.drawn_numbers import on_screen
+from viz.widgets.drawn_numbers.beam_search import tree_error
+from viz.widgets.drawn_numbers.probes import probe
+from viz.widgets.drawn_numbers.taken_apart import credit_error, direct_error
 
 
 def _labels(ids: Any) -> tuple[str, ...]:
     return model_access.open_model().labels([int(one) for one in ids])
-
-
-def _probe(name: str) -> Probe | None:
-    """What was measured on this page, which the page's check compares with passes of their own."""
-    _, found = st.session_state.get("claims", {}).get(name, (None, None))
-    return found if isinstance(found, Probe) else None
 
 
 def _written(trace: Trace, figure: Any) -> float | None:
@@ -82,11 +78,20 @@ def _every_look(trace: Trace, figure: Any) -> float:
     return cells_error(figure, shown.reshape(len(names), -1), names)
 
 
+def _who(trace: Trace, figure: Any) -> float:
+    """Which heads and feed-forward layers wrote the token of a step."""
+    row, ids = _next_row(trace), trace.ids["decoder"]
+    if trace.logits is None or row >= len(trace.logits):
+        return WRONG
+    token = ids[row + 1] if row + 1 < len(ids) else int(np.argmax(trace.logits[row]))
+    return credit_error(trace, figure, row, token, int(st.session_state["who_against"]))
+
+
 def _lens(trace: Trace, figure: Any) -> float | None:
-    probe = _probe("lens")
-    if probe is None or probe.lens is None:
+    found = probe("lens")
+    if found is None or found.lens is None:
         return None
-    stack, (ids, chances) = list(trace.tokens)[-1], probe.lens
+    stack, (ids, chances) = list(trace.tokens)[-1], found.lens
     tokens, count = trace.tokens[stack], np.asarray(figure.data[0].z).shape[1]
     first = int(on_screen.chosen(f"lens_first_{len(tokens)}", 0)) if count < len(tokens) else 0
     shown = slice(first, first + count)
@@ -129,11 +134,12 @@ def _changed_candidates(trace: Trace, figure: Any) -> float | None:
 
 
 def _ranked_heads(trace: Trace, figure: Any) -> float | None:
-    probe = _probe("effects")
-    if probe is None or probe.effects is None:
+    measured = probe("effects")
+    if measured is None or measured.effects is None:
         return None
-    ends = [(kind, *place) for kind, one in probe.effects.items() for place in np.ndindex(one.shape)]
-    found = sorted(ends, key=lambda end: -probe.effects[end[0]][end[1], end[2]])  # type: ignore[index]
+    effects = measured.effects
+    ends = [(kind, *place) for kind, one in effects.items() for place in np.ndindex(one.shape)]
+    found = sorted(ends, key=lambda end: -effects[end[0]][end[1], end[2]])
     found = found[: sum(len(one.x) for one in figure.data)]
     names = [
         say(
@@ -144,16 +150,16 @@ def _ranked_heads(trace: Trace, figure: Any) -> float | None:
         )
         for kind, layer, head in found
     ]
-    places = [[i for i, end in enumerate(found) if end[0] == kind] for kind in probe.effects]
-    values = [np.array([probe.effects[found[i][0]][found[i][1:]] for i in one]) for one in places]
+    places = [[i for i, end in enumerate(found) if end[0] == kind] for kind in effects]
+    values = [np.array([effects[found[i][0]][found[i][1:]] for i in one]) for one in places]
     return bars_error(figure, values, names, lying=True, places=places, longest=40)
 
 
 def _effects(kind: str, trace: Trace, figure: Any) -> float | None:
-    probe = _probe("effects")
-    if probe is None or probe.effects is None:
+    found = probe("effects")
+    if found is None or found.effects is None:
         return None
-    return cells_error(figure, probe.effects[kind], [str(layer) for layer in trace.attentions[kind].layer_index])
+    return cells_error(figure, found.effects[kind], [str(layer) for layer in trace.attentions[kind].layer_index])
 
 
 OUTPUT: dict[str, on_screen.Reader] = {
@@ -163,10 +169,13 @@ OUTPUT: dict[str, on_screen.Reader] = {
     "every_look": _every_look,
     "lens": _lens,
     "guesses": _guesses,
+    "who_bars": _who,
+    "tree": tree_error,
 }
 CHANGES: dict[str, on_screen.Reader] = {
     "divergence": _divergence,
     "candidates": _changed_candidates,
     "ranked": _ranked_heads,
+    "direct_heads": direct_error,
     **{f"effects_{kind}": partial(_effects, kind) for kind in ("encoder", "decoder", "cross", "time", "space")},
 }

@@ -238,7 +238,7 @@ def test_a_damaged_file_of_the_hubs_cache_is_dropped_and_ones_own_folder_is_left
     (own / WEIGHTS).write_bytes(b"{")
     with pytest.raises(ModelError) as caught:
         model.load(str(own), "cpu")
-    assert caught.value.reason == "not_transformer"
+    assert caught.value.reason == "files_damaged"
     assert (own / WEIGHTS).is_file()
 
 
