@@ -28,15 +28,19 @@ def draw(trace: Trace, worked: WorkedHead, selected: pickers.SelectedHead) -> No
     kind, place = selected.attention.kind, (worked.row, worked.key)
     split = decompositions.why(trace, kind, selected.layer, selected.head, *place)
     names = (worked.query_name, worked.key_name)
-    charts.announced_markdown(reading(split, names))
+    charts.announced_markdown(reading(split, names, capped=worked.steps.softcap is not None))
     figure = figures.match_heatmap(split, kind, place, names, session.palette())
     look = say("inside.match_look", error=f"{split.error:.0e}")
     charts.chart(st, figure, "match", look, table=partial(match_table, split), titled=False)
     save_menu.menu("match")
 
 
-def reading(split: Split, names: tuple[str, str]) -> str:
-    """Sentence on the score and the pair that adds most to it. names: of query and key"""
+def reading(split: Split, names: tuple[str, str], *, capped: bool) -> str:
+    """Sentence on the score and the pair that adds most to it.
+
+    Args:
+        names: of query and key; capped: whether the model caps the score afterwards.
+    """
     groups = figures.match_groups(split)
     values = summed(split.parts, *groups)
     row, column = np.unravel_index(np.abs(values).argmax(), values.shape)
@@ -46,6 +50,7 @@ def reading(split: Split, names: tuple[str, str]) -> str:
         query=escape_markdown(names[0]),
         key=escape_markdown(names[1]),
         score=f"{split.score:.3f}",
+        when=say("inside.before_cap" if capped else "inside.before_mask"),
         part=f"{values[row, column]:+.3f}",
         asks=figures.source_name(asks.kind, asks.first, asks.last),
         asked=figures.source_name(asked.kind, asked.first, asked.last),

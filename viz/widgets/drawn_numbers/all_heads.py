@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import streamlit as st
 
@@ -97,6 +96,8 @@ def through_error(trace: Trace, figure: Any) -> float:
 
 def _flow_error(layers: list[np.ndarray], row: int, shares: np.ndarray) -> float:
     """The error of shares of a flow: their sum, and how those of some tokens compare with the largest."""
+    import networkx as nx
+
     graph = nx.DiGraph()
     for depth, layer in enumerate(layers):
         for query, key in zip(*np.nonzero(layer), strict=True):

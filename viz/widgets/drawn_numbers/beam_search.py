@@ -9,7 +9,7 @@ import numpy as np
 
 from model.trace.decoding import BeamNode, Decoding
 from model.trace.trace import Trace
-from viz.figures.reading_back import WRONG
+from viz.figures.reading_back import WRONG, falls
 from viz.figures.theme import escape
 from viz.frame import model_access
 from viz.frame.shown_run import results
@@ -29,7 +29,7 @@ def tree_error(trace: Trace, figure: Any) -> float | None:
     if decoded.ids != written:
         return WRONG  # of another run
     labels = [escape(one) for one in lens.labels([node.token for node in decoded.tree])]
-    drawn = _drawn_nodes(figure)
+    drawn = _drawn_nodes(figure) if falls(figure.layout.yaxis.range) and not falls(figure.layout.xaxis.range) else None
     expected = _expected_nodes(decoded.tree, labels, written, decoded.ended)
     if drawn is None or [one[:3] for one in drawn] != [one[:3] for one in expected]:
         return WRONG
@@ -42,6 +42,8 @@ def _drawn_nodes(figure: Any) -> list[Node] | None:
     before: dict[Place, Place] = {}
     best: set[Place] = set()
     for one in (one for one in figure.data if one.mode == "lines"):
+        if one.x is None:
+            continue
         ends = np.stack([np.array(axis, np.float64).reshape(-1, 3) for axis in (one.x, one.y)], axis=-1)
         for first, second, _ in ends.tolist():
             if tuple(second) in before:

@@ -29,9 +29,13 @@ def match_error(trace: Trace, figure: Any, row: int, key: int, score: float) -> 
     return max(error, _sum_error(trace, split.parts, score))
 
 
-def _sum_error(trace: Trace, parts: np.ndarray, whole: float) -> float:
-    """By how much more than rounding parts miss a number of the run, as a share of the largest part."""
-    largest = max(float(np.abs(parts).max(initial=0.0)), 1.0)
+def _sum_error(trace: Trace, parts: np.ndarray, whole: float, size: float = 1.0) -> float:
+    """By how much more than rounding parts miss a number of the run, as a share of the largest part.
+
+    Args:
+        size: of the numbers that the whole is worked out from.
+    """
+    largest = max(float(np.abs(parts).max(initial=0.0)), size)
     rounding = 20 * trace.verify().tolerance * largest
     return max(abs(float(parts.sum()) - whole) - rounding, 0.0) / largest
 
@@ -57,7 +61,7 @@ def _credit_sum_error(trace: Trace, credit: Credit, row: int, token: int, agains
         if np.abs(shares).max() > SATURATED:
             return 0.0
         scores = credit.softcap * np.arctanh(shares)
-    return _sum_error(trace, np.append(credit.parts, scores), 2 * scores.sum() - 2 * scores[1])
+    return _sum_error(trace, credit.parts, float(scores[0] - scores[1]), float(np.abs(scores).max()))
 
 
 def direct_error(trace: Trace, figure: Any) -> float | None:
@@ -72,7 +76,9 @@ def direct_error(trace: Trace, figure: Any) -> float | None:
     heads = figures.head_places(trace, credit)
     adds = {heads[one]: float(part) for one, part in zip(credit.sources, credit.parts, strict=True) if one in heads}
     series = []
-    for kind, effects in found.effects.items():
+    for (kind, effects), shown in zip(found.effects.items(), figure.data, strict=True):
         places = [one for one in adds if one[0] == kind]
+        if [tuple(one) for one in (() if shown.customdata is None else shown.customdata)] != places:
+            return WRONG
         series.append(np.array([[adds[one], effects[one[1:]]] for one in places]).reshape(-1, 2))
     return max(points_error(figure, series), _credit_sum_error(trace, credit, row, token, against))
