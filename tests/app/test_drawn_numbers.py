@@ -245,3 +245,5 @@ def test_a_cap_and_a_sink_are_drawn_as_the_run_has_them(
             assert not app.exception
             reading.judge(expected)
             assert badge(app).startswith(":green[")
+        looks = {one.caption for one in app.session_state["drawn"].values()}
+        assert (say("inside.weights_sink_look") in looks) == (family == "gpt-oss")

@@ -129,6 +129,11 @@ def _blocked_cells(edits: Edits, kind: str, layer: int, shape: tuple[int, ...]) 
     return cells
 
 
+def weights_look(steps: HeadSteps) -> str:
+    """What the weights of one query add up to, which is less than 100 % where a sink takes a share."""
+    return say("inside.weights_look") if steps.sink is None else say("inside.weights_sink_look")
+
+
 def weight_arithmetic(steps: HeadSteps, key: int) -> tuple[str, ...]:
     """Computation of one attention weight as LaTeX: dot product, scaled score, softmax.
 

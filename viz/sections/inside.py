@@ -187,7 +187,8 @@ def _bars(
     masked = name in ("masked", "powers", "weights")
     palette = session.palette()
     bars = key_bars(worked, values, title, palette, colour=palette.accent, limits=limits, masked=masked, form=form)
-    charts.chart(st, bars, name, say(f"inside.{name}_look", error=f"{worked.steps.error:.0e}"), titled=False)
+    look = say(f"inside.{name}_look", error=f"{worked.steps.error:.0e}")
+    charts.chart(st, bars, name, readings.weights_look(worked.steps) if name == "weights" else look, titled=False)
     save_menu.menu(name)
 
 
@@ -284,7 +285,7 @@ def _values(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
             form=".1%",
             blank_rows=2 + bool(worked.hidden),
         )
-        charts.chart(st, bars, "weights", say("inside.weights_look"), titled=False)
+        charts.chart(st, bars, "weights", readings.weights_look(steps), titled=False)
         st.caption(say("inside.output_error", error=f"{steps.output_error:.0e}"))
 
 
