@@ -1,4 +1,4 @@
-"""Maps, bars and lines of every page glide to what is drawn next, except with reduced motion and for other labels."""
+"""Maps, bars, lines and dots of every page glide to what is drawn next; not with reduced motion or for other labels."""
 
 from __future__ import annotations
 
@@ -16,26 +16,32 @@ WATCH = """() => {
   Element.prototype.animate = function (frames, ...how) {
     const key = this.closest(".js-plotly-plot")?.closest("[class*='st-key-']")?.className.match(/st-key-(\\S+)/)?.[1]
     const what = this.matches("image") ? "map"
-      : this.closest(".barlayer") ? "bar" : this.closest(".scatterlayer") ? "line" : ""
+      : this.closest(".barlayer") ? "bar" : this.closest(".points") ? "dot"
+      : this.closest(".scatterlayer") && frames[0].d ? "line" : ""
     const moves = frames[0].d ? frames[0].d !== frames[1].d && frames[1].d.includes(this.getAttribute("d")) : true
     if (key && what && moves) (window.glided[key] ??= []).push(what)
     return begin.apply(this, [frames, ...how])
   }
 }"""
-# Page -> button, and figures that it changes.
+# Page -> button or slider, and figures that it changes.
 FIGURES = {
     "Inside a head": ("head_next", {"vectors": "map"}),
     "Masks": ("head_next", {"before": "map", "after": "map"}),
     "Output": ("head_next", {"looks": "bar", "alignment_map": "map"}),
     "Compare": ("ab_keys", {"map_a": "map", "map_difference": "map"}),
     "Layers": ("depth_play", {"activations": "map"}),
+    "Positions": ("pe_base", {"pe_table": "map", "waves": "line", "pe_similarity": "line", "circle": "dot"}),
 }
 
 
 def glided(page: Page, act: str) -> dict[str, list[str]]:
-    """What glides after a click on a button. act: its key"""
+    """What glides after a click on a button, or a step of a slider. act: its key"""
     page.evaluate(WATCH)
-    page.locator(f".st-key-{act} button").first.click()
+    if (slider := page.locator(f".st-key-{act} input[type=range]")).count():
+        slider.focus()
+        page.keyboard.press("ArrowLeft")
+    else:
+        page.locator(f".st-key-{act} button").first.click()
     settle(page)
     page.wait_for_timeout(500)
     found: dict[str, list[str]] = page.evaluate("window.glided")

@@ -1,12 +1,19 @@
-// Maps, bars and lines glide from what was drawn to what is drawn now, in whatever figure of the page, where both speak of the
-// same things: the same kinds of traces over the same labels, in the same room. Where the labels are others, the figure jumps.
+// Maps, bars, lines and dots glide from what was drawn to what is drawn now, in whatever figure of the page, where both speak
+// of the same things: the same kinds of traces over the same labels, in the same room. Where the labels are others, the figure
+// jumps.
 //
-// What was seen before is told by the old value of an attribute where a figure is painted anew, and by the elements of the
-// figure before where Streamlit puts a new one in its place, under the same key.
+// What was seen before is kept of each figure, and under its key, since Streamlit may put a new figure in the place of the one
+// before; Plotly paints some elements anew and throws others out.
 const GLIDE = 150 // milliseconds
-const MAP = ".hm image, .imagelayer image", BAR = ".barlayer .point > path", LINES = ".scatterlayer .lines"
-const MOST = 400 // moving bars and lines; more jump, since each is an animation of its own
-const known = new WeakMap() // figure -> what was seen of it: {gd, key, subject, maps, bars, lines}
+const WHAT = { // -> [its elements, the attribute that says where and how they are drawn]
+  maps: [".hm image, .imagelayer image", "href"],
+  bars: [".barlayer .point > path", "d"],
+  lines: [".scatterlayer .lines > path", "d"],
+  dots: [".scatterlayer .points > path", "transform"],
+}
+const ANY = Object.values(WHAT).map(([selector]) => selector).join(", ")
+const MOST = 400 // moving bars, lines or dots; more jump or fade, since each is an animation of its own
+const known = new WeakMap() // figure -> what was seen of it, as `seen` returns it
 const latest = new Map() // key -> the same of the figure that was drawn last under it
 let watch = null // the observer of all figures, made once
 
@@ -14,6 +21,7 @@ const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches
 // "M0,1.5L2,3Z" -> "MLZ": paths of the same commands glide point by point.
 const commands = path => path.replace(/[^A-Za-z]+/g, "")
 const fade = (element, from, to) => element.animate([{ opacity: from }, { opacity: to }], GLIDE)
+const glide = (element, from, to) => element.animate([from, to], { duration: GLIDE, easing: "ease-out" })
 
 // What a figure speaks of: kinds of its traces, labels of its axes, and their room in pixels.
 function subject(gd) {
@@ -30,83 +38,127 @@ function leave(old, parent, before) {
   fade(old, getComputedStyle(old).opacity, 0).onfinish = () => old.remove()
 }
 
-function glideMap(image, href) {
-  if (!href || href === image.getAttribute("href")) return
-  const before = image.cloneNode()
-  before.setAttribute("href", href)
-  const layer = image.closest(".imagelayer, .heatmaplayer") ?? image.parentNode
+function glideMap({ element, was: now }, { was }) {
+  if (!was || was === now) return
+  const before = element.cloneNode()
+  before.setAttribute("href", was)
+  const layer = element.closest(".imagelayer, .heatmaplayer") ?? element.parentNode
   leave(before, layer.parentNode, layer.nextSibling)
 }
 
-function glidePath(path, old) {
-  const now = path.getAttribute("d")
-  if (!old || !now || old === now || [old, now].includes("M0,0Z") || commands(old) !== commands(now)) return
-  path.animate([{ d: `path("${old}")` }, { d: `path("${now}")` }], { duration: GLIDE, easing: "ease-out" })
+const alike = ({ was: now }, { was }) => was && now && ![was, now].includes("M0,0Z") && commands(was) === commands(now)
+
+function glidePath(one, old) {
+  if (one.was !== old.was && alike(one, old)) glide(one.element, { d: `path("${old.was}")` }, { d: `path("${one.was}")` })
 }
 
-// old: groups of lines, each with a copy; now: those that are there.
-function glideLines(old, now) {
-  const pathsOf = groups => groups.flatMap(group => [...group.querySelectorAll("path")]).map(path => [path, path.getAttribute("d")])
-  const before = pathsOf(old.map(([group]) => group)), after = pathsOf(now), room = now[0]?.closest(".scatterlayer")
-  if (!room || JSON.stringify(before.map(([, d]) => d)) === JSON.stringify(after.map(([, d]) => d))) return
-  if (before.length === after.length && after.every(([, d], i) => commands(d) === commands(before[i][1])))
-    return after.forEach(([path], i) => glidePath(path, before[i][1]))
-  now.forEach(group => fade(group, 0, 1))
-  for (const [group, copy] of old) {
-    const trace = document.createElementNS("http://www.w3.org/2000/svg", "g")
-    trace.style.opacity = group.closest(".trace")?.style.opacity || 1
-    trace.append(copy)
-    leave(trace, room, null)
+function glideDot({ element, was: now }, { was }) {
+  const moved = [was, now].map(one => /^translate\(([-\d.e]+),\s*([-\d.e]+)\)$/.exec(one))
+  if (was === now || !moved[0] || !moved[1]) return
+  const [from, to] = moved.map(([, x, y]) => ({ transform: `translate(${x}px, ${y}px)` }))
+  glide(element, from, to)
+}
+
+// What stood for the same thing before: what has the same name, and of those that are left over, if they are as many, the next. [[now, before or null], ...], and those before that nothing stands for now.
+function paired(now, before) {
+  const left = new Map(before.map(one => [one.name, one]))
+  const pairs = now.map(one => {
+    const old = left.get(one.name) ?? null
+    left.delete(one.name)
+    return [one, old]
+  })
+  const open = pairs.filter(([, old]) => !old), rest = [...left.values()]
+  if (open.length !== rest.length) return [pairs, rest]
+  open.forEach((pair, i) => { pair[1] = rest[i] })
+  return [pairs, []]
+}
+
+function glideLines(now, before) {
+  const room = now[0]?.element.closest(".scatterlayer")
+  if (!room || JSON.stringify(now.map(({ was }) => was)) === JSON.stringify(before.map(({ was }) => was))) return
+  const [pairs, gone] = paired(now, before), come = new Set(), going = new Map() // groups; group before -> its copy
+  for (const [one, old] of pairs) {
+    if (old && alike(one, old)) glidePath(one, old)
+    else {
+      if (old) gone.push(old)
+      come.add(one.element.parentNode)
+    }
   }
+  for (const group of come) fade(group, 0, 1)
+  for (const { element, was, group, style, opacity } of gone) {
+    const copy = element.cloneNode(), trace = going.get(group) ?? document.createElementNS("http://www.w3.org/2000/svg", "g")
+    copy.setAttribute("d", was)
+    copy.setAttribute("style", style)
+    trace.style.opacity = opacity
+    trace.append(copy)
+    going.set(group, trace)
+  }
+  for (const trace of going.values()) leave(trace, room, null)
 }
 
-// Its elements, which keep what they showed when Plotly has thrown them out.
+function glideDots(now, before) {
+  const [pairs] = paired(now, before), moving = pairs.filter(([one, old]) => one.was !== old?.was)
+  if (moving.length > MOST) return new Set(moving.map(([one]) => one.element.parentNode)).forEach(dots => fade(dots, 0, 1))
+  for (const [one, old] of moving) old ? glideDot(one, old) : fade(one.element, 0, 1)
+}
+
+// Lines and dots have a name: that of their trace and their number in it, or their number among all that have none.
+function named(elements) {
+  const count = new Map()
+  const all = elements.map(one => {
+    const trace = one.element.closest(".trace"), called = trace?.__data__?.[0]?.trace?._input?.name ?? ""
+    const number = count.get(called) ?? 0
+    count.set(called, number + 1)
+    const looks = { style: one.element.getAttribute("style") ?? "", opacity: trace?.style.opacity || 1 }
+    return { ...one, called, number, group: one.element.parentNode, ...looks }
+  })
+  return all.map(one => ({ ...one, name: `${one.called} ${one.number}${one.called ? "" : ` of ${count.get("")}`}` }))
+}
+
+// The elements of a figure and how each is drawn; null while it is empty.
 function seen(gd, key) {
-  const all = selector => [...gd.querySelectorAll(selector)].filter(one => !one.closest(".fading"))
-  const state = { gd, key, subject: subject(gd), maps: all(MAP), bars: all(BAR), lines: all(LINES) }
+  const state = { key, subject: subject(gd), overlaid: gd.hasAttribute("data-overlaid") }
+  for (const [what, [selector, attribute]] of Object.entries(WHAT)) {
+    const drawn = [...gd.querySelectorAll(selector)].filter(one => !one.closest(".fading"))
+    const found = drawn.map(element => ({ element, was: element.getAttribute(attribute) }))
+    state[what] = what === "lines" || what === "dots" ? named(found) : found
+  }
+  if (!Object.keys(WHAT).some(what => state[what].length)) return null
   known.set(gd, state)
   latest.set(key, state)
   // Plotly's `href` has a namespace, for which no filter of attributes can ask.
-  for (const image of state.maps) watch?.observe(image, { attributes: true, attributeOldValue: true })
+  for (const { element } of state.maps) watch?.observe(element, { attributes: true })
   return state
 }
 
-function meet(gd) {
-  const key = gd.closest("[class*='st-key-']")?.className.match(/st-key-(\S+)/)[1]
-  const old = latest.get(key), now = seen(gd, key)
-  if (!old || old.subject !== now.subject || still()) return
-  const [bars, maps] = [[...now.bars], [...now.maps]]
-  if (maps.length === old.maps.length) maps.forEach((image, i) => glideMap(image, old.maps[i].getAttribute("href")))
-  if (bars.length === old.bars.length && bars.length <= MOST) bars.forEach((bar, i) => glidePath(bar, old.bars[i].getAttribute("d")))
-  if (!old.gd.hasAttribute("data-overlaid")) glideLines(old.lines.map(group => [group, group.cloneNode(true)]), now.lines)
+// A figure that was drawn anew, or put in the place of another.
+function look(gd) {
+  const key = known.get(gd)?.key ?? gd.closest("[class*='st-key-']")?.className.match(/st-key-(\S+)/)[1]
+  const before = known.get(gd) ?? latest.get(key), now = seen(gd, key)
+  if (!now || !before || before.subject !== now.subject || still()) return
+  for (const what of ["maps", "bars"]) {
+    if (now[what].length !== before[what].length || now[what].length > MOST) continue
+    now[what].forEach((one, i) => (what === "maps" ? glideMap : glidePath)(one, before[what][i]))
+  }
+  if (before.overlaid) return // other lines lie over these, and fade by themselves
+  if (now.lines.length + before.lines.length <= 2 * MOST) glideLines(now.lines, before.lines)
+  glideDots(now.dots, before.dots)
 }
 
 function lookAt(changes) {
-  const touched = new Set(), painted = new Map() // figure -> {element -> its attribute before}
-  for (const change of changes) {
-    const gd = change.target.closest?.(".js-plotly-plot")
-    if (!gd?._fullLayout || change.target.closest(".fading, .hoverlayer, .focus-marks, .head-lines, .tile-marks")) continue
-    if (change.type === "attributes" && !["href", "d"].includes(change.attributeName)) continue
+  const touched = new Set()
+  for (const { target, type, attributeName } of changes) {
+    const gd = target.closest?.(".js-plotly-plot")
+    if (!gd?._fullLayout || target.closest(".fading, .hoverlayer, .focus-marks, .head-lines, .tile-marks")) continue
+    if (type === "attributes" && !(["href", "d", "transform"].includes(attributeName) && target.matches(ANY))) continue
     touched.add(gd)
-    if (change.type === "childList" || !known.has(gd) || !change.target.matches(`${MAP}, ${BAR}`)) continue
-    const before = painted.get(gd) ?? painted.set(gd, new Map()).get(gd)
-    if (!before.has(change.target)) before.set(change.target, change.oldValue) // the first of several is what was seen
   }
-  for (const gd of touched) {
-    const before = known.get(gd)
-    if (!before) {
-      if (gd.isConnected && gd.querySelector(`${MAP}, ${BAR}, ${LINES}`)) meet(gd)
-      continue
-    }
-    const all = painted.get(gd) ?? [], now = seen(gd, before.key)
-    if (before.subject !== now.subject || still() || all.size > MOST) continue
-    for (const [element, old] of all) element.matches(MAP) ? glideMap(element, old) : glidePath(element, old)
-  }
+  for (const gd of touched) if (gd.isConnected) look(gd)
 }
 
 export default function () {
   if (watch) return
   watch = new MutationObserver(lookAt)
-  for (const gd of document.querySelectorAll(".js-plotly-plot")) if (gd._fullLayout) meet(gd)
-  watch.observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["d"], attributeOldValue: true })
+  for (const gd of document.querySelectorAll(".js-plotly-plot")) if (gd._fullLayout) look(gd)
+  watch.observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["d", "transform"] })
 }

@@ -85,7 +85,7 @@ def bias_by_distance(bias: np.ndarray, distances: np.ndarray, palette: Palette) 
             x=distances,
             y=line.astype(np.float32),
             mode="lines",
-            line={"color": palette.lines[head % len(palette.lines)], "width": 2},
+            line={"color": palette.lines[head % len(palette.lines)], "width": 2, "simplify": False},
             name=say("positions.bias_head", head=head),
             hovertemplate=say("positions.bias_hover", head=head) + "<extra></extra>",
         )
@@ -112,7 +112,7 @@ def similarity_by_distance(encoding: np.ndarray, palette: Palette) -> go.Figure:
             x=np.arange(count) - position,
             y=cosine[position].astype(np.float32),
             mode="lines",
-            line={"color": palette.lines[0] if position else palette.lines[1], "width": 1.5},
+            line={"color": palette.lines[0] if position else palette.lines[1], "width": 1.5, "simplify": False},
             opacity=0.5,
             name=say("positions.curve", position=position),
             hovertemplate=say("positions.similarity_hover", position=position) + "<extra></extra>",

@@ -112,7 +112,12 @@ def _smooth_curve(
         mode="lines",
         name=name,
         legendgroup=name,
-        line={"color": colour, "width": width, "dash": dash},
+        line={
+            "color": colour,
+            "width": width,
+            "dash": dash,
+            "simplify": False,
+        },  # the same points whatever the values: they glide
         hoverinfo="skip",
     )
     if marked:
