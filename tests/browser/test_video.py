@@ -40,6 +40,9 @@ def test_frames_are_tinted_and_play_follows_the_digit(clip: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     widths = page.locator(".clip-frames > .clip-frame").evaluate_all("all => all.map(one => one.clientWidth)")
     assert min(widths) >= 140
+    room = page.locator(".clip-play").bounding_box()
+    assert room is not None
+    assert room["y"] + room["height"] <= page.evaluate("innerHeight")  # frames, Play and slider are in sight
     page.locator(f'.clip-frames [data-place="{PATH[3]}"]').hover()
     page.wait_for_function(f"({FOCUS})() === {PATH[3]}")
     expect(page.locator(".clip-frame.now")).to_have_attribute("data-frame", "3")

@@ -59,11 +59,20 @@ function buttons() {
   said.textContent = name
 }
 
+function bringIntoSight() {
+  const strip = document.querySelector(".clip-frames"), shown = strip.querySelector(".now")
+  if (!shown || strip.scrollWidth <= strip.clientWidth) return
+  // On a phone the frames are a strip. A frame in sight stays where it is: the pointer may be on it.
+  const left = shown.offsetLeft - strip.scrollLeft, half = shown.offsetWidth / 2
+  if (left < -half || left + half > strip.clientWidth) strip.scrollLeft += left - strip.clientWidth / 2 + half
+}
+
 function show() {
   if (!data || !document.querySelector(".clip-frames")) return
   const frame = frameOf(focused())
   for (const one of document.querySelectorAll(".clip-frames > .clip-frame"))
     one.classList.toggle("now", Number(one.dataset.frame) === frame)
+  bringIntoSight()
   buttons()
   // Once the patches are tinted: at the next frame of the screen.
   requestAnimationFrame(() => {

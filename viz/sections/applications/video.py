@@ -35,7 +35,7 @@ def require_picture(trace: Trace) -> Picture:
         Halt: it reads texts, and the page says so.
     """
     if trace.picture is None:
-        session.halt(say("video.texts"))
+        session.halt(say("video.texts"), of_input=True)
     return trace.picture
 
 
@@ -50,6 +50,8 @@ def draw(trace: Trace, picture: Picture, selected: pickers.SelectedHead, palette
     left, right = st.columns([3, 2])
     with left:
         st.html(frames_html(picture, attention.queries, tracks))
+        if picture.frames > 1:
+            st.html('<div class="clip-play"></div>')
         found = widget.draw_head(trace, selected, row)
         title = say("video.figure", layer=selected.layer, head=selected.head, token=attention.queries.name(row))
         table = partial(tables.focus_table, found.weights, attention.queries, attention.keys, row, one_text=True)
@@ -62,7 +64,7 @@ def draw(trace: Trace, picture: Picture, selected: pickers.SelectedHead, palette
         save_menu.menu("frames")
     with right:
         if picture.frames > 1:
-            st.html('<div class="clip-play"></div><div class="clip-screen" aria-hidden="true"></div>')
+            st.html('<div class="clip-screen" aria-hidden="true"></div>')
         if tracks:
             _stays_on_track(trace, attention, picture, tracks, selected, palette)
         elif picture.frames > 1:
