@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG
@@ -26,14 +27,23 @@ class Halt(Exception):  # noqa: N818  (not an error: the page has already said w
     """Ends a page early; unlike `st.stop`, the frame around the page is still drawn."""
 
 
-def halt(said: str) -> NoReturn:
+def halt(said: str, *, of_input: bool = False) -> NoReturn:
     """End the page with a sentence on what it cannot be drawn for.
+
+    Args:
+        of_input: whether it speaks of the model or the text in the bar, and so stands there, under the box.
 
     Raises:
         Halt: always.
     """
-    st.info(said, icon=":material/info:")
+    (input_room() if of_input else st).info(said, icon=":material/info:")
     raise Halt
+
+
+def input_room() -> DeltaGenerator:
+    """The room under the box at the top, for what is to be said of the model or the text in it."""
+    room: DeltaGenerator = st.session_state.output_line
+    return room
 
 
 def chosen_model() -> str:

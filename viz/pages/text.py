@@ -8,11 +8,11 @@ from viz.sections.texts import reading
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()
+output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("text")
     reading.require_text(trace)
     selected = pickers.head_stepper(trace, arrows=False)
     how = reading.pick_how(selected.attention)
     headings.at_head(trace, selected.attention, selected.layer)
-output_line.draw(trace)
 reading.draw(trace, selected, how, session.palette())

@@ -71,12 +71,12 @@ def read(trace: Trace, attention: Attention) -> ReadReaction:
         reaction = read_reaction(text)
     except ReactionError as error:
         shown = escape_markdown(text[max(error.place - 12, 0) : error.place + 1])
-        session.halt(say(f"chemistry.error_{error.reason}", place=error.place + 1, letters=shown))
+        session.halt(say(f"chemistry.error_{error.reason}", place=error.place + 1, letters=shown), of_input=True)
     if any(atom.number for atom in reaction.atoms):
-        session.halt(say("chemistry.numbered"))
+        session.halt(say("chemistry.numbered"), of_input=True)
     tokens = atom_tokens(attention.queries, trace.text, reaction)
     if tokens is None:
-        session.halt(say("chemistry.pieces"))
+        session.halt(say("chemistry.pieces"), of_input=True)
     return ReadReaction(reaction, tokens, known_map(text))
 
 

@@ -73,12 +73,12 @@ def read(trace: Trace, attention: Attention, chains: Sequence[KnownStructure]) -
     if trace.picture is not None or attention.kind == "cross":
         session.halt(say("protein.one_text"))
     if wrong is not None:
-        session.halt(say("protein.wrong", place=wrong + 1, letter=escape_markdown(sequence[wrong])))
+        session.halt(say("protein.wrong", place=wrong + 1, letter=escape_markdown(sequence[wrong])), of_input=True)
     if len(sequence) < SHORTEST:
-        session.halt(say("protein.short", count=SHORTEST))
+        session.halt(say("protein.short", count=SHORTEST), of_input=True)
     if "".join(tokens.texts[i] for i in places).upper() != sequence.upper():
         known = [i for i in places if len(tokens.texts[i]) == 1 and tokens.texts[i].isalpha()]
-        session.halt(say("protein.pieces" if len(known) < len(places) / 2 else "protein.unknown"))
+        session.halt(say("protein.pieces" if len(known) < len(places) / 2 else "protein.unknown"), of_input=True)
     return Protein(places, sequence.upper(), known_structure(sequence.upper(), chains))
 
 

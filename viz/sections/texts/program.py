@@ -61,13 +61,13 @@ def read(trace: Trace, attention: Attention) -> LinkedText:
         wrong = say("program.wrong", line=found.wrong_line, code=_as_code(typed[found.wrong_line - 1]))
     if not any(found.links.values()):
         _warn(wrong)
-        session.halt(say("program.nothing"))
+        session.halt(say("program.nothing"), of_input=True)
     return LinkedText(found.placed, found.links, (0,) if causal else (), wrong)
 
 
 def _warn(wrong: str) -> None:
     if wrong:
-        st.warning(wrong, icon=":material/edit:")
+        session.input_room().warning(wrong, icon=":material/edit:")
 
 
 def _as_code(line: str) -> str:

@@ -42,7 +42,7 @@ def require_text(trace: Trace) -> None:
         Halt: the page says so.
     """
     if trace.picture is not None:
-        session.halt(say("text.pictures"))
+        session.halt(say("text.pictures"), of_input=True)
 
 
 def pick_how(attention: Attention) -> str:
