@@ -100,6 +100,7 @@ def test_texts_are_whole(language: str) -> None:
         bold = words.split("**")[1::2]
         assert all(part and part == part.strip() for part in bold), f"{key}: spaces inside bold"
         assert not re.search(r"(?<!%)%\{(?!\{)", words), f"{key}: Plotly's placeholders are written %{{{{x}}}}"
+        assert not re.search(r"\d\s%(?![\w{])", words), f"{key}: a share is written 98%, as figures write it"
         assert words.count("`") % 2 == 0, key
         assert words.count("{") == words.count("}"), key
 
