@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import plotly.graph_objects as go
 
 from viz.figures.theme import unvalidated_figure
 
 BAR_ROOM = 40  # pixels of the colour bar and its numbers
+PROJECTOR_HEIGHT = (
+    450  # pixels, at most, under the large type of a projector: with the caption, what a first screen holds
+)
 
 
 def with_bar_below(figure: go.Figure) -> go.Figure:
-    """The same heat map, drawn by `viz.figures.grid.grid` without a colour bar, with one under it.
-
-    Maps with equal labels keep cells of equal size, with the bar and without it.
-    """
+    """The same heat map, drawn by `viz.figures.grid.grid` without a colour bar, with one under it."""
     cells, *others = figure._data
-    layout = dict(figure._layout)
-    layout["margin"] = layout["margin"] | {"b": layout["margin"]["b"] + BAR_ROOM, "autoexpand": False}
-    layout["height"] += BAR_ROOM
+    layout = _with_room(figure)
     place = {"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0.5, "xanchor": "center"}
     bar = cells["colorbar"] | place | {"len": 1, "title": {"text": ""}, "ypad": 4}
     return unvalidated_figure([cells | {"showscale": True, "colorbar": bar}, *others], layout)
+
+
+def with_room_below(figure: go.Figure) -> go.Figure:
+    """The same heat map with the room of a colour bar under it: its cells are of the size of those of maps with one."""
+    return unvalidated_figure(list(figure._data), _with_room(figure))
+
+
+def _with_room(figure: go.Figure) -> dict[str, Any]:
+    layout: dict[str, Any] = dict(figure._layout)
+    layout["margin"] = layout["margin"] | {"b": layout["margin"]["b"] + BAR_ROOM, "autoexpand": False}
+    layout["height"] += BAR_ROOM
+    layout["meta"] = (layout.get("meta") or {}) | {"projector_height": PROJECTOR_HEIGHT}
+    return layout

@@ -58,7 +58,7 @@ def mask_heatmap(
             x=forbidden_k.astype(np.float32),
             y=forbidden_q.astype(np.float32),
             mode="markers",
-            marker={"symbol": "x-thin", "size": 7, "line": {"color": palette.forbidden, "width": 1}},
+            marker={"symbol": "x-thin", "size": 9, "line": {"color": palette.forbidden, "width": 2}},
             xaxis="x2",
             yaxis="y2",
             # Where cells are clicked, only the markers of `_add_cells` may take the click.

@@ -176,7 +176,10 @@ def enlarged_figure(figure: go.Figure, times: float) -> go.Figure:
         trace.update(
             _with_scaled_fonts({name: drawn[name] for name in ("textfont", "colorbar") if name in drawn}, times)
         )
-    if (figure.layout.height or 0) <= FIRST_SCREEN:
+    room = (figure.layout.meta or {}).get("projector_height")
+    if room:
+        large.layout.height = min(figure.layout.height, room)
+    elif (figure.layout.height or 0) <= FIRST_SCREEN:
         large.layout.height = min(figure.layout.height or 450, PROJECTOR_ROOM)
     return large
 

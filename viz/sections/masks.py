@@ -8,6 +8,7 @@ import streamlit as st
 
 from model.trace.attention import Attention
 from model.trace.trace import Trace
+from viz.figures.bar_below import with_room_below
 from viz.figures.masks import mask_heatmap, score_heatmap
 from viz.figures.theme import Palette
 from viz.frame import lesson_guide, links, model_access
@@ -47,7 +48,7 @@ def mask_and_scores(trace: Trace, selected: pickers.SelectedHead, palette: Palet
         figure = mask_heatmap(attention, layer, palette, title, clickable=can_edit)
         caption = readings.mask_reading(attention, layer, trace.edits) + (f" {say('masks.paint')}" if can_edit else "")
         toggle = partial(edit_panel.toggle_cell, "mask", attention.kind)
-        charts.chart(st, figure, "mask", caption, on_select=toggle if can_edit else None, titled=False)
+        charts.chart(st, with_room_below(figure), "mask", caption, on_select=toggle if can_edit else None, titled=False)
         save_menu.menu("mask")
     if not attention.has_vectors:
         before.info(say("parts.no_vectors"), icon=":material/info:")

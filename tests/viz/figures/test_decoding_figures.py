@@ -15,7 +15,8 @@ from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator.translator import Translator
 from viz.figures import changes, libraries, masks, output
-from viz.figures.theme import LIGHT
+from viz.figures.bar_below import with_room_below
+from viz.figures.theme import LIGHT, enlarged_figure
 
 TEXT = "The cat saw the cat."  # repeats a token
 
@@ -61,6 +62,9 @@ def test_scores_before_and_after_the_mask_have_one_scale_and_the_masks_cells(tra
         margin = figure.layout.margin
         sizes.add((figure.layout.height - margin.t - margin.b, margin.l, margin.r))
     assert len(sizes) == 1
+    drawn = [enlarged_figure(figure, 1.4).layout for figure in (with_room_below(mask), before, after)]
+    assert len({(layout.height, layout.margin.t, layout.margin.b, layout.margin.autoexpand) for layout in drawn}) == 1
+    assert drawn[0].height <= 450  # with the caption in sight, under the large type of a projector
 
 
 @pytest.mark.parametrize("how", [(1.0, 0, 1.0), (0.5, 0, 1.0), (1.0, 5, 1.0), (1.3, 40, 0.8), (2.0, 0, 0.3)])
