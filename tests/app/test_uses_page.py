@@ -47,6 +47,17 @@ def test_one_click_opens_model_and_example() -> None:
     assert "heatmap" in app.session_state["drawn"]  # the page that the card names
 
 
+def test_the_first_screen_leads_to_each_use_whose_model_is_here_and_not_on_screen() -> None:
+    app = go_to(opened(), "whole")
+    here = {card["name"] for card in uses.uses() if uses.local_folder(uses.chosen_try(card)["model"])} - {"translation"}
+    shown = {one.key.removeprefix("use_now_") for one in app.button if (one.key or "").startswith("use_now_")}
+    assert shown == here >= {"writing", "video"}
+    app.button(key="use_now_writing").click().run()
+    assert not app.exception
+    assert app.session_state["model"] in ("smollm2", "python")
+    assert "step_candidates" in app.session_state["drawn"]  # Output, with the choice of the next token
+
+
 def test_the_card_of_video_opens_the_frames_of_a_clip() -> None:
     app = go_to(choose(opened(), "text", "Something else."), "uses")
     app.session_state["row_time"] = 3  # of a visit before

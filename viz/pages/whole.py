@@ -3,7 +3,7 @@
 import streamlit as st
 
 from viz.frame.shown_run import results
-from viz.sections import whole
+from viz.sections import uses, whole
 from viz.widgets import headings, output_line
 
 whole.leave()
@@ -12,5 +12,6 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("whole")
     st.html('<span class="whole-play"></span>')
     st.session_state.whole_controls = st.container(width="content")
+    uses.shortcuts()
 output_line.draw(trace)
 whole.draw(trace)

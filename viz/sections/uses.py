@@ -14,7 +14,7 @@ from model.assets import ASSETS
 from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
 from viz.browser.resources import BROWSER
-from viz.frame import links, session
+from viz.frame import lesson_guide, links, session
 from viz.frame.bars.sentence_bar import model_label
 from viz.language.messages import escape_markdown, say
 
@@ -65,6 +65,22 @@ def draw() -> None:
             for column, card in zip(st.columns(COLUMNS), cards[first : first + COLUMNS], strict=False):
                 with column, st.container(border=True, key=f"use_{card['name']}", height="stretch", gap="small"):
                     _card(card)
+
+
+def shortcuts() -> None:
+    """A button for each use whose model is here and not on screen: one click opens its example in its view.
+
+    For a horizontal container of a page's controls, as its last element; nothing in a lesson, which leads itself.
+    """
+    if lesson_guide.current_step() is not None:
+        return
+    with st.container(horizontal=True, key="use_shortcuts", gap="small", horizontal_alignment="right"):
+        for card in uses():
+            name, chosen = card["name"], chosen_try(card)
+            if local_folder(chosen["model"]) and chosen["model"] != session.chosen_model():
+                label, about = f":material/{card['icon']}: {say(f'uses.{name}')}", say(f"uses.{name}_about")
+                given = (chosen, chosen["model"])
+                st.button(label, key=f"use_now_{name}", on_click=_open, args=given, type="tertiary", help=about)
 
 
 def _card(card: Mapping[str, Any]) -> None:
