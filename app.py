@@ -38,6 +38,7 @@ if not policy.entered():  # the page says why
     first_visit.end()
     st.stop()
 audience.colours()
+top_bar.brand()
 pages = top_bar.pages()
 page = st.navigation(top_bar.grouped(pages), position="top")
 top_bar.follow_old_link(pages, page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -40,6 +41,7 @@ ONLY_FOR: Mapping[str, frozenset[str]] = {
     "protein": frozenset({"protein"}),
     "video": frozenset({"image", "video"}),
 }
+STATIC = Path(__file__).parents[3] / "static"
 _groups_open = st.components.v2.component("headlight_groups", js=script("groups_open"))
 FIRST = "whole"  # the page that the bare address shows
 # Address -> page, beside those of `GROUPS`: the first page's own name, and an older address of Heads.
@@ -88,10 +90,14 @@ def follow_old_link(found: Mapping[str, StreamlitPage], page: StreamlitPage) -> 
         st.switch_page(found["heads"], query_params={name: st.query_params.get_all(name) for name in st.query_params})
 
 
+def brand() -> None:
+    """The name at the left end of the bar, as a picture: its room beside the menus needs no style sheet."""
+    dark = st.context.theme.type == "dark"
+    st.logo(str(STATIC / f"logo-{'dark' if dark else 'light'}.svg"))
+
+
 def draw() -> DeltaGenerator:
     """Projector mode, language and settings; returns the room beside them for the menu that shares the page."""
-    with st.container(key="brand"):
-        st.markdown("Headlight")
     _groups_open(key="script_groups")
     with st.container(key="top_bar", horizontal=True, vertical_alignment="center", horizontal_alignment="right"):
         with st.container(key="what", width="content"):
