@@ -5,7 +5,6 @@ from __future__ import annotations
 import html as html_of
 import json
 import re
-from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
@@ -22,11 +21,6 @@ def page_html(app: AppTest) -> str:
 def arcs(app: AppTest) -> list[object]:
     found = re.search(r'data-arcs="([^"]*)"', page_html(app))
     return json.loads(html_of.unescape(found[1]))["arcs"] if found else []
-
-
-def box_of(element: Any) -> str:
-    """The key of the container that an element is in; empty for the page itself."""
-    return str(element.parent.proto.id).rpartition("-")[2] if element.parent.proto else ""
 
 
 def shown(text: str) -> AppTest:
@@ -52,8 +46,8 @@ def test_code_that_does_not_parse_gets_a_sentence_with_its_line() -> None:
     wrong = CODE + "(\n"
     app = shown(wrong)
     assert not app.exception
-    warning = next(one for one in app.warning if one.value.startswith("Line 5 is not finished"))
-    assert box_of(warning) == "output"  # under the box with the text
+    under_box = app.container(key="output").warning
+    assert any(one.value.startswith("Line 5 is not finished") for one in under_box)
     assert app.text_area(key="text").value.startswith(CODE + "(")
     assert arcs(app)  # what stands above is read
 
@@ -61,7 +55,10 @@ def test_code_that_does_not_parse_gets_a_sentence_with_its_line() -> None:
 def test_what_cannot_be_joined_gets_a_sentence() -> None:
     app = shown("The red car stopped.")
     assert any(one.value.startswith("Line 1 is not finished") for one in app.warning)
-    assert [(one.value, box_of(one)) for one in app.info] == [(say("program.nothing"), "output")]
+    assert [one.value for one in app.info] == [say("program.nothing")]
+    assert len(app.container(key="output").info) == 1
     app = choose(app, "kind", "cross")
-    assert [(one.value, box_of(one)) for one in app.info] == [(say("program.one_text"), "")]  # nor beside the controls
+    assert [one.value for one in app.info] == [say("program.one_text")]
+    assert not app.container(key="output").info
+    assert not app.container(key="controls").info  # but under them
     assert texts(app) is not None
