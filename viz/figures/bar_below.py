@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 from viz.figures.theme import unvalidated_figure
 
 BAR_ROOM = 40  # pixels of the colour bar and its numbers
-PROJECTOR_HEIGHT = (
-    450  # pixels, at most, under the large type of a projector: with the caption, what a first screen holds
-)
+PROJECTOR_HEIGHT = 410  # pixels under the large type of a projector: with its caption, what a first screen holds
+PROJECTOR_ROW = 20  # pixels of a row there, at least
 
 
 def with_bar_below(figure: go.Figure) -> go.Figure:
@@ -32,5 +31,7 @@ def _with_room(figure: go.Figure) -> dict[str, Any]:
     layout: dict[str, Any] = dict(figure._layout)
     layout["margin"] = layout["margin"] | {"b": layout["margin"]["b"] + BAR_ROOM, "autoexpand": False}
     layout["height"] += BAR_ROOM
-    layout["meta"] = (layout.get("meta") or {}) | {"projector_height": PROJECTOR_HEIGHT}
+    around = layout["margin"]["t"] + layout["margin"]["b"]
+    room = max(PROJECTOR_HEIGHT, around + PROJECTOR_ROW * len(figure._data[0]["z"]))
+    layout["meta"] = (layout.get("meta") or {}) | {"projector_height": room}
     return layout

@@ -166,8 +166,7 @@ def lesson_beside() -> Iterator[None]:
 
     Until a question is answered, the style sheet covers what answers it in the container "covered".
     """
-    current = current_step()
-    state = st.session_state
+    current, state = current_step(), st.session_state
     state.covered = False
     if current is None:
         yield
@@ -200,8 +199,7 @@ def _panel(lesson: Lesson, step: LessonStep, number: int) -> None:
         st.button(
             ":material/close:", key="lesson_leave", on_click=leave_lesson, help=say("lessons.leave"), type="tertiary"
         )
-    place = say("lessons.place", step=number + 1, steps=len(lesson.steps))
-    st.progress((number + 1) / len(lesson.steps), text=place)
+    st.progress((number + 1) / len(lesson.steps), say("lessons.place", step=number + 1, steps=len(lesson.steps)))
     st.header(step.title, anchor=False)
     st.markdown(step.text)
     if step.question:
@@ -231,13 +229,8 @@ def _question(lesson: Lesson, step: LessonStep, number: int) -> None:
     """Draw the step's question, or its verdict once answered."""
     recorded = _recorded_answer(lesson, number)
     if recorded is None:
-        if step.choices:
-            _choices(lesson, step, number)
-            return
-        key = f"lesson_answer_{lesson.name}_{number}"
-        with st.form(f"lesson_form_{number}"):
-            st.text_input(step.question, key=key, max_chars=300)
-            st.form_submit_button(say("lessons.answer"), on_click=_record_answer, args=(lesson, step, number))
+        with st.container(key="lesson_ask", gap="small"):
+            (_choices if step.choices else _form)(lesson, step, number)
         return
     answer, right = recorded
     verdict = {True: "right", False: "not_right", None: "open"}[right]
@@ -248,6 +241,13 @@ def _question(lesson: Lesson, step: LessonStep, number: int) -> None:
         )
         if step.reveal:
             st.markdown(step.reveal)
+
+
+def _form(lesson: Lesson, step: LessonStep, number: int) -> None:
+    """Draw the box for an answer, which ends with Enter."""
+    with st.form(f"lesson_form_{number}"):
+        st.text_input(step.question, key=f"lesson_answer_{lesson.name}_{number}", max_chars=300)
+        st.form_submit_button(say("lessons.answer"), on_click=_record_answer, args=(lesson, step, number))
 
 
 def _choices(lesson: Lesson, step: LessonStep, number: int) -> None:
