@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -36,7 +36,8 @@ def halt(said: str, *, of_input: bool = False) -> NoReturn:
     Raises:
         Halt: always.
     """
-    (input_room() if of_input else st).info(said, icon=":material/info:")
+    place: Any = input_room() if of_input else st
+    place.info(said, icon=":material/info:")
     raise Halt
 
 
