@@ -34,7 +34,8 @@ from viz.widgets import edit_panel, focus, output_line, tour
 from viz.widgets.menus import change_menu, save_menu, share_menu
 
 audience.enter()
-if not policy.entered():  # the page says why
+if not policy.entered():  # the page says why, and is the same one once it may be entered
+    st.navigation(top_bar.grouped(top_bar.pages()), position="hidden")
     first_visit.end()
     st.stop()
 audience.colours()

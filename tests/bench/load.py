@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -75,7 +76,7 @@ class Session(threading.Thread):
 
 
 class Memory(threading.Thread):
-    """The largest resident size of a process, and of those that it starts, until it is told to stop."""
+    """The largest resident size of a process with those that it starts, until it is told to stop."""
 
     def __init__(self, process: int) -> None:
         super().__init__(daemon=True)
@@ -83,7 +84,11 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(0.5):
-            self.most = max(self.most, self.process.memory_info().rss)
+            size = 0
+            for one in (self.process, *self.process.children(recursive=True)):
+                with suppress(psutil.NoSuchProcess):  # it has ended
+                    size += one.memory_info().rss
+            self.most = max(self.most, size)
 
 
 def measure(crowds: list[int], minutes: float, model: str, words: int) -> Iterator[dict[str, Any]]:
@@ -121,6 +126,7 @@ def measure(crowds: list[int], minutes: float, model: str, words: int) -> Iterat
             "bystander's heads, median": float(np.median(bystander.clicks or [0])),
             "95 % of them": float(np.quantile(bystander.clicks or [0], 0.95)),
             "longest": max(bystander.clicks, default=0.0),
+            "clicks of the bystander": len(bystander.clicks),
             "bystander's sentences, median": float(np.median(bystander.typed or [0])),
             "longest sentence": max(bystander.typed, default=0.0),
             "errors": len(errors),
