@@ -5,7 +5,8 @@
     python -m model.translator.scoring PAIRS.tsv --folder runs/en-fr
 
 PAIRS.tsv: English, tab, French, one pair a line; split as `model.translator.scoring` splits it, to compare scores.
-`--start` goes on from finished weights; without it the run starts from scratch. In each round a part of the sentences
+`--start` goes on from finished weights; without it the run starts from scratch. Pairs whose French stands in the passé
+simple, which nobody speaks, are left out of training. In each round a part of the sentences
 is varied on both sides (`model.training.data.variation`), sentences from templates are added, and some words are cut
 into pieces at random (BPE-dropout, Provilkov et al. 2020), so that rare spellings of a word are read too.
 """
@@ -23,8 +24,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from model.training.data.literary_past import is_literary
 from model.training.data.subwords import Splitter
-from model.training.data.text import Ids, Pair, pair_batches
+from model.training.data.text import Ids, Pair, pair_batches, words_of
 from model.training.data.variation import british, from_template, join, proper_words, rename, renumber, retime, typed
 from model.training.loop import Batch, add_options, options_from, train
 from model.training.pair_recipe import PairRecipe, tokenizer_of
@@ -42,7 +44,9 @@ class EnFr(PairRecipe):
     def __init__(
         self, parts: dict[str, list[Pair]], tokenizer: Tokenizer, config: Config, args: argparse.Namespace
     ) -> None:
-        super().__init__(parts, tokenizer, config, args)
+        words = {word for _, french in parts["train"] for word in words_of(french)}
+        spoken = [pair for pair in parts["train"] if not is_literary(pair[1], words)]
+        super().__init__(parts | {"train": spoken}, tokenizer, config, args)
         self.proper = proper_words(parts["train"])
         self.splitter = Splitter(tokenizer)
         # Hours are rare in the data: these sentences stand in each round again, with other times.
