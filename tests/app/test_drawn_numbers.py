@@ -31,12 +31,13 @@ SENTENCE = "the cat saw the dog that saw the cat"
 def _numbers(figure: go.Figure) -> list[tuple[Any, str]]:
     """The traces that show numbers, and where each has them."""
     found = []
+    has_map = any(one.type == "heatmap" for one in figure.data)  # what lies over it are marks
     for one in figure.data:
         if one.type == "heatmap":
             found.append((one, "z"))
         elif one.type == "bar":
             found.append((one, "x" if one.orientation == "h" else "y"))
-        elif one.type == "scatter" and one.mode != "text" and one.x is not None and len(one.x) > 1:
+        elif one.type == "scatter" and not has_map and one.mode != "text" and one.x is not None and len(one.x) > 1:
             found.append((one, "y"))
     return found
 
@@ -79,6 +80,12 @@ def _pictures_turned(figure: go.Figure) -> None:
         picture.source = "data:image/png;base64," + base64.b64encode(written.getvalue()).decode()
 
 
+def _crosses_moved(figure: go.Figure) -> None:
+    for one in figure.data:
+        if one.type == "scatter" and one.marker.symbol == "x-thin":
+            one.x = np.array(one.x) + 1
+
+
 def _names_shifted(figure: go.Figure) -> None:
     """What the points and bars say of themselves: of the next one."""
     for one in figure.data:
@@ -92,6 +99,7 @@ FAULTS = {
     "labels": _labels_shifted,
     "upside down": _upside_down,
     "picture": _pictures_turned,
+    "crosses": _crosses_moved,
     "names": _names_shifted,
 }
 NAMED = {"tree", "wall", "head_map", "paths", "direct_heads"}  # figures whose points say which they are

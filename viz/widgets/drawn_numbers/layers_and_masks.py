@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -73,7 +74,16 @@ def _sparsity(trace: Trace, figure: Any) -> float:
 
 def _mask(trace: Trace, figure: Any) -> float:
     attention, (layer, _) = on_screen.attention_and_head(trace)
-    return cells_error(figure, np.where(attention.mask(layer), 1.0, np.nan), attention.query_tokens)
+    return _mask_error(figure, attention.mask(layer), attention.query_tokens)
+
+
+def _mask_error(figure: Any, allowed: np.ndarray, names: Sequence[str]) -> float:
+    """The error of the cells of a mask and of the crosses on those that it forbids. allowed: [query, key]"""
+    crosses = [one for one in figure.data if one.type == "scatter" and one.marker.symbol == "x-thin"]
+    marked = {(round(y), round(x)) for one in crosses for x, y in zip(one.x, one.y, strict=True)}
+    if crosses and marked != set(zip(*map(np.ndarray.tolist, np.nonzero(~allowed)), strict=True)):
+        return WRONG
+    return cells_error(figure, np.where(allowed, 1.0, np.nan), names)
 
 
 def _scores(masked: bool, trace: Trace, figure: Any) -> float:
@@ -93,7 +103,7 @@ def _batch_mask(number: int, kind: str, trace: Trace, figure: Any) -> float | No
     rows = slice(count if kind == own else None)
     if allowed[rows, count:].any():
         return WRONG
-    return cells_error(figure, np.where(allowed, 1.0, np.nan), one.attentions[kind].query_tokens)
+    return _mask_error(figure, allowed, one.attentions[kind].query_tokens)
 
 
 LAYERS: dict[str, on_screen.Reader] = {
