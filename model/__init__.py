@@ -70,7 +70,8 @@ def wrap(module: Any, tokenizer: Any) -> Lens:
 
     Args:
         module: a `transformers.PreTrainedModel`.
-        tokenizer: what prepares its input: a tokenizer, or an image processor for a model that reads pictures.
+        tokenizer: what prepares its input: a tokenizer, an image processor for a model that reads pictures, or a
+            processor such as `WhisperProcessor` for one that hears.
 
     Raises:
         ModelError: it is no transformer whose attention can be shown, or its weights hold NaN or infinite numbers.

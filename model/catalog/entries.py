@@ -54,7 +54,7 @@ class Entry:
         opens_at: attention kind, layer and head to show first: a head with a clear pattern.
         folder: its files, if they come with the repository.
         hub, wheel: download sources, tried in this order.
-        takes: the kind of input, "text", "image" or "video".
+        takes: the kind of input, "text", "image", "video" or "sound".
         reads: what its texts are, of "language", "protein", "reaction" and "code"; the first is what it was made for.
         task: what it does, of the texts `task.…`; by default by its family, and by what it takes and reads.
         memory: needed by the opened model, in MB; 0 where the size of the download says it.
@@ -87,7 +87,7 @@ class Entry:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What it is given: the kinds of its texts, or "image" or "video"."""
+        """What it is given: the kinds of its texts, or "image", "video" or "sound"."""
         return self.reads if self.takes == "text" else (self.takes,)
 
     @property

@@ -57,10 +57,15 @@ def load_in_process(
             from model.translator.opening import open_own_model
 
             return open_own_model(folder, device, number_format)
-        if input_kind(folder, name) == "image":
+        kind = input_kind(folder, name)
+        if kind == "image":
             from model.huggingface.vision.vision_model import VisionModel
 
             return VisionModel.open(folder, device, number_format, adapter)
+        if kind == "sound":
+            from model.huggingface.sound.sound_model import SoundModel
+
+            return SoundModel.open(folder, device, number_format)
         from model.huggingface.text_model import TextModel
 
         return TextModel.open(folder, device, number_format, adapter)

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG, Hub
@@ -16,6 +17,8 @@ from model.memory.gguf_header import gguf_file
 
 # Behind the name of a model of two encoders, such as CLIP: the one that reads pictures, not the one that reads text.
 PICTURE_HALF = "#image"
+# Model types of encoder-decoder families that turn sound into text, and are opened with it.
+SPEECH = ("whisper", "speech_to_text", "moonshine")
 
 
 def download_folder() -> Path:
@@ -93,15 +96,18 @@ def _has_model(folder: Path) -> bool:
 
 
 def input_kind(folder: Path, name: str = "") -> str:
-    """The kind of input a model takes, "text", "image" or "video".
+    """The kind of input a model takes, "text", "image", "video" or "sound".
 
     Judged by its files: "video" where a from-scratch model reads frames; "image" where there is an image processor and
-    no tokenizer, or where the model's name asks for its half that reads pictures.
+    no tokenizer, or where the model's name asks for its half that reads pictures; "sound" where there is what prepares
+    sounds, and the configuration is of a family that turns them into text.
     """
     if name.endswith(PICTURE_HALF):
         return "image"
     if reads_frames(folder):
         return "video"
+    if hears(folder):
+        return "sound"
     file = folder / "preprocessor_config.json"
     if not file.is_file() or [*folder.glob("tokenizer*"), *folder.glob("vocab*"), *folder.glob("*.model")]:
         return "text"
@@ -110,11 +116,25 @@ def input_kind(folder: Path, name: str = "") -> str:
 
 def reads_frames(folder: Path) -> bool:
     """Whether a folder holds a from-scratch model of clips."""
+    config = _config(folder)
+    return "frames" in config and "model_type" not in config
+
+
+def hears(folder: Path) -> bool:
+    """Whether a folder holds a model of speech with what prepares sounds for it."""
+    if _config(folder).get("model_type") not in SPEECH:
+        return False
+    files = (folder / name for name in ("preprocessor_config.json", "processor_config.json"))
+    return any(file.is_file() and b"feature_extractor" in _beginning(file) for file in files)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """A folder's configuration; empty where it has none that can be read, which is said when it is opened."""
     try:
         config = json.loads(_beginning(folder / "config.json"))
-    except (OSError, ValueError, RecursionError):  # said when it is opened
-        return False
-    return isinstance(config, dict) and "frames" in config and "model_type" not in config
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _beginning(file: Path) -> bytes:

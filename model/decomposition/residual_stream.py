@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from model.decomposition.plans.arrangement import to_stream
 from model.decomposition.plans.block_kinds import chosen_experts
 from model.decomposition.plans.block_plan import BlockPlan, Key
 from model.decomposition.plans.layer_plan import plan_layer
-from model.decomposition.plans.stack_plan import EmbeddingPlan, StackPlan, final_norm, plan_embedding
+from model.decomposition.plans.stack_plan import EmbeddingPlan, StackPlan, final_norm, heard_rows, plan_embedding
 from model.decomposition.progress import layer_read
 from model.trace.boxes.stack import CROSS_ATTENTION, TIME_ATTENTION, Block, Norm, Stack, StackLayer
 
@@ -194,6 +194,8 @@ class _StackReader:
         """Tokens, positions, what else is added, and the norm of the sum; what cannot be told apart is the tokens'."""
         plan, first = self.plan.embedding, self.states[0]
         calls = {call.path: call for call in seen.before if call.y is not None}
+        if plan.heard and plan.tokens is not None and (one := calls.get(plan.tokens[0])) and one.y is not None:
+            calls[one.path] = replace(one, y=heard_rows(one.y))
         if plan.patches is None:
             calls = {path: call for path, call in calls.items() if call.y is not None and len(call.y) == len(first)}
         if plan.tokens is None or plan.tokens[0] not in calls:

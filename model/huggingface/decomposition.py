@@ -67,15 +67,13 @@ def _model_pass(lens: OpenedModel, own: dict[str, Tensor], plan: EditPlan | None
 def _table_of_tokens(stack: str, module: Any) -> nn.Module:
     """The table of tokens of a stack; the model's where the stack does not name its own (FSMT)."""
     part: Any = find_stack(stack, module)
-    found: nn.Module = (part if hasattr(part, "get_input_embeddings") else module).get_input_embeddings()
+    try:
+        found: nn.Module = (part if hasattr(part, "get_input_embeddings") else module).get_input_embeddings()
+    except NotImplementedError:  # an encoder that hears has none
+        found = module.get_input_embeddings()
     return found
 
 
 def _lengths(lens: OpenedModel, inputs: dict[str, Tensor]) -> dict[str, int]:
     """Tokens in the stream of each stack."""
-    if "input_ids" not in inputs:
-        return {lens.single_stack: len(lens.frames_of_tokens) or lens.max_tokens}
-    lengths = dict.fromkeys(stack_names(lens), inputs["input_ids"].shape[1])
-    if "decoder_input_ids" in inputs:
-        lengths["decoder"] = inputs["decoder_input_ids"].shape[1]
-    return lengths
+    return {stack: lens.length_of(stack, inputs) for stack in stack_names(lens)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,12 +19,14 @@ from model.tokenization.length import check_ids, check_length
 from model.trace.decoding import Decoding, DecodingResult
 from model.trace.trace import Target
 
+# What is read: ids, or keyword arguments of an encoder that reads something else, such as sound.
+Source = Sequence[int] | Mapping[str, Tensor]
 NEW_TOKENS = 20  # how many tokens a decoder-only model continues a text by
 
 
 def generate(
     lens: OpenedModel,
-    ids: Sequence[int],
+    source: Source,
     how: Decoding,
     plan: EditPlan | None,
     first_pass: Any | None = None,
@@ -33,14 +35,13 @@ def generate(
     """The continuation of some ids, or the output of an encoder-decoder model for them.
 
     Args:
-        ids: the prompt, or what the encoder reads.
+        source: the prompt, or what the encoder reads.
         how: decoding method, its parameters, and the longest output.
         plan: edits, applied in every step.
-        first_pass: the library's output object for exactly these ids, with keys and values cached; saves one pass.
+        first_pass: the library's output object for exactly this prompt, with keys and values cached; saves one pass.
         language: code of the language to write; None for the model's own.
     """
-    first, forced = first_tokens(lens, language) if lens.is_encoder_decoder else (0, None)
-    start = [first] if lens.is_encoder_decoder else list(ids)
+    start, forced = lens.output_start(source, plan, language) if lens.is_encoder_decoder else ([*source], None)
     free_tokens = lens.max_tokens - len(start)
     if free_tokens < 1:
         return DecodingResult((), ended=False)
@@ -50,16 +51,21 @@ def generate(
     # Tokens that the model's own settings forbid, such as Marian's padding.
     never = {*(settings.suppress_tokens or ()), *(one[0] for one in settings.bad_words_ids or () if len(one) == 1)}
     use_cache = lens.uses_interface and plan is None and how.method != "beam"
-    next_logits = next_token_logits(lens, ids, plan, use_cache, first_pass if use_cache else None)
+    next_logits = next_token_logits(lens, source, plan, use_cache, first_pass if use_cache else None)
+    if barred := getattr(settings, "begin_suppress_tokens", None):
+        next_logits = _with_barred_start(next_logits, barred, len(start))
     if forced is not None:
         next_logits = _with_forced_start(next_logits, forced, len(start))
     return decode(next_logits, start, ends, never, how)
 
 
-def first_tokens(lens: OpenedModel, language: str | None) -> tuple[int, int | None]:
-    """The id that an encoder-decoder model's decoder is fed first, and the id that it must write first, or None.
+def output_start(
+    lens: OpenedModel, source: Source, plan: EditPlan | None, language: str | None
+) -> tuple[list[int], int | None]:
+    """The ids that an encoder-decoder model's decoder is fed first, and the id that it must write first, or None.
 
     Args:
+        source: what its encoder reads; plan: edits of its passes.
         language: code of the language to write; None for the model's own.
 
     Raises:
@@ -69,12 +75,12 @@ def first_tokens(lens: OpenedModel, language: str | None) -> tuple[int, int | No
     known = lens.languages
     language = language or (None if known is None else known.target)
     if known is None or known.place == "prefix" or language is None:
-        return lens.decoder_start, forced
+        return [lens.decoder_start], forced
     if language not in known.ids:
         raise InputError("no_language", f"This model does not write {language!r}.", language=language)
     if known.place == "start":
-        return known.ids[language], forced
-    return lens.decoder_start, known.ids[language]
+        return [known.ids[language]], forced
+    return [lens.decoder_start], known.ids[language]
 
 
 def forced_first_id(module: Any) -> int | None:
@@ -100,8 +106,20 @@ def _with_forced_start(next_logits: NextLogits, token_id: int, prompt_length: in
     return forced
 
 
+def _with_barred_start(next_logits: NextLogits, barred: Sequence[int], prompt_length: int) -> NextLogits:
+    """The same function, but some tokens may not follow the prompt, such as the end of a text."""
+
+    def chosen(prefixes: Sequence[Sequence[int]]) -> Tensor:
+        logits = next_logits(prefixes)
+        if len(prefixes[0]) == prompt_length:
+            logits[:, list(barred)] = -torch.inf
+        return logits
+
+    return chosen
+
+
 def next_token_logits(
-    lens: OpenedModel, source: Sequence[int], plan: EditPlan | None, use_cache: bool, first_pass: Any | None = None
+    lens: OpenedModel, source: Source, plan: EditPlan | None, use_cache: bool, first_pass: Any | None = None
 ) -> NextLogits:
     """A function from prefixes, all of one length, to the logits of their next token, [prefix, vocab].
 
@@ -123,7 +141,8 @@ def next_token_logits(
             inputs: dict[str, Any] = {"input_ids": ids}
             if encoder is not None:
                 if memory is None:
-                    memory = encoder(torch.tensor([source], device=lens.device), return_dict=True)
+                    read = source if isinstance(source, Mapping) else _as_inputs(lens, source)
+                    memory = encoder(**read, return_dict=True)
                 states = memory.last_hidden_state.expand(len(ids), -1, -1)
                 # As the encoder answers it: some families' classes read more of it than the states (experts).
                 inputs = {"encoder_outputs": replace(memory, last_hidden_state=states), "decoder_input_ids": ids}
@@ -134,6 +153,10 @@ def next_token_logits(
         return logits
 
     return next_logits
+
+
+def _as_inputs(lens: OpenedModel, ids: Sequence[int]) -> dict[str, Tensor]:
+    return {"input_ids": torch.tensor([ids], device=lens.device)}
 
 
 def answer_ids(
@@ -159,9 +182,9 @@ def answer_ids(
 
 
 def output_ids(
-    lens: OpenedModel, source: Sequence[int], target: Target, plan: EditPlan | None, language: str | None = None
-) -> list[int]:
-    """Ids of an encoder-decoder model's output, start mark included: forced, or generated where `target` is None.
+    lens: OpenedModel, source: Source, target: Target, plan: EditPlan | None, language: str | None = None
+) -> tuple[list[int], int]:
+    """Ids of an encoder-decoder model's output, forced or generated where `target` is None, and how many start it.
 
     A forced text follows the token that the model must write first, such as its language.
 
@@ -171,13 +194,14 @@ def output_ids(
     Raises:
         InputError: the output is too long, or a forced id is not in the vocabulary.
     """
-    first, forced = first_tokens(lens, language)
+    start, forced = lens.output_start(source, plan, language)
     if target is None:
-        target = generate(lens, source, Decoding(max_new_tokens=2 * len(source) + 10), plan, language=language).ids
+        most = lens.max_tokens if isinstance(source, Mapping) else 2 * len(source) + 10
+        target = generate(lens, source, Decoding(max_new_tokens=most), plan, language=language).ids
     leading = [] if forced is None or not isinstance(target, str) else [forced]
-    ids = [first, *leading, *forced_ids(lens, target)]
+    ids = [*start, *leading, *forced_ids(lens, target)]
     check_length("target", len(ids), lens.max_tokens)
-    return ids
+    return ids, len(start)
 
 
 def forced_ids(lens: OpenedModel, target: str | Sequence[int]) -> list[int]:

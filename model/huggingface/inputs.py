@@ -1,8 +1,8 @@
-"""What a Hugging Face text model is fed: typed texts, forced outputs and sentence pairs as ids, padded to a batch."""
+"""What a Hugging Face model is fed: typed texts, forced outputs and sentence pairs as ids, padded to a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,7 +16,7 @@ from model.huggingface.opened_model import OpenedModel
 from model.tokenization.encoding import Encoded, encode
 from model.tokenization.labels import label_ids
 from model.tokenization.length import check_length
-from model.trace.tokens import Tokens
+from model.trace.tokens import Sound, Tokens
 from model.trace.trace import Target
 from model.trace.typed_text import TypedText, as_typed
 
@@ -26,13 +26,19 @@ class Encoding:
     """One text of a batch.
 
     Attributes:
+        text: as it was typed, or the path of a sound.
         ids, tokens: stack -> what it reads, without padding.
         prompt_length: number of decoder tokens before the output.
+        sound: what was heard; None for a text.
+        notes: (id, detail) of remarks on how it was read.
     """
 
+    text: str
     ids: dict[str, list[int]] = field(default_factory=dict)
     tokens: dict[str, Tokens] = field(default_factory=dict)
     prompt_length: int = 0
+    sound: Sound | None = None
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def encode_batch(
@@ -49,9 +55,9 @@ def encode_batch(
         _check_embeddings(lens, source)
         sources.append(source)
         encoded.append(
-            _with_output(lens, source, target, plan, as_typed(text).target_language)
+            _with_output(lens, as_typed(text), source, target, plan)
             if lens.is_encoder_decoder
-            else _alone(lens, source, target)
+            else _alone(lens, as_typed(text).text, source, target)
         )
     first = "encoder" if lens.is_encoder_decoder else lens.single_stack
     ids, padding_mask = pad_ids(lens, [one.ids[first] for one in encoded])
@@ -66,25 +72,31 @@ def encode_batch(
 
 
 def _with_output(
-    lens: OpenedModel, source: Encoded, target: Target, plan: EditPlan | None, language: str | None
+    lens: OpenedModel, typed: TypedText, source: Encoded, target: Target, plan: EditPlan | None
 ) -> Encoding:
     """What an encoder and its decoder read: the output, generated or forced; a classifier's decoder reads the input."""
     if lens.head == WORDS:
-        output = output_ids(lens, source.ids, target, plan, language)
+        output = output_ids(lens, source.ids, target, plan, typed.target_language)[0]
     else:
         output = [lens.decoder_start, *source.ids[:-1]]
     tokens = {"encoder": source.tokens, "decoder": label_ids(lens.tokenizer, output)}
-    return Encoding({"encoder": source.ids, "decoder": output}, tokens, prompt_length=1)
+    return Encoding(typed.text, {"encoder": source.ids, "decoder": output}, tokens, prompt_length=1)
 
 
-def _alone(lens: OpenedModel, source: Encoded, target: Target) -> Encoding:
+def _alone(lens: OpenedModel, text: str, source: Encoded, target: Target) -> Encoding:
     """What a single stack reads: the text, and behind it what is forced."""
     ids, tokens = source.ids, source.tokens
     if target:  # cut into tokens by itself, so that its first piece cannot merge with the prompt's last
         ids = [*ids, *forced_ids(lens, target)]
         check_length("text", len(ids), lens.max_tokens, lens.model_max_tokens)
         tokens = label_ids(lens.tokenizer, ids)
-    return Encoding({lens.single_stack: ids}, {lens.single_stack: tokens}, prompt_length=len(source.ids))
+    return Encoding(text, {lens.single_stack: ids}, {lens.single_stack: tokens}, prompt_length=len(source.ids))
+
+
+def length_of(lens: OpenedModel, stack: str, inputs: Mapping[str, Tensor]) -> int:
+    """How many tokens a stack reads of the module's keyword arguments."""
+    name = "decoder_input_ids" if lens.is_encoder_decoder and stack == "decoder" else "input_ids"
+    return int(inputs[name].shape[1])
 
 
 def _check_embeddings(lens: OpenedModel, source: Encoded) -> None:

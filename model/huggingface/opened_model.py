@@ -50,6 +50,14 @@ class OpenedModel(Protocol):
         """The library's output object of one pass with all hidden states; with weights where `eager`."""
         ...
 
+    def output_start(self, source: Any, plan: Any, language: str | None) -> tuple[list[int], int | None]:
+        """As `model.huggingface.generation.output_start`."""
+        ...
+
+    def length_of(self, stack: str, inputs: Mapping[str, Tensor]) -> int:
+        """How many tokens a stack reads of the module's keyword arguments."""
+        ...
+
     def dummy_inputs(self) -> dict[str, Tensor]:
         """Keyword arguments of the module for a short pass through all layers."""
         ...

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -62,13 +62,22 @@ def plain_ids(lens: PositionedModel) -> tuple[int, int]:
 
 
 def equal_tokens(lens: PositionedModel, token: int, places: int) -> dict[str, Tensor]:
-    """The smallest input's keyword arguments, with one token at all places; an end mark that stands last stays."""
+    """The smallest input's keyword arguments, with one token at all places; an end mark that stands last stays.
+
+    A sound has one number at all places, another one for each token.
+    """
     inputs = lens.dummy_inputs()
     ids = torch.full((1, places), token, dtype=torch.long, device=lens.device)
-    last = inputs["input_ids"][0, -1]
-    if int(last) == getattr(lens.module.config, "eos_token_id", None):
-        ids[0, -1] = last
-    return {name: torch.ones_like(ids) if name == "attention_mask" else ids for name in inputs}
+    read = inputs.get("input_ids")
+    if read is not None and int(read[0, -1]) == getattr(lens.module.config, "eos_token_id", None):
+        ids[0, -1] = read[0, -1]
+    equal = dict.fromkeys(inputs, ids)
+    for name, one in inputs.items():
+        if name == "attention_mask":
+            equal[name] = torch.ones_like(one if read is None else ids)
+        elif one.is_floating_point():
+            equal[name] = torch.full_like(one, 1 / (2 + token))
+    return equal
 
 
 @torch.inference_mode()
@@ -88,16 +97,16 @@ def run(
         shift: first position, for models that take positions.
     """
     copied, outputs, given = shallow_copy(lens.module), dict[str, Array](), list[Array]()
-    places = next(iter(inputs.values())).shape[1]
+    lengths = {lens.length_of(stack, inputs) for stack in stack_names(lens)}
     for name, part in copied.named_modules():
         if name == silent:
             part.register_forward_hook(_zeros)
         elif watch and not IN_LAYER.search(f".{name}.") and not any(part.children()):
-            part.register_forward_hook(_keep(outputs, name, places))
-            part.register_forward_pre_hook(_keep_input(given, places))
+            part.register_forward_hook(_keep(outputs, name, lengths))
+            part.register_forward_pre_hook(_keep_input(given, lengths))
     extra = {}
     if shift:
-        extra["position_ids"] = torch.arange(shift, shift + places, device=lens.device)[None]
+        extra["position_ids"] = torch.arange(shift, shift + max(lengths), device=lens.device)[None]
     with record() as recorded:
         result = lens.run(copied, {**inputs, **extra}, eager=not lens.uses_interface)
     prefix = "{}_" if lens.is_encoder_decoder else ""
@@ -143,31 +152,31 @@ def _zeros(_: nn.Module, __: Any, output: Any) -> Any:
     return torch.zeros_like(output) if isinstance(output, Tensor) else output
 
 
-def _keep(outputs: dict[str, Array], name: str, places: int) -> Callable[..., None]:
+def _keep(outputs: dict[str, Array], name: str, lengths: Collection[int]) -> Callable[..., None]:
     """A forward hook that keeps an output with one row a token."""
 
     def hook(_: nn.Module, __: Any, output: Any) -> None:
-        if (rows := _rows(output, places)) is not None:
+        if (rows := _rows(output, lengths)) is not None:
             outputs[name] = rows
 
     return hook
 
 
-def _keep_input(given: list[Array], places: int) -> Callable[..., None]:
+def _keep_input(given: list[Array], lengths: Collection[int]) -> Callable[..., None]:
     """A hook that keeps what a module is given, with one row a token."""
 
     def hook(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-        if arguments and (rows := _rows(arguments[0], places)) is not None:
+        if arguments and (rows := _rows(arguments[0], lengths)) is not None:
             given.append(rows)
 
     return hook
 
 
-def _rows(numbers: Any, places: int) -> Array | None:
-    """Numbers with one row a token; None for anything else. [token, width]"""
+def _rows(numbers: Any, lengths: Collection[int]) -> Array | None:
+    """Numbers with one row a token of a stack; None for anything else. [token, width]"""
     if not isinstance(numbers, Tensor) or not numbers.is_floating_point() or numbers.dim() < 2:
         return None
-    if numbers.numel() != places * numbers.shape[-1]:  # several streams, or another number of rows
+    if numbers.numel() not in {count * numbers.shape[-1] for count in lengths}:  # several streams, or other rows
         return None
-    rows = numbers.reshape(places, -1)
+    rows = numbers.reshape(-1, numbers.shape[-1])
     return np.array(to_numpy(rows))

@@ -20,6 +20,7 @@ from model.positions.sinusoidal import columns, find_layout, frequencies
 from model.trace.recorded_layer import RecordedLayer
 
 SAME = 1e-4  # two numbers that a model computes from equal tokens, as a share of the largest: rounding alone
+EDGE = 2  # moments at the ends of a sound, which convolutions fill up with silence
 ROUGH = 2e-2  # the same in half precision
 
 
@@ -33,28 +34,32 @@ def measure_schemes(lens: PositionedModel) -> dict[str, PositionScheme]:
     """
     places = min(2 * REACH + 2, lens.max_tokens)
     first, second = position_run.plain_ids(lens)
-    run = position_run.run(lens, position_run.equal_tokens(lens, first, places), watch=True)
+    inputs = position_run.equal_tokens(lens, first, places)
+    run = position_run.run(lens, inputs, watch=True)
     other = position_run.run(lens, position_run.equal_tokens(lens, second, places), watch=True)
-    tables = _added_tables(lens, run, other, first)
+    tables = _added_tables(lens, run, other, inputs)
     schemes = {}
     for stack in stack_names(lens):
         found = tables.get(stack) or _constant_table(lens.module, run.states[stack])
         if found is None:
             found = _of_attention(lens, stack, run, other, first)
-        schemes[stack] = replace(found, error=_error(found, [*run.inputs, run.states[stack]]))
+        edge = EDGE if stack == "encoder" and "input_ids" not in inputs else 0
+        schemes[stack] = replace(found, error=_error(found, [*run.inputs, run.states[stack]], edge))
     return schemes
 
 
-def _error(scheme: PositionScheme, sums: Sequence[Array]) -> float | None:
+def _error(scheme: PositionScheme, sums: Sequence[Array], edge: int = 0) -> float | None:
     """By how much a table differs from what equal tokens differ by where the embeddings of a pass are summed.
 
     Args:
         sums: what modules outside the layers were given, and what the first layer was given: the sum is one of them,
             before or without a norm. [token, width] each
+        edge: how many places at each end are left out, as convolutions reach over it there.
     """
     if scheme.table is None:
         return None
-    errors = (table_error(scheme.table, found[:-1]) for found in sums)  # the last token may be an end mark
+    cut = slice(edge, -1 - edge)  # the last token may be an end mark
+    errors = (table_error(scheme.table[edge:], found[cut]) for found in sums)
     return min((error for error in errors if error is not None), default=None)
 
 
@@ -62,7 +67,9 @@ def _tolerance(lens: PositionedModel) -> float:
     return 1e-3 if next(lens.module.parameters()).dtype == torch.float32 else ROUGH
 
 
-def _added_tables(lens: PositionedModel, run: PositionRun, other: PositionRun, token: int) -> dict[str, PositionScheme]:
+def _added_tables(
+    lens: PositionedModel, run: PositionRun, other: PositionRun, inputs: Mapping[str, Tensor]
+) -> dict[str, PositionScheme]:
     """Stack -> the table that is added to its embeddings, for stacks that have one."""
     found: dict[str, PositionScheme] = {}
     modules = dict(lens.module.named_modules())
@@ -71,10 +78,10 @@ def _added_tables(lens: PositionedModel, run: PositionRun, other: PositionRun, t
         tells_places = len(rows) > 1 and np.abs(rows[:-1] - rows[0]).max() > 0
         if again is None or not tells_places or np.abs(rows - again)[:-1].max() > 0:
             continue
-        without = position_run.run(lens, position_run.equal_tokens(lens, token, len(rows)), silent=name)
+        without = position_run.run(lens, inputs, silent=name)
         for stack, states in run.states.items():
             # What RoFormer rotates by comes out of a module, too, but does not reach the first layer's input.
-            if np.abs(states - without.states[stack]).max() > SAME * np.abs(states).max():
+            if len(states) == len(rows) and np.abs(states - without.states[stack]).max() > SAME * np.abs(states).max():
                 found.setdefault(stack, _table_scheme(rows, modules[name]))
     return found
 

@@ -22,8 +22,8 @@ from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import Record, record
 from model.huggingface.answers import WORDS, head_kind
 from model.huggingface.decomposition import boxes, take_pass_apart
-from model.huggingface.generation import forced_first_id, generate
-from model.huggingface.inputs import Encoding, encode_batch
+from model.huggingface.generation import forced_first_id, generate, output_start
+from model.huggingface.inputs import Encoding, encode_batch, length_of
 from model.huggingface.loading.adapters import has_adapter
 from model.huggingface.loading.pairs import encoder_of_pair
 from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_pretrained, max_input_tokens
@@ -71,7 +71,7 @@ class TextModel:
     """
 
     takes = "text"
-    take_pass_apart, boxes = take_pass_apart, boxes
+    take_pass_apart, boxes, output_start, length_of = take_pass_apart, boxes, output_start, length_of
     is_half = False  # one encoder of a pair such as CLIP, of which the other reads pictures
     adapter = ""  # the name of the adapter that was merged into the weights
     head_effects, logit_lens, contact_regression = head_effects, logit_lens, contact_regression
@@ -188,11 +188,8 @@ class TextModel:
         with torch.inference_mode(), apply_edits(plan), record() as recorded, slices():
             result = self.run(self.module, inputs, eager=not self.uses_interface, cached=use_cache)
         batch = TracedBatch(self, inputs, result, recorded, plan, edits or UNCHANGED)
-        rows = zip(texts, targets, encoded, strict=True)
-        return tuple(
-            batch.trace(row, as_typed(text).text, target, one, continues=use_cache)
-            for row, (text, target, one) in enumerate(rows)
-        )
+        rows = zip(targets, encoded, strict=True)
+        return tuple(batch.trace(row, target, one, continues=use_cache) for row, (target, one) in enumerate(rows))
 
     def _inputs(
         self, texts: Sequence[str | TypedText], targets: Sequence[Target], plan: EditPlan | None

@@ -72,7 +72,7 @@ class TracedBatch:
 
     @cached_property
     def layers(self) -> Layers:
-        return self.lens.layers_of(self.result, self.recorded, len(self.inputs["input_ids"]))
+        return self.lens.layers_of(self.result, self.recorded, len(next(iter(self.inputs.values()))))
 
     @cached_property
     def states(self) -> dict[str, list[Tensor]]:
@@ -89,17 +89,15 @@ class TracedBatch:
         """Scores of words. [batch, token, vocab]"""
         return word_logits(self.result) if self.lens.head == WORDS else None
 
-    def trace(self, row: int, text: str, target: Target, encoding: Encoding, *, continues: bool) -> Trace:
-        """The trace of one text of the batch.
+    def trace(self, row: int, target: Target, encoding: Encoding, *, continues: bool) -> Trace:
+        """The trace of one text or sound of the batch.
 
         Args:
             row: its place in the batch; encoding: what was read of it.
             continues: its continuation goes on from this pass.
         """
         lens, stacks = self.lens, self.stacks
-        longest = {"decoder": self.inputs.get("decoder_input_ids", self.inputs["input_ids"]).shape[1]}
-        longest["encoder"] = self.inputs["input_ids"].shape[1]
-        tokens = {stack: encoding.tokens[stack].padded(longest[stack]) for stack in stacks}
+        tokens = {stack: encoding.tokens[stack].padded(self.states[stack][0].shape[1]) for stack in stacks}
         attentions = {
             kind: build_attention(kind, rows[row], tokens, lens.layer_index.get(kind, ()))
             for kind, rows in self.layers.items()
@@ -108,7 +106,7 @@ class TracedBatch:
         output = None if answered is None else str(lens.tokenizer.decode(answered, skip_special_tokens=True))
         writes = predicted is not None or lens.is_encoder_decoder
         return Trace(
-            text=text,
+            text=encoding.text,
             attentions=attentions,
             hidden_states=stack_layers(self.states, row),
             neurons={},
@@ -118,7 +116,7 @@ class TracedBatch:
             predicted=predicted,
             logits=None if self.logits is None else rows_to_numpy(self.logits[row]),
             output=output,
-            notes=(*lens.notes(), *self._notes(), *unknown_token_notes(lens.tokenizer, text, encoding.ids[stacks[0]])),
+            notes=(*lens.notes(), *self._notes(), *encoding.notes, *self._unknown(encoding)),
             device=lens.device,
             edits=self.edits,
             run_check=partial(
@@ -132,6 +130,7 @@ class TracedBatch:
             ),
             find_layer=partial(lens.find_projections, self.inputs, row, self.plan),
             take_apart=partial(lens.take_pass_apart, self.inputs, row, self.plan, self.logits),
+            sound=encoding.sound,
             classes=classes(lens.head, self.scores[row], lens.config, encoding.tokens[stacks[-1]].texts),
         )
 
@@ -144,11 +143,15 @@ class TracedBatch:
             < len(self.result[f"{stack}_hidden_states" if self.lens.is_encoder_decoder else "hidden_states"])
         ]
 
+    def _unknown(self, encoding: Encoding) -> tuple[tuple[str, str], ...]:
+        """A note on the words that the tokenizer does not know."""
+        return unknown_token_notes(self.lens.tokenizer, encoding.text, encoding.ids[self.stacks[0]])
+
     def _words(self, row: int, target: Target, encoding: Encoding, continues: bool) -> tuple[Any, list[int] | None]:
         """Labels of the likeliest next tokens, and the ids that were written or forced; None where there are none."""
         lens, predicted, answered = self.lens, None, None
         if self.logits is not None and "decoder" in self.stacks:
-            fed = self.inputs.get("decoder_input_ids", self.inputs["input_ids"])[row].tolist()
+            fed = self.inputs["decoder_input_ids" if lens.is_encoder_decoder else "input_ids"][row].tolist()
             predicted = predicted_labels(lens.tokenizer, fed, rows_to_numpy(self.logits[row]))
             first_pass = self.result if continues else None
             ids = encoding.ids["decoder"]

@@ -53,7 +53,7 @@ def verify_run(
     """
     if probe is not None:
         return verify_probe(lens, {name: one[row : row + 1] for name, one in inputs.items()}, plan, trace, probe)
-    one_text = trace.picture is None and len(inputs["input_ids"]) == 1
+    one_text = trace.picture is None and len(next(iter(inputs.values()))) == 1
     judge = partial(_verify_pass, lens, inputs, answered, row, trace, plan, output)
     if not generated:
         return judge(None)
@@ -140,10 +140,10 @@ def _vocabulary(lens: Any, trace: Trace) -> Vocabulary | None:
 
 
 def _fed(lens: Any, inputs: dict[str, Tensor], row: int) -> dict[str, list[int]]:
-    """Stack -> the ids that were read, with padding."""
+    """Stack -> the ids that were read, with padding; none of a stack that hears."""
     names = {"encoder": "input_ids", "decoder": "decoder_input_ids"}
     names = names if lens.is_encoder_decoder else {lens.single_stack: "input_ids"}
-    return {stack: inputs[name][row].tolist() for stack, name in names.items()}
+    return {stack: inputs[name][row].tolist() if name in inputs else [] for stack, name in names.items()}
 
 
 def _continued(inputs: dict[str, Tensor], ids: Sequence[int]) -> dict[str, Tensor]:

@@ -14,13 +14,14 @@ class TokenizerVocabulary:
     """A `model.verification.words.Vocabulary`.
 
     Attributes:
-        never: ids that the model's settings forbid.
+        never: ids that the model's settings forbid; never_first: those that they forbid at the beginning.
         forced: how many of the first ids of an output they write.
     """
 
     tokenizer: Any
     never: Sequence[int]
     forced: int
+    never_first: Sequence[int] = ()
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         with tokenizer_lock:
@@ -47,4 +48,5 @@ def vocabulary(tokenizer: Any, settings: Any, *, forced: bool) -> TokenizerVocab
     """The vocabulary of a model. settings: how it generates; forced: whether they set the first id of an output"""
     forbidden = getattr(settings, "bad_words_ids", None) or ()
     never = {*(getattr(settings, "suppress_tokens", None) or ()), *(one[0] for one in forbidden if len(one) == 1)}
-    return TokenizerVocabulary(tokenizer, tuple(never), int(forced))
+    never_first = tuple(getattr(settings, "begin_suppress_tokens", None) or ())
+    return TokenizerVocabulary(tokenizer, tuple(never), int(forced), never_first)

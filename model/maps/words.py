@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from model.trace.attention import Attention
 from model.trace.recorded_layer import WordPieces
 from model.trace.tokens import Tokens
@@ -9,9 +11,14 @@ from model.trace.tokens import Tokens
 
 def word_pieces(tokens: Tokens) -> WordPieces:
     """For each word, the positions of its pieces, in order."""
+    return _joined(tokens.inside_word or (False,) * len(tokens))
+
+
+def _joined(continues: Sequence[bool]) -> WordPieces:
+    """Positions in groups. continues: for each position, whether it belongs to the one before"""
     words: list[list[int]] = []
-    for position in range(len(tokens)):
-        if words and tokens.inside_word and tokens.inside_word[position]:
+    for position, inside in enumerate(continues):
+        if words and inside:
             words[-1].append(position)
         else:
             words.append([position])
@@ -24,7 +31,28 @@ def merge_words(attention: Attention) -> Attention:
     The weight on a word is the sum over its pieces, the weights from a word are the mean over its pieces (Clark et al.
     2019).
     """
-    queries, keys = word_pieces(attention.queries), word_pieces(attention.keys)
+    return _merge(attention, word_pieces(attention.queries), word_pieces(attention.keys))
+
+
+def join_silence(attention: Attention) -> Attention:
+    """The same attention with the silence behind a sound as one token, summed and averaged as in `merge_words`.
+
+    An attention between tokens without such a silence is returned itself.
+    """
+    sides = attention.queries, attention.keys
+    queries, keys = (
+        _joined([inside and special for inside, special in zip(side.inside_word, side.special, strict=True)])
+        if side.inside_word
+        else _joined([False] * len(side))
+        for side in sides
+    )
+    if (len(queries), len(keys)) == (len(attention.queries), len(attention.keys)):
+        return attention
+    return _merge(attention, queries, keys)
+
+
+def _merge(attention: Attention, queries: WordPieces, keys: WordPieces) -> Attention:
+    """Attention between groups of tokens; the positions of each."""
     return Attention(
         attention.kind,
         _merge_tokens(attention.queries, queries),
@@ -32,11 +60,14 @@ def merge_words(attention: Attention) -> Attention:
         attention.num_heads,
         0,
         tuple(layer.merged_into_words(queries, keys) for layer in attention.layers),
+        attention.layer_index,
     )
 
 
 def _merge_tokens(tokens: Tokens, words: WordPieces) -> Tokens:
     """The words that pieces make up."""
+    if len(words) == len(tokens):
+        return tokens
     parts = tokens.word_parts or [
         text.removeprefix("·") if inside else text
         for text, inside in zip(tokens.texts, tokens.inside_word or [False] * len(tokens), strict=True)

@@ -34,13 +34,14 @@ from model.remote.messages import (
 from model.remote.position_message import from_message
 from model.remote.remote_layer import RemoteLayer, Request, Response
 from model.remote.transport import Unreachable, transport_for
+from model.structures.file_content import file_content
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.decoding import BeamNode, Decoding, DecodingResult
 from model.trace.edits import Boxes, Edits
 from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
-from model.trace.tokens import Picture, Tokens
+from model.trace.tokens import Picture, Sound, Tokens
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices, TypedText
 
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 ATTEMPTS = 6  # requests on a replica that dies are lost; another replica can compute them again
-Files = Mapping[str, bytes]  # SHA-256 -> content of a picture
+Files = Mapping[str, bytes]  # SHA-256 -> content of a picture, clip or sound
+FILE_KINDS = {"image": "picture", "video": "clip", "sound": "sound"}  # what a model takes -> what its files are called
 
 
 class RemoteModel:
@@ -150,27 +152,24 @@ class RemoteModel:
         )
 
     def _names_and_files(self, texts: Sequence[Any]) -> tuple[list[Any], dict[str, bytes]]:
-        """The inputs as they stand in a request, texts as typed and pictures by checksum; and the pictures' files."""
+        """The inputs as they stand in a request, texts as typed and other files by checksum; and those files."""
         if self.takes == "text":
             return [text if isinstance(text, str) else dataclasses.asdict(text) for text in texts], {}
-        contents = [_picture_bytes(picture) for picture in texts]
+        contents = [_file_bytes(one, FILE_KINDS[self.takes]) for one in texts]
         names = [hashlib.sha256(content).hexdigest() for content in contents]
         return names, dict(zip(names, contents, strict=True))
 
     def _trace(self, request: Request, text: Any, edits: Edits) -> Trace:
         """A trace whose metadata is fetched here, and whose arrays are fetched when they are read."""
-        metadata, picture_arrays = request("trace")
+        metadata, input_arrays = request("trace")
 
         def arrays(want: str) -> Mapping[str, Array]:
             return LazyMapping(metadata[want], lambda stack: request(want, stack=stack)[1][""])
 
-        if metadata["picture"] is None:
-            input_text = metadata["text"]
-        else:
-            input_text = str(text) if isinstance(text, (str, Path)) else ""  # only the app knows the picture's path
+        path = str(text) if isinstance(text, (str, Path)) else ""  # of a picture or sound: only the app knows it
         logits = LazyRows(lambda start, stop: request("logits", rows=[start, stop])[1][""], metadata["logits"] or ())
         return Trace(
-            text=input_text,
+            text=metadata["text"] if self.takes == "text" else path,
             attentions={
                 kind: Attention(
                     kind,
@@ -201,7 +200,8 @@ class RemoteModel:
             run_check=partial(self._verify, request),
             find_layer=partial(self._find_layer, request),
             take_apart=partial(self._take_apart, request),
-            picture=None if metadata["picture"] is None else Picture(picture_arrays["pixels"], **metadata["picture"]),
+            picture=None if metadata["picture"] is None else Picture(input_arrays["pixels"], **metadata["picture"]),
+            sound=None if metadata["sound"] is None else Sound(input_arrays["loudness"], **metadata["sound"]),
         )
 
     def _verify(self, *run: Any) -> Check:
@@ -274,21 +274,12 @@ class ReplicaAffinity:
     replica: str = ""
 
 
-def _picture_bytes(picture: str | Path | bytes | Image.Image) -> bytes:
-    """A picture as the content of a file.
-
-    Raises:
-        InputError: the file does not exist or cannot be read ("picture_missing").
-    """
-    if isinstance(picture, bytes):
-        return picture
-    if isinstance(picture, (str, Path)):
-        try:
-            return Path(picture).read_bytes()
-        except (OSError, ValueError) as error:
-            raise InputError("picture_missing", f"There is no picture {str(picture)!r}.") from error
+def _file_bytes(given: str | Path | bytes | Image.Image, kind: str) -> bytes:
+    """A picture, clip or sound as the content of a file; as `model.structures.file_content.file_content`."""
+    if isinstance(given, (bytes, str, Path)):
+        return file_content(given, kind)
     file = io.BytesIO()
-    picture.save(file, "PNG")
+    given.save(file, "PNG")
     return file.getvalue()
 
 

@@ -24,7 +24,7 @@ def trace_response(trace: Trace, request: dict[str, Any]) -> Response:
     """The requested data of a trace."""
     want = request["want"]
     if want == "trace":
-        return _trace_metadata(trace), {} if trace.picture is None else {"pixels": trace.picture.pixels}
+        return _trace_metadata(trace), _trace_arrays(trace)
     if want == "check":
         return check_message.to_message(trace.verify())
     if want == "states":
@@ -74,6 +74,13 @@ def _layer_response(trace: Trace, request: dict[str, Any]) -> Response:
     return {}, {"": layer.array(want)}
 
 
+def _trace_arrays(trace: Trace) -> dict[str, Array]:
+    """What a trace's picture or sound is drawn from."""
+    if trace.sound is not None:
+        return {"loudness": trace.sound.loudness}
+    return {} if trace.picture is None else {"pixels": trace.picture.pixels}
+
+
 def _trace_metadata(trace: Trace) -> dict[str, Any]:
     """Everything of a trace except its arrays."""
     return {
@@ -107,6 +114,7 @@ def _trace_metadata(trace: Trace) -> dict[str, Any]:
             "first": trace.picture.first,
             "frames": trace.picture.frames,
         },
+        "sound": None if trace.sound is None else {"step": trace.sound.step},
     }
 
 

@@ -1,4 +1,4 @@
-"""The bytes of a picture or clip that a user gives, checked before anything decodes them."""
+"""The bytes of a picture, clip or sound that a user gives, checked before anything decodes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def file_content(source: str | Path | bytes, what: str) -> bytes:
 
     Args:
         source: its path, or its content.
-        what: "picture" or "clip", with which the reason of an error begins.
+        what: "picture", "clip" or "sound", with which the reason of an error begins.
 
     Raises:
         InputError: there is no such file, or it has more than `MAX_BYTES`.

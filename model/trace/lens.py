@@ -20,7 +20,8 @@ class Lens(Protocol):
 
     Attributes:
         dtype: the number format it computes in, such as "float32".
-        takes: "text", "image" or "video": what `trace` reads, a text, a picture or a clip (its path or its bytes).
+        takes: "text", "image", "video" or "sound": what `trace` reads, a text, or a picture, clip or sound (its path or
+            its bytes).
         device: where it runs, as PyTorch names it.
         max_tokens: the longest input, in tokens.
         is_encoder_decoder: True where it has an encoder and a decoder, whose output can be forced.

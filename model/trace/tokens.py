@@ -1,4 +1,4 @@
-"""The tokens of a text and the patches of a picture, as a model reads them and as people do (NumPy only)."""
+"""The tokens of a text, the patches of a picture and the moments of a sound, as a model reads them (NumPy only)."""
 
 from __future__ import annotations
 
@@ -92,6 +92,18 @@ class Tokens:
         """How often each label occurs."""
         return Counter(self.texts)
 
+    def first(self, count: int) -> Tokens:
+        """The first so many tokens."""
+        if count >= len(self):
+            return self
+        return Tokens(
+            self.texts[:count],
+            self.special[:count],
+            self.inside_word[:count],
+            self.raw[:count],
+            self.word_parts[:count],
+        )
+
     def padded(self, length: int) -> Tokens:
         """The same tokens followed by "<pad>", up to a length."""
         missing = length - len(self)
@@ -125,3 +137,22 @@ class Picture:
     columns: int
     first: int
     frames: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """A sound as a model of speech hears it: cut into moments of one length, each a token of the encoder.
+
+    Behind them follow the moments of the silence with which short sounds are filled up, as special tokens.
+
+    Attributes:
+        loudness: largest magnitude in each moment of the sound, 0 to 1. float32 [moment]
+        step: seconds from one moment to the next.
+    """
+
+    loudness: Array
+    step: float
+
+    def label(self, moment: int) -> str:
+        """When a moment begins, such as "0.04 s"."""
+        return f"{moment * self.step:.2f} s"

@@ -24,7 +24,7 @@ from model.trace.check import Check, Probe
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
-from model.trace.tokens import Picture, Tokens
+from model.trace.tokens import Picture, Sound, Tokens
 
 _serials = itertools.count(time.time_ns())  # unique also where a server reloads changed code and keeps its cache
 
@@ -36,7 +36,7 @@ class Trace:
     """Everything one forward pass computed.
 
     Attributes:
-        text: the input as typed, or the path of a picture.
+        text: the input as typed, or the path of a picture or sound.
         attentions: by kind, only those the model has.
         hidden_states: "encoder" | "decoder" -> float32 [layer + 1, token, d_model]; row 0 is the embedding.
         neurons: "encoder" | "decoder" -> float32 [layer, token, d_ff]: what goes into the feed-forward layers' last
@@ -53,7 +53,7 @@ class Trace:
         run_check: computes what `verify` returns, of the trace that it is given; with a probe what `verify_probe` does.
         find_layer: computes what `multi_head` returns.
         take_apart: computes what `blocks`, `credit` and `why` return; None where the model cannot.
-        picture: the preprocessed picture of a vision model, or None.
+        picture: the preprocessed picture of a vision model, or None; sound: what a model of speech hears, or None.
         classes: what a classifier answers: labels and probabilities, likeliest first, of a classifier of tokens one a
             token; the answer of a question answerer; None for other models.
         serial: a number that no other trace has; caches use it as a key, so that they hold no reference to the trace.
@@ -76,6 +76,7 @@ class Trace:
     find_layer: Callable[[RecordedLayer], MultiHeadLayer | NotMultiHead]
     take_apart: Callable[..., Any] | None = None
     picture: Picture | None = None
+    sound: Sound | None = None
     classes: list[tuple[str, float]] | None = None
     serial: int = field(default_factory=_serials.__next__, init=False)
 
@@ -94,6 +95,15 @@ class Trace:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{stack} {len(tokens)} tokens" for stack, tokens in self.tokens.items())
         return f"Trace({self.text[:40]!r}: {sizes}; {', '.join(self.attentions)}; {self.device})"
+
+    @property
+    def of_text(self) -> bool:
+        """Whether the model read a text, and neither a picture nor a sound."""
+        return self.picture is None and self.sound is None
+
+    def shown(self, stack: str) -> int:
+        """How many tokens of a stack are shown one by one: all, without the silence behind a sound."""
+        return len(self.tokens[stack]) if self.sound is None or stack != "encoder" else len(self.sound.loudness)
 
     @property
     def nbytes(self) -> int:

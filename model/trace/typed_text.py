@@ -26,7 +26,7 @@ class TypedText:
     target_language: str | None = None
 
 
-ModelInput = str | TypedText | bytes  # of a picture: its path, or the content of its file
+ModelInput = str | TypedText | bytes  # of a picture or sound: its path, or the content of its file
 
 
 @dataclass(frozen=True)

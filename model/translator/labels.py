@@ -65,6 +65,7 @@ class TranslatorVocabulary:
     """What ids stand for, read one by one; a `model.verification.words.Vocabulary`."""
 
     forced = 0
+    never_first: Sequence[int] = ()
 
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         self._tokenizer, self._config = tokenizer, config

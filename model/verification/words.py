@@ -25,11 +25,15 @@ class Vocabulary(Protocol):
 
     Attributes:
         never: ids that the model does not write.
+        never_first: ids that it does not begin an output with.
         forced: how many of the first ids of an output its settings write.
     """
 
     @property
     def never(self) -> Sequence[int]: ...
+
+    @property
+    def never_first(self) -> Sequence[int]: ...
 
     @property
     def forced(self) -> int: ...
@@ -74,6 +78,9 @@ def add_words(
         comparison.add("tokens", share_of_differences(ids, fed[stack][: len(ids)]), 0.0, stack)
         comparison.add("labels", label_errors(trace.tokens[stack], pieces, vocabulary), 0.0, stack)
     add_sides(comparison, trace)
+    if trace.sound is not None:
+        times = [f"{i * trace.sound.step:.2f} s" for i in range(len(trace.tokens["encoder"]))]
+        comparison.add("labels", share_of_differences(trace.tokens["encoder"].texts, times), 0.0, "encoder")
     if output_ids is None and "decoder" in trace.ids and "encoder" in trace.ids:
         output_ids = fed["decoder"][trace.prompt_length : len(trace.ids["decoder"])]
     if trace.output is not None and output_ids is not None:
@@ -83,7 +90,8 @@ def add_words(
     tokens = trace.ids.get("decoder", ())
     margin = 20 * comparison.logit_limit(largest_magnitude(logits))
     if written:
-        rows = to_numpy(logits[trace.prompt_length - 1 + vocabulary.forced :])
+        rows = np.array(to_numpy(logits[trace.prompt_length - 1 + vocabulary.forced :]))
+        rows[:1, list(vocabulary.never_first)] = -np.inf
         comparison.add("words", unlikely(rows, written[vocabulary.forced :], vocabulary.never, margin), 0.0, "output")
     if trace.predicted is not None and len(tokens):
         error = _predicted_errors(trace.predicted, tokens, logits, vocabulary, margin)

@@ -20,7 +20,15 @@ PROTEIN = "EVQLVESGGGLVQPGGSLRLSCAASGFTF"
 
 def test_every_card_names_models_and_pages_that_are_there() -> None:
     cards = tomllib.loads((ASSETS / "uses.toml").read_text(encoding="utf-8"))["use"]
-    assert [card["name"] for card in cards] == ["translation", "summary", "writing", "biology", "code", "video"]
+    assert [card["name"] for card in cards] == [
+        "translation",
+        "summary",
+        "writing",
+        "biology",
+        "code",
+        "video",
+        "speech",
+    ]
     for card in cards:
         tried = {one["model"] for one in card["try"]}
         assert tried <= set(CATALOG)

@@ -27,6 +27,7 @@ warnings.filterwarnings("ignore")
 import transformers  # noqa: E402
 from transformers.models.auto import modeling_auto  # noqa: E402
 
+from model.huggingface.sound.sound_model import SoundModel  # noqa: E402,F401
 from model.huggingface.text_model import TextModel  # noqa: E402,F401  (imported once, before the processes part)
 from model.huggingface.vision.vision_model import VisionModel  # noqa: E402,F401
 from tests.sweep.one_class import ERROR, Outcome, examine  # noqa: E402

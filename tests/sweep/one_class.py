@@ -14,7 +14,7 @@ import transformers
 from torch import Tensor
 
 import model
-from model.catalog.store import PICTURE_HALF
+from model.catalog.store import PICTURE_HALF, SPEECH
 from model.errors import InputError, ModelError
 from tests.model.huggingface.small_models import TARGET, TEXT, save, tokenizer
 from tests.sweep.small_configs import small_config
@@ -23,6 +23,8 @@ MAX_PARAMETERS = 8_000_000  # more means that a size was left as it is
 LIMIT = 1e-4
 HALF = "of two halves"
 PICTURE = next(Path("assets/pictures").glob("*.png"))
+SOUND = next(Path("assets/sounds").glob("*.wav"))
+EXAMPLES: dict[str, Any] = {"text": TEXT, "image": PICTURE, "sound": SOUND}
 INSIDE, WEIGHTS_ONLY, REFUSED, WRONG, ERROR, NOT_BUILT = (
     *("shown inside", "weights only", "refused"),
     *("WRONG", "ERROR", "not built"),
@@ -59,23 +61,23 @@ def examine(name: str, kind: str, task: str, folder: Path) -> Outcome:
     torch.set_num_threads(1)
     outcome = Outcome(name, kind, task, NOT_BUILT)
     try:
-        takes_pictures = build(name, folder)
+        kind_of_input = build(name, folder)
     except Exception as error:
         outcome.why = f"{type(error).__name__}: {str(error).strip().splitlines()[-1][:150] if str(error) else ''}"
         return outcome
-    open_and_compare(str(folder), takes_pictures, outcome)
+    open_and_compare(str(folder), kind_of_input, outcome)
     if outcome.why == HALF:  # a model of two encoders: the other one, too
         outcome.why = ""
-        open_and_compare(f"{folder}{PICTURE_HALF}", True, outcome)
+        open_and_compare(f"{folder}{PICTURE_HALF}", "image", outcome)
     return outcome
 
 
-def open_and_compare(name: str, takes_pictures: bool, outcome: Outcome) -> None:
-    """Fill in the outcome for a folder, which `PICTURE_HALF` may follow."""
+def open_and_compare(name: str, kind_of_input: str, outcome: Outcome) -> None:
+    """Fill in the outcome for a folder, which `PICTURE_HALF` may follow. kind_of_input: one of `EXAMPLES`"""
     try:
         lens = model.load(name, device="cpu")
         takes_target = getattr(lens, "is_encoder_decoder", False)
-        trace = lens.trace(PICTURE if takes_pictures else TEXT, **({"target": TARGET} if takes_target else {}))
+        trace = lens.trace(EXAMPLES[kind_of_input], **({"target": TARGET} if takes_target else {}))
     except (ModelError, InputError) as error:
         outcome.verdict, outcome.why = REFUSED, str(error).split("transformer: ", 1)[-1]
         if ROUGH.search(outcome.why):
@@ -93,8 +95,8 @@ def open_and_compare(name: str, takes_pictures: bool, outcome: Outcome) -> None:
         outcome.why = HALF
 
 
-def build(name: str, folder: Path) -> bool:
-    """Save a small model of a class to a folder; returns whether it reads pictures.
+def build(name: str, folder: Path) -> str:
+    """Save a small model of a class to a folder; returns what it reads, one of `EXAMPLES`.
 
     Raises:
         ValueError: it stayed too large.
@@ -113,8 +115,21 @@ def build(name: str, folder: Path) -> bool:
     readers = [pieces] if "input_ids" in reads else []
     if takes_pictures or hasattr(config, "vision_config"):
         readers.append(picture_processor(getattr(config, "vision_config", config)))
+    hears = config.model_type in SPEECH and config.is_encoder_decoder and not reads
+    if hears:
+        readers += [pieces, sound_processor(config)]
     save(module, folder, *readers)
-    return takes_pictures
+    return "sound" if hears else "image" if takes_pictures else "text"
+
+
+def sound_processor(config: Any) -> Any:
+    """What prepares sounds for a configuration."""
+    if config.model_type == "whisper":
+        seconds = config.max_source_positions // 50
+        return transformers.WhisperFeatureExtractor(feature_size=config.num_mel_bins, chunk_length=seconds)
+    if config.model_type == "speech_to_text":
+        return transformers.Speech2TextFeatureExtractor()
+    return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=True)
 
 
 def picture_processor(config: Any) -> Any:
@@ -137,6 +152,9 @@ def library_run(lens: Any, trace: Any, name: str, folder: Path) -> Any:
         inputs: dict[str, Any] = lens.dummy_inputs() | {
             "pixel_values": lens._inputs([PICTURE], [None], None)[0]["pixel_values"]
         }
+    elif trace.sound is not None:
+        inputs = lens._inputs([SOUND], [None], None)[0]
+        inputs = inputs | {"decoder_input_ids": torch.tensor([trace.ids["decoder"]])}
     else:
         first = next(iter(trace.ids))
         ids = torch.tensor([trace.ids[first]])

@@ -73,6 +73,8 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1},
     "nemotron": {"num_key_value_heads": 2},
     "neomme": {"partial_rotary_factor": 0.5},
+    "whisper": {"max_source_positions": 100},
+    "speech_to_text": {"conv_channels": 16},
     "reformer": {"axial_pos_shape": [8, 16], "axial_pos_embds_dim": [16, 16], "is_decoder": False,
         "attn_layers": ["local", "lsh"], "max_position_embeddings": 128},
 }  # fmt: skip

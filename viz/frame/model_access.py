@@ -37,7 +37,7 @@ def fetch_model(name: str) -> None:
         expected = input_kind()
         downloads.bring(name)
         if input_kind() != expected:
-            st.rerun()  # the input widget was drawn for text, and this model reads pictures
+            st.rerun()  # the input widget was drawn for text, and this model reads something else
     base = store.adapter_base(name)
     if base and not store.local_folder(base):
         check_allowed(base)
@@ -104,7 +104,7 @@ def memory_needed(name: str) -> str:
 
 
 def input_kind() -> str:
-    """What the chosen model reads, "text", "image" or "video"; "text" where unknown before its files are fetched."""
+    """What the chosen model reads, of `Lens.takes`; "text" where that is unknown before its files are fetched."""
     entry = CATALOG.get(session.chosen_model())
     if entry:
         return entry.takes
@@ -114,7 +114,7 @@ def input_kind() -> str:
 
 
 def model_input() -> ModelInput:
-    """The chosen model's input: the typed text and how to read it, or the path or the bytes of a picture or clip."""
+    """The chosen model's input: the typed text and how to read it, or the path or the bytes of another file."""
     state, model = st.session_state, open_model()
     if model.takes == "text":
         return session.typed_text(str(state.text), model.choices)

@@ -16,7 +16,8 @@ from viz.figures.theme import DARK, LIGHT, Palette, high_contrast
 
 PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}  # name -> file
 CLIPS = {path.stem: str(path) for path in sorted((ASSETS / "clips").glob("*.gif"))}
-SHOWN = {"image": PICTURES, "video": CLIPS}  # kind of input -> the examples of it
+SOUNDS = {path.stem: str(path) for path in sorted((ASSETS / "sounds").glob("*.wav"))}
+SHOWN = {"image": PICTURES, "video": CLIPS, "sound": SOUNDS}  # kind of input -> the examples of it
 READ, SPELLED = "read", "spelled"  # values of the widget "marks"
 TEXT_CHOICES = ("pair", "chat", "marks", "source_language", "target_language")  # keys of how the text is read
 REQUEST = "uses_request"  # what a card of the page Uses asked for: its page, model and example

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from model.maps.words import join_silence
 from viz.frame.shown_run import results
 from viz.sections.compare import compare_maps, compare_sides
 from viz.widgets import headings, output_line, pickers
@@ -9,7 +10,7 @@ from viz.widgets import headings, output_line, pickers
 trace = results.trace()
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("compare")
-    attention = pickers.pick_kind(trace)
+    attention = join_silence(pickers.pick_kind(trace))
     preset = compare_sides.pick_preset(trace)
     view = compare_maps.pick_view(trace, attention)
 output_line.draw(trace)

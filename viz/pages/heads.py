@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from model.maps.words import merge_words
+from model.maps.words import join_silence, merge_words
 from viz.frame import session
 from viz.frame.shown_run import results
 from viz.language.messages import say
@@ -18,7 +18,7 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     hidden = st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
     headings.at_head(trace, chosen)
 output_line.draw(trace)
-chosen = merge_words(chosen) if words else chosen
+chosen = merge_words(chosen) if words else join_silence(chosen)
 mosaic = results.mosaic(trace, chosen, session.palette())
 left, right = st.columns([5, 8], gap="small")
 with left:

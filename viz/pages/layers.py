@@ -14,10 +14,11 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     stack = layers.pick_stack(list(trace.hidden_states))
     headings.at_box(trace, stack)
 output_line.draw(trace)
-states, tokens, palette = trace.hidden_states[stack], trace.tokens[stack], session.palette()
+states, tokens = layers.shown(trace, stack)
+palette = session.palette()
 layers.massive_reading(states, tokens)
 layers.player(trace, stack, palette)
 layers.all_depths(states, tokens, stack, palette)
 if stack in trace.neurons:
     page_check.claim(trace, "neurons", Probe(neurons={stack: trace.neurons[stack]}))
-    layers.feed_forward(trace.neurons[stack], tokens, stack, palette)
+    layers.feed_forward(trace.neurons[stack][:, : len(tokens)], tokens, stack, palette)

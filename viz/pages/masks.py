@@ -18,4 +18,6 @@ palette = session.palette()
 masks.mask_and_scores(trace, selected, palette)
 if trace.picture is not None:
     session.halt(say("pictures.no_padding"))
+if trace.sound is not None:
+    session.halt(say("sounds.no_padding"))
 masks.padding(palette)

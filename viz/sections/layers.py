@@ -33,6 +33,12 @@ def pick_stack(stacks: Sequence[str]) -> str:
     return stack
 
 
+def shown(trace: Trace, stack: str) -> tuple[np.ndarray, Tokens]:
+    """Hidden states and tokens of a stack, without the silence behind a sound. [layer + 1, token, d_model]"""
+    count = trace.shown(stack)
+    return trace.hidden_states[stack][:, :count], trace.tokens[stack].first(count)
+
+
 def player(trace: Trace, stack: str, palette: Palette) -> None:
     """Draw the hidden states at one depth beside the lengths at all depths; a button plays the depths."""
     playing = bool(st.session_state.get("layers_playing"))
@@ -57,7 +63,7 @@ def _hold() -> None:
 
 def _depth(trace: Trace, stack: str, palette: Palette) -> None:
     """Draw one depth; while the depths play, the next one each time."""
-    states, tokens = trace.hidden_states[stack], trace.tokens[stack]
+    states, tokens = shown(trace, stack)
     state, last = st.session_state, len(states) - 1
     if state.pop("layers_switched", False) and not state.whole:
         st.rerun()  # the clock of the fragment starts or stops with the page

@@ -6,6 +6,7 @@ from functools import partial
 
 import streamlit as st
 
+from model.maps.words import join_silence
 from model.measures.probabilities import most_probable, probabilities
 from model.positions.scheme import PositionScheme
 from model.trace.boxes.stack_summary import StackSummary
@@ -135,7 +136,7 @@ def _layer(trace: Trace, place: tuple[str, int]) -> RecordedLayer | None:
     """The attention layer of a block, or None where the model's family shows none."""
     kind, layer = place
     found = trace.attentions.get(kind)
-    return found.layers[layer] if found and 0 <= layer < found.num_layers else None
+    return join_silence(found).layers[layer] if found and 0 <= layer < found.num_layers else None
 
 
 def _scheme() -> PositionScheme:

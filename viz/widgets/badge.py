@@ -142,7 +142,7 @@ def _repeat_lines(trace: Trace, name: str, exact: bool) -> str:
     output = trace.ids.get("decoder", ())[trace.prompt_length :] if exact else model_access.forced_target()
     target = "" if not output and output != "" else f", target={output!r}"
     edits = f", edits=model.Edits.parse({trace.edits.text()!r})" if trace.edits else ""
-    model_input = trace.text if trace.picture is None or trace.text else st.session_state.upload.name
+    model_input = trace.text if trace.of_text or trace.text else st.session_state.upload.name
     lens = model_access.open_model(name)
     read = session.typed_text(trace.text, lens.choices) if lens.takes == "text" else trace.text
     how = "".join(

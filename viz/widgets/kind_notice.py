@@ -15,7 +15,7 @@ from viz.language.messages import say
 def draw(trace: Trace) -> None:
     """Say what most of the text is, and offer a model that reads such texts; nothing where it fits."""
     entry = CATALOG.get(session.chosen_model())
-    if entry is None or trace.picture is not None:
+    if entry is None or not trace.of_text:
         return
     kind = text_kind(trace.text)
     if kind in entry.reads:

@@ -34,7 +34,7 @@ def draw(trace: Trace, before: str | None = None) -> None:
     with room:
         kind_notice.draw(trace)
     text = {"text": escape_markdown(abbreviated(trace.text)), "output": escape_markdown(trace.output or "")}
-    verb = "read" if trace.picture is None else "saw"
+    verb = "read" if trace.of_text else "saw" if trace.sound is None else "heard"
     st.session_state.said = strip_markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))
 
 
@@ -67,7 +67,7 @@ def _line(trace: Trace, before: str | None) -> str:
 
 def _guessed(trace: Trace) -> list[str]:
     """A line each on words of a translated text that the model hardly knows: unknown ones, and ones cut small."""
-    if "cross" not in trace.attentions or trace.logits is None:
+    if "cross" not in trace.attentions or trace.logits is None or not trace.of_text:
         return []
     words = {"guessed": dict(trace.notes).get("unknown", "")}
     words["pieces"] = ", ".join(trace.tokens["encoder"].words_in_pieces(MANY_PIECES))

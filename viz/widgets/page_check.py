@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from model.maps.words import merge_words
+from model.maps.words import join_silence, merge_words
 from model.memory.cached_layers import without_cache
 from model.trace.attention import Attention
 from model.trace.check import Check, Part, Probe
@@ -23,6 +23,9 @@ from viz.widgets.drawn_numbers.table import READERS
 
 # The figures of the one head that the page names in its heading.
 CHOSEN = ("heatmap", "lines")
+# Figures that draw words where they are asked to, and those that draw the silence behind a sound as one token.
+WORDS = ("mosaic", *CHOSEN)
+JOINED = (*WORDS, "alignment", "compare_tiles")
 # What each page draws besides attention weights: the parts of a check by name.
 DRAWS = {
     "whole": ("boxes", "weights", "labels", "words"),
@@ -155,6 +158,7 @@ def _sent_error(trace: Trace) -> float | None:
     attention = trace.attentions.get(kind)
     if attention is None or st.session_state.get("words"):
         return None
+    attention = join_silence(attention)
     names = [[side.name(i) for i in range(len(side))] for side in (attention.queries, attention.keys)]
     return message_error(message, on_screen.head()[0], attention.weights, (names[0], names[1]))
 
@@ -165,9 +169,7 @@ def _weights_error(key: str, trace: Trace, figure: Any) -> float | None:
     whole = None if not shown else trace.attentions.get(shown["kind"])
     if not shown or whole is None:
         return None
-    attention = (
-        merge_words(without_cache(whole)) if key in ("mosaic", *CHOSEN) and st.session_state.get("words") else whole
-    )
+    attention = _as_drawn(key, whole)
     merged = attention is not whole
     check = trace.verify()
 
@@ -193,6 +195,15 @@ def _weights_error(key: str, trace: Trace, figure: Any) -> float | None:
     chosen = on_screen.head() if key in CHOSEN else None
     predicted = key.startswith("alignment") and st.session_state.get("rows_by") == "predicted"
     return drawn_error(figure, attention, expected, tiles, chosen, labelled=not predicted)
+
+
+def _as_drawn(key: str, whole: Attention) -> Attention:
+    """An attention as the figure with this key draws it: between words, or with the silence of a sound as one token."""
+    if key not in WORDS and not key.startswith(JOINED):
+        return whole
+    if key in WORDS and st.session_state.get("words"):
+        return merge_words(without_cache(whole))
+    return whole if join_silence(whole) is whole else join_silence(without_cache(whole))
 
 
 def _small(attention: Attention, layer: int) -> np.ndarray:

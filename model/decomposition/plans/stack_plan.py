@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,12 +24,14 @@ class EmbeddingPlan:
         norm: the norm of the sum.
         patches: what is added to the patches of a picture for their positions, [patch, d_model]; None for a text.
             Tokens before them, such as one for the whole picture, are the same for every picture.
+        heard: whether the part that looks tokens up is a convolution over a sound, as `heard_rows` reads it.
     """
 
     tokens: tuple[str, float] | None
     other: tuple[tuple[str, float], ...] = ()
     norm: str | None = None
     patches: Tensor | None = None
+    heard: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,8 @@ def plan_embedding(
     candidates |= _stored_tables(module, target) if positions is None else {"positions": positions.float()}
     own = next((call.path for call in tables if call.module is words), None)
     if own is None:
+        if any(isinstance(part, nn.Conv1d) for call in before for part in call.module.modules()):
+            return _plan_of_sound(target, before, candidates, norm, tolerance)
         return _plan_patches(target, before, words, norm, behind)
     names = list(candidates)
     for fitted in (False, True):
@@ -98,6 +102,34 @@ def _plan_patches(
     if not 0 < count <= min(len(call.y), len(target)):
         return EmbeddingPlan(None)
     return EmbeddingPlan((call.path, 1.0), norm=norm, patches=target[-count:] - call.y[:count])
+
+
+def _plan_of_sound(
+    target: Tensor, before: Sequence[ModuleCall], tables: Mapping[str, Tensor], norm: str | None, tolerance: float
+) -> EmbeddingPlan:
+    """As `plan_embedding`, of a stack whose tokens are moments that convolutions cut a sound into; else without parts.
+
+    Args:
+        target: the sum, before its norm; tables: what may be added to it by name.
+    """
+    for call in before:
+        if call.y is None or call.path in tables:
+            continue
+        heard = call.y.shape != target.shape
+        rows = heard_rows(call.y) if heard else call.y
+        if rows.shape != target.shape:
+            continue
+        for fitted in (False, True):
+            terms = [rows, *tables.values()]
+            found = dict(find_sum(target, torch.zeros_like(target), terms, tolerance, fitted) or ())
+            if 0 in found:
+                return EmbeddingPlan((call.path, found[0]), (), norm, heard=heard)
+    return EmbeddingPlan(None)
+
+
+def heard_rows(columns: Tensor) -> Tensor:
+    """The moments of a sound from the output of a convolution over it, through GELU. [d_model, token] -> transposed"""
+    return nn.functional.gelu(columns).T
 
 
 def _is_constant(values: Tensor, name: str, own: str) -> bool:

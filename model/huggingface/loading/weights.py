@@ -27,6 +27,10 @@ from model.huggingface.loading.adapters import has_adapter, merge_adapter
 # Quantisation method -> the package that reads its weights.
 QUANTISATION = {"bitsandbytes": "bitsandbytes", "gptq": "gptqmodel", "awq": "awq"}
 SOUND = ("input_features", "input_values")  # what models of sound read, by the library's names
+NOT_HEARD = (
+    "it reads sound, and of such models only Whisper, Speech2Text and Moonshine are opened, with the file that says "
+    "how sounds are prepared for them"
+)
 TOKENIZER_FILES = r"tokenizer|vocab|spiece|source\.spm|merges|.*\.model$"
 
 
@@ -97,7 +101,7 @@ def _check_reads_text(opener: Any) -> None:
     """
     takes_ids = "input_ids" in inspect.signature(getattr(opener, "forward", opener)).parameters
     if getattr(opener, "main_input_name", "") in SOUND and not takes_ids:
-        raise OpeningError("it reads sound; Headlight reads text, pictures and clips", "sound")
+        raise OpeningError(NOT_HEARD, "sound")
 
 
 def load_weights(opener: Any, name: str | Path, config: Any, dtype: torch.dtype) -> Any:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from model.attention.record import Record, record
 from model.errors import OpeningError
+from model.huggingface.loading.weights import NOT_HEARD
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.attention_interface import HEADLIGHT, HEADLIGHT_ALL_MASKS
 from model.huggingface.recording.hooks import hook_slices
@@ -33,7 +34,7 @@ class TestableModel(OpenedModel, Protocol):
 
 
 SOUND = "sound"
-ALONE = {"text": "a text", "image": "a picture", "video": "a clip"}
+ALONE = {"text": "a text", "image": "a picture", "video": "a clip", "sound": "a sound"}
 # What models read besides a text, by the library's name for it.
 OTHER_INPUTS = {
     "pixel_values": "a picture",
@@ -120,7 +121,7 @@ def _own_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> Any:
     except Exception as error:
         main = OTHER_INPUTS.get(getattr(lens.module, "main_input_name", ""))
         if main == SOUND and lens.takes == "text":
-            raise OpeningError("it reads sound; Headlight reads text, pictures and clips", "sound") from error
+            raise OpeningError(NOT_HEARD, "sound") from error
         alone = f"the library's own code does not run on {ALONE[lens.takes]} alone"
         reads = f"it reads {main}" if main and lens.takes == "text" else alone
         raise OpeningError(f"{reads}, so nothing can be shown") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -197,6 +197,9 @@ class VisionModel(TextModel):
         self, texts: Sequence[PictureSource], targets: Sequence[Target], plan: EditPlan | None
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
         return self._batch([self._preprocess(read_picture(source)[0])[0] for source in texts]), []
+
+    def length_of(self, stack: str, inputs: Mapping[str, Tensor]) -> int:
+        return len(self.frames_of_tokens) or self.max_tokens
 
     def _batch(self, pictures: Sequence[Tensor]) -> dict[str, Tensor]:
         """The module's keyword arguments for preprocessed pictures. pictures: [channel, height, width] each"""

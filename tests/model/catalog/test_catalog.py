@@ -18,6 +18,7 @@ from model.memory import fit
 
 NAMES = "en-fr describe python minilm smollm2 gpt2 bert-base distilbert roberta xlnet t5-small opus-mt-en-fr".split()  # noqa: SIM905
 NAMES += "distilbart titler antiberty esm2 rxnmapper codegen dinov2 moving-digits vit timesformer videomae".split()  # noqa: SIM905
+NAMES += ["whisper-tiny"]
 UNPINNED = {"distilbart", "videomae"}  # no revision of theirs could be looked up without the hub
 
 

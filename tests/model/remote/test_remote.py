@@ -21,6 +21,7 @@ from model.errors import InputError, ModelError
 from model.huggingface.text_model import TextModel
 from model.libraries.runner import run as run_library
 from model.libraries.script import formula_inputs
+from model.maps.words import join_silence
 from model.measures.heads.head_steps import head_steps
 from model.memory.cached_layers import with_cached_layers
 from model.memory.keyed_traces import without_arrays
@@ -39,6 +40,7 @@ from tests.model.huggingface.test_families import GROUPED
 from tests.model.huggingface.test_families import TEXT as READ
 from tests.model.huggingface.test_families import build as build_family
 from tests.model.huggingface.test_layer_kinds import opened as made_text
+from tests.model.huggingface.test_sound import build as build_hearing
 from tests.model.huggingface.test_vision import build
 
 TEXT, HELD = "The red car stopped.", "We wait for it."
@@ -420,6 +422,26 @@ def test_pictures_are_sent_once_to_who_lacks_them(address: str, tmp_path: Path) 
     assert Counted.got < size + 5_000
     with pytest.raises(InputError, match="no picture"):
         remote.trace("nowhere.png")
+
+
+def test_a_sound_is_the_same_over_the_wire(address: str, tmp_path: Path) -> None:
+    build_hearing("whisper", tmp_path)
+    sound = "assets/sounds/four_tones.wav"
+    ours = load_in_process(str(tmp_path), "cpu").trace(sound)
+    remote = RemoteModel(address, str(tmp_path))
+    theirs = remote.trace(sound)
+    assert theirs.sound is not None
+    assert ours.sound is not None
+    assert theirs.sound.step == ours.sound.step
+    np.testing.assert_array_equal(theirs.sound.loudness, ours.sound.loudness)
+    assert (theirs.text, theirs.output, theirs.notes) == (sound, ours.output, ours.notes)
+    far, near = (join_silence(one.attentions["cross"]) for one in (theirs, ours))
+    assert far.key_tokens == near.key_tokens
+    np.testing.assert_allclose(far.weights(1), near.weights(1), atol=1e-6)
+    assert theirs.verify().ok
+    with pytest.raises(InputError) as caught:
+        remote.trace("nowhere.wav")
+    assert caught.value.reason == "sound_missing"
 
 
 def test_boxes_are_left_out_over_the_wire(address: str, lens: Translator) -> None:

@@ -20,6 +20,7 @@ from viz.frame.limits import policy
 from viz.frame.option_row import option_row
 from viz.language.messages import abbreviated, escape_markdown, has_message, say
 
+PREVIEWS = {"sound": st.audio}  # kind of input -> what shows an example of it; of the others a picture does
 LONGEST_LABEL = 120  # letters of an example on its button
 
 # Enter runs the sentence; the text area of Streamlit itself waits for Ctrl+Enter.
@@ -132,7 +133,7 @@ def _type_text() -> None:
 
 
 def _pick_picture(kind: str) -> None:
-    """The examples of a kind of input that is looked at, "image" or "video"."""
+    """The examples of a kind of input that is no text: "image", "video" or "sound"."""
     state, shown = st.session_state, session.SHOWN[kind]
     links.restore("picture", list(shown))
     state.picture = state.picture if state.get("picture") in shown else next(iter(shown))
@@ -166,12 +167,13 @@ def _more(entry: Entry | None) -> DeltaGenerator:
                 st.caption(f"{say('limits.uploads')} {say('limits.who')}")
             if st.session_state.get("upload") is None:
                 chosen = st.session_state.picture
-                st.image(session.SHOWN[kind][chosen], say(f"pictures.{chosen}_why"))
+                st.caption(say(f"pictures.{chosen}_why"))
+                PREVIEWS.get(kind, st.image)(session.SHOWN[kind][chosen])
     else:
         _offer_examples()
-        if entry is None or entry.family == "encoder-decoder":
-            with st.popover(say("bar.output"), icon=":material/output:", key="forcing"):
-                _pick_target()
+    if kind not in ("image", "video") and (entry is None or entry.family == "encoder-decoder"):
+        with st.popover(say("bar.output"), icon=":material/output:", key="forcing"):
+            _pick_target()
     with st.popover(
         say("bar.about_model"), icon=":material/info:", key="about_model", type="tertiary", on_change="rerun"
     ) as about:

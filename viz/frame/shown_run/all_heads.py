@@ -33,5 +33,11 @@ def measured(
         with server_state.computing(trace.text):
             return measure(maps)
 
+    how_drawn = drawn_as(trace, attention)
+    return server_state.result_cache().get((*key, trace.serial, attention.kind, how_drawn), make, size_of)
+
+
+def drawn_as(trace: Trace, attention: Attention) -> tuple[bool, int, int]:
+    """What tells an attention of a run apart from the same between words, or with its silence as one token."""
     whole = attention is trace.attentions.get(attention.kind)
-    return server_state.result_cache().get((*key, trace.serial, attention.kind, whole), make, size_of)
+    return whole, len(attention.queries), len(attention.keys)

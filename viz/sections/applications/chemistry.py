@@ -64,7 +64,7 @@ def read(trace: Trace, attention: Attention) -> ReadReaction:
     Raises:
         Halt: it is none, or the model does not read it atom by atom; the page says so.
     """
-    if trace.picture is not None or attention.kind == "cross":
+    if not trace.of_text or attention.kind == "cross":
         session.halt(say("chemistry.one_text"))
     text = trace.text.strip()
     try:

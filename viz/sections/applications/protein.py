@@ -70,7 +70,7 @@ def read(trace: Trace, attention: Attention, chains: Sequence[KnownStructure]) -
     sequence = "".join(sequence.split())
     places = tuple(i for i, special in enumerate(tokens.special) if not special)
     wrong = wrong_residue(sequence)
-    if trace.picture is not None or attention.kind == "cross":
+    if not trace.of_text or attention.kind == "cross":
         session.halt(say("protein.one_text"))
     if wrong is not None:
         session.halt(say("protein.wrong", place=wrong + 1, letter=escape_markdown(sequence[wrong])), of_input=True)

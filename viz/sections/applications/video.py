@@ -35,7 +35,7 @@ def require_picture(trace: Trace) -> Picture:
         Halt: it reads texts, and the page says so.
     """
     if trace.picture is None:
-        session.halt(say("video.texts"), of_input=True)
+        session.halt(say("video.texts" if trace.sound is None else "sounds.no_picture"), of_input=True)
     return trace.picture
 
 

@@ -12,6 +12,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
+from model.maps.words import join_silence
 from model.measures import weight_scales
 from model.measures.alignment import AlignedPairs
 from model.trace.attention import Attention
@@ -105,8 +106,8 @@ class OtherRun:
 
 def pick_preset(trace: Trace) -> str:
     """What side B is, chosen by a row of buttons; one of `PRESETS`. trace: of side A"""
-    # There is one widget for pictures, so presets that compare two texts are left out for them.
-    presets = [name for name, fields in PRESETS.items() if trace.picture is None or "text" not in fields]
+    # There is one widget for pictures and for sounds, so presets that compare two texts are left out for them.
+    presets = [name for name, fields in PRESETS.items() if trace.of_text or "text" not in fields]
     return option_row(say("compare.preset"), presets, "heads", "compare")
 
 
@@ -138,7 +139,7 @@ def pick_kind(attention: Attention, other: OtherRun) -> Attention:
     kind = attention.kind if attention.kind in kinds else kinds[-1]
     if other.own_head and len(kinds) > 1:
         kind = option_row(say("compare.b_kind"), kinds, kind, "b_kind")
-    return other.trace.attentions[kind]
+    return join_silence(other.trace.attentions[kind])
 
 
 def _run(trace: Trace, text: ModelInput, edits: Edits, name: str, model: Lens) -> Trace:

@@ -28,9 +28,11 @@ from viz.figures.heads import (
 from viz.figures.lines import token_lines
 from viz.figures.linking import query_stack
 from viz.figures.pictures import patch_overlay
+from viz.figures.sounds import sound_bars
 from viz.figures.theme import Palette, colour_indices, rgba_colours
 from viz.frame import server_state, session
 from viz.frame.fragments import page_fragment
+from viz.frame.shown_run.all_heads import drawn_as
 from viz.language import readings
 from viz.language.messages import current_language, escape_markdown, say
 from viz.saving import tables
@@ -97,7 +99,7 @@ def draw(trace: Trace, attention: Attention, specials: bool) -> None:
     table = more.container() if more.open else None
     with keys:
         _head(trace, attention, specials, window, Places(keys, title, heatmap, lines, reading, table))
-    for menu, key in ((heatmap_menu, "heatmap"), (lines_menu, "lines" if trace.picture is None else "overlay")):
+    for menu, key in ((heatmap_menu, "heatmap"), (lines_menu, _beside(trace, attention))):
         with menu:
             save_menu.menu(key)
 
@@ -137,13 +139,16 @@ def _head(trace: Trace, attention: Attention, specials: bool, window: Window | N
     places.title.html(f'<span class="chosen-head" data-layer="{layer}" data-head="{head}" data-row="{row}"></span>')
     if not whole:
         time.sleep(PAUSE)
-    if trace.picture is None:
+    beside = _beside(trace, attention)
+    if beside == "heard":
+        _over_sound(trace, attention, layer, head, row, places.lines)
+    elif beside == "lines":
         lines = token_lines(attention, layer, head, palette, beside=heatmap, **how)
         charts.chart(places.lines, lines, "lines", say("heads.lines_look"), table=numbers, titled=False)
     else:
         _over_picture(trace, attention, layer, head, row, places.lines)
-    own = attention is trace.attentions[attention.kind]  # not merged into words
-    cache_key = ("view", trace.serial, attention.kind, own, layer, specials, window, palette, current_language())
+    how_drawn = drawn_as(trace, attention)
+    cache_key = ("view", trace.serial, attention.kind, how_drawn, layer, specials, window, palette, current_language())
     cells = server_state.result_cache().get(
         cache_key, lambda: message(trace, attention, layer, palette, specials, window), len
     )
@@ -166,6 +171,22 @@ def _step(what: str, step: int, layers: int, heads: int) -> None:
     """One layer or head on, round in a circle."""
     count = layers if what == "layer" else heads
     st.session_state[what] = ((st.session_state.get(what) or 0) + step) % count
+
+
+def _beside(trace: Trace, attention: Attention) -> str:
+    """Key of what stands beside the map: lines between tokens, or what was seen or heard, with what is looked at."""
+    if trace.picture is not None:
+        return "overlay"
+    return "heard" if trace.sound is not None and attention.kind != "decoder" else "lines"
+
+
+def _over_sound(trace: Trace, attention: Attention, layer: int, head: int, row: int, room: DeltaGenerator) -> None:
+    """What a token listens to, in front of the loudness of the sound."""
+    assert trace.sound is not None
+    weights = attention.row(layer, row)[head]
+    figure = sound_bars(trace.sound, weights, attention.queries.texts[row], session.palette())
+    share = weights[len(trace.sound.loudness) :].sum()
+    charts.chart(room, figure, "heard", say("sounds.look", share=f"{share:.0%}"), titled=False)
 
 
 def _over_picture(trace: Trace, attention: Attention, layer: int, head: int, row: int, room: DeltaGenerator) -> None:

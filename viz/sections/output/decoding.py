@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from model.maps.words import join_silence
 from model.trace.decoding import METHODS, Decoding, DecodingResult
 from model.trace.trace import Target, Trace
 from viz.frame import model_access, session
@@ -63,12 +64,17 @@ def pick_head(trace: Trace) -> pickers.SelectedHead:
     asking = {kind: one for kind, one in trace.attentions.items() if kind != "encoder"}  # of tokens that are written
     if st.session_state.get("kind", "") not in asking:
         st.session_state.pop("kind", None)
-    return pickers.head_stepper(replace(trace, attentions=asking))
+    return _joined(pickers.head_stepper(replace(trace, attentions=asking)))
 
 
 def head_of(trace: Trace, seen: pickers.SelectedHead) -> pickers.SelectedHead:
     """The same head in another run."""
-    return replace(seen, attention=trace.attentions[seen.attention.kind])
+    return _joined(replace(seen, attention=trace.attentions[seen.attention.kind]))
+
+
+def _joined(seen: pickers.SelectedHead) -> pickers.SelectedHead:
+    """The same head with the silence behind a sound as one token."""
+    return replace(seen, attention=join_silence(seen.attention))
 
 
 def generated_trace(shared: Trace, decoding: Decoding | None, forced: str) -> tuple[Trace, DecodingResult | None]:

@@ -43,6 +43,8 @@ def require_text(trace: Trace) -> None:
     """
     if trace.picture is not None:
         session.halt(say("text.pictures"), of_input=True)
+    if trace.sound is not None:
+        session.halt(say("sounds.no_text"), of_input=True)
 
 
 def pick_how(attention: Attention) -> str:

@@ -25,7 +25,7 @@ FLOWS = 3  # tokens whose flow is worked out again, with another algorithm
 
 def wall_error(trace: Trace, figure: Any) -> float:
     """The error of the maps of the chosen heads: each at its place, the right way up, under its name."""
-    attention, (layer, head) = on_screen.attention_and_head(trace)
+    attention, (layer, head) = on_screen.joined_and_head(trace)
     names = st.session_state.get(f"wall_{attention.kind}_{layer}_{head}", ())
     heads = [tuple(int(number) for number in name.split(".")) for name in names]
     across, layout, picture = min(6, len(heads)), figure.layout, figure.layout.images[0]
@@ -63,7 +63,7 @@ def _tile(attention: Attention, layer: int, head: int) -> np.ndarray:
 
 def head_map_error(trace: Trace, figure: Any) -> float:
     """The error of the points of all heads, which lie along the principal components of the roots of their weights."""
-    attention, _ = on_screen.attention_and_head(trace)
+    attention, _ = on_screen.joined_and_head(trace)
     heads = range(attention.num_heads)
     if len(figure.data) != attention.num_layers:
         return WRONG
@@ -81,7 +81,7 @@ def head_map_error(trace: Trace, figure: Any) -> float:
 
 def through_error(trace: Trace, figure: Any) -> float:
     """The error of one head's weights, of rollout, and of some of the flows from one token to the input."""
-    attention, (layer, head) = on_screen.attention_and_head(trace)
+    attention, (layer, head) = on_screen.joined_and_head(trace)
     row = int(on_screen.chosen(f"through_{attention.kind}", len(attention.queries) - 1))
     means = [attention.weights(one).mean(axis=0, dtype=np.float64) for one in range(layer + 1)]
     layers = [(mean + np.eye(len(mean))) / 2 for mean in means]

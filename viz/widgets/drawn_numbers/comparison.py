@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
+from model.maps.words import join_silence
 from model.measures import alignment, weight_scales
 from model.measures.similarity import jensen_shannon, query_stride
 from model.trace.attention import Attention
@@ -45,7 +46,7 @@ class Side(NamedTuple):
 
 def _sides(trace: Trace) -> tuple[Side, Side]:
     """A and B, as the pickers of the page left them."""
-    attention, (layer, head) = on_screen.attention_and_head(trace)
+    attention, (layer, head) = on_screen.joined_and_head(trace)
     runs = [run[-1] for run in st.session_state.ran]
     other = next((run for run in reversed(runs) if run is not trace), trace)
     kind = str(on_screen.chosen("b_kind", attention.kind))
@@ -56,7 +57,7 @@ def _sides(trace: Trace) -> tuple[Side, Side]:
         places = min(layer, b.num_layers - 1), min(head, b.num_heads - 1)
     else:
         places = int(on_screen.chosen("b_layer", layer)), int(on_screen.chosen("b_head", head))
-    return Side(trace, attention, layer, head), Side(other, b, *places)
+    return Side(trace, attention, layer, head), Side(other, join_silence(b), *places)
 
 
 def _pairs(a: Side, b: Side) -> tuple[alignment.AlignedPairs, alignment.AlignedPairs]:
@@ -142,7 +143,7 @@ def _row_divergence(trace: Trace, figure: Any) -> float:
 
 def _similarity(trace: Trace, figure: Any) -> float:
     """The error of some heads' similarity to the chosen head, worked out again from their weights."""
-    attention, (layer, head) = on_screen.attention_and_head(trace)
+    attention, (layer, head) = on_screen.joined_and_head(trace)
     shown = np.array(figure.data[0].z, np.float64)
     if shown.shape != (attention.num_layers, attention.num_heads):
         return WRONG

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from model.arrays.types import Array
 from model.measures.hidden_states import massive_states
 from model.trace.trace import Trace
 from viz.figures.layers import depth_names
@@ -19,26 +20,32 @@ from viz.widgets.drawn_numbers import on_screen
 from viz.widgets.drawn_numbers.components import components_error
 
 
+def _shown(numbers: Array, trace: Trace, stack: str) -> tuple[Any, tuple[str, ...]]:
+    """Numbers of the tokens that are shown, and their labels. numbers: [layer, token, width]"""
+    count = trace.shown(stack)
+    return np.asarray(numbers[:, :count], np.float64), trace.tokens[stack].texts[:count]
+
+
 def _activations(trace: Trace, figure: Any) -> float:
     stack = on_screen.stack(trace.hidden_states)
-    depth = min(int(st.session_state.get("depth", 0)), len(trace.hidden_states[stack]) - 1)
-    return cells_error(figure, trace.hidden_states[stack][depth], trace.tokens[stack].texts)
+    states, names = _shown(trace.hidden_states[stack], trace, stack)
+    return cells_error(figure, states[min(int(st.session_state.get("depth", 0)), len(states) - 1)], names)
 
 
 def _norms(trace: Trace, figure: Any) -> float:
     stack = on_screen.stack(trace.hidden_states)
-    states = np.asarray(trace.hidden_states[stack], np.float64)
+    states, names = _shown(trace.hidden_states[stack], trace, stack)
     norms = np.sqrt((states**2).sum(-1)).T
     logarithmic = figure.data[0].customdata is not None  # where one is massive
-    return cells_error(figure, np.log10(norms.clip(1e-6)) if logarithmic else norms, trace.tokens[stack].texts)
+    return cells_error(figure, np.log10(norms.clip(1e-6)) if logarithmic else norms, names)
 
 
 def _similarities(trace: Trace, figure: Any) -> float:
     stack = on_screen.stack(trace.hidden_states)
-    states = np.asarray(trace.hidden_states[stack], np.float64)
+    states, names = _shown(trace.hidden_states[stack], trace, stack)
     lengths = np.linalg.norm(states, axis=-1)
     cosine = (states * states[0]).sum(-1) / np.maximum(lengths * lengths[0], 1e-12)
-    return cells_error(figure, cosine.T, trace.tokens[stack].texts)
+    return cells_error(figure, cosine.T, names)
 
 
 def _paths(trace: Trace, figure: Any) -> float:
@@ -62,13 +69,15 @@ def _paths(trace: Trace, figure: Any) -> float:
 
 def _neurons(trace: Trace, figure: Any) -> float:
     stack = on_screen.stack(trace.neurons)
-    neurons = trace.neurons[stack][int(st.session_state.get("ff_layer") or 0)]
+    layers, names = _shown(trace.neurons[stack], trace, stack)
+    neurons = layers[int(st.session_state.get("ff_layer") or 0)]
     shown = neurons if (neurons < 0).any() else np.where(neurons > 0, neurons, np.nan)
-    return cells_error(figure, shown, trace.tokens[stack].texts)
+    return cells_error(figure, shown, names)
 
 
 def _sparsity(trace: Trace, figure: Any) -> float:
-    active = [(layer > 0).mean() for layer in trace.neurons[on_screen.stack(trace.neurons)]]
+    stack = on_screen.stack(trace.neurons)
+    active = [(layer > 0).mean() for layer in _shown(trace.neurons[stack], trace, stack)[0]]
     return bars_error(figure, [np.array(active)], [str(layer) for layer in range(len(active))])
 
 

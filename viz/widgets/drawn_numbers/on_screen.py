@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from model.maps.words import join_silence
 from model.trace.attention import Attention
 from model.trace.trace import Trace
 from viz.widgets import pickers
@@ -25,6 +26,12 @@ def attention_and_head(trace: Trace) -> tuple[Attention, tuple[int, int]]:
     """The kind of attention, layer and head."""
     kind = str(st.session_state.get("kind"))
     return trace.attentions[kind if kind in trace.attentions else pickers.default_kind(trace)], head()
+
+
+def joined_and_head(trace: Trace) -> tuple[Attention, tuple[int, int]]:
+    """The same, with the silence behind a sound as one token, as some pages draw it."""
+    attention, place = attention_and_head(trace)
+    return join_silence(attention), place
 
 
 def row(attention: Attention) -> int:

@@ -62,14 +62,14 @@ def _ranked_error(figure: Any, chances: list[np.ndarray], extra: int | None = No
 
 
 def _looks(trace: Trace, figure: Any) -> float:
-    attention, (layer, head) = on_screen.attention_and_head(trace)
+    attention, (layer, head) = on_screen.joined_and_head(trace)
     row = _next_row(trace)
     weights = np.where(attention.mask(layer)[row], attention.row(layer, row)[head], np.nan)
     return bars_error(figure, [weights], attention.key_tokens)
 
 
 def _every_look(trace: Trace, figure: Any) -> float:
-    attention, _ = on_screen.attention_and_head(trace)
+    attention, _ = on_screen.joined_and_head(trace)
     row, layers = _next_row(trace), range(attention.num_layers)
     allowed = np.stack([attention.mask(layer)[row] for layer in layers])
     values = np.stack([attention.row(layer, row) for layer in layers])

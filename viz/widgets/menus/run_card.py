@@ -18,8 +18,8 @@ Run = tuple[str, str, Trace]  # id of the model, its number format, and its trac
 
 
 def input_name(trace: Trace) -> str:
-    """The text that a model read, or the file name of the picture, without the folders of this computer."""
-    return trace.text if trace.picture is None else Path(trace.text).name
+    """The text that a model read, or the file name of the picture or sound, without the folders of this computer."""
+    return trace.text if trace.of_text else Path(trace.text).name
 
 
 def page_facts() -> list[tuple[str, str]]:

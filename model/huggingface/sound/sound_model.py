@@ -1,0 +1,266 @@
+"""Hugging Face models of speech as opened models: a sound is cut into moments, and each moment is a token."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
+
+from model.arrays.types import Array
+from model.attention.devices import find_device
+from model.attention.edit_plan import EditPlan, plan_edits
+from model.decomposition.observation import find_layers
+from model.errors import InputError, OpeningError
+from model.huggingface.answers import WORDS, head_kind
+from model.huggingface.generation import Source, generate, next_token_logits, output_ids, output_start
+from model.huggingface.inputs import Encoding
+from model.huggingface.inputs import length_of as length_of_text
+from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_weights, model_class
+from model.huggingface.recording.trial import trial_ids
+from model.huggingface.sound.sound_files import SoundSource, read_sound
+from model.huggingface.sound.speech_start import speech_start
+from model.huggingface.text_model import TextModel
+from model.tokenization.labels import label_ids
+from model.trace.decoding import Decoding, DecodingResult
+from model.trace.edits import Edits
+from model.trace.tokens import Sound, Tokens
+from model.trace.trace import Target, Trace
+from model.trace.typed_text import InputChoices
+
+MAX_SECONDS = 30  # of a sound, where the model itself takes more
+FRAMES_A_SECOND = 100  # of features, where their maker does not say otherwise
+
+
+@dataclass(frozen=True, eq=False)
+class Heard:
+    """A sound that was read.
+
+    Attributes:
+        name: its path, "" for the content of a file.
+        samples: between -1 and 1. float32 [sample]
+        inputs: what its encoder reads of it alone, as keyword arguments.
+    """
+
+    name: str
+    samples: Array
+    inputs: dict[str, Tensor]
+
+
+class SoundModel(TextModel):
+    """A Hugging Face encoder-decoder model that hears, with what prepares sounds for it; a `model.trace.lens.Lens`.
+
+    Attributes:
+        max_tokens: the longest output in tokens.
+        rate: samples a second that it reads; most: seconds that it reads.
+        samples_a_moment: number of samples from one token of the encoder to the next.
+    """
+
+    takes = "sound"
+    is_encoder_decoder = True
+
+    def __init__(self, module: Any, tokenizer: Any, extractor: Any, device: str) -> None:
+        self.module = module.to(device).eval()
+        self.tokenizer, self.extractor, self.device = tokenizer, extractor, device
+        self.config = module.config
+        self.head = head_kind(module)
+        self.main = str(module.main_input_name)
+        self.rate = int(extractor.sampling_rate)
+        self.most = float(min(MAX_SECONDS, getattr(extractor, "chunk_length", MAX_SECONDS)))
+        places = getattr(self.config, "max_target_positions", None) or self.config.max_position_embeddings
+        self.model_max_tokens = min(int(places), int(tokenizer.model_max_length))
+        self.max_tokens = min(self.model_max_tokens, OWN_LIMIT)
+        self.decoder_start = decoder_start_id(module, tokenizer)
+        self.start = speech_start(self.decoder_start, getattr(module, "generation_config", None), self.config)
+        self.languages = None
+        self._schemes = {}
+        strides = [one.stride[0] for one in self._cutters]
+        hop = 1 if self.main == "input_values" else getattr(extractor, "hop_length", self.rate // FRAMES_A_SECOND)
+        self.samples_a_moment = int(np.prod([hop, *strides]))
+        self._install_attention()
+        if self.trial_tokens != self.length_of("encoder", self.dummy_inputs()):
+            raise OpeningError("which moment of a sound each of its tokens stands for cannot be told")
+        self.trace_batch([self._read_samples("", _hum(self.rate, self.most))], [[self._plain_id]])
+
+    @classmethod
+    def open(  # type: ignore[override]  # no adapters
+        cls, name: str | Path, device: str = "auto", dtype: torch.dtype = torch.float32
+    ) -> SoundModel:
+        """A model from a hub name or a folder. No code that comes with the weights is executed.
+
+        Raises:
+            ValueError: there is no such device, or weights are missing.
+            OSError: there is no such model.
+        """
+        # Eager from the start: some families cannot be switched to it later.
+        config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
+        module = load_weights(model_class(config), name, config, dtype)
+        extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        return cls(module, tokenizer, extractor, find_device(device))
+
+    def trace(  # type: ignore[override]  # a sound has no pair, no chat and no marks
+        self, text: SoundSource, target: Target = None, edits: Edits | None = None
+    ) -> Trace:
+        """The trace of one pass: attention, hidden states and logits of every layer.
+
+        Args:
+            text: the sound: the path or the bytes of a file.
+            target: the output to force, as text or as ids, behind what the model's settings begin it with.
+            edits: changes to the pass; None and `Edits()` change nothing.
+
+        Raises:
+            InputError: it is no sound, it cannot be read, or an edit cannot be applied.
+        """
+        return self.trace_batch([text], [target], edits)[0]
+
+    def trace_batch(  # type: ignore[override]
+        self, texts: Sequence[SoundSource | Heard], targets: Sequence[Target], edits: Edits | None = None
+    ) -> tuple[Trace, ...]:
+        """Traces of several sounds, run as one batch; with edits each alone."""
+        return super().trace_batch([self.read(source) for source in texts], targets, edits)  # type: ignore[misc]
+
+    def read(self, source: SoundSource | Heard) -> Heard:
+        """A sound as the model reads it.
+
+        Raises:
+            InputError: it is no sound, or it cannot be read.
+        """
+        if isinstance(source, Heard):
+            return source
+        name = str(source) if isinstance(source, (str, Path)) else ""
+        return self._read_samples(name, read_sound(source, self.rate, self.most))
+
+    def _read_samples(self, name: str, samples: Array) -> Heard:
+        return Heard(name, samples, self._prepare([samples]))
+
+    def _prepare(self, sounds: Sequence[Array]) -> dict[str, Tensor]:
+        """Keyword arguments of the encoder for samples of some sounds, as the model's own files say."""
+        # Whisper's extractor fills up to 30 seconds by itself.
+        filled = {} if hasattr(self.extractor, "chunk_length") else {"padding": True}
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = self.extractor(list(sounds), sampling_rate=self.rate, return_tensors="pt", **filled)
+        if not bool(found[self.main].isfinite().all()):  # some families divide by how much a sound changes
+            raise InputError("sound_even", "The sound never changes, and this model hears changes alone.")
+        read = inspect.signature(self.module.forward).parameters
+        taken = {name: one.to(self.device) for name, one in found.items() if name in read}
+        return {self.main: taken.pop(self.main).to(self.module.dtype), **taken}
+
+    def _inputs(
+        self, texts: Sequence[Any], targets: Sequence[Target], plan: EditPlan | None
+    ) -> tuple[dict[str, Tensor], list[Encoding]]:
+        sounds = [self.read(one) for one in texts]
+        outputs = [self._output(one, target, plan) for one, target in zip(sounds, targets, strict=True)]
+        inputs = sounds[0].inputs if len(sounds) == 1 else self._prepare([one.samples for one in sounds])
+        longest = max(len(ids) for ids, _ in outputs)
+        fill = self.tokenizer.pad_token_id or 0
+        rows = [[*ids, *[fill] * (longest - len(ids))] for ids, _ in outputs]
+        inputs = {**inputs, "decoder_input_ids": torch.tensor(rows, device=self.device)}
+        moments = self.length_of("encoder", inputs)
+        encoded = []
+        for one, (ids, started) in zip(sounds, outputs, strict=True):
+            sound = self._sound(one.samples, moments)
+            tokens = {"encoder": label_moments(sound, moments), "decoder": label_ids(self.tokenizer, ids)}
+            notes = () if "attention_mask" in inputs else filling(sound, moments)
+            encoded.append(Encoding(one.name, {"encoder": [], "decoder": ids}, tokens, started, sound, notes))
+        return inputs, encoded
+
+    def _output(self, sound: Heard, target: Target, plan: EditPlan | None) -> tuple[list[int], int]:
+        """What the decoder reads, generated or forced, and how many ids begin it."""
+        if self.head == WORDS:
+            return output_ids(self, sound.inputs, target, plan)
+        start, _ = self.output_start(sound.inputs, plan, None)
+        return start, len(start)
+
+    def output_start(self, source: Source, plan: EditPlan | None, language: str | None) -> tuple[list[int], int | None]:
+        """As `model.huggingface.generation.output_start`: with task and language, which is heard where none is set."""
+        if self.start.languages and self.head == WORDS:
+            with torch.inference_mode():
+                scores = next_token_logits(self, source, plan, use_cache=False)([[self.start.start]])[0]
+            known = list(self.start.languages)
+            heard = known[int(scores[known].argmax())]
+            return self.start.ids(heard), None
+        return self.start.ids(None), output_start(self, source, plan, language)[1]
+
+    def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> DecodingResult:
+        """What the model writes of a sound with a chosen decoding method."""
+        return generate(self, self.read(text).inputs, how, plan_edits(self, edits))
+
+    def length_of(self, stack: str, inputs: Mapping[str, Tensor]) -> int:
+        """How many tokens a stack reads of the module's keyword arguments: of the encoder, moments."""
+        if stack == "decoder":
+            return length_of_text(self, stack, inputs)
+        main = inputs[self.main]
+        # Frames follow each other on the last axis before convolutions that read them so, else on the one before it.
+        last = main.dim() == 2 or main.shape[1] == self._cutters[0].in_channels
+        length = main.shape[-1 if last else 1]
+        for one in self._cutters:
+            reach = one.dilation[0] * (one.kernel_size[0] - 1) + 1
+            length = (length + 2 * int(one.padding[0]) - reach) // one.stride[0] + 1
+        return int(length)
+
+    @cached_property
+    def _cutters(self) -> list[nn.Conv1d]:
+        """The convolutions that turn a sound into moments, in their order."""
+        encoder = self.module.get_encoder()
+        within = {id(part) for part in find_layers(encoder).modules()}
+        return [one for one in encoder.modules() if isinstance(one, nn.Conv1d) and id(one) not in within]
+
+    @property
+    def _plain_id(self) -> int:
+        return int(self.dummy_inputs()["decoder_input_ids"][0, 0])
+
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        """A short sound, and a few ids of which one repeats."""
+        ids = trial_ids(self.config, self.head, self.max_tokens).to(self.device)
+        return {**self._prepare([_hum(self.rate, self.most)]), "decoder_input_ids": ids}
+
+    def _find_choices(self) -> InputChoices:
+        return InputChoices()
+
+    def guess(self, text: Any, position: int, edits: Edits | None = None) -> None:
+        """None: the model was not trained to predict masked moments."""
+
+    def _sound(self, samples: Array, moments: int) -> Sound:
+        """The moments of a sound, of so many that the model reads."""
+        count = min(-(-len(samples) // self.samples_a_moment), moments)
+        padded = np.zeros(count * self.samples_a_moment, np.float32)
+        used = np.abs(samples[: len(padded)])
+        padded[: len(used)] = used
+        loudness = padded.reshape(count, -1).max(axis=1)
+        loudness.flags.writeable = False
+        return Sound(loudness, self.samples_a_moment / self.rate)
+
+
+def label_moments(sound: Sound, moments: int) -> Tokens:
+    """Tokens of what an encoder reads: the moments of a sound, and of the silence behind it, which are one word.
+
+    Args:
+        moments: that the model reads.
+    """
+    heard, labels = len(sound.loudness), tuple(map(sound.label, range(moments)))
+    silence = moments - heard
+    special = (False,) * heard + (True,) * silence
+    inside = (False,) * (heard + 1) + (True,) * (silence - 1)
+    whole = (f"{heard * sound.step:.2f}–{moments * sound.step:.2f} s",) + ("",) * (silence - 1)
+    return Tokens(labels, special, inside[:moments], word_parts=(*labels[:heard], *whole[:silence]))
+
+
+def filling(sound: Sound, moments: int) -> tuple[tuple[str, str], ...]:
+    """A note on the silence that a sound is filled up with; none where it fills all moments."""
+    heard = len(sound.loudness)
+    said = f"{heard * sound.step:.1f}/{moments * sound.step:.0f}"
+    return (("sound_filled", said),) if heard < moments else ()
+
+
+def _hum(rate: int, most: float) -> Array:
+    """Two tones, one after the other, of half a second: a sound to try a model with. float32 [sample]"""
+    times = np.arange(int(min(0.5, most) * rate)) / rate
+    return np.asarray(0.5 * np.sin(2 * np.pi * np.where(times < 0.25, 330, 440) * times), np.float32)
