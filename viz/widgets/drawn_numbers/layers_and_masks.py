@@ -51,7 +51,7 @@ def _similarities(trace: Trace, figure: Any) -> float:
 def _paths(trace: Trace, figure: Any) -> float:
     """The paths of the tokens along the first two principal components of their states."""
     stack = on_screen.stack(trace.hidden_states)
-    states, names = np.asarray(trace.hidden_states[stack]), trace.tokens[stack].texts
+    states, names = _shown(trace.hidden_states[stack], trace, stack)
     left_out = {found.token for found in massive_states(states)}
     drawn = [token for token in range(len(names)) if token not in left_out]
     depths, groups = depth_names(len(states)), len(figure.data)
@@ -63,7 +63,7 @@ def _paths(trace: Trace, figure: Any) -> float:
         if len(found) != len(own) * (len(states) + 1) or [text for text in one.customdata if text] != told:
             return WRONG
         points[:, own] = found.reshape(len(own), -1, 2)[:, :-1].transpose(1, 0, 2)
-    rows = states[:, drawn].reshape(-1, states.shape[-1]).astype(np.float64)
+    rows = states[:, drawn].reshape(-1, states.shape[-1])
     return components_error(points.reshape(-1, 2), rows)
 
 
