@@ -59,8 +59,7 @@ def load_pretrained(
     config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
     opener = model_class(config)
     _check_reads_text(opener)
-    if not any(file for file in folder.glob("*") if re.match(TOKENIZER_FILES, file.name)):
-        raise OpeningError(f"{folder.name} holds no tokenizer, and nothing that prepares pictures", "no_tokenizer")
+    check_tokenizer(folder)
     module = load_weights(opener, name, config, dtype)
     merge_adapters(module, folder, adapter)
     return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
@@ -79,6 +78,16 @@ def merge_adapters(module: Any, folder: Path, adapter: Path | None) -> str:
             check_finite_weights(module)
             merged = place.name
     return merged
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Refuse a folder without the files of a tokenizer.
+
+    Raises:
+        OpeningError: says so.
+    """
+    if not any(file for file in folder.glob("*") if re.match(TOKENIZER_FILES, file.name)):
+        raise OpeningError(f"{folder.name} holds no tokenizer, and nothing that prepares pictures", "no_tokenizer")
 
 
 def model_class(config: Any) -> Any:

@@ -23,7 +23,7 @@ from model.huggingface.answers import WORDS, head_kind
 from model.huggingface.generation import Source, generate, next_token_logits, output_ids, output_start
 from model.huggingface.inputs import Encoding
 from model.huggingface.inputs import length_of as length_of_text
-from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_weights, model_class
+from model.huggingface.loading.weights import OWN_LIMIT, check_tokenizer, decoder_start_id, load_weights, model_class
 from model.huggingface.recording.trial import trial_ids
 from model.huggingface.sound.sound_files import SoundSource, read_sound
 from model.huggingface.sound.speech_start import speech_start
@@ -101,6 +101,7 @@ class SoundModel(TextModel):
         """
         # Eager from the start: some families cannot be switched to it later.
         config = AutoConfig.from_pretrained(name, trust_remote_code=False, attn_implementation="eager")
+        check_tokenizer(Path(name))
         module = load_weights(model_class(config), name, config, dtype)
         extractor = AutoFeatureExtractor.from_pretrained(name, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
