@@ -31,20 +31,26 @@ def test_a_first_visit_leaves_nothing_behind(app: AppTest, monkeypatch: pytest.M
     assert "expected" not in {chart.proto.id.rpartition("-")[2] for chart in app.get("plotly_chart")}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != "text"])
 def test_page_opens_with_title_and_pictures(shared: AppTest, page: str) -> None:
-    if page == "text":  # two columns for the attention from one text to the other, which other pages do not have
-        choose(go_to(shared, "heads"), "kind", "cross")
     app = go_to(shared, page)
     assert not app.exception
     assert app.title[0].value == say(f"{page}.title")
     assert app.title[0].proto.help == say(f"{page}.intro")
     pictures = app.get("plotly_chart")
-    if page == "text":  # draws its words itself, in the two columns of one picture
-        assert not pictures
-        assert sum(one.proto.body.count('class="read-text"') for one in app.get("html")) == 2
-    assert len(titles(app)) == (1 if page == "text" else len(pictures)) > 0
+    assert len(titles(app)) == len(pictures) > 0
     assert all(titles(app))  # a saved figure has its title, also where the page needs none
+
+
+def test_reading_draws_its_words_itself(app: AppTest) -> None:
+    app = go_to(choose(go_to(app, "heads"), "kind", "cross"), "text")
+    assert not app.exception
+    assert app.title[0].value == say("text.title")
+    assert app.title[0].proto.help == say("text.intro")
+    assert not app.get("plotly_chart")
+    assert sum(one.proto.body.count('class="read-text"') for one in app.get("html")) == 2  # of one picture
+    assert len(titles(app)) == 1
+    assert all(titles(app))
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -126,7 +126,8 @@ def test_states_are_those_of_a_model_without_that_norm_or_its_gain(
     np.testing.assert_allclose(found.final, edited.hidden_states[block[0]][-1], rtol=1e-5, atol=1e-6)
     if block[2] in ("embedding", "final") and block[0] == "decoder":
         assert edited.credit(2, 5).error < 1e-3 * max(abs(edited.credit(2, 5).logit), 1)
-        assert edited.why("decoder", 1, 0, 2, 1).error < 1e-3 * max(abs(edited.why("decoder", 1, 0, 2, 1).score), 1)
+        if name != "bloom":  # of which no queries and keys are recorded
+            assert edited.why("decoder", 1, 0, 2, 1).error < 1e-3 * max(abs(edited.why("decoder", 1, 0, 2, 1).score), 1)
     if name == "t5" and block[2] == "final":  # keys of the encoder's last state
         assert edited.why("cross", 1, 0, 1, 1).error < 1e-3 * max(abs(edited.why("cross", 1, 0, 1, 1).score), 1)
     if name == "translator":
