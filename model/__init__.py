@@ -76,7 +76,7 @@ def wrap(module: Any, tokenizer: Any) -> Lens:
     Raises:
         ModelError: it is no transformer whose attention can be shown, or its weights hold NaN or infinite numbers.
     """
-    from model.huggingface.wrapping import wrap_module  # imports PyTorch
+    from model.catalog.opening import wrap_module
 
     return wrap_module(module, tokenizer)
 

@@ -1,11 +1,11 @@
-"""Opening a model in this process: files, memory, device, and the class that fits the model's input."""
+"""Opening a model in this process, of files or in memory: device, memory, and the class that fits its input."""
 
 from __future__ import annotations
 
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.catalog.entries import Progress
 from model.errors import ModelError, OpeningError, is_failure, is_out_of_memory
@@ -76,6 +76,44 @@ def load_in_process(
         if not is_failure(error):
             raise
         raise _refusal(name, error, folder) from error
+
+
+def wrap_module(module: Any, processor: Any) -> Lens:
+    """The opened model around a module of the library, on the module's own device; as `model.wrap`.
+
+    Raises:
+        ModelError: it cannot be opened as a transformer.
+    """
+    from transformers import PreTrainedModel, ProcessorMixin
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    from model.attention.finite_weights import check_finite_weights
+    from model.huggingface.loading.pairs import encoder_of_pair
+    from model.huggingface.sound.sound_model import SoundModel
+    from model.huggingface.text_model import TextModel
+    from model.huggingface.vision.vision_model import VisionModel
+
+    name = type(module).__name__
+    if not isinstance(module, PreTrainedModel):
+        raise ModelError("not_transformer", f"A transformers.PreTrainedModel is needed; this is a {name}.")
+    reads_pictures = isinstance(processor, ImageProcessingMixin)
+    opener: Any = VisionModel if reads_pictures else TextModel
+    readers, half = [processor], "vision" if reads_pictures else "text"
+    if isinstance(processor, ProcessorMixin) and hasattr(processor, "feature_extractor"):
+        opener, readers = SoundModel, [processor.tokenizer, processor.feature_extractor]
+    try:
+        check_finite_weights(module)
+        part = encoder_of_pair(module, half)
+        lens: TextModel = opener(part, *readers, str(module.device))
+    except ModelError:
+        raise
+    except BaseException as error:  # as above
+        if not is_failure(error):
+            raise
+        why = f"{error}" if isinstance(error, OpeningError) else "it does not run on a short input of its kind"
+        raise ModelError("not_transformer", f"{name} cannot be shown: {why}.") from error
+    lens.is_half = part is not module
+    return lens
 
 
 def _from_gguf(name: str, file: Path) -> Path:

@@ -27,7 +27,6 @@ class ModelPass:
         output_path: the path of the module that holds it, "" where the model multiplies by the matrix itself.
         logits: the model's own scores. [token, vocab]
         frames: of a video, the frame of each token of its stream, -1 for a token of none.
-        shown: which tokens of the stream are shown; None for all.
         positions: what a copy of the model adds to its tokens, where no part of it holds that. [token, d_model]
     """
 
@@ -42,4 +41,8 @@ class ModelPass:
     logits: Callable[[int], Tensor] | None = None
     positions: Callable[[Any], Tensor] | None = None
     frames: tuple[int, ...] = ()
-    shown: tuple[int, ...] | None = None
+
+    @property
+    def shown(self) -> tuple[int, ...] | None:
+        """Which tokens of the stream are shown, of a video those of its first frame; None for all."""
+        return tuple(i for i, frame in enumerate(self.frames) if frame <= 0) or None

@@ -60,7 +60,6 @@ def _model_pass(lens: OpenedModel, own: dict[str, Tensor], plan: EditPlan | None
         run,
         plain,
         frames=lens.frames_of_tokens,
-        shown=tuple(i for i, frame in enumerate(lens.frames_of_tokens) if frame <= 0) or None,
     )
 
 

@@ -52,11 +52,8 @@ def generate(
     never = {*(settings.suppress_tokens or ()), *(one[0] for one in settings.bad_words_ids or () if len(one) == 1)}
     use_cache = lens.uses_interface and plan is None and how.method != "beam"
     next_logits = next_token_logits(lens, source, plan, use_cache, first_pass if use_cache else None)
-    if barred := getattr(settings, "begin_suppress_tokens", None):
-        next_logits = _with_barred_start(next_logits, barred, len(start))
-    if forced is not None:
-        next_logits = _with_forced_start(next_logits, forced, len(start))
-    return decode(next_logits, start, ends, never, how)
+    barred = getattr(settings, "begin_suppress_tokens", None) or ()
+    return decode(_with_start(next_logits, len(start), barred, forced), start, ends, never, how)
 
 
 def output_start(
@@ -92,30 +89,24 @@ def forced_first_id(module: Any) -> int | None:
     return None
 
 
-def _with_forced_start(next_logits: NextLogits, token_id: int, prompt_length: int) -> NextLogits:
-    """The same function, but only one token may follow the prompt, such as a multilingual model's language."""
+def _with_start(next_logits: NextLogits, prompt_length: int, barred: Sequence[int], forced: int | None) -> NextLogits:
+    """The same function, but for what follows the prompt.
 
-    def forced(prefixes: Sequence[Sequence[int]]) -> Tensor:
+    Args:
+        barred: ids that may not follow it, such as the end of a text.
+        forced: the only id that may, such as a multilingual model's language; None for any.
+    """
+
+    def started(prefixes: Sequence[Sequence[int]]) -> Tensor:
         logits = next_logits(prefixes)
-        if len(prefixes[0]) == prompt_length:
-            only = torch.full_like(logits, -torch.inf)
-            only[:, token_id] = 0.0
-            return only
-        return logits
-
-    return forced
-
-
-def _with_barred_start(next_logits: NextLogits, barred: Sequence[int], prompt_length: int) -> NextLogits:
-    """The same function, but some tokens may not follow the prompt, such as the end of a text."""
-
-    def chosen(prefixes: Sequence[Sequence[int]]) -> Tensor:
-        logits = next_logits(prefixes)
-        if len(prefixes[0]) == prompt_length:
+        if len(prefixes[0]) == prompt_length and forced is not None:
+            logits = torch.full_like(logits, -torch.inf)
+            logits[:, forced] = 0.0
+        elif len(prefixes[0]) == prompt_length and barred:
             logits[:, list(barred)] = -torch.inf
         return logits
 
-    return chosen
+    return started
 
 
 def next_token_logits(

@@ -24,7 +24,6 @@ from model.huggingface.answers import WORDS, head_kind
 from model.huggingface.decomposition import boxes, take_pass_apart
 from model.huggingface.generation import forced_first_id, generate, output_start
 from model.huggingface.inputs import Encoding, encode_batch, length_of
-from model.huggingface.loading.adapters import has_adapter
 from model.huggingface.loading.pairs import encoder_of_pair
 from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_pretrained, max_input_tokens
 from model.huggingface.positions import measure_schemes
@@ -132,11 +131,10 @@ class TextModel:
             ValueError: there is no such device, no tokenizer, or weights are missing.
             OSError: there is no such model.
         """
-        whole, tokenizer = load_pretrained(name, dtype, adapter)
+        whole, tokenizer, merged = load_pretrained(name, dtype, adapter)
         module = encoder_of_pair(whole, "text")
         lens = cls(module, tokenizer, find_device(device))
-        lens.is_half = module is not whole
-        lens.adapter = next((place.name for place in (adapter, Path(name)) if place and has_adapter(place)), "")
+        lens.is_half, lens.adapter = module is not whole, merged
         return lens
 
     def trace(

@@ -39,16 +39,14 @@ def join_silence(attention: Attention) -> Attention:
 
     An attention between tokens without such a silence is returned itself.
     """
-    sides = attention.queries, attention.keys
-    queries, keys = (
-        _joined([inside and special for inside, special in zip(side.inside_word, side.special, strict=True)])
-        if side.inside_word
-        else _joined([False] * len(side))
-        for side in sides
-    )
-    if (len(queries), len(keys)) == (len(attention.queries), len(attention.keys)):
-        return attention
-    return _merge(attention, queries, keys)
+    queries, keys = map(_goes_on, (attention.queries, attention.keys))
+    return _merge(attention, _joined(queries), _joined(keys)) if any(queries) or any(keys) else attention
+
+
+def _goes_on(tokens: Tokens) -> list[bool]:
+    """For each token, whether it is silence that goes on from the token before."""
+    inside = tokens.inside_word or (False,) * len(tokens)
+    return [one and special for one, special in zip(inside, tokens.special, strict=True)]
 
 
 def _merge(attention: Attention, queries: WordPieces, keys: WordPieces) -> Attention:

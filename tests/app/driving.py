@@ -48,12 +48,18 @@ def opened() -> AppTest:
 
 
 @contextmanager
-def offering(name: str, entry: Entry, text: str, page: str) -> Iterator[AppTest]:
-    """The app on a page, where a made model is on offer and chosen, and a text is typed. name: of it in the catalog"""
+def offering(name: str, entry: Entry, text: str | None, page: str) -> Iterator[AppTest]:
+    """The app on a page, where a made model is on offer and chosen.
+
+    Args:
+        name: of it in the catalog; text: what is typed, None for a model that reads no texts.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(CATALOG, name, entry)
         app = AppTest.from_file(str(APP), default_timeout=120)
-        app.session_state["model"], app.session_state["text"] = name, text
+        app.session_state["model"] = name
+        if text is not None:
+            app.session_state["text"] = text
         yield go_to(app, page)
 
 

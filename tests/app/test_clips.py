@@ -8,7 +8,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from model.catalog.entries import CATALOG, Entry
+from model.catalog.entries import Entry
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 from tests.app import driving
 
@@ -20,11 +20,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppTest]:
     folder = tmp_path_factory.mktemp("clips")
     VideoTransformer(VideoConfig(d_model=16, num_heads=2, layers=2, d_ff=16)).save(folder)
     entry = Entry("Clips", "encoder", 1, "MIT", "tests", ("time", 1, 0), folder=folder, takes="video")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(CATALOG, "clips", entry)
-        app = AppTest.from_file(str(driving.APP), default_timeout=120)
-        app.session_state["model"] = "clips"
-        yield driving.go_to(app, "heads")
+    with driving.offering("clips", entry, None, "heads") as app:
+        yield app
 
 
 def test_the_bar_offers_clips_and_the_page_both_kinds(app: AppTest) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from model.catalog.entries import CATALOG, Entry
+from model.catalog.entries import Entry
 from tests.app import driving
 from tests.model.huggingface.test_sound import build
 from viz.language.messages import escape_markdown, say
@@ -21,11 +21,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppTest]:
     folder = tmp_path_factory.mktemp("hears")
     build("whisper", folder)
     entry = Entry("Hears", "encoder-decoder", 1, "MIT", "tests", ("cross", 1, 0), folder=folder, takes="sound")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(CATALOG, "hears", entry)
-        app = AppTest.from_file(str(driving.APP), default_timeout=120)
-        app.session_state["model"] = "hears"
-        yield driving.go_to(app, "heads")
+    with driving.offering("hears", entry, None, "heads") as app:
+        yield app
 
 
 def test_the_bar_offers_sounds_and_a_forced_output(app: AppTest) -> None:

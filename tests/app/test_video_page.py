@@ -78,7 +78,7 @@ def test_an_own_clip_has_no_track(app: AppTest) -> None:
 def test_a_clip_that_is_not_read_gets_a_sentence(
     app: AppTest, content: bytes, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("model.translator.video.film_files.find_spec", lambda name: None)
+    monkeypatch.setattr("model.structures.media.find_spec", lambda name: None)
     app.file_uploader[0].upload("own.mp4", content, "video/mp4").run()
     assert not app.exception
     assert [one.value for one in app.warning] == [say(f"errors.{reason}")]

@@ -63,7 +63,8 @@ function glideDot({ element, was: now }, { was }) {
   glide(element, from, to)
 }
 
-// What stood for the same thing before: what has the same name, and of those that are left over, if they are as many, the next. [[now, before or null], ...], and those before that nothing stands for now.
+// What stood for the same thing before: what has the same name, and of those that are left over, if they are as many, the
+// next. [[now, before or null], ...], and those before that nothing stands for now.
 function paired(now, before) {
   const left = new Map(before.map(one => [one.name, one]))
   const pairs = now.map(one => {

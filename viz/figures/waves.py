@@ -112,12 +112,8 @@ def _smooth_curve(
         mode="lines",
         name=name,
         legendgroup=name,
-        line={
-            "color": colour,
-            "width": width,
-            "dash": dash,
-            "simplify": False,
-        },  # the same points whatever the values: they glide
+        # Not simplified: the same points whatever the values, so that they glide.
+        line={"color": colour, "width": width, "dash": dash, "simplify": False},
         hoverinfo="skip",
     )
     if marked:

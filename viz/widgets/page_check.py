@@ -199,7 +199,7 @@ def _weights_error(key: str, trace: Trace, figure: Any) -> float | None:
 
 def _as_drawn(key: str, whole: Attention) -> Attention:
     """An attention as the figure with this key draws it: between words, or with the silence of a sound as one token."""
-    if key not in WORDS and not key.startswith(JOINED):
+    if not key.startswith(JOINED):
         return whole
     if key in WORDS and st.session_state.get("words"):
         return merge_words(without_cache(whole))

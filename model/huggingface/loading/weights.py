@@ -44,8 +44,10 @@ WITHIN_LAYER = re.compile(r"\.\d+\.")
 
 def load_pretrained(
     name: str | Path, dtype: torch.dtype = torch.float32, adapter: Path | None = None
-) -> tuple[Any, Any]:
-    """The module, of the class that the folder names, and the tokenizer; pickles load weights only.
+) -> tuple[Any, Any, str]:
+    """The module, of the class that the folder names, the tokenizer, and the merged adapter's name; "" without.
+
+    Pickles load weights only.
 
     Args:
         adapter: the folder of a LoRA adapter to merge; one that lies beside the weights is merged, too.
@@ -61,8 +63,8 @@ def load_pretrained(
     _check_reads_text(opener)
     check_tokenizer(folder)
     module = load_weights(opener, name, config, dtype)
-    merge_adapters(module, folder, adapter)
-    return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+    merged = merge_adapters(module, folder, adapter)
+    return module, AutoTokenizer.from_pretrained(name, trust_remote_code=False), merged
 
 
 def merge_adapters(module: Any, folder: Path, adapter: Path | None) -> str:

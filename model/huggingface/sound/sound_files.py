@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import wave
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,13 @@ import numpy as np
 from model.arrays.types import Array
 from model.errors import InputError
 from model.structures.file_content import BROKEN, file_content
+from model.structures.media import container_of, minutes, opened_media
 
 FORMATS = ("WAV", "MP3", "FLAC", "OGG", "M4A")
 SILENT = 1e-4  # the loudest number of a sound in which nothing can be heard; 1 is the loudest of all
 SHORTEST = 0.1  # seconds
 UNKNOWN_SIZE = 2**31 - 64  # bytes of a WAV file that does not say how long it is
 LOWEST_RATE, HIGHEST_RATE, MOST_CHANNELS = 1_000, 400_000, 64
-# Containers are named to FFmpeg, not guessed by it: some of its formats are lists that make it open other files.
 CONTAINERS = (
     (0, b"ID3", "mp3"),
     (0, b"fLaC", "flac"),
@@ -71,7 +70,7 @@ def resampled(samples: Array, own_rate: int, rate: int) -> Array:
 
 def _check_length(seconds: float, most: float) -> None:
     if seconds > most:
-        said = f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+        said = minutes(seconds)
         message = f"The sound takes {said} minutes; at most {most:.0f} seconds are read: cut out a piece."
         raise InputError("sound_long", message, time=said, allowed=f"{most:.0f}")
 
@@ -121,7 +120,7 @@ def _container_of(content: bytes) -> str:
         return "wav"
     if content[:1] == b"\xff" and len(content) > 1 and content[1] & 0xE0 == 0xE0:  # an MP3 without a heading
         return "mp3"
-    found = next((name for at, mark, name in CONTAINERS if content[at : at + len(mark)] == mark), None)
+    found = container_of(content, CONTAINERS)
     if found is None:
         raise InputError("sound_none", f"This is no sound: give one of {', '.join(FORMATS)}.")
     return found
@@ -129,25 +128,15 @@ def _container_of(content: bytes) -> str:
 
 def _decoded(content: bytes, most: float) -> tuple[Array, int]:
     """The samples of a file that PyAV decodes, and its rate."""
-    container = _container_of(content)
-    if find_spec("av") is None:
-        raise InputError("sound_library", "PyAV reads this sound: pip install -r requirements-apps.txt")
-    import av
-
-    try:
-        with av.open(io.BytesIO(content), format=container) as opened:
-            if not opened.streams.audio:
-                raise InputError("sound_none", "This file has a picture, and no sound.")
-            stream = opened.streams.audio[0]
-            rate = int(stream.codec_context.sample_rate or 0)
-            _check_kind(rate, int(stream.codec_context.channels or 0))
-            if opened.duration:
-                _check_length(opened.duration / 1e6 - 0.1, most)  # MP3 tells a little more than it holds
-            parts = list(_parts(av, opened, stream, round((most + 1) * rate)))
-    except InputError:
-        raise
-    except (av.FFmpegError, ValueError, IndexError, EOFError, MemoryError) as error:
-        raise InputError("sound_broken", f"The sound cannot be read to its end: {error}") from error
+    with opened_media(content, _container_of(content), "sound", "sound") as (av, opened):
+        if not opened.streams.audio:
+            raise InputError("sound_none", "This file has a picture, and no sound.")
+        stream = opened.streams.audio[0]
+        rate = int(stream.codec_context.sample_rate or 0)
+        _check_kind(rate, int(stream.codec_context.channels or 0))
+        if opened.duration:
+            _check_length(opened.duration / 1e6 - 0.1, most)  # MP3 tells a little more than it holds
+        parts = list(_parts(av, opened, stream, round((most + 1) * rate)))
     return np.concatenate(parts) if parts else np.zeros(0, np.float32), rate
 
 

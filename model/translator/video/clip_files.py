@@ -12,7 +12,8 @@ from PIL import Image, UnidentifiedImageError
 from model.arrays.types import Array
 from model.errors import InputError
 from model.structures.file_content import BROKEN, file_content
-from model.translator.video.film_files import container_of, film_frames
+from model.structures.media import container_of
+from model.translator.video.film_files import CONTAINERS, film_frames
 
 FORMATS = ("GIF", "WEBP", "PNG", "TIFF")  # of moving pictures, that Pillow reads without another program
 MAX_PIXELS, MAX_FRAMES = 4_000_000, 1000
@@ -58,7 +59,7 @@ def _array_frames(source: Array, frames: int) -> tuple[list[Array], int]:
 def _file_frames(source: str | Path | bytes, frames: int) -> tuple[list[Array], int]:
     """The frames of a file that are read, in grey, and how many it has. uint8 [height, width] each"""
     content = file_content(source, "clip")
-    if container := container_of(content):
+    if container := container_of(content, CONTAINERS):
         return film_frames(content, container, partial(_chosen, frames=frames), MAX_PIXELS)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as opened:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from model.arrays.types import Array
 from model.errors import InputError
+from model.structures.media import minutes, opened_media
 
 MAX_SECONDS = 120
 MAX_DECODED = 3_000_000_000  # pixels of all frames that are decoded to reach those that are wanted: some 10 s of a core
 LARGEST_SIDE = 4096  # pixels; a larger frame is refused before it is decoded
-# Containers are named to FFmpeg, not guessed by it: some of its formats are lists that make it open other files.
 CONTAINERS = ((4, b"ftyp", "mov"), (0, b"\x1a\x45\xdf\xa3", "matroska"), (8, b"AVI ", "avi"))
-
-
-def container_of(content: bytes) -> str | None:
-    """FFmpeg's name of a film's container, by the file's first bytes; None for other files."""
-    return next((name for at, mark, name in CONTAINERS if content[at : at + len(mark)] == mark), None)
 
 
 def film_frames(
@@ -30,32 +23,23 @@ def film_frames(
     """The chosen frames of a film in grey, upright, and how many it has. uint8 [height, width] each
 
     Args:
-        container: as `container_of` says.
+        container: one of `CONTAINERS`, by its name.
         choose: which of so many frames are wanted, in order.
         max_pixels: of a frame.
 
     Raises:
         InputError: PyAV is missing, or the film is damaged, longer than `MAX_SECONDS`, or too large.
     """
-    if find_spec("av") is None:
-        raise InputError("clip_library", "PyAV reads films: pip install -r requirements-apps.txt")
-    import av
-
-    try:
-        with av.open(io.BytesIO(content), format=container) as opened:
-            if not opened.streams.video:
-                raise InputError("clip_none", "This file has sound, and no picture.")
-            stream = opened.streams.video[0]
-            packets = [(int(one.pts), one.is_keyframe) for one in opened.demux(stream) if one.pts is not None]
-            times = sorted({time for time, _ in packets})
-            _check(stream, times, max_pixels)
-            wanted = [times[i] for i in choose(len(times))]
-            keys = sorted(time for time, is_key in packets if is_key)
-            return _decoded(opened, stream, wanted, keys), len(times)
-    except InputError:
-        raise
-    except (av.FFmpegError, ValueError, IndexError, EOFError, MemoryError) as error:
-        raise InputError("clip_broken", f"The film cannot be read to its end: {error}") from error
+    with opened_media(content, container, "clip", "film") as (_, opened):
+        if not opened.streams.video:
+            raise InputError("clip_none", "This file has sound, and no picture.")
+        stream = opened.streams.video[0]
+        packets = [(int(one.pts), one.is_keyframe) for one in opened.demux(stream) if one.pts is not None]
+        times = sorted({time for time, _ in packets})
+        _check(stream, times, max_pixels)
+        wanted = [times[i] for i in choose(len(times))]
+        keys = sorted(time for time, is_key in packets if is_key)
+        return _decoded(opened, stream, wanted, keys), len(times)
 
 
 def _check(stream: Any, times: Sequence[int], max_pixels: int) -> None:
@@ -76,8 +60,7 @@ def _check(stream: Any, times: Sequence[int], max_pixels: int) -> None:
 
 def _too_long(stream: Any, times: Sequence[int]) -> InputError:
     """The error that says how long a film is. times: as in `_check`"""
-    seconds = float((times[-1] - times[0]) * stream.time_base)
-    said = f"{int(seconds // 60)}:{int(seconds % 60):02d}"
+    said = minutes(float((times[-1] - times[0]) * stream.time_base))
     return InputError("clip_long", f"The film takes {said} minutes: cut out a short piece.", time=said)
 
 

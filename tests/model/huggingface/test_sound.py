@@ -18,11 +18,11 @@ import model
 from model.catalog import store
 from model.catalog.entries import CATALOG
 from model.errors import InputError, ModelError
-from model.huggingface.sound import sound_files
 from model.huggingface.sound.sound_files import read_sound
 from model.huggingface.sound.sound_model import SoundModel
 from model.huggingface.sound.speech_start import speech_start
 from model.maps.words import join_silence, merge_words
+from model.structures import media
 from model.trace.edits import Edits
 from tests.model.huggingface.small_models import SPECIAL, OpenedFamilies, save, tokenizer
 
@@ -294,7 +294,7 @@ def test_the_language_is_heard_where_none_is_set(opened: OpenedFamilies) -> None
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])
 def test_wav_files_of_every_width_are_read_without_another_library(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sound_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(media, "find_spec", lambda name: None)
     expected = tone(0.3)
     found = read_sound(wav(expected, width=width, channels=2), RATE, 30)
     np.testing.assert_allclose(found, expected, atol=0.01 if width == 1 else 1e-4)
@@ -336,7 +336,7 @@ def test_other_kinds_of_sound_are_decoded(
     assert round(int(waves.argmax()) * RATE / len(found)) == 440
     with pytest.raises(InputError, match=r"cannot be read|shorter|no sound"):
         read_sound(content[: len(content) // 20], RATE, 30)
-    monkeypatch.setattr(sound_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(media, "find_spec", lambda name: None)
     with pytest.raises(InputError) as caught:
         read_sound(content, RATE, 30)
     assert caught.value.reason == "sound_library"

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from model.errors import InputError
+from model.structures import media
 from model.translator.video import film_files
 from model.translator.video.clip_files import read_clip
 
@@ -93,8 +94,8 @@ def test_a_film_of_one_key_frame_is_not_decoded_without_end(av: Any, monkeypatch
 
 
 def test_without_the_library_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film_files, "find_spec", lambda name: None)
+    monkeypatch.setattr(media, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="requirements-apps") as caught:
         read_clip(HEADER, 4, 16)
     assert caught.value.reason == "clip_library"
-    assert film_files.container_of(b"GIF89a") is None
+    assert media.container_of(b"GIF89a", film_files.CONTAINERS) is None
