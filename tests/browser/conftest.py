@@ -1,4 +1,4 @@
-"""The served app and a browser for it, both started once for all files of a process."""
+"""The served app, started once for all files of a process, and a browser for each file."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ def address() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Chromium for one file: while Playwright is open its event loop runs, and other files want one of their own."""
     with chromium() as browser:
         yield browser
 

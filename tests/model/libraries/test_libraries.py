@@ -153,7 +153,7 @@ def test_the_script_prints_the_heads_weights(lens: Translator, library: str, kin
     made = head_script(library, attention, 2, 5, model="en-fr", text=text)
     assert ("b64decode(" in made) == (text != SENTENCE)
     names = set(re.findall(r"^(?:import|from) (\w+)", made, re.MULTILINE))
-    helpers = {"base64", "os", "importlib", "numpy"} | ({"torch"} if library == "huggingface" else set())
+    helpers = sys.stdlib_module_names | {"numpy"} | ({"torch"} if library == "huggingface" else set())
     assert names - helpers == {{"pytorch": "torch", "huggingface": "transformers"}.get(library, library)}
     printed = run_isolated(made)
     assert [line.split(" looks at ")[0] for line in printed] == [repr(token) for token in attention.query_tokens]
