@@ -169,15 +169,12 @@ def _look(*, waits: bool) -> None:
 
 
 @contextmanager
-def slices(apart: bool = True) -> Iterator[None]:
+def slices() -> Iterator[None]:
     """A context around work whose layers are slices, such as a pass: `rest_in_slices` rests in it.
 
-    Not around a pass with hooks on the model of its own: others run on that model meanwhile.
-
-    Args:
-        apart: False for a part in one piece, such as one that holds a lock.
+    Not around a pass under a lock, or with hooks on the model of its own: others run on that model meanwhile.
     """
-    token = _in_slices.set(apart)
+    token = _in_slices.set(True)
     try:
         yield
     finally:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,22 @@ def download_folder() -> Path:
     try:
         return Path.home() / ".cache" / "headlight"
     except RuntimeError:  # a user without a home
-        return Path(tempfile.gettempdir()) / f"headlight-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+        return _temporary_folder()
+
+
+@cache
+def _temporary_folder() -> Path:
+    """A folder of this user alone beside temporary files; others may have put models into one of the same name."""
+    folder = Path(tempfile.gettempdir()) / "headlight-cache"
+    if hasattr(os, "getuid"):
+        folder = folder.with_name(f"headlight-{os.getuid()}")
+        with suppress(OSError):
+            folder.mkdir(mode=0o700)
+        if os.path.lexists(folder):
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+                return Path(tempfile.mkdtemp(prefix="headlight-"))
+    return folder
 
 
 def local_folder(name: str) -> Path | None:

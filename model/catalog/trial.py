@@ -1,7 +1,7 @@
 """A trial of a model that is not of the catalogue: opened, and a text traced, in a process of its own, before it is
 opened in a server. What would stop the server stops that process: it has limits of memory and time.
 
-python -m model.catalog.trial NAME BYTES     in that process: prints one line of JSON
+python -m model.catalog.trial NAME BYTES SECONDS     in that process: prints one line of JSON
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ from model.trace.typed_text import TypedText
 if TYPE_CHECKING:
     from model.trace.lens import Lens
 
-SECONDS, CPU_SECONDS = 90, 30  # until the trial is stopped; a busy machine takes ten to import the libraries
+# Until the trial is stopped: a busy machine takes ten seconds to import the libraries, and half a minute of sound three
+# passes through all weights. Its page waits five minutes.
+CPU_SECONDS, CPU_SECONDS_A_GIGABYTE, BUSY, LONGEST = 30, 60, 3, 280
 LIBRARY_BYTES = 1_000_000_000  # of PyTorch, its kin and a pass; half of that is measured
 TEXT = "The red car stopped. " + "".join(map(chr, range(33, 127))) + " äß éà ñ Жя 日本 العربية 😀"
 MAX_LETTERS, MAX_REMEMBERED = 100_000, 10_000
@@ -95,6 +97,12 @@ def stop_trial(name: str) -> None:
         process.kill()
 
 
+def time_allowed(needed: int) -> tuple[int, int]:
+    """Seconds of a core that a trial may take, and seconds until it is stopped. needed: bytes of the model's weights"""
+    computing = CPU_SECONDS + round(CPU_SECONDS_A_GIGABYTE * needed / 1e9)
+    return min(computing, LONGEST), min(BUSY * computing, LONGEST)
+
+
 def _too_slow(name: str) -> ModelError:
     return ModelError("slow", f"{name!r} took too long to open, so it was stopped. Pick another model.")
 
@@ -112,8 +120,10 @@ def _try(name: str, folder: Path) -> None:
     Raises:
         ModelError: the model was not opened.
     """
-    most = LIBRARY_BYTES + 3 * needed_memory(folder)  # whether there is so much was looked at before
-    command = [sys.executable, "-m", "model.catalog.trial", name, str(most)]
+    needed = needed_memory(folder)  # whether there is so much was looked at before
+    computing, waiting = time_allowed(needed)
+    most = LIBRARY_BYTES + 3 * needed
+    command = [sys.executable, "-m", "model.catalog.trial", name, str(most), str(computing)]
     settings = os.environ | {"PYTHONPATH": str(ASSETS.parent), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=settings, cwd=ASSETS.parent, text=True
@@ -121,7 +131,7 @@ def _try(name: str, folder: Path) -> None:
     with _lock:
         _running[name] = process
     try:
-        said, _ = process.communicate(timeout=SECONDS)
+        said, _ = process.communicate(timeout=waiting)
     except subprocess.TimeoutExpired as error:
         raise _too_slow(name) from error
     finally:
@@ -146,9 +156,9 @@ def _try(name: str, folder: Path) -> None:
 def main() -> None:
     import resource
 
-    name, most = sys.argv[1], int(sys.argv[2])
+    name, most, seconds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))  # at the second one it is killed without a reason
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(5)  # who uses the server goes first
     verdict = {}

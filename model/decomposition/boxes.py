@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,12 +22,12 @@ from model.decomposition.model_parts import ModelPass
 from model.decomposition.norms import normalized, stock_norm
 from model.decomposition.observation import find_layers
 from model.decomposition.plans.block_plan import BlockPlan, Key
+from model.decomposition.plans.stack_plan import StackPlan
 from model.decomposition.residual_stream import plan_stacks
 from model.decomposition.take_apart import UNWATCHABLE
 from model.errors import InputError
 from model.trace.boxes.stack import EMBEDDING, FINAL, part_of
 from model.trace.edits import Boxes, Edits
-from model.turns import slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +83,28 @@ def hook_boxes(module: nn.Module, describe: Callable[[], ModelPass]) -> Boxes:
     Args:
         describe: a short pass through the module, from which is read how it is built.
     """
-    with _lock, slices(apart=False):  # who had its turn meanwhile might wait for this lock
-        if module not in _found:
-            try:
-                _found[module] = _hook(describe())
-            except (InputError, *UNWATCHABLE):
-                _found[module] = {}, ()
-        return _found[module][0]
+    if module not in _found:
+        try:  # in slices, as any pass; another thread may read the same meanwhile
+            given = describe()
+            plans = plan_stacks(given, shallow_copy(given.module), [*given.stacks])
+        except (InputError, *UNWATCHABLE):
+            given, plans = None, {}
+        with _lock:  # nothing is computed in it: who had its turn meanwhile might wait for it
+            if module not in _found:
+                _found[module] = ({}, ()) if given is None else _hooked(given, plans)
+    return _found[module][0]
 
 
-def _hook(given: ModelPass) -> tuple[Boxes, tuple[_Place, ...]]:
-    """Hook the boxes of a model. given: a pass without edits"""
-    plans = plan_stacks(given, shallow_copy(given.module), [*given.stacks])
+def _hooked(given: ModelPass, plans: Mapping[str, StackPlan]) -> tuple[Boxes, tuple[_Place, ...]]:
+    """As `_hook`; nothing where the parts of the model are not where its pass showed them."""
+    try:
+        return _hook(given, plans)
+    except (InputError, *UNWATCHABLE):
+        return {}, ()
+
+
+def _hook(given: ModelPass, plans: Mapping[str, StackPlan]) -> tuple[Boxes, tuple[_Place, ...]]:
+    """Hook the boxes of a model. given: a pass without edits; plans: how its stacks are built"""
     paths = {id(part): path for path, part in given.module.named_modules()}
     named: list[_Place] = []
     for stack, find in given.stacks.items():

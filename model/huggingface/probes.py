@@ -19,7 +19,7 @@ from model.measures.heads.head_effects import MAX_BATCH_TOKENS
 from model.trace.edits import Edits, Head
 from model.turns import rest
 
-MAX_SLICE_CELLS = 40_000_000  # logits that are computed at once, 160 MB
+MAX_SLICE_CELLS = 20_000_000  # logits that are computed at once, 80 MB; at most about a third of a second
 
 
 def outputs(

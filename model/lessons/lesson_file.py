@@ -10,6 +10,8 @@ from typing import Any
 
 from model.lessons.stored_shares import fill_shares
 
+MAX_BYTES = 1_000_000  # of a file
+
 
 class LessonError(ValueError):
     """A lesson file is missing or not valid.
@@ -133,10 +135,12 @@ def read_lesson_file(file: Path) -> str:
     """The text of a lesson file.
 
     Raises:
-        LessonError: the file is missing, cannot be read, or is not in UTF-8.
+        LessonError: the file is missing, too large, no regular file, cannot be read, or is not in UTF-8.
     """
     name = file.parent.name
     try:
+        if file.exists() and not (file.is_file() and file.stat().st_size <= MAX_BYTES):  # a pipe never ends
+            raise LessonError(name, 1, f"{file.name} is no file, or larger than {MAX_BYTES // 1000} KB", file.name)
         return file.read_text(encoding="utf-8")
     except OSError as error:
         raise LessonError(name, 1, f"{file.name} is missing or cannot be read", file.name) from error

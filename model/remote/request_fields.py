@@ -14,6 +14,7 @@ Check = Callable[[object], bool]
 
 MAX_LETTERS = 200_000  # of a text
 MAX_TEXTS = 16  # of a batch
+MAX_BATCH_LETTERS = 20_000  # of a batch of more than the two texts that a page compares
 MAX_IDS = 20_000
 MAX_POSITION = 1_000_000
 MAX_BEAMS, MAX_NEW_TOKENS = 16, 1_000
@@ -55,6 +56,17 @@ def _items(check: Check, low: int, high: int) -> Check:
     return lambda value: isinstance(value, list) and low <= len(value) <= high and all(map(check, value))
 
 
+def _each_once(check: Check) -> Check:
+    """Also each position once: a short message must not ask for a map that is larger than the run's own."""
+    return lambda value: check(value) and isinstance(value, list) and len(set(value)) == len(value)
+
+
+def _words(value: object) -> bool:
+    """Whether it is the positions of each word, of which no two share one."""
+    parts = _items(_items(_whole(0, MAX_POSITION), 1, MAX_IDS), 0, MAX_IDS)
+    return parts(value) and isinstance(value, list) and _POSITIONS([place for word in value for place in word])
+
+
 def _or_none(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
@@ -67,7 +79,7 @@ def _fields(checks: Mapping[str, Check], required: tuple[str, ...] = ()) -> Chec
     )
 
 
-_POSITIONS = _items(_whole(0, MAX_POSITION), 0, MAX_IDS)
+_POSITIONS = _each_once(_items(_whole(0, MAX_POSITION), 0, MAX_IDS))
 _TYPED = {"text": _text(MAX_LETTERS), "pair": _or_none(_text(MAX_LETTERS)), "chat": _flag, "marks": _flag}
 _TYPED |= dict.fromkeys(("source_language", "target_language"), _or_none(_text(100)))
 _HOW_READ = _fields(_TYPED, required=("text",))
@@ -115,7 +127,7 @@ FIELDS: Mapping[str, Check] = {
     "rows": _items(_whole(0, MAX_POSITION), 2, 2),
     "kind": _one_of(*KINDS),
     "layer": _whole(0, 10_000),
-    "words": _items(_items(_items(_whole(0, MAX_POSITION), 0, MAX_IDS), 0, MAX_IDS), 2, 2),
+    "words": _items(_words, 2, 2),
     "selection": _fields(
         {"heads": _items(_whole(0, 10_000), 2, 2), "queries": _POSITIONS}, required=("heads", "queries")
     ),
@@ -190,3 +202,9 @@ def check_request(request: Mapping[str, Any]) -> None:
             raise refuse(f"The field {name!r} of the request is not of the kind or size that is taken here.")
     if "texts" in request and not (len(request["targets"]) == len(request["texts"]) > request["row"]):
         raise refuse("The request must have as many targets as texts, and a row among them.")
+    if len(request.get("texts", ())) > 2 and sum(map(_letters, request["texts"])) > MAX_BATCH_LETTERS:
+        raise refuse(f"The texts of the request have more than {MAX_BATCH_LETTERS} letters: send them one by one.")
+
+
+def _letters(given: str | dict[str, Any]) -> int:
+    return len(given) if isinstance(given, str) else len(given["text"]) + len(given.get("pair") or "")

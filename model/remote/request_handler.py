@@ -38,6 +38,7 @@ from model.remote.messages import (
 from model.remote.position_message import to_message
 from model.remote.request_fields import check_request, refuse
 from model.remote.responses import Response, model_properties, trace_response
+from model.tokenization.length import cap_tokens
 from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.lens import Lens
@@ -46,6 +47,7 @@ from model.trace.typed_text import TypedText
 from model.verification.finite import check_finite
 
 CACHE_BYTES = 1_000_000_000  # of runs and responses, per replica
+MAX_TOKEN_LAYERS = 60_000  # of a text where there is no GPU, as in the app: 2,000 tokens through 30 layers
 WRONG_SECRET = pack(
     {"reason": "backend_secret", "message": "The server asks for a secret, and HEADLIGHT_SECRET here is not the same."}
 )
@@ -74,7 +76,7 @@ class RequestHandler:
         find_device(name), find_dtype(dtype)  # raise at the start, not at the first request
         self.device, self._secret = device, secret
         self._cache = ResultCache(CACHE_BYTES)
-        self._registry = ModelRegistry(load_after_trial, check_model_fits, evict_results=self._cache.clear)
+        self._registry = ModelRegistry(_load, check_model_fits, evict_results=self._cache.clear)
 
     def allows(self, secret: str) -> bool:
         """Whether a request with this secret is answered; compared in a time that does not tell where they differ."""
@@ -189,6 +191,14 @@ class RequestHandler:
 
         key = ("run", name, json.dumps([request["texts"], request["targets"]]), edits.text())
         return self._cache.get(key, compute, lambda traces: sum(trace.nbytes for trace in traces))
+
+
+def _load(name: str, device: str) -> Lens:
+    """As `load_after_trial`; without a GPU, long texts are refused where there are many layers."""
+    lens = load_after_trial(name, device)
+    if lens.device == "cpu":
+        cap_tokens(lens, MAX_TOKEN_LAYERS)
+    return lens
 
 
 def _sentence(error: BaseException) -> str:

@@ -40,8 +40,8 @@ def opened_media(content: bytes, container: str, reason: str, what: str) -> Iter
             yield av, opened
     except InputError:
         raise
-    except (av.FFmpegError, ValueError, IndexError, EOFError, MemoryError) as error:
-        raise InputError(f"{reason}_broken", f"The {what} cannot be read to its end: {error}") from error
+    except Exception as error:  # PyAV raises whatever a damaged file leads to: also of a stream that has no decoder
+        raise InputError(f"{reason}_broken", f"The {what} cannot be read to its end.") from error
 
 
 def minutes(seconds: float) -> str:

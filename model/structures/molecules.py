@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +33,7 @@ def can_draw() -> bool:
 
 
 def drawn_molecule(smiles: str, atoms: int) -> DrawnMolecule | None:
-    """A molecule in two dimensions; None where RDKit is missing, or reads another number of atoms.
+    """A molecule in two dimensions; None where RDKit is missing, fails, or reads another number of atoms.
 
     Args:
         atoms: number of atoms that the text writes.
@@ -41,7 +43,7 @@ def drawn_molecule(smiles: str, atoms: int) -> DrawnMolecule | None:
     from rdkit import Chem, rdBase
     from rdkit.Chem import rdDepictor
 
-    with rdBase.BlockLogs():
+    with rdBase.BlockLogs(), suppress(RuntimeError, ValueError, OverflowError):  # of an atom with 100 bonds
         molecule = Chem.MolFromSmiles(smiles, sanitize=False)
         if molecule is None or molecule.GetNumAtoms() != atoms:
             return None
@@ -49,5 +51,10 @@ def drawn_molecule(smiles: str, atoms: int) -> DrawnMolecule | None:
         molecule.UpdatePropertyCache(strict=False)
         Chem.FastFindRings(molecule)
         rdDepictor.Compute2DCoords(molecule)
+        return _drawn(molecule, problems)
+    return None
+
+
+def _drawn(molecule: Any, problems: list[Any]) -> DrawnMolecule:
     places = molecule.GetConformer().GetPositions()[:, :2] * [1, -1] / BOND
     return DrawnMolecule(places.astype(np.float32), problems[0].GetAtomIdx() if problems else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ TOUCH, BRIDGE = 8.0, 2.5  # ångström: between C-beta atoms of residues that to
 BOND = -0.5  # kcal/mol: the energy of a hydrogen bond, Kabsch and Sander 1983
 BACKBONE = ("N", "CA", "C", "O")
 SHORTEST = 8  # residues of a chain that is looked for
+ROWS = 128  # residues whose distances to all others are held at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,14 +101,23 @@ def from_atoms(name: str, source: str, residues: Iterable[tuple[str, Mapping[str
     kept = [(letter, atoms) for letter, atoms in residues if set(BACKBONE) <= set(atoms)]
     places = np.array([atoms.get("CB", atoms["CA"]) for _, atoms in kept], np.float32).reshape(-1, 3)
     sulphurs = [(i, atoms["SG"]) for i, (_, atoms) in enumerate(kept) if "SG" in atoms]
-    bridges = tuple(
-        (i, j) for i, one in sulphurs for j, other in sulphurs if i < j and np.linalg.norm(one - other) < BRIDGE
-    )
+    bridges = _bridges([i for i, _ in sulphurs], np.array([place for _, place in sulphurs], float).reshape(-1, 3))
     backbone = {
         atom: np.array([atoms[atom] for _, atoms in kept], float).reshape(-1, 3) for atom in ["N", "CA", "C", "O"]
     }
     sequence = "".join(letter for letter, _ in kept)
     return KnownStructure(name, source, sequence, places, secondary_structure(backbone), bridges)
+
+
+def _bridges(numbers: Sequence[int], sulphurs: Array) -> tuple[tuple[int, int], ...]:
+    """Pairs of joined cysteines: each with the nearest after it. sulphurs: their places, [cysteine, 3]"""
+    found = []
+    for row, number in enumerate(numbers[:-1]):
+        apart = np.linalg.norm(sulphurs[row + 1 :] - sulphurs[row], axis=1)
+        nearest = int(apart.argmin())
+        if apart[nearest] < BRIDGE:
+            found.append((number, numbers[row + 1 + nearest]))
+    return tuple(found)
 
 
 def secondary_structure(backbone: Mapping[str, Array]) -> str:
@@ -119,12 +129,13 @@ def secondary_structure(backbone: Mapping[str, Array]) -> str:
     bonds = _hydrogen_bonds(backbone)
     count = len(bonds)
     forms = ["-"] * count
-    for i in range(1, count - 1):
-        for j in range(i + 3, count - 1):
-            parallel = (bonds[i - 1, j] and bonds[j, i + 1]) or (bonds[j - 1, i] and bonds[i, j + 1])
-            opposed = (bonds[i, j] and bonds[j, i]) or (bonds[i - 1, j + 1] and bonds[j - 1, i + 1])
-            if parallel or opposed:
-                forms[i] = forms[j] = "E"
+    if count > 2:  # of residues i and j: whether i-1 is bound to j, i to j+1, i to j, and i-1 to j+1
+        before, after, both, across = bonds[:-2, 1:-1], bonds[1:-1, 2:], bonds[1:-1, 1:-1], bonds[:-2, 2:]
+        parallel = (before & after.T) | (before.T & after)
+        opposed = (both & both.T) | (across & across.T)
+        beside = np.triu(parallel | opposed, 3)
+        for inner in np.flatnonzero(beside.any(axis=0) | beside.any(axis=1)).tolist():
+            forms[inner + 1] = "E"
     for i in range(1, count - 4):
         if bonds[i - 1, i + 3] and bonds[i, i + 4]:
             forms[i : i + 4] = "HHHH"
@@ -135,18 +146,22 @@ def _hydrogen_bonds(backbone: Mapping[str, Array]) -> Array:
     """Whether the C=O of one residue is bound to the N-H of another. bool [C=O, N-H]"""
     n, c, o = (backbone[atom] for atom in ("N", "C", "O"))
     count = len(n)
+    found = np.zeros((count, count), bool)
     if count < 2:
-        return np.zeros((count, count), bool)
-    away = c - o
-    away = away / np.linalg.norm(away, axis=1, keepdims=True)
-    h = np.full_like(n, np.nan)
-    h[1:] = n[1:] + away[:-1]  # opposite to the C=O before it, an ångström away
-
-    def apart(one: Array, other: Array) -> Array:
-        return np.linalg.norm(one[:, None] - other, axis=-1)
-
+        return found
+    numbers = np.arange(count)
     with np.errstate(divide="ignore", invalid="ignore"):
-        energy = 27.9 * (1 / apart(o, n) + 1 / apart(c, h) - 1 / apart(o, h) - 1 / apart(c, n))
-    far = np.abs(np.subtract.outer(np.arange(count), np.arange(count))) < 2
-    found: Array = np.where(far | np.isnan(energy), 0, energy) < BOND
+        away = c - o
+        away = away / np.linalg.norm(away, axis=1, keepdims=True)
+        h = np.full_like(n, np.nan)
+        h[1:] = n[1:] + away[:-1]  # opposite to the C=O before it, an ångström away
+        for start in range(0, count, ROWS):
+            rows = slice(start, start + ROWS)
+
+            def apart(one: Array, other: Array, rows: slice = rows) -> Array:
+                return np.linalg.norm(one[rows, None] - other, axis=-1)
+
+            energy = 27.9 * (1 / apart(o, n) + 1 / apart(c, h) - 1 / apart(o, h) - 1 / apart(c, n))
+            near = np.abs(np.subtract.outer(numbers[rows], numbers)) < 2
+            found[rows] = np.where(near | np.isnan(energy), 0, energy) < BOND
     return found

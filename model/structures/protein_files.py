@@ -11,10 +11,15 @@ import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from model.errors import InputError
 from model.structures.protein import SHORTEST, KnownStructure, from_atoms, to_json
 
 MAX_BYTES = 20_000_000
+MAX_CHAINS, MAX_RESIDUES = 100, 3_000  # of a file, and of a chain: more than any model here reads
+MAX_NAME = 20  # letters of a chain's name, which has four
+FARTHEST = 1e5  # ångström; a PDB file has room for a tenth of it
 
 
 def can_read() -> bool:
@@ -47,14 +52,19 @@ def read_chains(content: bytes, name: str) -> tuple[KnownStructure, ...]:
             models = list(parser.get_structure("", io.StringIO(text)))
     except Exception as error:  # Biopython raises whatever a damaged line leads to
         raise InputError("structure_broken", "This is no PDB or mmCIF file that can be read to its end.") from error
-    chains = []
+    chains: list[KnownStructure] = []
     for chain in models[0] if models else ():
         residues = [
             (protein_letters_3to1_extended[one.get_resname()], {atom.get_id(): atom.coord for atom in one})
             for one in chain
             if one.get_resname() in protein_letters_3to1_extended
         ]
-        made = from_atoms(chain.id, name, residues)
+        if len(residues) > MAX_RESIDUES or len(chains) == MAX_CHAINS:
+            raise InputError("structure_heavy", f"At most {MAX_CHAINS} chains of {MAX_RESIDUES} residues are read.")
+        # Also numbers that are none.
+        if not all(np.abs(place).max() < FARTHEST for _, atoms in residues for place in atoms.values()):
+            raise InputError("structure_broken", "The file holds places that are none.")
+        made = from_atoms(chain.id[:MAX_NAME], name, residues)
         if len(made.sequence) >= SHORTEST:
             chains.append(made)
     if not chains:

@@ -17,7 +17,8 @@ SYMBOLS = (
 )
 ELEMENTS = frozenset(re.findall(r"[A-Z][a-z]?|\*", SYMBOLS))
 ORGANIC = re.compile(r"Cl|Br|[BCNOPSFI*]|[bcnops]")
-BRACKET = re.compile(r"\[(\d*)([A-Z][a-z]?|[a-z]{1,2}|\*)(@{0,2})(H\d*)?([+-]+\d*)?(?::(\d+))?\]")
+# No more digits than chemistry calls for.
+BRACKET = re.compile(r"\[(\d{0,3})([A-Z][a-z]?|[a-z]{1,2}|\*)(@{0,2})(H\d?)?([+-]{1,9}\d{0,2})?(?::(\d{1,9}))?\]")
 BONDS = {"-": 1.0, "=": 2.0, "#": 3.0, "$": 4.0, ":": 1.5, "/": 1.0, "\\": 1.0}
 REACTANT, PRODUCT = 0, 1
 

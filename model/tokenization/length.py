@@ -1,8 +1,9 @@
-"""Checks of a text: its length, and that its ids are in the vocabulary."""
+"""Checks of a text: its length, how long it may be, and that its ids are in the vocabulary."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from model.errors import InputError
 from model.settings.settings import current
@@ -47,6 +48,18 @@ def check_length(which: str, tokens: int, allowed: int, model_limit: int = 0) ->
             tokens=tokens,
             allowed=allowed,
         )
+
+
+def cap_tokens(lens: Any, token_layers: int) -> None:
+    """Let a model read no longer texts than a number of tokens × layers, where it reads texts; one token at least.
+
+    Args:
+        lens: a model of this process, whose `max_tokens` is set.
+    """
+    settings = getattr(getattr(lens, "module", None), "config", None)
+    layers = sum(count for count, _ in lens.heads.values()) or getattr(settings, "num_hidden_layers", 1)
+    if lens.takes == "text" and isinstance(layers, int):
+        lens.max_tokens = min(lens.max_tokens, max(token_layers // max(layers, 1), 1))
 
 
 def check_ids(ids: Sequence[int], vocab_size: int) -> None:

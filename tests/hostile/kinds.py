@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import socket
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,35 @@ def socket_shard(folder: Path) -> None:
         made.bind("model.safetensors")
 
 
+def many_files(folder: Path) -> None:
+    for number in range(20_000):
+        (folder / f"part-{number}.safetensors.txt").touch()
+
+
+def unreadable_name(folder: Path) -> None:
+    (folder / os.fsdecode(b"\xff\n.safetensors")).write_bytes(b"x")
+
+
+def safetensors(header: str) -> Callable[[Path], None]:
+    """Replace the weights by a file with this header and a kilobyte of numbers."""
+    content = header.encode()
+    return lambda folder: (
+        (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(content)) + content + bytes(1024)) and None
+    )
+
+
+def own_generation(folder: Path) -> None:
+    (folder / "custom_generate").mkdir()
+    ran = f"import os\nos.mkdir({str(folder / 'ran')!r})\ndef generate(*args, **kwargs): pass\n"
+    (folder / "custom_generate" / "generate.py").write_text(ran)
+    change(folder, "generation_config.json", custom_generate=str(folder), trust_remote_code=True)
+
+
+def linked_config(folder: Path) -> None:
+    (folder / "config.json").rename(folder.parent / f"{folder.name}-outside.json")
+    (folder / "config.json").symlink_to(folder.parent / f"{folder.name}-outside.json")
+
+
 LOOP = "{% for i in range(10**9) %}{% for j in range(10**9) %}x{% endfor %}{% endfor %}"
 # No message of the sandbox ends these: each range is as long as it allows.
 SILENT_LOOP = "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"
@@ -219,12 +249,36 @@ KINDS: dict[str, Callable[[Path], None]] = {
         lambda tensors: tensors.update({name: one.to(torch.int8) for name, one in tensors.items()})
     ),
     "an index of nothing": write("model.safetensors.index.json", '{"weight_map": {"x": "y.safetensors"}}'),
+    "attention from a repository": config(_attn_implementation="kernels-community/x", attn_implementation="a/b"),
+    "a vocabulary elsewhere": lambda folder: change(
+        folder, "tokenizer_config.json", vocab_file="/etc/passwd", tokenizer_file="/etc/passwd", name_or_path="../.."
+    ),
+    "added tokens that are far away": lambda folder: change(
+        folder, "tokenizer_config.json", added_tokens_decoder={"4000000000": {"content": "<x>"}, "x": 7}
+    ),
+    "a chat template that looks around": lambda folder: change(
+        folder, "tokenizer_config.json", chat_template="{{ ''.__class__.__mro__[1].__subclasses__() }}"
+    ),
+    "a chat template in a file of its own": write("chat_template.jinja", SILENT_LOOP),
+    "likelihoods of no piece": tokenizer(model={"type": "Unigram", "unk_id": 10**9, "vocab": [["a", -1.0]]}),
+    "merges of pieces that there are not": tokenizer(
+        model={"type": "BPE", "vocab": {"a": 0}, "merges": [["x", "y"]], "unk_token": "a"}
+    ),
+    "a mark of five million letters": lambda folder: change(
+        folder, "special_tokens_map.json", unk_token="<" + "x" * 5_000_000 + ">"
+    ),
+    "20,000 files": many_files,
+    "a file whose name is no text": unreadable_name,
+    "weights that overlap": safetensors(
+        json.dumps({one: {"dtype": "F32", "shape": [16, 16], "data_offsets": [0, 1024]} for one in ("a", "b")})
+    ),
+    "weights of a kind that there is not": safetensors(
+        '{"a": {"dtype": "F3", "shape": [256], "data_offsets": [0, 1024]}}'
+    ),
+    "weights of more numbers than there are": safetensors(
+        '{"a": {"dtype": "F32", "shape": [4294967296, 4294967296, 0], "data_offsets": [0, 1024]}}'
+    ),
+    "code for generation": own_generation,
+    "a configuration that is a link out of the folder": linked_config,
     "a processor without a tokenizer": lambda folder: (folder / "tokenizer.json").unlink(),
 }  # fmt: skip
-PROCESSORS: dict[str, dict[str, Any]] = {
-    "a picture of a million pixels a side": {"size": {"height": 10**6, "width": 10**6}},
-    "a picture of no size": {"size": {"height": 0, "width": 0}},
-    "a size that is a text": {"size": "large"},
-    "a processor that there is not": {"image_processor_type": "NoSuchProcessor"},
-    "means that are texts": {"image_mean": ["a", "b", "c"]},
-}

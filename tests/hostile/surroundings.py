@@ -1,19 +1,22 @@
-"""What the app does in bare surroundings: `python -m tests.hostile.surroundings FOLDER [full]`, in a child.
+"""What the app does in bare surroundings: `python -m tests.hostile.surroundings FOLDER [full] [sealed]`, in a child.
 
 Prints a line of JSON for each thing that was tried. FOLDER has a GGUF file, and a file to fetch. With `full`, no file
-takes a byte any more, as on a full disk.
+takes a byte any more, as on a full disk; with `sealed`, nothing is written into the checkout.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import http.server
 import json
+import os
 import resource
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
@@ -67,6 +70,35 @@ def library() -> str:
     return runner.run("tensorflow", "formula", vars(formula_inputs(trace.attentions["cross"], 0))).versions
 
 
+def seal(checkout: Path) -> None:
+    """Let nothing be written into a folder from now on, as on a disk that is only read (permissions stop no root)."""
+    writing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+    def hook(event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = args
+            changed = [path] if isinstance(flags, int) and flags & writing else []
+        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate"):
+            changed = [args[0]]
+        else:
+            changed = [*args[:2]] if event in ("os.rename", "os.link", "os.symlink") else []
+        for path in changed:
+            if isinstance(path, (str, bytes, os.PathLike)) and Path(os.fsdecode(path)).absolute().is_relative_to(
+                checkout
+            ):
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    sys.addaudithook(hook)
+
+
+def write_beside_the_app() -> str:
+    try:
+        (APP.parent / "written.txt").write_text("x")
+    except OSError as error:
+        raise ModelError("written", "It cannot be written to.") from error
+    return "written"
+
+
 def tried(name: str, do: Callable[[], str]) -> None:
     try:
         said, ended = do(), "done"
@@ -81,6 +113,9 @@ def main() -> None:
     folder = Path(sys.argv[1])
     if "full" in sys.argv[2:]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    if "sealed" in sys.argv[2:]:
+        seal(APP.parent)
+        tried("checkout", write_beside_the_app)
     app = AppTest.from_file(str(APP), default_timeout=240)
     for name in PAGES:
         tried(name, functools.partial(page, app, name))

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.kinds import KINDS, PROCESSORS, change
+from tests.hostile.kinds import KINDS, change
+from tests.hostile.odd_settings import OF_LLAMA, PROCESSORS
 from tests.hostile.opening import GIGABYTE
 from tests.model.huggingface import test_families, test_vision
 
@@ -25,17 +26,21 @@ STOPPED = {
     "a normalizer that makes each letter 50,000",
     "a pattern that goes back and forth",
 }
+ALL = (*KINDS, *OF_LLAMA, *PROCESSORS)
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """How each folder ends."""
     folders: dict[str, Path] = {}
-    for name in (*KINDS, *PROCESSORS):
+    for name in ALL:
         folder = folders[name] = tmp_path_factory.mktemp("hostile")
         if name in KINDS:
             test_families.build("gpt2", folder)
             KINDS[name](folder)
+        elif name in OF_LLAMA:
+            test_families.build("llama", folder)
+            change(folder, "config.json", **OF_LLAMA[name])
         else:
             test_vision.build("vit", folder)
             change(folder, "preprocessor_config.json", **PROCESSORS[name])
@@ -48,7 +53,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     }
 
 
-@pytest.mark.parametrize("name", [*KINDS, *PROCESSORS])
+@pytest.mark.parametrize("name", ALL)
 def test_it_ends_in_a_sentence_or_opens(results: dict[str, dict[str, Any]], name: str) -> None:
     result = results[name]
     assert not result["ran"]

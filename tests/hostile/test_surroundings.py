@@ -1,4 +1,6 @@
-"""Bare surroundings: a disk that takes nothing, a user without a home, a computer without fonts. Each ends well."""
+"""Bare surroundings: a disk that takes nothing, a checkout that cannot be written to, a user without a home, a computer
+without fonts. Each ends well. Two servers that fetch one model: tests/model/catalog/downloads/.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from viz.saving.still_image import still_image
 FULL = ("The disk is full", "The disk of this server is full", "cannot be written to", "are free")
 
 
-@pytest.mark.parametrize("how", ["full", "no home"])
+@pytest.mark.parametrize("how", ["full", "no home, and a sealed checkout"])
 def test_pages_and_what_is_saved_of_them_need_no_disk_and_no_home(tmp_path: Path, how: str) -> None:
     write_llama(tmp_path / "model.gguf", small_llama())
     (tmp_path / "fetched.bin").write_bytes(b"x" * 300_000)
@@ -33,7 +35,7 @@ def test_pages_and_what_is_saved_of_them_need_no_disk_and_no_home(tmp_path: Path
     settings["HEADLIGHT_HOME"] = str(tmp_path / "models")
     if how == "full":
         settings["HOME"] = str(tmp_path / "home")
-    command = [sys.executable, "-m", "tests.hostile.surroundings", str(tmp_path), *(["full"] if how == "full" else [])]
+    command = [sys.executable, "-m", "tests.hostile.surroundings", str(tmp_path), "full" if how == "full" else "sealed"]
     lines = subprocess.run(command, env=settings, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
     found = {one["tried"]: one for one in map(json.loads, lines) if "tried" in one}
     assert [found[name]["ended"] for name in PAGES] == ["done"] * len(PAGES), found
@@ -44,6 +46,7 @@ def test_pages_and_what_is_saved_of_them_need_no_disk_and_no_home(tmp_path: Path
             assert found[name]["said"].startswith(FULL[:2]), found[name]
             assert str(tmp_path) not in found[name]["said"]
     else:
+        assert found["checkout"]["ended"] == "refused"
         assert found["gguf"]["ended"] in ("done", "refused"), found  # what reads such files may be missing
         assert found["library"]["ended"] in ("done", "refused"), found
 

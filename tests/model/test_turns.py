@@ -223,10 +223,11 @@ def test_who_gives_up_while_others_are_in_between_takes_their_turn_from_nobody()
     assert inside == ["bystander", "left", "last"]
 
 
-def test_a_part_in_one_piece_has_no_rests() -> None:
+def test_layers_are_slices_only_where_a_pass_is_said_to_be() -> None:
     looks = []
-    with watched(looks.append), slices():
+    with watched(looks.append):
         rest_in_slices()
-        with slices(apart=False):
+        with slices():
             rest_in_slices()
+        rest_in_slices()
     assert looks == [False]

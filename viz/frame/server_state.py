@@ -10,7 +10,6 @@ from typing import Any
 from weakref import WeakSet
 
 import psutil
-import streamlit as st
 
 from model import load
 from model.catalog.opening import check_model_fits
@@ -19,8 +18,8 @@ from model.memory.cached_layers import with_cached_layers
 from model.memory.keyed_traces import Turn, held_run, keep_turn, let_go, without_arrays
 from model.memory.model_registry import ModelRegistry, detach_from_model
 from model.memory.result_cache import ResultCache, is_awaited
-from model.remote.access import is_loopback
 from model.remote.transport import backend_address
+from model.tokenization.length import cap_tokens
 from model.trace.check import MAP_SIDE
 from model.trace.edits import Edits
 from model.trace.lens import Lens
@@ -28,6 +27,7 @@ from model.trace.trace import Target, Trace
 from model.trace.typed_text import ModelInput, TypedText
 from model.turns import Turns, holds_turn, slices
 from model.verification.finite import check_finite
+from viz.frame.limits import policy
 
 CACHE_BYTES = 650_000_000  # of cached runs, maps and pictures, and of the figures on all pages
 MODELS_AND_RESULTS_BYTES = 0.8 * psutil.virtual_memory().total  # beyond that, open models take from the results
@@ -54,13 +54,7 @@ def _load(name: str, device: str) -> Lens:
     if backend_address():
         return load(name, device)
     lens = load_after_trial(name, device)
-    module: Any = getattr(lens, "module", None)
-    layers = sum(layers for layers, _ in lens.heads.values()) or getattr(
-        getattr(module, "config", None), "num_hidden_layers", 1
-    )
-    if lens.takes == "text" and isinstance(layers, int):
-        most = MAX_TOKEN_LAYERS if is_loopback(st.get_option("server.address") or "") else MAX_TOKEN_LAYERS_SHARED
-        lens.max_tokens = min(lens.max_tokens, max(most // max(layers, 1), 1))
+    cap_tokens(lens, MAX_TOKEN_LAYERS_SHARED if policy.is_known_shared() else MAX_TOKEN_LAYERS)
     return lens
 
 

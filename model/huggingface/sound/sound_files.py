@@ -17,6 +17,7 @@ from model.structures.media import container_of, minutes, opened_media
 
 FORMATS = ("WAV", "MP3", "FLAC", "OGG", "M4A")
 SILENT = 1e-4  # the loudest number of a sound in which nothing can be heard; 1 is the loudest of all
+LOUDEST = 100.0  # more than any recording holds
 SHORTEST = 0.1  # seconds
 UNKNOWN_SIZE = 2**31 - 64  # bytes of a WAV file that does not say how long it is
 LOWEST_RATE, HIGHEST_RATE, MOST_CHANNELS = 1_000, 400_000, 64
@@ -47,9 +48,9 @@ def read_sound(source: SoundSource, rate: int, most: float) -> Array:
     except InputError:
         raise
     except (*BROKEN, wave.Error, MemoryError) as error:
-        raise InputError("sound_broken", f"The sound cannot be read to its end: {error}") from error
-    if not np.isfinite(samples).all():
-        raise InputError("sound_broken", "The sound holds numbers that are none.")
+        raise InputError("sound_broken", "The sound cannot be read to its end.") from error
+    if not (np.abs(samples) <= LOUDEST).all():  # also where they are no numbers
+        raise InputError("sound_broken", "The sound holds numbers that no sound has.")
     _check_length(len(samples) / own_rate, most)
     if len(samples) < SHORTEST * own_rate:
         raise InputError("sound_short", f"The sound is shorter than {SHORTEST} seconds.", allowed=str(SHORTEST))
@@ -86,14 +87,14 @@ def _wave_samples(content: bytes, most: float) -> tuple[Array, int]:
             rate, width, channels = opened.getframerate(), opened.getsampwidth(), opened.getnchannels()
             _check_kind(rate, channels)
             count = opened.getnframes()
-            if count * width * channels < UNKNOWN_SIZE:
+            if count * width * channels < UNKNOWN_SIZE and width <= 4:
                 _check_length(count / rate, most)
                 data = opened.readframes(count)
                 if len(data) < count * width * channels:
                     raise InputError("sound_broken", "The sound is cut off.")
-            else:  # written before its length was known
+            else:  # written before its length was known, or of numbers that are no samples
                 return _decoded(content, most)
-    except (wave.Error, EOFError):  # floating-point or compressed
+    except (wave.Error, EOFError, RuntimeError):  # floating-point or compressed, or with parts longer than the file
         return _decoded(content, most)
     whole = np.frombuffer(data[: len(data) // (width * channels) * width * channels], np.uint8).reshape(-1, width)
     if width == 1:

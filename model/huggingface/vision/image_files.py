@@ -54,7 +54,7 @@ def read_picture(source: PictureSource) -> tuple[Image.Image, tuple[tuple[str, s
             picture = Image.alpha_composite(Image.new("RGBA", transparent.size, "white"), transparent)
         return picture.convert("RGB"), tuple(notes)
     except (OSError, SyntaxError, ValueError) as error:
-        raise InputError("picture_broken", f"The picture cannot be read to its end: {error}") from error
+        raise InputError("picture_broken", "The picture cannot be read to its end.") from error
 
 
 def _open_image(source: str | Path | bytes) -> Image.Image:

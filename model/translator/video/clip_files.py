@@ -78,7 +78,7 @@ def _file_frames(source: str | Path | bytes, frames: int) -> tuple[list[Array], 
     except InputError:
         raise
     except BROKEN as error:
-        raise InputError("clip_broken", f"The clip cannot be read to its end: {error}") from error
+        raise InputError("clip_broken", "The clip cannot be read to its end.") from error
 
 
 def _at_size(frame: Array, size: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -127,3 +128,34 @@ def test_smollm2_has_its_induction_heads() -> None:
     assert found[18][6] > 0.5
     assert found[17][4] > 0.5
     assert np.median(found) < 0.1
+
+
+@pytest.mark.parametrize("planted", ["nothing", "own", "link", "file", "open to all"])
+def test_without_a_home_models_lie_in_a_folder_that_nobody_else_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, planted: str
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError
+
+    monkeypatch.delenv("HEADLIGHT_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    monkeypatch.setattr(store.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(store.tempfile, "tempdir", str(tmp_path))
+    named = tmp_path / f"headlight-{os.getuid()}"
+    (tmp_path / "elsewhere").mkdir()
+    if planted in ("own", "open to all"):
+        named.mkdir()
+        named.chmod(0o700 if planted == "own" else 0o777)
+    elif planted == "link":
+        named.symlink_to(tmp_path / "elsewhere")
+    elif planted == "file":
+        named.touch()
+    store._temporary_folder.cache_clear()
+    try:
+        found = store.download_folder()
+        assert store.download_folder() == found  # the same until the end
+        assert (found == named) == (planted in ("nothing", "own"))
+        assert found.stat().st_mode & 0o777 == 0o700
+        assert not found.is_symlink()
+    finally:
+        store._temporary_folder.cache_clear()

@@ -18,6 +18,7 @@ from model.tokenization.limited import check_tokenizes
 from tests.app.driving import opened
 from tests.model.huggingface import test_families
 from viz.frame import server_state
+from viz.frame.limits import policy
 from viz.frame.waits import opening
 from viz.language.messages import say
 
@@ -77,17 +78,24 @@ def test_the_trial_of_an_honest_model_ends_well_and_that_of_a_hostile_one_in_a_s
     assert str(caught.value).endswith(".")
 
 
-@pytest.mark.parametrize(("limit", "reason"), [("SECONDS", "slow")])
+@pytest.mark.parametrize("allowed", [(30, 0.3), (1, 200)])
 def test_a_trial_that_takes_too_long_is_stopped(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, limit: str, reason: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, allowed: tuple[int, float]
 ) -> None:
-    monkeypatch.setattr(trial, limit, 0.3)
+    monkeypatch.setattr(trial, "time_allowed", lambda needed: allowed)
     begun = time.monotonic()
     with pytest.raises(ModelError) as caught:
         trial._try(str(folder), folder)
-    assert caught.value.reason == reason
+    assert caught.value.reason == "slow"
     assert time.monotonic() - begun < 60
     assert not trial._running
+
+
+def test_a_trial_may_take_longer_for_a_larger_model_but_ends_before_the_page_stops_waiting() -> None:
+    assert trial.time_allowed(1000) == (30, 90)
+    computing, waiting = trial.time_allowed(3_000_000_000)  # of whisper-medium's size
+    assert 150 < computing <= waiting
+    assert trial.time_allowed(10**12)[1] < opening.LONGEST
 
 
 def test_nobody_waits_for_the_opening_of_another_model() -> None:
@@ -167,5 +175,9 @@ def test_long_texts_through_many_layers_are_refused_where_others_wait(
         lens.trace("a " * (lens.max_tokens + 1))
     assert caught.value.reason == "text_over_cap"
     monkeypatch.setattr(server_state, "MAX_TOKEN_LAYERS_SHARED", layers)
-    monkeypatch.setattr(server_state.st, "get_option", lambda name: "0.0.0.0")
+    monkeypatch.setattr(policy, "_read_as", True)  # somebody came by a proxy
+    assert server_state._load(str(folder), "cpu").max_tokens == 1
+    monkeypatch.setattr(policy, "_read_as", None)
+    assert server_state._load(str(folder), "cpu").max_tokens == 2 * (own // 4) // layers
+    monkeypatch.setattr(policy.st, "get_option", lambda name: "0.0.0.0")
     assert server_state._load(str(folder), "cpu").max_tokens == 1

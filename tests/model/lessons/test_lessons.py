@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ import model
 from model.catalog.store import local_folder
 from model.lessons import claims
 from model.lessons.lesson import Lesson, LessonStep, load_lessons, parse_lesson
-from model.lessons.lesson_file import LessonError
+from model.lessons.lesson_file import MAX_BYTES, LessonError
 from model.measures.recurrence import NAMES, time_layers
 from tests.app.driving import choose, shown_head
 from viz.frame import lesson_guide
@@ -123,9 +124,15 @@ def test_broken_lessons_leave_the_others_alone(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     (tmp_path / "e").mkdir()
     (tmp_path / "e" / "en.md").write_bytes(b"# \xff")
+    for name in "fghi":
+        (tmp_path / name).mkdir()
+    os.mkfifo(tmp_path / "f" / "en.md")
+    (tmp_path / "g" / "en.md").symlink_to("/dev/zero")
+    (tmp_path / "h" / "en.md").symlink_to("en.md")  # itself
+    (tmp_path / "i" / "en.md").write_text(GOOD + "x" * MAX_BYTES, encoding="utf-8")
     found, errors = load_lessons(tmp_path, PAGES)
     assert [one.name for one in found] == ["a"]
-    assert [error.name for error in errors] == ["b", "c", "d", "e"]
+    assert [error.name for error in errors] == [*"bcdefghi"]
 
 
 HERE = [

@@ -94,6 +94,27 @@ WRONG: dict[str, dict[str, Any]] = {
     "a match of every head": LAYER | {"want": "why", "head": None, "query": 0, "key": 0},
     "a match of a query that is not there": LAYER | {"want": "why", "head": 0, "query": 999, "key": 0},
     "a match of some heads": LAYER | {"want": "why", "head": 0, "query": 0, "key": 0, "words": [[[0]], [[0]]]},
+    "16 long texts": RUN | {"want": "trace", "texts": ["a" * 5000] * 16, "targets": [None] * 16},
+    "16 long pairs": RUN | {"want": "trace", "texts": [{"text": "a", "pair": "b" * 5000}] * 16, "targets": [None] * 16},
+    "a text that has no text": RUN | {"want": "trace", "texts": [{"pair": "b"}]},
+    "a text that is a picture's checksum": ONE | {"want": "decode", "how": HOW, "text": {"text": ["a"]}},
+    "a language of a thousand letters": RUN
+    | {"want": "trace", "texts": [{"text": "a", "target_language": "x" * 1000}]},
+    "a target of 20,001 words": RUN | {"want": "trace", "targets": [[5] * 20_001]},
+    "a target of negative words": RUN | {"want": "trace", "targets": [[-1]]},
+    "a target longer than the model writes": RUN | {"want": "trace", "targets": [[5] * 20_000]},
+    "a negative seed": ONE | {"want": "decode", "how": HOW | {"method": "sample", "seed": -1}},
+    "edits of a head without end": RUN | {"want": "trace", "edits": "heads:cross." + "9" * 5000 + ".5=0.0"},
+    "edits that patch a long text in": RUN | {"want": "trace", "edits": "patch:encoder.0.0=" + "a" * 15_000},
+    "weights merged into a word of every token twice": LAYER | {"want": "weights", "words": [[[0, 0, 0]], [[0] * 20]]},
+    "a selection of heads backwards": LAYER | {"want": "weights", "selection": {"heads": [5, 1], "queries": [0]}},
+    "rollout of a layer that is not there": RUN
+    | {"want": "across_layers", "kind": "encoder", "layer": 0, "measure": "rollout", "arguments": [999, 999]},
+    "similarity in steps of nothing": RUN
+    | {"want": "across_layers", "kind": "encoder", "layer": 0, "measure": "head_similarity", "arguments": [0, 0, 0]},
+    "a word of 20,000 empty ones": LAYER | {"want": "weights", "words": [[[]] * 20_000, [[]] * 20_000]},
+    "a query 20,000 times": MAP | {"want": "pooled", "queries": [0] * 20_000, "keys": [0] * 20_000},
+    "a row of a selection twice": LAYER | {"want": "weights", "selection": {"heads": [0, 1], "queries": [0, 0]}},
     "masked is a number": LAYER | {"want": "scores", "masked": 1},
 }
 

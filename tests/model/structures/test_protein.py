@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 from model.errors import InputError
-from model.structures import protein_files
+from model.structures import protein, protein_files
 from model.structures.protein import (
     bundled,
     from_atoms,
@@ -105,6 +107,72 @@ def test_a_file_is_read_by_biopython() -> None:
     (chain,) = protein_files.read_chains(PDB.encode(), "own.pdb")
     assert (chain.name, chain.source, chain.sequence) == ("A", "own.pdb", "A" * 9)
     assert chain.forms.count("H") > 5
+
+
+def test_strands_bridges_and_bonds_are_those_of_every_pair_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protein, "ROWS", 7)
+    bonds = np.random.default_rng(0).random((40, 40)) < 0.1
+    monkeypatch.setattr(protein, "_hydrogen_bonds", lambda backbone: bonds)
+    expected = set[int]()
+    for i in range(1, 39):
+        for j in range(i + 3, 39):
+            parallel = (bonds[i - 1, j] and bonds[j, i + 1]) or (bonds[j - 1, i] and bonds[i, j + 1])
+            opposed = (bonds[i, j] and bonds[j, i]) or (bonds[i - 1, j + 1] and bonds[j - 1, i + 1])
+            expected |= {i, j} if parallel or opposed else set()
+    forms = secondary_structure({})
+    assert 5 < len(expected) < 35
+    assert {i for i, form in enumerate(forms) if form == "E"} == expected - set(_places(forms, "H"))
+    monkeypatch.undo()
+    whole = protein._hydrogen_bonds(helix(20))
+    monkeypatch.setattr(protein, "ROWS", 7)
+    np.testing.assert_array_equal(protein._hydrogen_bonds(helix(20)), whole)
+
+
+def _places(forms: str, form: str) -> list[int]:
+    return [i for i, one in enumerate(forms) if one == form]
+
+
+def pdb(places: str = "   1.000   2.000   3.000", chains: str = "A", residues: int = 9, name: str = "CYS") -> bytes:
+    """A PDB file whose atoms are all at one place."""
+    lines = []
+    for chain in chains:
+        for i in range(residues):
+            for atom in ("N", "CA", "C", "O", "SG"):
+                number, insertion = i % 9999 + 1, " ABCDEFGH"[i // 9999]
+                lines.append(
+                    f"ATOM  {1:5d}  {atom:<3} {name} {chain}{number:4d}{insertion}   {places}"
+                    f"  1.00  0.00           {atom[0]}\n"
+                )
+    return "".join(lines).encode()
+
+
+HOSTILE: dict[str, tuple[bytes, str | None]] = {
+    "all atoms at one place": (pdb(), None),
+    "no numbers": (pdb("     nan     nan     nan"), "structure_broken"),
+    "infinite": (pdb("     inf    -inf     inf"), "structure_broken"),
+    "far away": (pdb("  1e38    1e38    1e38  "), "structure_broken"),
+    "letters for numbers": (pdb("   x.000   2.000   3.000"), "structure_broken"),
+    "a long chain": (pdb(residues=protein_files.MAX_RESIDUES + 1), "structure_heavy"),
+    "many chains": (pdb(chains="".join(map(chr, range(192, 293)))), "structure_heavy"),
+    "a model without end": (b"MODEL        1\n" * 1000 + pdb(), None),
+    "a text that is not closed": (b"data_x\nloop_\n_atom_site.id\n;" + b"x" * 10_000, "structure_broken"),
+    "columns without rows": (b"data_x\nloop_\n" + b"_atom_site.id\n" * 1000 + b"1 2 3\n", "structure_broken"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_is_read_soon_or_gets_a_reason(name: str) -> None:
+    pytest.importorskip("Bio")
+    content, reason = HOSTILE[name]
+    begun = time.process_time()
+    if reason is None:
+        chains = protein_files.read_chains(content, "own.pdb")
+        assert all(len(chain.bridges) < len(chain.sequence) for chain in chains)
+    else:
+        with pytest.raises(InputError) as caught:
+            protein_files.read_chains(content, "own.pdb")
+        assert caught.value.reason == reason
+    assert time.process_time() - begun < 10
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00\xff" * 50, b"data_x\nloop_\n_atom_site.id\n", b"HEADER  DNA\n"])

@@ -52,6 +52,9 @@ def test_atoms_and_bonds_stand_where_they_are_written() -> None:
         ("C)C>>C", "branch", 1),
         ("C1CC>>C", "ring", 1),
         ("1C>>C", "ring", 0),
+        ("C[CH4:" + "9" * 5000 + "]>>C", "bracket", 1),
+        ("[" + "9" * 5000 + "C]>>C", "bracket", 0),
+        ("[C" + "+" * 5000 + "]>>C", "bracket", 0),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, reason: str, place: int) -> None:
@@ -93,3 +96,21 @@ def test_molecules_are_drawn_with_bonds_of_one_length() -> None:
         assert ((drawn.places[a] - drawn.places[b]) ** 2).sum() ** 0.5 == pytest.approx(1, abs=0.15)
     assert drawn_molecule("CC(C)(C)(C)C", 6).impossible == 1  # type: ignore[union-attr]  # five bonds
     assert drawn_molecule("CC", 3) is None  # read another way than here
+
+
+@pytest.mark.parametrize(
+    ("smiles", "atoms"),
+    [
+        ("C" + "(C)" * 150, 151),  # one atom with 150 bonds
+        ("C(" * 3000 + "C" + ")" * 3000, 3001),
+        ("".join(f"C%{i}" for i in range(10, 99)) + "".join(f"C%{i}" for i in range(98, 9, -1)), 178),
+        ("[999999999999999999999C]", 1),
+        ("[CH99999999999]", 1),
+        ("C1C1", 2),
+    ],
+)
+def test_monstrous_molecules_are_drawn_or_not_and_stop_nothing(smiles: str, atoms: int) -> None:
+    if not can_draw():
+        pytest.skip("RDKit is missing: pip install -r requirements-apps.txt")
+    drawn = drawn_molecule(smiles, atoms)
+    assert drawn is None or drawn.places.shape == (atoms, 2)

@@ -134,7 +134,6 @@ def test_a_bystander_goes_first_after_one_layer(
     monkeypatch.setattr(server_state, "SHORT_PASS", 20)
     if work != "a run":
         traced(name, text)  # what is measured is the work alone
-        server_state.model_registry().get(name, "cpu").boxes()  # how it is built is read off a short pass, once
     turns = server_state._model_turns
 
     def bystander() -> None:
@@ -155,7 +154,8 @@ def test_a_bystander_goes_first_after_one_layer(
         order.append("work")
     assert order == ["bystander", "work"]
     assert counter.slices >= 2
-    assert counter.most <= 2  # a layer of an encoder-decoder attends twice
+    # A layer of an encoder-decoder attends twice; of a short text from which is read how it is built, once more.
+    assert counter.most <= (3 if work == "the first summary" else 2)
 
 
 def count_calls(monkeypatch: pytest.MonkeyPatch, counter: Counter) -> None:

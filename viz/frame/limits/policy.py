@@ -58,6 +58,11 @@ def is_shared() -> bool:
     return not is_loopback(st.get_option("server.address") or "") or came_by_proxy(st.context.headers)
 
 
+def is_known_shared() -> bool:
+    """As `is_shared`, of any visitor so far: for work that belongs to no visitor."""
+    return bool(_read_as) or not is_loopback(st.get_option("server.address") or "")
+
+
 def came_by_proxy(headers: Mapping[str, str]) -> bool:
     """Whether a proxy stands between this server and a visitor."""
     return any(headers.get(name) for name in PROXY_HEADERS)
