@@ -57,6 +57,7 @@ class Entry:
         takes: the kind of input, "text", "image", "video" or "sound".
         reads: what its texts are, of "language", "protein", "reaction" and "code"; the first is what it was made for.
         task: what it does, of the texts `task.…`; by default by its family, and by what it takes and reads.
+        clips: whether a model of pictures reads several of them, the frames of a clip.
         memory: needed by the opened model, in MB; 0 where the size of the download says it.
     """
 
@@ -72,6 +73,7 @@ class Entry:
     takes: str = "text"
     reads: tuple[str, ...] = ("language",)
     task: str = ""
+    clips: bool = False
     memory: int = 0
 
     def __post_init__(self) -> None:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from model.errors import InputError
 
-MAX_BYTES = 20_000_000
+MEGABYTE = 1_000_000
+MAX_BYTES = 20 * MEGABYTE
 # What Pillow's readers raise on damaged files.
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
 
@@ -29,6 +30,6 @@ def file_content(source: str | Path | bytes, what: str) -> bytes:
     except (OSError, ValueError) as error:
         raise InputError(f"{what}_missing", f"There is no {what} {str(source)!r}.") from error
     if len(content) > MAX_BYTES:
-        megabytes = len(content) // 1_000_000
+        megabytes = -(-len(content) // MEGABYTE)  # rounded up: never "has 20 MB; at most 20"
         raise InputError(f"{what}_heavy", f"The file has {megabytes} MB; at most 20 are read.", megabytes=megabytes)
     return content

@@ -60,6 +60,14 @@ def read_program(text: str) -> Program:
     return Program(tuple(sorted(set(found), key=lambda link: (link.later, link.earlier))), wrong)
 
 
+def parsed_program(source: str) -> ast.Module | None:
+    """A text as Python reads it; None where it cannot, which null bytes and hundreds of brackets lead to as well."""
+    try:
+        return _parsed(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
 def _parsed(source: str) -> ast.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd escapes, which are not ours to judge

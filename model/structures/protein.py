@@ -87,6 +87,11 @@ def known_structure(sequence: str, chains: Iterable[KnownStructure]) -> KnownStr
     return next((part for chain in chains if (part := chain.part(sequence))), None)
 
 
+def plain_sequence(text: str) -> str:
+    """The letters of a sequence without FASTA headers, spaces and line ends, as they are typed."""
+    return "".join("".join(line for line in text.split("\n") if not line.startswith(">")).split())
+
+
 def wrong_residue(text: str) -> int | None:
     """Place, from 0, of the first letter that stands for no residue; None where all do."""
     return next((i for i, letter in enumerate(text) if letter.upper() not in RESIDUES), None)

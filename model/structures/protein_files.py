@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from model.errors import InputError
+from model.structures.file_content import MAX_BYTES
 from model.structures.protein import SHORTEST, KnownStructure, from_atoms, to_json
 
-MAX_BYTES = 20_000_000
 MAX_CHAINS, MAX_RESIDUES = 100, 3_000  # of a file, and of a chain: more than any model here reads
 MAX_NAME = 20  # letters of a chain's name, which has four
 FARTHEST = 1e5  # ångström; a PDB file has room for a tenth of it
@@ -39,7 +39,7 @@ def read_chains(content: bytes, name: str) -> tuple[KnownStructure, ...]:
     if not can_read():
         raise InputError("structure_library", "Biopython reads such files: pip install -r requirements-apps.txt")
     if len(content) > MAX_BYTES:
-        raise InputError("structure_heavy", f"The file has {len(content) // 1_000_000} MB; at most 20 are read.")
+        raise InputError("structure_heavy", "The file is larger than 20 MB; at most that is read.")
     from Bio.Data.PDBData import protein_letters_3to1_extended
     from Bio.PDB.MMCIFParser import MMCIFParser
     from Bio.PDB.PDBParser import PDBParser

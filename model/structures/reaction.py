@@ -120,6 +120,18 @@ def read_reaction(text: str) -> Reaction:
     return Reaction(tuple(reader.atoms), tuple(reader.bonds), tuple(reader.texts))
 
 
+def read_molecules(text: str) -> tuple[Atom, ...]:
+    """The atoms of one molecule or more in SMILES, parted by dots.
+
+    Raises:
+        ReactionError: it is none; says why and where.
+    """
+    reader = _Reader(text)
+    for first, last in _molecules(text, 0, len(text)):
+        reader.molecule(first, last, REACTANT)
+    return tuple(reader.atoms)
+
+
 def _molecules(text: str, start: int, stop: int) -> list[tuple[int, int]]:
     """First letter of each molecule of a side, and the letter after it."""
     return [(start + one.start(), start + one.end()) for one in re.finditer(r"[^.~\s]+", text[start:stop])]

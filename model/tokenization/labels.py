@@ -14,7 +14,17 @@ from model.arrays.lazy import LazySequence
 from model.trace.tokens import Tokens
 
 Piece = tuple[str, int, int]  # its text, and where that begins and ends in the input text
-VISIBLE_SIGNS = {" ": "␣", "\n": "⏎", "\t": "⇥", "\u200d": "ZWJ", "\u200c": "ZWNJ", "\ufe0e": "VS15", "\ufe0f": "VS16"}
+VISIBLE_SIGNS = {
+    " ": "␣",
+    "\n": "⏎",
+    "\t": "⇥",
+    "\r": "␍",
+    "\u200d": "ZWJ",
+    "\u200c": "ZWNJ",
+    "\ufe0e": "VS15",
+    "\ufe0f": "VS16",
+}
+MOST_SIGNS = 3  # of one blank in a row; more are counted
 # Names of other characters that leave no ink; those without one here are named by their number.
 INVISIBLE = {
     "\0": "NUL",
@@ -180,13 +190,19 @@ def _same_word(before: str, after: str) -> bool:
 
 
 def _visible(text: str) -> str:
-    """A piece without surrounding spaces; text that would be invisible is replaced by visible signs."""
-    text = text.strip(" ") or text[:1]
-    if len(text) == 1 and unicodedata.category(text).startswith("M") and text not in VISIBLE_SIGNS:
-        return f"◌{text}"
-    if text in VISIBLE_SIGNS:
-        return VISIBLE_SIGNS[text]
-    return _inked(text.strip(" \n\t\r\f\v")) or "".join(VISIBLE_SIGNS.get(one, one) for one in text)
+    """A piece without the space around it; what would be invisible is written by signs, so that each piece differs."""
+    inked = text.strip(" \n\t\r\f\v")
+    if not inked:
+        return "".join(_sign_run(one.group()) for one in re.finditer(r"(.)\1*", text, re.S))
+    if len(inked) == 1 and unicodedata.category(inked).startswith("M") and inked not in VISIBLE_SIGNS:
+        return f"◌{inked}"
+    return VISIBLE_SIGNS.get(inked) or _inked(inked)
+
+
+def _sign_run(run: str) -> str:
+    """One blank character that repeats, as signs: "⏎⏎", "␣×8"."""
+    sign = VISIBLE_SIGNS.get(run[0]) or _name(run[0])
+    return sign * len(run) if len(run) <= MOST_SIGNS else f"{sign}×{len(run)}"
 
 
 def _inked(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from model.trace.tokens import Tokens
 
 SEARCHED = 40  # letters after the last token in which the next one is looked for
-SPACES = {"␣": " ", "⏎": "\n", "⇥": "\t"}  # labels of white space
+SPACES = {"␣": " ", "⏎": "\n", "⇥": "\t", "␍": "\r"}  # labels of white space
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
 
 

@@ -113,13 +113,29 @@ def input_kind() -> str:
     return store.input_kind(folder, name) if folder else "text"
 
 
+def shown_kind() -> str:
+    """As `input_kind`, but "video" also for a model of pictures that reads the frames of a clip."""
+    entry = CATALOG.get(session.chosen_model())
+    return "video" if entry and entry.clips else input_kind()
+
+
+def shown_examples() -> dict[str, str]:
+    """Files to give the chosen model, by the names of their texts: clips before pictures, where it reads both.
+
+    Raises:
+        KeyError: it reads texts.
+    """
+    entry = CATALOG.get(session.chosen_model())
+    return session.CLIPS | session.PICTURES if entry and entry.clips else session.SHOWN[input_kind()]
+
+
 def model_input() -> ModelInput:
     """The chosen model's input: the typed text and how to read it, or the path or the bytes of another file."""
     state, model = st.session_state, open_model()
     if model.takes == "text":
         return session.typed_text(str(state.text), model.choices)
     uploaded = state.get("upload") if current().uploads else None
-    return session.SHOWN[model.takes][state.picture] if uploaded is None else bytes(uploaded.getvalue())
+    return shown_examples()[state.picture] if uploaded is None else bytes(uploaded.getvalue())
 
 
 def forced_target() -> str | None:

@@ -12,6 +12,6 @@ output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("protein")
     selected = pickers.head_stepper(trace, arrows=False)
-    chains = structures.choose()
+    chains = structures.choose(trace.text)
 found = protein.read(trace, selected.attention, chains)
 protein.draw(trace, selected, found, session.palette())

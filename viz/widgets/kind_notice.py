@@ -6,7 +6,7 @@ import streamlit as st
 
 from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
-from model.tokenization.text_kinds import text_kind
+from model.structures.text_kinds import suits, text_kind
 from model.trace.trace import Trace
 from viz.frame import session
 from viz.language.messages import say
@@ -17,9 +17,9 @@ def draw(trace: Trace) -> None:
     entry = CATALOG.get(session.chosen_model())
     if entry is None or not trace.of_text:
         return
-    kind = text_kind(trace.text)
-    if kind in entry.reads:
+    if suits(trace.text, entry.reads):
         return
+    kind = text_kind(trace.text)
     fitting = [name for name, one in CATALOG.items() if kind in one.reads and one.takes == "text"]
     fitting.sort(key=lambda name: local_folder(name) is None)  # those that are here first
     with st.container(horizontal=True, vertical_alignment="center", key="kind_notice"):

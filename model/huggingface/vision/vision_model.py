@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from model.arrays.torch_to_numpy import stack_layers, to_numpy
+from model.arrays.types import Array
 from model.attention.devices import find_device
 from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import record
@@ -32,6 +33,7 @@ from model.huggingface.text_model import TextModel
 from model.huggingface.vision.image_files import PictureSource, read_picture
 from model.huggingface.vision.vision_positions import vision_scheme
 from model.positions.scheme import PositionScheme
+from model.structures.clip_files import holds_clip, read_colour_clip
 from model.trace.edits import UNCHANGED, Edits
 from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
@@ -51,7 +53,8 @@ class VisionModel(TextModel):
 
     Attributes:
         max_tokens: number of tokens of every picture; all are resized to the same size.
-        frames: number of frames that a video model reads, all filled with the same picture; 0 for a picture model.
+        frames: number of frames that a video model reads, of a clip or all filled with one picture; 0 for a picture
+            model.
         slices: number of frames that its tokens tell apart, one under the other, where patches of all of them look at
             each other; 1 where it looks through time and across a frame in turn, and for a picture model.
         divided: True for a video model that looks through time and across a frame in turn.
@@ -75,9 +78,9 @@ class VisionModel(TextModel):
         self.slices = self.frames // tubelet if joint else 1
         self.divided = bool(self.frames) and not joint
         self._install_attention()
-        _, visible = self._preprocess(Image.new("RGB", (64, 64)))
+        _, visible = self._preprocess([Image.new("RGB", (64, 64))])
         self.tokens = self._label_tokens(visible)
-        if self.divided:  # of all frames, which are filled with the same picture, the first is shown
+        if self.divided:  # of all frames, the first is shown
             self.frames_of_tokens = (-1, *[*range(self.frames)] * (visible.rows * visible.columns))
         try:
             self.trace(Image.new("RGB", (64, 64)))
@@ -125,7 +128,7 @@ class VisionModel(TextModel):
         """The trace of one pass: attention and hidden states of every layer, and class logits.
 
         Args:
-            text: the picture: its path, its bytes, or a PIL image.
+            text: the picture: its path, its bytes, or a PIL image; for a video model also the file of a clip.
             target: not used; a vision model has no output to force.
             edits: changes to the pass; None and `Edits()` change nothing.
 
@@ -137,9 +140,9 @@ class VisionModel(TextModel):
     def trace_batch(  # type: ignore[override]
         self, texts: Sequence[PictureSource], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        """Traces of several pictures, run as one batch."""
-        pictures = [read_picture(source) for source in texts]
-        preprocessed = [self._preprocess(picture) for picture, _ in pictures]
+        """Traces of several pictures, or clips for a video model, run as one batch."""
+        pictures = [self._read(source) for source in texts]
+        preprocessed = [self._preprocess(frames) for frames, _ in pictures]
         inputs = self._batch([pixels for pixels, _ in preprocessed])
         plan = plan_edits(self, edits)
         with torch.inference_mode(), apply_edits(plan), record() as recorded:
@@ -166,7 +169,7 @@ class VisionModel(TextModel):
                 predicted=None,
                 logits=None if logits is None else to_numpy(logits[row]),
                 output=None if classes is None else str(self.config.id2label[int(classes[row].argmax())]),
-                notes=(*notes, *self.notes()),
+                notes=(*notes, *super().notes()),
                 device=self.device,
                 edits=edits or UNCHANGED,
                 run_check=partial(self.verify, inputs, answer[row], row, plan=plan),
@@ -196,15 +199,24 @@ class VisionModel(TextModel):
     def _inputs(  # type: ignore[override]
         self, texts: Sequence[PictureSource], targets: Sequence[Target], plan: EditPlan | None
     ) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-        return self._batch([self._preprocess(read_picture(source)[0])[0] for source in texts]), []
+        return self._batch([self._preprocess(self._read(source)[0])[0] for source in texts]), []
+
+    def _read(self, source: PictureSource) -> tuple[list[Image.Image], tuple[tuple[str, str], ...]]:
+        """The frames of a clip, or one picture, in RGB; and notes (id, detail) on how they are read."""
+        if self.frames and not isinstance(source, Image.Image) and holds_clip(source):
+            frames, notes = read_colour_clip(source, self.frames)
+            return frames, (*notes, *([("clip_first", str(self.frames))] if self.divided else []))
+        picture, notes = read_picture(source)
+        return [picture], (*notes, *([("still", str(self.frames))] if self.frames else []))
 
     def length_of(self, stack: str, inputs: Mapping[str, Tensor]) -> int:
         return len(self.frames_of_tokens) or self.max_tokens
 
     def _batch(self, pictures: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The module's keyword arguments for preprocessed pictures. pictures: [channel, height, width] each"""
-        pixels = torch.stack(list(pictures))  # [picture, channel, height, width]
-        return {"pixel_values": pixels[:, None].expand(-1, self.frames, -1, -1, -1) if self.frames else pixels}
+        """The module's keyword arguments for preprocessed inputs. pictures: [frame, channel, height, width] each"""
+        if not self.frames:
+            return {"pixel_values": torch.cat(list(pictures))}
+        return {"pixel_values": torch.stack([pixels.expand(self.frames, -1, -1, -1) for pixels in pictures])}
 
     def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
         """The library's output object of one pass with all hidden states; of a video only the first frame's.
@@ -223,29 +235,35 @@ class VisionModel(TextModel):
                 result["last_hidden_state"] = result.last_hidden_state[:, first]
         return result
 
-    def notes(self) -> tuple[tuple[str, str], ...]:
-        return (*super().notes(), *([("still", str(self.frames))] if self.frames else []))
-
     def dummy_inputs(self) -> dict[str, Tensor]:
-        pixels, _ = self._preprocess(Image.linear_gradient("L").convert("RGB"))
+        pixels, _ = self._preprocess([Image.linear_gradient("L").convert("RGB")])
         return self._batch([pixels])
 
-    def _preprocess(self, picture: Image.Image) -> tuple[Tensor, Picture]:
-        """The processor's pixels [channel, height, width], and the same picture in its own colours."""
-        # A video processor takes one picture as a video of one frame.
-        pixels = self.processor(picture, return_tensors="pt")["pixel_values"].flatten(0, -4)[0].to(self.device)
-        # The same resizing and cropping without normalization of the colours.
-        plain = self.processor(picture, return_tensors="np", do_rescale=False, do_normalize=False)["pixel_values"]
-        plain = np.asarray(plain).reshape(-1, *np.shape(plain)[-3:])[0]
+    def _preprocess(self, frames: Sequence[Image.Image]) -> tuple[Tensor, Picture]:
+        """The processor's pixels [frame, channel, height, width], and what is shown of them in its own colours.
+
+        Args:
+            frames: one picture, or as many as the model reads.
+        """
+        # One by one, as a video processor takes one picture as a video of one frame.
+        made = [self.processor(frame, return_tensors="pt")["pixel_values"].flatten(0, -4)[0] for frame in frames]
+        pixels = torch.stack(made).to(self.device)
         patch_size = self.vision_config.patch_size
         high, wide = (patch_size, patch_size) if isinstance(patch_size, int) else patch_size
-        shape = (pixels.shape[1] // high, pixels.shape[2] // wide)
-        visible = plain.transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
-        seen = np.tile(visible[: shape[0] * high, : shape[1] * wide], (self.slices, 1, 1))
+        shape = (pixels.shape[2] // high, pixels.shape[3] // wide)
+        shown = [i * len(frames) // self.slices for i in range(self.slices)]  # the first frame of each patch
+        visible = {i: self._visible(frames[i])[: shape[0] * high, : shape[1] * wide] for i in set(shown)}
+        seen = np.concatenate([visible[i] for i in shown])
         seen.flags.writeable = False
         rows, columns = self.slices * shape[0], shape[1]
         first = len(self._prefix_labels(rows * columns))
         return pixels, Picture(seen, rows, columns, first, frames=self.slices)
+
+    def _visible(self, frame: Image.Image) -> Array:
+        """A picture as the model sees it, resized and cropped, in its own colours. uint8 [height, width, channel]"""
+        plain = self.processor(frame, return_tensors="np", do_rescale=False, do_normalize=False)["pixel_values"]
+        plain = np.asarray(plain).reshape(-1, *np.shape(plain)[-3:])[0]
+        return plain.transpose(1, 2, 0).clip(0, 255).astype(np.uint8)
 
     def _prefix_labels(self, patches: int) -> list[str]:
         """Labels of the tokens before the patches, such as "[CLS]"."""

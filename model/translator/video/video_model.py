@@ -23,6 +23,7 @@ from model.errors import InputError
 from model.measures.heads.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme, table_error
+from model.structures.clip_files import ClipSource, read_clip
 from model.trace.attention import Attention
 from model.trace.check import Check
 from model.trace.decoding import Decoding, DecodingResult
@@ -33,7 +34,6 @@ from model.trace.tokens import Picture, Tokens
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
 from model.translator.decomposition import clip_boxes, take_clip_apart
-from model.translator.video.clip_files import ClipSource, read_clip
 from model.translator.video.divided_attention import DIRECTIONS, VideoTransformer
 from model.verification.references.video_reference import verify
 

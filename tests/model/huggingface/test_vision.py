@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from PIL import Image
+from PIL import Image, ImageSequence
 from safetensors.torch import save_file
 from streamlit.testing.v1 import AppTest
 
@@ -23,10 +23,11 @@ from model.catalog.entries import CATALOG, Entry
 from model.errors import InputError, ModelError
 from model.huggingface.vision.image_files import read_picture
 from model.huggingface.vision.vision_model import VisionModel
+from model.structures.clip_files import read_colour_clip
 from model.trace.boxes.stack import StackLayer
 from model.trace.edits import Edits
 from model.trace.tokens import Picture
-from tests.app.driving import go_to, titles
+from tests.app.driving import go_to, offering, titles
 from tests.model.huggingface.small_models import OpenedFamilies, save
 from viz.figures.pictures import patch_overlay
 from viz.figures.theme import LIGHT
@@ -121,6 +122,52 @@ def test_contract(opened: dict[str, VisionModel], family: str) -> None:
     assert trace.picture is not None
     assert trace.picture.pixels.shape == (24 * slices, 24, 3)
     assert trace.picture.frames == slices
+
+
+@pytest.mark.parametrize("family", ["timesformer", "videomae"])
+def test_a_video_model_reads_the_frames_of_a_clip(opened: dict[str, VisionModel], family: str) -> None:
+    lens = opened[family]
+    clip = Path("assets/clips/clip_one.gif")  # 8 frames
+    trace = lens.trace(clip)
+    assert trace.verify().ok
+    with Image.open(clip) as film:
+        chosen = [round(7 * i / (lens.frames - 1)) for i in range(lens.frames)]
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
+    pixels = lens.processor([frames[i] for i in chosen], return_tensors="pt")["pixel_values"]
+    with torch.no_grad():
+        found = lens.module(pixels, output_hidden_states=True).hidden_states[-1][0]
+    shown = found[[0, *range(1, len(found), lens.frames)]] if lens.divided else found
+    np.testing.assert_allclose(trace.hidden_states["encoder"][-1], shown, atol=1e-5)
+    still = lens.trace(frames[0])
+    assert np.abs(still.hidden_states["encoder"][-1] - shown.numpy()).max() > 1e-3
+    assert ("clip_sampled", f"{lens.frames}/8") in trace.notes
+    assert ("still", str(lens.frames)) in still.notes
+    assert ("still", str(lens.frames)) not in trace.notes
+    assert trace.picture is not None
+    assert (trace.picture.frames == 1) == (("clip_first", str(lens.frames)) in trace.notes)
+    with pytest.raises(InputError, match="no picture"):
+        lens.trace(clip.read_bytes()[:300])
+
+
+def test_the_bar_offers_clips_to_a_video_model(tmp_path: Path) -> None:
+    build("videomae", tmp_path)
+    opens_at = ("encoder", 1, 0)
+    entry = Entry("Video", "encoder", 1, "MIT", "tests", opens_at, folder=tmp_path, takes="image", clips=True)
+    with offering("made_video", entry, None, "video") as app:
+        assert not app.exception
+        (pills,) = (one for one in app.get("button_group") if one.key == "picture")
+        assert pills.options[:2] == [say("pictures.clip_one"), say("pictures.clip_two")]
+        assert len(pills.options) == 2 + len(PICTURES)
+        trace = app.session_state["ran"][0][-1]
+        assert trace.text.endswith("clip_one.gif")
+        assert ("clip_sampled", "4/8") in trace.notes
+
+
+def test_of_a_short_clip_frames_are_repeated() -> None:
+    frames, notes = read_colour_clip("assets/clips/clip_one.gif", 16)
+    assert len(frames) == 16
+    assert frames[0].mode == "RGB"
+    assert notes == (("clip_repeated", "8/16"),)
 
 
 def test_the_check_sees_a_wrong_class_score_and_a_broken_weight(opened: dict[str, VisionModel]) -> None:

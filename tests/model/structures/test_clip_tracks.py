@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.structures.clip_files import read_clip
 from model.structures.clip_tracks import covered_patches, patch_at, read_tracks
 from model.trace.tokens import Picture
-from model.translator.video.clip_files import read_clip
 
 CLIPS = Path("assets/clips")
 

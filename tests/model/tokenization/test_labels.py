@@ -8,6 +8,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+import model
 from model.maps.words import word_pieces
 from model.tokenization.encoding import unknown_token_notes
 from model.tokenization.labels import label_ids, label_pieces, predicted_labels
@@ -179,3 +180,12 @@ def test_places_that_a_tokenizer_gets_wrong_are_not_used(single_bytes: PreTraine
     ids = single_bytes.convert_tokens_to_ids(["d", "o", "g"])
     one_early = [("d", 0, 1), (" ", 1, 2), ("o", 2, 3)]
     assert label_ids(single_bytes, ids, lambda: one_early).texts == ("d", "·o", "·g")
+
+
+def test_blank_tokens_are_told_apart() -> None:
+    lens = model.load("python", device="cpu")
+    spelled = {i: lens.tokenizer.decode([i]) for i in range(lens.config.vocab_size)}
+    blank = {i: text for i, text in spelled.items() if text and not text.strip()}
+    labels = dict(zip(blank.values(), lens.labels(list(blank)), strict=True))
+    assert len(set(labels.values())) == len(blank) > 20
+    assert (labels["\n"], labels["\n    "], labels["  "]) == ("⏎", "⏎␣×4", "␣␣")

@@ -10,6 +10,7 @@ import torch
 
 from model.assets import ASSETS
 from model.attention.record import record
+from model.structures.clip_files import read_clip
 from model.training.data.clips import DIRECTIONS, Digits, draw, patches, read_digits
 from model.training.moving_digits import (
     TEST_SEED,
@@ -19,7 +20,6 @@ from model.training.moving_digits import (
     on_track,
     write_examples,
 )
-from model.translator.video.clip_files import read_clip
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 
 CONFIG = VideoConfig(frames=3, size=8, patch=4, d_model=16, num_heads=2, layers=2, d_ff=32)

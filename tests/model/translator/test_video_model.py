@@ -15,9 +15,9 @@ from PIL import Image
 import model
 from model.arrays.torch_to_numpy import to_numpy
 from model.errors import InputError, ModelError
+from model.structures.clip_files import read_clip
 from model.trace.check import Probe
 from model.trace.edits import Edits
-from model.translator.video.clip_files import read_clip
 from model.translator.video.divided_attention import VideoConfig, VideoTransformer
 from model.translator.video.video_model import VideoModel
 from model.verification.references.video_reference import run_reference

@@ -56,8 +56,8 @@ def draw() -> DeltaGenerator | None:
         with st.container(horizontal=True, key="bar_row", gap="small", vertical_alignment="center"):
             _pick_model()
             entry = CATALOG.get(session.chosen_model())
-            if (kind := model_access.input_kind()) in session.SHOWN:
-                _pick_picture(kind)
+            if model_access.input_kind() in session.SHOWN:
+                _pick_picture()
             else:
                 _type_text()
             second = st.container(key="pair_room", width="content")
@@ -132,9 +132,9 @@ def _type_text() -> None:
         )
 
 
-def _pick_picture(kind: str) -> None:
-    """The examples of a kind of input that is no text: "image", "video" or "sound"."""
-    state, shown = st.session_state, session.SHOWN[kind]
+def _pick_picture() -> None:
+    """The examples of an input that is no text."""
+    state, shown = st.session_state, model_access.shown_examples()
     links.restore("picture", list(shown))
     state.picture = state.picture if state.get("picture") in shown else next(iter(shown))
     with st.container(key="sentence", horizontal=True, vertical_alignment="center"):
@@ -157,7 +157,7 @@ def _more(entry: Entry | None) -> DeltaGenerator:
         Room for how the text is read.
     """
     reading = st.container(key="reading_room", width="content")
-    if (kind := model_access.input_kind()) in session.SHOWN:
+    if (kind := model_access.shown_kind()) in session.SHOWN:
         own = say(f"sidebar.upload_{kind}")
         with st.popover(own, icon=":material/upload:"):
             if current().uploads:
@@ -168,7 +168,7 @@ def _more(entry: Entry | None) -> DeltaGenerator:
             if st.session_state.get("upload") is None:
                 chosen = st.session_state.picture
                 st.caption(say(f"pictures.{chosen}_why"))
-                PREVIEWS.get(kind, st.image)(session.SHOWN[kind][chosen])
+                PREVIEWS.get(kind, st.image)(model_access.shown_examples()[chosen])
     else:
         _offer_examples()
     if kind not in ("image", "video") and (entry is None or entry.family == "encoder-decoder"):

@@ -19,7 +19,7 @@ from model.measures.structure.contacts import (
     residue_weights,
     top_pairs,
 )
-from model.structures.protein import SHORTEST, KnownStructure, known_structure, wrong_residue
+from model.structures.protein import SHORTEST, KnownStructure, known_structure, plain_sequence, wrong_residue
 from model.tokenization.text_layout import place_tokens
 from model.trace.attention import Attention
 from model.trace.check import Probe
@@ -66,8 +66,7 @@ def read(trace: Trace, attention: Attention, chains: Sequence[KnownStructure]) -
         Halt: it is none, or the model does not read it residue by residue; the page says so.
     """
     tokens = trace.tokens.get("encoder") or trace.tokens["decoder"]
-    sequence = "".join(line for line in trace.text.split("\n") if not line.startswith(">"))
-    sequence = "".join(sequence.split())
+    sequence = plain_sequence(trace.text)
     places = tuple(i for i, special in enumerate(tokens.special) if not special)
     wrong = wrong_residue(sequence)
     if not trace.of_text or attention.kind == "cross":

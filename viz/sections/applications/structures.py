@@ -8,7 +8,7 @@ import streamlit as st
 
 from model.errors import InputError
 from model.settings.settings import current
-from model.structures.protein import KnownStructure, bundled
+from model.structures.protein import KnownStructure, bundled, known_structure, plain_sequence
 from model.structures.protein_files import can_read, read_chains
 from viz.frame import server_state, session
 from viz.language.messages import escape_markdown, say
@@ -16,8 +16,8 @@ from viz.language.messages import escape_markdown, say
 KEY = "structure"  # of the file
 
 
-def choose() -> tuple[KnownStructure, ...]:
-    """Draw the menu; returns the chains of the given file, then those that come with the app."""
+def choose(text: str) -> tuple[KnownStructure, ...]:
+    """Draw the menu; returns the chains of the given file, then those that come with the app. text: that is shown"""
     own, said = _given()
     chains = (*own, *bundled())
     with st.popover(say("protein.structures"), icon=":material/genetics:", key="structures"):
@@ -32,7 +32,10 @@ def choose() -> tuple[KnownStructure, ...]:
         else:
             st.caption(say("protein.structure_library"))
     if said:
-        st.warning(said, icon=":material/upload_file:")
+        session.input_room().warning(said, icon=":material/upload_file:")
+    elif own and known_structure(plain_sequence(text).upper(), own) is None:
+        names = escape_markdown(", ".join(chain.name for chain in own))
+        session.input_room().info(say("protein.structure_other", chains=names), icon=":material/info:")
     return chains
 
 

@@ -14,18 +14,19 @@ from model.structures.media import minutes, opened_media
 MAX_SECONDS = 120
 MAX_DECODED = 3_000_000_000  # pixels of all frames that are decoded to reach those that are wanted: some 10 s of a core
 LARGEST_SIDE = 4096  # pixels; a larger frame is refused before it is decoded
+FORMATS = {"L": "gray", "RGB": "rgb24"}  # Pillow's name of a mode -> FFmpeg's
 CONTAINERS = ((4, b"ftyp", "mov"), (0, b"\x1a\x45\xdf\xa3", "matroska"), (8, b"AVI ", "avi"))
 
 
 def film_frames(
-    content: bytes, container: str, choose: Callable[[int], Sequence[int]], max_pixels: int
+    content: bytes, container: str, choose: Callable[[int], Sequence[int]], max_pixels: int, mode: str = "L"
 ) -> tuple[list[Array], int]:
-    """The chosen frames of a film in grey, upright, and how many it has. uint8 [height, width] each
+    """The chosen frames of a film, upright, and how many it has. uint8 [height, width] each, or [height, width, 3]
 
     Args:
         container: one of `CONTAINERS`, by its name.
         choose: which of so many frames are wanted, in order.
-        max_pixels: of a frame.
+        max_pixels: of a frame; mode: "L" for grey, or "RGB".
 
     Raises:
         InputError: PyAV is missing, or the film is damaged, longer than `MAX_SECONDS`, or too large.
@@ -39,7 +40,7 @@ def film_frames(
         _check(stream, times, max_pixels)
         wanted = [times[i] for i in choose(len(times))]
         keys = sorted(time for time, is_key in packets if is_key)
-        return _decoded(opened, stream, wanted, keys), len(times)
+        return _decoded(opened, stream, wanted, keys, FORMATS[mode]), len(times)
 
 
 def _check(stream: Any, times: Sequence[int], max_pixels: int) -> None:
@@ -64,7 +65,7 @@ def _too_long(stream: Any, times: Sequence[int]) -> InputError:
     return InputError("clip_long", f"The film takes {said} minutes: cut out a short piece.", time=said)
 
 
-def _decoded(opened: Any, stream: Any, wanted: Sequence[int], keys: Sequence[int]) -> list[Array]:
+def _decoded(opened: Any, stream: Any, wanted: Sequence[int], keys: Sequence[int], form: str) -> list[Array]:
     """The frames at some times, in order: from the key frame before each one on, unless decoding is past that.
 
     Raises:
@@ -87,8 +88,8 @@ def _decoded(opened: Any, stream: Any, wanted: Sequence[int], keys: Sequence[int
                 raise _too_long(stream, wanted)
             reached = int(frame.pts) if frame.pts is not None else reached
             if reached is not None and reached >= time:
-                grey = frame.to_ndarray(format="gray")
-                shown[time] = np.rot90(grey, round(frame.rotation / 90) % 4)
+                picture = frame.to_ndarray(format=form)
+                shown[time] = np.rot90(picture, round(frame.rotation / 90) % 4)
                 break
     if len(shown) < len(set(wanted)):
         raise ValueError("frames are missing")

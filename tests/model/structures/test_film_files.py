@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 
 from model.errors import InputError
-from model.structures import media
-from model.translator.video import film_files
-from model.translator.video.clip_files import read_clip
+from model.structures import film_files, media
+from model.structures.clip_files import read_clip
 
 HEADER = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00"
 
