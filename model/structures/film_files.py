@@ -32,6 +32,8 @@ def film_frames(
         InputError: PyAV is missing, or the film is damaged, longer than `MAX_SECONDS`, or too large.
     """
     with opened_media(content, container, "clip", "film") as (_, opened):
+        if not opened.streams.video and not opened.streams.audio:  # what says where its parts are is cut off
+            raise InputError("clip_broken", "The film cannot be read: its end is missing.")
         if not opened.streams.video:
             raise InputError("clip_none", "This file has sound, and no picture.")
         stream = opened.streams.video[0]

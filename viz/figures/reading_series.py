@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,60 @@ def bars_error(
             return WRONG
         error = max(error, _difference(values, wanted))
     return error / (largest or 1.0)
+
+
+def best_bars_error(
+    figure: go.Figure, expected: Mapping[str, float], here: str, lines: Sequence[float] = (), count: int = 16
+) -> float:
+    """Largest difference between bars of the largest numbers, best first, and the numbers, as a share of the largest.
+
+    Args:
+        expected: name -> number; here: a name that has a bar however small its number is, then the last one.
+        lines: the number of each level line; count: of bars, where there are as many numbers.
+    """
+    bars, axis = [one for one in figure.data if one.type == "bar"], figure.layout.xaxis
+    names = [str(name) for name in axis.ticktext or ()]
+    if len(bars) != 1 or here not in names or len(names) != min(count, len(expected)):
+        return WRONG
+    values = np.asarray(bars[0].y, np.float64)
+    if len(values) != len(names) or not {*names} <= {*expected}:
+        return WRONG
+    best = sorted(expected.values(), reverse=True)[: len(names)]
+    wanted = np.array(
+        [expected[here] if name == here and i == len(names) - 1 else best[i] for i, name in enumerate(names)]
+    )
+    named = np.array([expected[name] for name in names])
+    error = bars_error(figure, [named], names)
+    levels = [np.asarray(one.y, np.float64) for one in figure.data if one.type == "scatter"]
+    if len(levels) != len(lines):
+        return WRONG
+    largest = max([float(np.abs(wanted).max(initial=0.0)), *map(abs, lines)]) or 1.0
+    apart = [float(np.abs(level - line).max(initial=0.0)) for level, line in zip(levels, lines, strict=True)]
+    return max(error, float(np.abs(named - wanted).max(initial=0.0)) / largest, max(apart, default=0.0) / largest)
+
+
+def triangles_error(figure: go.Figure, above: np.ndarray, below: np.ndarray | None, names: Sequence[str]) -> float:
+    """Largest difference of the numbers above the diagonal, as a share of the largest; infinite for marks that differ.
+
+    Args:
+        above: numbers, of which those below zero are drawn as zero. [row, column]
+        below: what is marked below the diagonal; None where nothing is. bool [row, column]
+        names: labels along both axes, "" where there is none.
+    """
+    maps, layout = [np.asarray(one.z, np.float64) for one in figure.data if one.type == "heatmap"], figure.layout
+    if len(maps) != (1 if below is None else 2) or not falls(layout.yaxis.range) or falls(layout.xaxis.range):
+        return WRONG
+    ticks = [(i, name) for i, name in enumerate(names) if name]
+    for axis in (layout.xaxis, layout.yaxis):
+        if [*zip(axis.tickvals, axis.ticktext, strict=False)] != ticks:
+            return WRONG
+    if below is not None and not np.array_equal(np.isfinite(maps[1]), np.tril(below, -1)):
+        return WRONG
+    upper = np.triu(np.ones(above.shape, bool), 1)
+    if not np.array_equal(np.isfinite(maps[0]), upper):
+        return WRONG
+    wanted = np.maximum(above, 0)[upper]
+    return float(np.abs(maps[0][upper] - wanted).max(initial=0.0)) / (float(wanted.max(initial=0.0)) or 1.0)
 
 
 def curves_error(figure: go.Figure, expected: Sequence[Curve], names: Sequence[str] = ()) -> float:

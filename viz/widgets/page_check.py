@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any
@@ -17,6 +17,7 @@ from model.trace.check import Check, Part, Probe
 from model.trace.trace import Trace
 from viz.figures.heads import THUMBNAIL_PIXELS
 from viz.figures.reading_back import drawn_error, message_error
+from viz.figures.reading_series import best_bars_error
 from viz.frame import checks
 from viz.widgets.drawn_numbers import on_screen
 from viz.widgets.drawn_numbers.table import READERS
@@ -30,10 +31,10 @@ JOINED = (*WORDS, "alignment", "compare_tiles")
 DRAWS = {
     "whole": ("boxes", "weights", "labels", "words"),
     "text": ("weights", "labels", "text"),
-    "program": ("weights", "labels", "text"),
-    "chemistry": ("weights", "labels", "text"),
-    "protein": ("weights", "labels", "text", "guess"),
-    "video": ("weights", "labels", "text"),
+    "program": ("weights", "labels", "text", "drawn"),
+    "chemistry": ("weights", "labels", "text", "drawn"),
+    "protein": ("weights", "labels", "text", "guess", "drawn"),
+    "video": ("weights", "labels", "text", "drawn"),
     "heads": ("weights", "labels", "drawn"),
     "compare": ("weights", "labels", "drawn"),
     "inside": ("queries", "keys", "values", "scores", "weights"),
@@ -72,10 +73,19 @@ def claim(trace: Trace, name: str, found: Probe | float | None) -> None:
 
     Args:
         name: of the measurement.
-        found: what was measured; or an error by which what is drawn differs from the run, under the name of its part;
-            None where it is compared with nothing, which the badge says.
+        found: what was measured; or an error by which what is drawn differs from the run, under the name of its part
+            or the key of its figure; None where it is compared with nothing, which the badge says.
     """
     st.session_state.setdefault("claims", {})[name] = (trace.serial, found)
+
+
+def bars_of_heads_error(
+    figure: Any, shares: np.ndarray, attention: Attention, here: tuple[int, int], lines: Mapping[str, float]
+) -> float:
+    """By how much a figure of `viz.figures.head_bars` differs from the share of each head. shares: [layer, head]"""
+    names = [f"{layer}.{head}" for layer in attention.layer_index for head in range(shares.shape[1])]
+    chosen = f"{attention.layer_index[here[0]]}.{here[1]}"
+    return best_bars_error(figure, dict(zip(names, shares.ravel().tolist(), strict=True)), chosen, [*lines.values()])
 
 
 def page_check(trace: Trace) -> Check | None:
@@ -99,6 +109,8 @@ def page_check(trace: Trace) -> Check | None:
             uncompared += probed.uncompared
         elif serial == trace.serial and found is None:
             uncompared.append(name)
+        elif serial == trace.serial and name in st.session_state.drawn:
+            parts.append(Part("drawn", found, CELL_LIMIT, name))
         elif serial == trace.serial:
             parts.append(Part(name, found, check.tolerance))
     uncompared += missing_parts(trace, {part.name for part in parts})
@@ -108,7 +120,8 @@ def page_check(trace: Trace) -> Check | None:
 def unread_titles() -> list[str]:
     """Titles of the page's figures whose numbers are not read back and compared with the run."""
     readers, drawn = READERS.get(st.session_state.get("page_drawn", ""), {}), st.session_state.drawn
-    unread = [one.figure for key, one in drawn.items() if key not in readers]
+    read = {*readers, *st.session_state.get("claims", {})}
+    unread = [one.figure for key, one in drawn.items() if key not in read]
     unread = [figure for figure in unread if not (figure.layout.meta or {}).get("shows")]
     return list(dict.fromkeys(str(figure.layout.title.text) for figure in unread if figure.layout.title.text))
 

@@ -71,6 +71,7 @@ def test_a_film_that_is_not_read_gets_a_sentence(av: Any) -> None:
     assert reason(film(av, brighter(3))).reason == "clip_short"
     assert reason(film(av, brighter(4, 2048, 2064))).reason == "clip_large"
     whole = film(av, brighter(40))
+    assert reason(whole[: len(whole) // 2]).reason == "clip_broken"  # its end, which says where all is, is cut off
     assert reason(whole[: len(whole) // 3]).reason == "clip_broken"
     assert reason(HEADER + b"junk" * 50).reason == "clip_broken"
     sound = io.BytesIO()

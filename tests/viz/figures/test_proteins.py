@@ -6,6 +6,7 @@ import numpy as np
 
 from model.structures.protein import KnownStructure
 from viz.figures.proteins import contact_map
+from viz.figures.reading_series import triangles_error
 from viz.figures.theme import LIGHT
 from viz.saving.still_image import still_image
 
@@ -42,3 +43,19 @@ def test_without_a_known_structure_only_looks_are_drawn() -> None:
     figure = contact_map(np.eye(COUNT), None, NAMES, ("encoder", range(COUNT)), "Title", LIGHT)
     assert len(figure.data) == 1
     assert not figure.layout.showlegend
+
+
+def test_the_map_is_read_back_and_each_fault_is_found() -> None:
+    scores = np.random.default_rng(2).normal(size=(COUNT, COUNT)).astype(np.float32)
+    numbers = [str(i) if i % 10 == 0 else "" for i in range(1, COUNT + 1)]
+    for known in (KNOWN, None):
+        touching = known.contacts if known else None
+        figure = contact_map(scores, known, NAMES, ("encoder", range(1, COUNT + 1)), "Title", LIGHT)
+        assert triangles_error(figure, scores, touching, numbers) < 1e-6
+        assert triangles_error(figure, np.roll(scores, 1, 1), touching, numbers) > 1e-3
+        assert triangles_error(figure, scores, touching, ["", *numbers[:-1]]) > 1
+        figure.layout.yaxis.range = figure.layout.yaxis.range[::-1]
+        assert triangles_error(figure, scores, touching, numbers) > 1
+    figure = contact_map(scores, KNOWN, NAMES, ("encoder", range(1, COUNT + 1)), "Title", LIGHT)
+    assert triangles_error(figure, scores, ~KNOWN.contacts, numbers) > 1
+    assert triangles_error(figure, scores, None, numbers) > 1

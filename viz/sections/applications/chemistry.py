@@ -36,7 +36,7 @@ from viz.frame import session
 from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import escape_markdown, say
 from viz.saving import tables
-from viz.widgets import charts, pickers
+from viz.widgets import charts, page_check, pickers
 from viz.widgets import tinted_text as widget
 from viz.widgets.menus import save_menu
 
@@ -189,6 +189,9 @@ def _who_finds(trace: Trace, selected: pickers.SelectedHead, found: ReadReaction
     here, lines = (selected.layer, selected.head), {say("chemistry.in_order"): one.in_order / one.total}
     words = say("chemistry.bars_title"), say("chemistry.found")
     figure = head_bars(one.hits / one.total, attention.layer_index, here, *words, lines, palette)
+    page_check.claim(
+        trace, "origins", page_check.bars_of_heads_error(figure, one.hits / one.total, attention, here, lines)
+    )
     charts.chart_with_menu(figure, "origins", say("chemistry.bars_look"))
 
 

@@ -29,6 +29,7 @@ from viz.browser.resources import BROWSER
 from viz.figures.head_bars import head_bars
 from viz.figures.linking import key_stack
 from viz.figures.proteins import contact_map
+from viz.figures.reading_series import triangles_error
 from viz.figures.theme import Palette
 from viz.figures.tinted_text import TextSide, tinted_text
 from viz.frame import model_access, session
@@ -109,6 +110,9 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: 
             if whose == "own_head":
                 scores, title = own, say("protein.own_title")
         figure = contact_map(scores, found.known, names, focus, title, palette)
+        numbers = [str(i) if i % 10 == 0 else "" for i in range(1, len(names) + 1)]
+        touching = found.known.contacts if found.known else None
+        page_check.claim(trace, "contacts", triangles_error(figure, scores, touching, numbers))
         charts.chart_with_menu(figure, "contacts", say("protein.map_look" if found.known else "protein.map_look_one"))
     if found.known:
         with left:
@@ -201,7 +205,7 @@ def _precision(trace: Trace, selected: pickers.SelectedHead, found: Protein, pal
         st.markdown(say("protein.own_head", pairs=one.pairs, hits=hits))
     lines = {say("protein.nearest"): one.nearest / one.pairs, say("protein.chance"): one.chance}
     words = say("protein.bars_title"), say("protein.precision")
-    figure = head_bars(
-        one.hits / one.pairs, attention.layer_index, (selected.layer, selected.head), *words, lines, palette
-    )
+    here, shares = (selected.layer, selected.head), one.hits / one.pairs
+    figure = head_bars(shares, attention.layer_index, here, *words, lines, palette)
+    page_check.claim(trace, "precision", page_check.bars_of_heads_error(figure, shares, attention, here, lines))
     charts.chart_with_menu(figure, "precision", say("protein.bars_look"))

@@ -21,7 +21,7 @@ from viz.frame import session
 from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import say
 from viz.saving import tables
-from viz.widgets import charts, pickers
+from viz.widgets import charts, page_check, pickers
 from viz.widgets import tinted_text as widget
 from viz.widgets.menus import save_menu
 
@@ -137,4 +137,5 @@ def _stays_on_track(
     head, lines = (selected.layer, selected.head), {say("video.chance"): found.chance}
     words = say("video.bars_title"), say("video.on_track")
     figure = head_bars(found.shares, attention.layer_index, head, *words, lines, palette)
+    page_check.claim(trace, "tracks", page_check.bars_of_heads_error(figure, found.shares, attention, head, lines))
     charts.chart_with_menu(figure, "tracks", say("video.bars_look"))

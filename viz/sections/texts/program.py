@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import streamlit as st
 
 from model.measures.structure.linked_tokens import (
@@ -21,6 +22,7 @@ from model.trace.attention import Attention
 from model.trace.trace import Trace
 from viz.figures.linking import key_stack
 from viz.figures.programs import Arc, gutter_arcs, program_text, relation_bars
+from viz.figures.reading_series import bars_error
 from viz.figures.theme import Palette, escape
 from viz.figures.tinted_text import TextSide
 from viz.frame import session
@@ -28,7 +30,7 @@ from viz.frame.option_row import option_row
 from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import say
 from viz.saving import tables
-from viz.widgets import charts, pickers
+from viz.widgets import charts, page_check, pickers
 from viz.widgets import tinted_text as widget
 from viz.widgets.menus import save_menu
 
@@ -107,7 +109,11 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: LinkedText, relati
     with right:
         names = {name: _relation_name(name) for name in followed}
         _verdict(followed[relation], selected, relation)
-        figure = relation_bars(followed, names, (selected.layer, selected.head), palette)
+        here = selected.layer, selected.head
+        figure = relation_bars(followed, names, here, palette)
+        hits = [[one.hits[here], one.hits.max(), one.offset_hits] for one in followed.values()]
+        shares = np.array(hits, np.float64).T / [one.total for one in followed.values()]
+        page_check.claim(trace, "relations", bars_error(figure, [*shares], [*names.values()], lying=True, longest=99))
         charts.chart_with_menu(figure, "relations", say("program.bars_look"))
 
 
