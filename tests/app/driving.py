@@ -114,6 +114,12 @@ def badge(app: AppTest) -> str:
     return next(label for label in labels if label.startswith((":green[", ":gray[:material/repeat", ":red[")))
 
 
+def read_back(app: AppTest) -> set[str]:
+    """Keys of the figures that the page itself read back, found as they should be, and gave the badge."""
+    claims = {key: found for key, (_, found) in app.session_state["claims"].items()}
+    return {key for key in app.session_state["drawn"] if isinstance(claims.get(key), float) and claims[key] < 1e-5}
+
+
 def changed(app: AppTest) -> list[str]:
     """The changes to the model, in words, that the bar lists."""
     mark = ":orange[:material/edit:] "

@@ -18,7 +18,7 @@ from model.catalog.entries import Entry
 from model.structures import molecules
 from model.structures.molecules import can_draw
 from model.structures.reaction import bundled
-from tests.app.driving import badge, choose, go_to, offering, opened
+from tests.app.driving import badge, choose, go_to, offering, opened, read_back
 from viz.frame.bars.top_bar import suits
 from viz.language.messages import escape_markdown, say
 
@@ -74,6 +74,7 @@ def test_text_bars_and_map_are_there(app: AppTest) -> None:
     assert not app.exception
     assert 'class="read-text"' in page_html(app)
     assert {"reaction", "origins"} <= set(app.session_state["drawn"])
+    assert "origins" in read_back(app)
     assert any(one.value.startswith("Of **14** atoms of the product") for one in app.markdown)
     assert any("each atom used once: 14 atoms" in one.value for one in app.markdown)
     table = app.dataframe[0].value

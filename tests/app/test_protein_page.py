@@ -14,7 +14,7 @@ from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
 
 from model.catalog.entries import CATALOG, Entry
 from model.structures.protein import bundled
-from tests.app.driving import badge, choose, go_to, offering, opened, texts
+from tests.app.driving import badge, choose, go_to, offering, opened, read_back, texts
 from viz.frame.bars.top_bar import suits
 from viz.language.messages import escape_markdown, say
 
@@ -63,6 +63,7 @@ def test_residues_are_numbered_and_marked_and_contacts_compared(app: AppTest) ->
     assert html.count(say("protein.joined", number=68)) == 1
     assert app.session_state["row_encoder"] == 68  # a joined cysteine is shown first
     assert {"residues", "contacts", "precision"} <= set(app.session_state["drawn"])
+    assert {"contacts", "precision"} <= read_back(app)
     assert any(one.value.startswith("Of its **70** strongest pairs") for one in app.markdown)
     assert any(one.value.startswith("Hide C") for one in app.markdown)
     assert badge(app).startswith(":green[")
@@ -112,6 +113,27 @@ def test_what_is_no_protein_gets_a_sentence_and_stays(app: AppTest, typed: str, 
     assert not app.exception
     assert [one.value for one in app.info] == [said]
     assert app.text_area(key="text").value == typed
+
+
+def test_a_structure_of_another_protein_is_said(app: AppTest) -> None:
+    pytest.importorskip("Bio", reason="biopython is not installed: see requirements-apps.txt")
+    chain = choose(app, "text", CHAIN.sequence)
+    lines = [
+        f"ATOM  {4 * i + n + 1:5d}  {atom:<3} GLY B{i + 1:4d}    {3.8 * i + n:8.3f}{n:8.3f}{i:8.3f}  1.00  0.00"
+        for i in range(9)
+        for n, atom in enumerate(("N", "CA", "C", "O"))
+    ]
+    upload = next(one for one in chain.file_uploader if one.label == say("protein.upload"))
+    upload.upload("other.pdb", "\n".join(lines).encode(), "chemical/x-pdb")
+    app.run()
+    assert not app.exception
+    assert say("protein.structure_other", chains="B") in [one.value for one in app.container(key="output").info]
+    for content, reason in ((b"", "broken"), (b"no structure", "empty")):
+        app.file_uploader[0].upload("bad.pdb", content, "chemical/x-pdb").run()
+        assert not app.exception
+        assert say(f"protein.structure_{reason}") in [one.value for one in app.container(key="output").warning]
+        assert app.text_area(key="text").value == CHAIN.sequence
+    app.session_state["structure"] = None
 
 
 def test_a_model_of_language_gets_a_sentence() -> None:

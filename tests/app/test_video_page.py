@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from tests.app.driving import APP, badge, choose, go_to, opened, texts
+from tests.app.driving import APP, badge, choose, go_to, opened, read_back, texts
 from viz.frame.bars.top_bar import suits
 from viz.language.messages import say
 
@@ -47,6 +47,7 @@ def test_frames_patches_and_track_are_there(app: AppTest) -> None:
     assert html.count('class="clip-track kind-0"') == 8
     assert app.session_state["row_time"] == 11  # the digit's middle in frame 0
     assert {"frames", "tracks"} <= set(app.session_state["drawn"])
+    assert "tracks" in read_back(app)
     (said,) = (one.value for one in app.markdown if one.value.startswith("**8 moving down**"))
     assert "**89%**" in said
     assert badge(app).startswith(":green[")

@@ -109,7 +109,7 @@ def page_check(trace: Trace) -> Check | None:
             uncompared += probed.uncompared
         elif serial == trace.serial and found is None:
             uncompared.append(name)
-        elif serial == trace.serial and name in st.session_state.drawn:
+        elif serial == trace.serial and name in {*st.session_state.drawn} - {*drawn_names()}:
             parts.append(Part("drawn", found, CELL_LIMIT, name))
         elif serial == trace.serial:
             parts.append(Part(name, found, check.tolerance))
