@@ -97,18 +97,13 @@ def wrong_residue(text: str) -> int | None:
     return next((i for i, letter in enumerate(text) if letter.upper() not in RESIDUES), None)
 
 
-def _finite(atoms: Mapping[str, Array]) -> bool:
-    return all(np.isfinite(place).all() for place in atoms.values())
-
-
 def from_atoms(name: str, source: str, residues: Iterable[tuple[str, Mapping[str, Array]]]) -> KnownStructure:
     """A chain from the atoms of its residues.
 
     Args:
-        residues: the letter of each, and its atoms' places in ångström, [3]; those without N, CA, C and O,
-            or with places that are no numbers, are left out.
+        residues: the letter of each, and its atoms' places in ångström, [3]; those without N, CA, C and O are left out.
     """
-    kept = [(letter, atoms) for letter, atoms in residues if set(BACKBONE) <= set(atoms) and _finite(atoms)]
+    kept = [(letter, atoms) for letter, atoms in residues if set(BACKBONE) <= set(atoms)]
     places = np.array([atoms.get("CB", atoms["CA"]) for _, atoms in kept], np.float32).reshape(-1, 3)
     sulphurs = [(i, atoms["SG"]) for i, (_, atoms) in enumerate(kept) if "SG" in atoms]
     bridges = _bridges([i for i, _ in sulphurs], np.array([place for _, place in sulphurs], float).reshape(-1, 3))

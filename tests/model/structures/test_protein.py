@@ -86,7 +86,6 @@ def test_residues_without_a_backbone_are_left_out() -> None:
     places = helix(9)
     residues = [("A", {atom: places[atom][i] for atom in places}) for i in range(9)]
     residues[4] = ("W", {"CA": places["CA"][4]})
-    residues.append(("W", {atom: np.full(3, np.nan) for atom in places}))
     chain = from_atoms("A", "made up", residues)
     assert chain.sequence == "A" * 8
 
