@@ -49,7 +49,7 @@ def read_chains(content: bytes, name: str) -> tuple[KnownStructure, ...]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd files; what is read is looked at below
-            models = list(parser.get_structure("", io.StringIO(text)))
+            models = [one for one in parser.get_structure("", io.StringIO(text)) if len(one)]
     except Exception as error:  # Biopython raises whatever a damaged line leads to
         raise InputError("structure_broken", "This is no PDB or mmCIF file that can be read to its end.") from error
     chains: list[KnownStructure] = []

@@ -12,7 +12,7 @@ import pytest
 
 from model.errors import InputError
 from model.huggingface.sound.sound_files import read_sound
-from model.translator.video.clip_files import read_clip
+from model.structures.clip_files import read_clip
 
 READ = "read"
 UNREADABLE = re.compile(r"Error\b|Errno|NoneType|shape|broadcast|/")
