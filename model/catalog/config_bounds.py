@@ -15,6 +15,9 @@ from model.memory.weight_headers import refuse
 
 MAX_PARAMETERS = 100_000_000_000
 MAX_DEPTH = 30  # of configurations inside configurations
+# Settings that may name a repository with code.
+CODE = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation")
+CODE += ("_experts_implementation", "_experts_implementation_internal", "kernel_config", "use_kernels")
 # Names that configurations give to a size, and the largest that is accepted.
 VOCABULARY = ("vocab_size", "n_vocab")
 WIDTH = ("hidden_size", "d_model", "n_embd", "dim")
@@ -83,11 +86,26 @@ def check_config(folder: Path) -> None:
     config = read_json(file)
     if "transformers_weights" in config and config["transformers_weights"] is not None:
         check_plain_name(file, config["transformers_weights"])
+    _check_code(config, MAX_DEPTH)
     parameters = _parameters(config, MAX_DEPTH) if "model_type" in config else _own_parameters(config)
     if parameters > MAX_PARAMETERS:
         raise refuse("config.json describes a model of more than 100 billion parameters: that cannot be opened here.")
     check_model_allowed("What config.json describes", 4 * parameters)
     _check_free(4 * parameters, "a model that needs")
+
+
+def _check_code(value: object, depth: int, name: str = "") -> None:
+    """Raise an error where settings name code of a repository: the library would fetch and run it ("kernels")."""
+    if not depth:
+        raise refuse("config.json is nested too deeply to be read.")
+    if isinstance(value, dict):
+        for key, part in value.items():
+            _check_code(part, depth - 1, name if name in CODE else key)
+    elif isinstance(value, list):
+        for part in value if name in CODE else ():
+            _check_code(part, depth - 1, name)
+    elif name in CODE and (value is True or (isinstance(value, str) and "/" in value)):
+        raise refuse("config.json names code of another repository, and no code of a model is executed.")
 
 
 def _check_free(needed: float, what: str) -> None:

@@ -249,7 +249,10 @@ KINDS: dict[str, Callable[[Path], None]] = {
         lambda tensors: tensors.update({name: one.to(torch.int8) for name, one in tensors.items()})
     ),
     "an index of nothing": write("model.safetensors.index.json", '{"weight_map": {"x": "y.safetensors"}}'),
-    "attention from a repository": config(_attn_implementation="kernels-community/x", attn_implementation="a/b"),
+    "attention from a repository": config(_attn_implementation="kernels-community/x"),
+    "attention of a part from a repository": config(attn_implementation={"text_config": "a/b"}),
+    "experts from a repository": config(text_config={"experts_implementation": "a/b"}),
+    "kernels": config(use_kernels=True),
     "a vocabulary elsewhere": lambda folder: change(
         folder, "tokenizer_config.json", vocab_file="/etc/passwd", tokenizer_file="/etc/passwd", name_or_path="../.."
     ),
