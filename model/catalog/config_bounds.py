@@ -16,9 +16,10 @@ from model.memory.weight_headers import refuse
 MAX_PARAMETERS = 100_000_000_000
 MAX_DEPTH = 30  # of configurations inside configurations
 # Settings that may name a repository with code.
-CODE = ("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation")
-CODE += ("_experts_implementation", "_experts_implementation_internal", "kernel_config", "use_kernels")
-# Names that configurations give to a size, and the largest that is accepted.
+CODE = {
+    *("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation"),
+    *("_experts_implementation", "_experts_implementation_internal", "kernel_config", "use_kernels"),
+}
 VOCABULARY = ("vocab_size", "n_vocab")
 WIDTH = ("hidden_size", "d_model", "n_embd", "dim")
 FEED_FORWARD = ("intermediate_size", "d_ff", "n_inner", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim", "hidden_dim")
