@@ -14,7 +14,7 @@ from model.trace.boxes.stack import AFTER, ATTENTIONS, BEFORE, BOTH, EMBEDDING, 
 from model.trace.boxes.stack_summary import BlockSummary
 from viz.figures.whole_layout import BAR, BARS, GAP, HEADER, LABEL, STRIP, TOP, Layout, WholeModel, layout, open_height
 from viz.language.boxes import box_name, box_word
-from viz.language.messages import say
+from viz.language.messages import say, whole_number
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def _heads(model: WholeModel, block: BlockSummary) -> int:
 
 def _sentence(model: WholeModel, stack: str, block: BlockSummary, share: float) -> str:
     """What a block does. share: what it adds, median over tokens"""
-    values = {"share": f"{share:.0%}", "neurons": f"{block.num_neurons:,}", "heads": _heads(model, block)}
+    values = {"share": f"{share:.0%}", "neurons": whole_number(block.num_neurons), "heads": _heads(model, block)}
     return say(f"whole.say_{box_word(block.kind, stack)}", **values)
 
 
@@ -165,7 +165,7 @@ def _note(share: float, was: float | None) -> str:
 def block_title(block: BlockSummary, stack: str) -> str:
     """What a block is called."""
     name = box_name(block.kind, stack)
-    return say("whole.neurons", name=name, count=f"{block.num_neurons:,}") if block.num_neurons else name
+    return say("whole.neurons", name=name, count=whole_number(block.num_neurons)) if block.num_neurons else name
 
 
 def end_norms(model: WholeModel, stack: str) -> dict[str, str]:

@@ -64,6 +64,11 @@ def say(key: str, /, **values: object) -> str:
     return text.strip().format(**values)
 
 
+def whole_number(count: float) -> str:
+    """A number rounded to a whole one, its thousands set apart as the language does."""
+    return f"{count:,.0f}".replace(",", say("language.thousand")[1:-3])
+
+
 def has_message(key: str) -> bool:
     """Whether the English message catalog has a text; key: "section.name"."""
     section, name = key.split(".")

@@ -28,7 +28,7 @@ def whole_table(model: WholeModel) -> pd.DataFrame:
     rows = [row for stack in model.stacks for row in _rows(model, stack)]
     if model.candidates:
         label, chance = model.candidates[model.written or 0]
-        answer = f"{say('whole.output')}: {label} {chance:.0%}"
+        answer = f"{say('whole.output')}{say('language.colon')} {label} {chance:.0%}"
         rows.append((rows[-1][0], "", answer, np.nan, np.nan, "", np.nan, np.nan, np.nan))
     names = ["stack", "layer", "box", "adds", "length", "normalized", "error", "adds_before", "length_before"]
     found = pd.DataFrame(rows, columns=[say(f"whole.column_{name}") for name in names])

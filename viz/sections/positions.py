@@ -16,7 +16,7 @@ from viz.figures.linking import FocusTokens, query_stack
 from viz.figures.theme import Palette
 from viz.frame import links, model_access
 from viz.frame.option_row import option_row
-from viz.language.messages import say
+from viz.language.messages import say, whole_number
 from viz.widgets import charts, pickers
 
 MAX_POSITIONS, MAX_DIMENSIONS = 64, 1024  # of a learned table that are drawn
@@ -70,7 +70,7 @@ def sinusoids(trace: Trace, stack: str, scheme: PositionScheme, palette: Palette
     d_model = d_model // 2 * 2  # a link may hold an odd number
     bases = [10, 100, 1_000, 10_000, 100_000, 1_000_000]
     links.restore("pe_base", bases)
-    base = b.select_slider(say("positions.base"), bases, 10_000, "{:,}".format, key="pe_base")
+    base = b.select_slider(say("positions.base"), bases, 10_000, whole_number, key="pe_base")
     links.store("pe_base", base, 10_000)
     length = c.slider(say("positions.length"), 8, 256, 64, 8, key="pe_length", bind="query-params")
     with d:

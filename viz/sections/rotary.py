@@ -11,7 +11,7 @@ from viz.figures import positions as figures
 from viz.figures import waves
 from viz.figures.theme import Palette
 from viz.frame import links
-from viz.language.messages import escape_markdown, say
+from viz.language.messages import escape_markdown, say, whole_number
 from viz.sections.positions import focus_tokens, rotation_of_pair
 from viz.widgets import charts, pickers
 from viz.widgets.menus import save_menu
@@ -41,7 +41,7 @@ def rotary(trace: Trace, stack: str, scheme: PositionScheme, palette: Palette) -
         row = pickers.chosen_row(chosen.attention)
         key = _pick_key(chosen, row)
     _which_layers(chosen, scheme, rotation)
-    names = [say("positions.pair_wave", pair=pair, length=f"{2 * np.pi / speeds[pair]:,.0f}") for pair in pairs]
+    names = [say("positions.pair_wave", pair=pair, length=whole_number(2 * np.pi / speeds[pair])) for pair in pairs]
     curves = [waves.Wave(name, float(speeds[pair]), True) for name, pair in zip(names, pairs, strict=True)]
     tokens = focus_tokens(trace, stack, MIN_DISTANCE)
     left, right = st.columns(2, gap="small")

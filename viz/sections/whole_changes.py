@@ -110,8 +110,9 @@ def choice(opened: Mapping[str, int]) -> None:
             continue
         key = f"left_out_{stack}_{layer}"
         st.session_state[key] = [kind for kind in kinds if edits.leaves_out(stack, layer, kind)]
+        place = f"{say(f'kinds.{stack}')}, {say('whole.layer', layer=layer)}"
         st.pills(
-            f"{say('whole.leave_out')}: {say(f'kinds.{stack}')}, {say('whole.layer', layer=layer)}",
+            f"{say('whole.leave_out')}{say('language.colon')} {place}",
             kinds,
             selection_mode="multi",
             wrap=True,

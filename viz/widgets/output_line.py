@@ -61,7 +61,7 @@ def _line(trace: Trace, before: str | None) -> str:
         parts.append(f'<span class="before">{escape(say("bar.same"))}</span>')
     elif before is not None:
         was = f"<s>{escape(isolate_rtl(before))}</s>"
-        parts.append(f'<span class="before">{escape(say("bar.before"))}: {was}</span>')
+        parts.append(f'<span class="before">{escape(say("bar.before") + say("language.colon"))} {was}</span>')
     return f'<div class="tokens">{"".join(parts)}</div>'
 
 

@@ -26,6 +26,7 @@ from viz.language.messages import (
     set_language,
     strip_markdown,
     supported_language,
+    whole_number,
 )
 
 # Captions that share a row with others -> letters that their line holds at 1280 pixels: the width measured in Chromium,
@@ -111,6 +112,13 @@ def test_every_language_fills_in_the_same(language: str) -> None:
     for key, words in texts(language).items():
         assert filled_in(words) == filled_in(english[key]), key
         assert words.count("<br>") == english[key].count("<br>"), key
+
+
+@pytest.mark.parametrize(("language", "number"), [("en", "1,024"), ("de", "1.024"), ("fr", "1\u00a0024")])
+def test_thousands_are_set_apart_as_the_reader_knows_it(language: str, number: str) -> None:
+    set_language(language)
+    assert whole_number(1024) == number
+    assert whole_number(512.4) == "512"
 
 
 def test_a_missing_text_falls_back_to_english(monkeypatch: pytest.MonkeyPatch) -> None:

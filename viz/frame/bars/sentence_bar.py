@@ -66,7 +66,7 @@ def draw() -> DeltaGenerator | None:
             # In a session's first run the box below has not yet taken the text from the link.
             requested = model_access.parse_edits(state.get("edits", st.query_params.get("edits", "")), None, warn=False)
             count = len(list(requested.items()))
-            label = f"{say('bar.change')}: **{count}**" if count else say("bar.change")
+            label = f"{say('bar.change')}{say('language.colon')} **{count}**" if count else say("bar.change")
             with st.popover(label, icon=":material/tune:", key="changing", on_change="rerun") as panel:
                 room = st.container()
                 st.text_input(say("change.text"), key="edits", help=say("change.text_help"), bind="query-params")
@@ -83,7 +83,7 @@ def model_label(name: str) -> str:
         return name
     task = say(f"task.{entry.task}")
     state = say("bar.here") if local_folder(name) else say("bar.fetch", size=entry.size)
-    return f"{entry.short_name}: {task} · {state}"
+    return f"{entry.short_name}{say('language.colon')} {task} · {state}"
 
 
 def _pick_model() -> None:

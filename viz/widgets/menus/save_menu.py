@@ -13,7 +13,7 @@ import streamlit as st
 from model.trace.attention import Attention
 from viz.frame import server_state, session
 from viz.frame.fragments import page_fragment
-from viz.language.messages import current_language, say
+from viz.language.messages import current_language, say, whole_number
 from viz.saving import tables
 from viz.saving.still_page import with_frame
 from viz.widgets.menus.run_card import page_facts
@@ -122,7 +122,7 @@ def menu(key: str) -> None:
             download_button("png", partial(image, "png"), f"{name}.png", "image/png")
             download_button("svg", partial(image, "svg"), f"{name}.svg", "image/svg+xml")
             if isinstance(table, int):
-                st.caption(say("export.too_many", count=f"{table:,}"))
+                st.caption(say("export.too_many", count=whole_number(table)))
             else:
                 download_button("csv", partial(_csv, table), f"{name}.csv", "text/csv")
             download_button("html", live_page, f"{name}.html", "text/html")
