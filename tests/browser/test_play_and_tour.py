@@ -181,3 +181,27 @@ def test_nothing_plays_by_itself(visited: Visit) -> None:
         sent = len(visited.sent)
         page.wait_for_timeout(2_000)
         assert len(visited.sent) == sent
+
+
+def test_a_first_visit_is_led_to_the_lessons_and_an_answer_is_typed_without_a_click(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address, first=True) as visited:
+        page = visited.page
+        page.locator("#tour-offer").get_by_role("button", name=say("lessons.title")).click()
+        page.locator(".st-key-start_04-one-head button").click()
+        guide = page.locator(".st-key-lesson")
+        guide.get_by_role("button", name="red", exact=True).click()
+        guide.get_by_role("button", name="Next").click()
+        box = guide.get_by_role("textbox")
+        expect(box).to_be_focused(timeout=30_000)
+        box.press_sequentially("8.6")
+        box.press("Enter")
+        expect(guide).to_contain_text("That is right.", timeout=30_000)
+        expect(guide.get_by_role("button", name="Next")).to_be_focused(timeout=30_000)
+        page.keyboard.press("Enter")
+        expect(guide).to_contain_text(say("lessons.place", step=3, steps=5), timeout=30_000)
+        page.keyboard.press("b")  # who goes by keys keeps them
+        expect(guide).to_contain_text(say("lessons.place", step=2, steps=5), timeout=30_000)
+        settle(page)
+        assert page.locator("#tour-offer").count() == 0

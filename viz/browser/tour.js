@@ -145,6 +145,7 @@ function propose() {
   const offer = make("aside", document.body, { id: "tour-offer", "aria-label": here.words.offer })
   make("span", offer, {}, here.words.offer)
   button(offer, here.words.start, () => answer(() => show(0)), "next")
+  button(offer, here.words.lessons, () => answer(() => turn("lessons")))
   button(offer, "×", () => answer(), "close").setAttribute("aria-label", here.words.later)
   document.documentElement.setAttribute("data-offered", "")
   placeOffer()

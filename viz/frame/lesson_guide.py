@@ -18,7 +18,7 @@ from model.assets import ASSETS
 from model.lessons.lesson import WIDGET_VALUES, Lesson, LessonStep, load_lessons
 from model.lessons.lesson_file import LessonError
 from model.trace.edits import KINDS
-from viz.browser.resources import BROWSER
+from viz.browser.resources import BROWSER, script
 from viz.frame import session
 from viz.language.messages import current_language, escape_markdown, say
 
@@ -162,10 +162,7 @@ def _apply_state(step: LessonStep) -> None:
 
 @contextmanager
 def lesson_beside() -> Iterator[None]:
-    """A context in which a page is drawn beside the current step; outside lessons it does nothing.
-
-    Until a question is answered, the style sheet covers what answers it in the container "covered".
-    """
+    """A context in which a page is drawn beside the current step, its answer covered until given; else does nothing."""
     current, state = current_step(), st.session_state
     state.covered = False
     if current is None:
@@ -176,20 +173,23 @@ def lesson_beside() -> Iterator[None]:
     left, right = st.columns([3, 10], gap="small")
     with left, st.container(key="lesson", border=True):
         _panel(lesson, step, number)
-    state.covered = step.cover and _recorded_answer(lesson, number) is None
+    asked = _recorded_answer(lesson, number) is None
+    state.covered = step.cover and asked
     with right:
         if step.cover:  # once answered, the sentence leaves its room empty: what is below stays in its place
             with st.container(key=("cover_all" if step.cover == "all" else "cover") if state.covered else "cover_room"):
                 st.caption(f":material/visibility_off: {say('lessons.covered')}")
         with st.container(key="covered" if state.covered else "uncovered"):
             yield
-    if state.pop("lesson_answered", False):
+    given = {
+        "asks": asked and bool(step.question) and not step.choices,
+        "answered": state.pop("lesson_answered", False),
+        "places": [f".st-key-{step.look or 'heatmap'}", ".st-key-uncovered .js-plotly-plot"],
+    }
+    with right, st.container(key="script_lesson"):
         # The browser runs a script again only where it is another one, so it carries the step's name.
-        at = json.dumps([f".st-key-{step.look or 'heatmap'}", ".st-key-uncovered .js-plotly-plot"])
-        script = (BROWSER / "evidence.js").read_text(encoding="utf-8")
-        with right, st.container(key="script_evidence"):
-            text = f"<script>/* {lesson.name} {number} */ ({script})({at})</script>"
-            st.html(text, unsafe_allow_javascript=True)
+        text = f"<script>/* {lesson.name} {number} */ ({script('lesson')})({json.dumps(given)})</script>"
+        st.html(text, unsafe_allow_javascript=True)
 
 
 def _panel(lesson: Lesson, step: LessonStep, number: int) -> None:

@@ -22,6 +22,7 @@ PARTS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "badge": ("heads", (".st-key-output_badge",)),
 }
 PAGES = ("whole", "heads")
+LESSONS = "lessons"  # the page that the offer leads to beside the tour
 WORDS = ("offer", "start", "later", "next", "back", "close", "lesson")
 _component = st.components.v2.component("headlight_tour", js=(BROWSER / "tour.js").read_text(encoding="utf-8"))
 
@@ -41,6 +42,7 @@ def draw(page: str) -> None:
         for part, (name, at) in PARTS.items()
     ]
     words = {name: say(f"tour.{name}") for name in WORDS} | {"place": say("tour.place", step="{step}", steps="{steps}")}
+    words |= {LESSONS: say("lessons.title")}
     data = {
         "parts": parts,
         "page": here,
@@ -52,18 +54,18 @@ def draw(page: str) -> None:
 
 
 def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
-    """Go to the page of the tour's next part; before any widget is drawn.
+    """Go to the page of the tour's next part, or to the lessons; before any widget is drawn.
 
     Args:
         pages: the app's pages by name; page: the one about to run.
     """
     wanted = st.session_state.pop("tour_page", None)
-    if wanted in PAGES and page.url_path != pages[wanted].url_path:
+    if wanted in (*PAGES, LESSONS) and page.url_path != pages[wanted].url_path:
         st.switch_page(pages[wanted], query_params={})
 
 
 def _turn() -> None:
-    """Remember the page that the tour goes on with; a callback."""
+    """Remember the page that the tour goes on with, or the lessons; a callback."""
     st.session_state.tour_page = st.session_state.script_tour.page
 
 

@@ -1,0 +1,32 @@
+// As a step of a lesson comes, who came to it by pointer may type into its box at once. After an answer, what shows it is
+// brought into sight, once its figure stands; nothing moves where it is in sight already. After an answer by key, Enter goes on.
+({ asks, answered, places }) => {
+  const page = document.documentElement, begun = Date.now()
+  if (!page.dataset.actedBy) {
+    page.dataset.actedBy = "nothing"
+    for (const event of ["pointerdown", "keydown"]) addEventListener(event, () => { page.dataset.actedBy = event }, true)
+  }
+  // find() until there is something, then act on it.
+  const soon = (find, act) => {
+    const found = find()
+    if (found) act(found)
+    else if (Date.now() - begun < 8000) setTimeout(soon, 200, find, act)
+  }
+  const focus = selector => soon(() => document.querySelector(selector), found => found.focus({ preventScroll: true }))
+  if (asks && page.dataset.actedBy === "pointerdown" && matchMedia("(hover: hover)").matches) {
+    focus(".st-key-lesson [data-testid=stForm] input") // where a screen has keys on it, they would cover the question
+  }
+  if (!answered) return
+  if (page.dataset.actedBy === "keydown") focus(":is(.st-key-lesson_next, .st-key-lesson_after) button")
+  const show = evidence => {
+    const bar = document.querySelector(".st-key-bar")?.getBoundingClientRect().bottom ?? 0
+    const { top, bottom } = evidence.getBoundingClientRect()
+    if (top >= bar && bottom <= innerHeight) return
+    evidence.style.scrollMarginTop = `${bar + 8}px`
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"
+    evidence.scrollIntoView({ block: "start", behavior })
+  }
+  document.querySelector(".st-key-lesson_verdict")?.scrollIntoView({ block: "nearest" })
+  const found = () => places.map(at => document.querySelector(at)).find(one => one?.getBoundingClientRect().height > 60)
+  setTimeout(soon, 400, found, show)
+}
