@@ -101,7 +101,7 @@ def go(page: Page, group: str, title: str) -> None:
     else:
         page.get_by_test_id("stTopNavSection").filter(has=page.get_by_text(group, exact=True)).click()
         page.get_by_role("menuitem").filter(has=page.get_by_text(title, exact=True)).click()
-    expect(page.locator("h1")).to_contain_text(title)
+    expect(page.locator("h1")).to_contain_text(title, timeout=60_000)  # a busy machine needs more than five seconds
     settle(page)
 
 
