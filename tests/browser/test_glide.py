@@ -70,17 +70,17 @@ def opened(page: Page, title: str) -> None:
     """Open a page, and wait for the figures that are to glide."""
     go(page, "Compare" if title == "Compare" else "See", title)
     for key in FIGURES[title][1]:
-        page.locator(f".st-key-{key} .main-svg").first.wait_for(timeout=60_000)
+        page.locator(f".st-key-{key} .main-svg").first.wait_for()
 
 
 def wait_until_drawn_anew(page: Page, act: Callable[[], None], selector: str, attribute: str) -> None:
     """Watch, act, and wait until an element is drawn otherwise than before. selector: of what glides where it may"""
     drawn = f"document.querySelector({selector!r})?.getAttribute({attribute!r})"
-    page.wait_for_function(drawn, timeout=60_000)
+    page.wait_for_function(drawn)
     before = page.evaluate(drawn)
     page.evaluate(WATCH)
     act()
-    page.wait_for_function(f"before => ![before, null, undefined].includes({drawn})", arg=before, timeout=60_000)
+    page.wait_for_function(f"before => ![before, null, undefined].includes({drawn})", arg=before)
 
 
 @pytest.mark.parametrize("title", FIGURES)
@@ -105,7 +105,6 @@ def test_a_picture_that_fades_is_none_of_plotlys(page: Page) -> None:
           return all ? [all, among] : null  // none before what stood there is known
         }""",
         polling=1_000,
-        timeout=60_000,
     )
     assert found.json_value() == [1, 0]
 

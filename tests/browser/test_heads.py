@@ -82,7 +82,7 @@ def test_the_first_key_after_loading_is_not_lost(visited: Visit, address: str) -
     page = visited.page
     page.goto(f"{address}/heads")
     page.locator(".st-key-head_title h2").wait_for()
-    page.wait_for_function("document.querySelector('.st-key-mosaic .tile-box')", timeout=30_000)
+    page.wait_for_function("document.querySelector('.st-key-mosaic .tile-box')")
     page.keyboard.press("ArrowRight")  # at once: the page may still be drawn
     settle(page)
     assert_agrees(page, 0, 4)

@@ -93,7 +93,7 @@ def test_the_first_lesson_from_its_start_to_its_answers(page: Page, size: tuple[
         if number == 5:
             assert not seen_pictures(page)  # until there is an answer
             guide.get_by_role("button", name="him", exact=True).click()
-            page.locator(".st-key-uncovered .st-key-heatmap .hm image").first.wait_for(timeout=60_000)
+            page.locator(".st-key-uncovered .st-key-heatmap .hm image").first.wait_for()
             settle(page)
             assert_agrees(page, 0, 3)
             assert seen_pictures(page)

@@ -126,13 +126,13 @@ def test_the_tour_is_offered_once_and_ends_with_escape(browser: Browser, address
     with visit(browser, address, first=True) as visited:
         page = visited.page
         page.locator("#tour-offer").get_by_role("button", name=say("tour.start")).click()
-        expect(page.locator("#tour-card")).to_contain_text(say("tour.sentence"), timeout=30_000)
+        expect(page.locator("#tour-card")).to_contain_text(say("tour.sentence"))
         page.keyboard.press("ArrowRight")
         card = page.locator("#tour-card")
         expect(card).to_contain_text(say("tour.output"))
         for part in ("whole", "tiles"):
             page.keyboard.press("ArrowRight")
-            expect(card).to_contain_text(say(f"tour.{part}"), timeout=30_000)
+            expect(card).to_contain_text(say(f"tour.{part}"))
         settle(page)
         head = page.locator(".chosen-head").get_attribute("data-head")
         for key, part in (("ArrowRight", "row"), ("ArrowLeft", "tiles")):  # keys of the tour, not of the heads
@@ -197,11 +197,11 @@ def test_a_first_visit_is_led_to_the_lessons_and_an_answer_is_typed_without_a_cl
         expect(box).to_be_focused(timeout=30_000)
         box.press_sequentially("8.6")
         box.press("Enter")
-        expect(guide).to_contain_text("That is right.", timeout=30_000)
+        expect(guide).to_contain_text("That is right.")
         expect(guide.get_by_role("button", name="Next")).to_be_focused(timeout=30_000)
         page.keyboard.press("Enter")
-        expect(guide).to_contain_text(say("lessons.place", step=3, steps=5), timeout=30_000)
+        expect(guide).to_contain_text(say("lessons.place", step=3, steps=5))
         page.keyboard.press("b")  # who goes by keys keeps them
-        expect(guide).to_contain_text(say("lessons.place", step=2, steps=5), timeout=30_000)
+        expect(guide).to_contain_text(say("lessons.place", step=2, steps=5))
         settle(page)
         assert page.locator("#tour-offer").count() == 0

@@ -16,7 +16,7 @@ CODE = "def mean(values):\n    total = 0\n    for value in values:\n        tota
 def test_arcs_stand_beside_their_lines_and_answer_the_pointer(visited: Visit, address: str) -> None:
     page = visited.page
     page.goto(f"{address}/program?{urlencode({'kind': 'encoder', 'text': CODE, 'relation': 'name'})}")
-    expect(page.locator(".gutter path")).to_have_count(3, timeout=30_000)
+    expect(page.locator(".gutter path")).to_have_count(3)
     settle(page)
     box, text = page.locator(".gutter svg").bounding_box(), page.locator(".read-text.code").bounding_box()
     assert box
