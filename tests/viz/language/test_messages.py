@@ -44,6 +44,8 @@ CAPTION_ROOM = {
     ("code.output_off",): 63,
     ("text.look", "text.cover_look"): 180,
     ("whole.caption",): 120,
+    ("video.look", "video.marked"): 94,
+    ("video.bars_look",): 54,
 }
 OTHERS = [code for code in languages() if code != ENGLISH]
 HEBREW, ARABIC = "שלום", "مرحبا"
