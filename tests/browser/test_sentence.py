@@ -80,9 +80,17 @@ def test_hover_says_it_in_words(page: Page) -> None:
     area.scroll_into_view_if_needed()
     box = area.bounding_box()
     assert box
+    label = page.locator(".st-key-heatmap .hoverlayer .hovertext")
     page.mouse.move(box["x"] + 15, box["y"] + 15)
-    page.wait_for_timeout(500)
-    assert "'<s>' looks at 'The [▁The]'" in "".join(page.locator(".st-key-heatmap .hoverlayer").all_text_contents())
+    expect(label).to_contain_text("'<s>' looks at 'The [▁The]'")
+    for key, said in ((0, "The [▁The]"), (3, "stopped [▁stopped]"), (5, "</s>")):  # beside, under and beside the cell
+        x = box["x"] + (key + 0.5) * box["width"] / 6
+        page.mouse.move(x, box["y"] + 15)
+        expect(label).to_contain_text(f"looks at '{said}'")
+        over = label.bounding_box()
+        assert over
+        across, down = x - over["x"], box["y"] + 15 - over["y"]
+        assert not (0 < across < over["width"] and 0 < down < over["height"])
 
 
 def test_a_link_reopens_the_same_view(page: Page, address: str) -> None:

@@ -113,8 +113,9 @@ function aside(gd, { points }) {
   if (!label || point?.data?.type !== "heatmap") return
   const half = axis => Math.abs(axis.l2p(1) - axis.l2p(0)) / 2
   const { xaxis, yaxis } = { ...gd._fullLayout, ...point }
-  const side = label.querySelector("text")?.getAttribute("text-anchor")
-  label.style.translate = { start: `${half(xaxis)}px 0`, end: `${-half(xaxis)}px 0` }[side] ?? `0 ${half(yaxis) + 14}px`
+  // Its frame begins at the cell and goes to a side; without room at either it lies across the cell.
+  const side = /^M0,0L(-?)/.exec(label.querySelector("path")?.getAttribute("d"))
+  label.style.translate = side ? `${side[1]}${half(xaxis)}px 0` : `0 ${half(yaxis) + 14}px`
 }
 
 function draw() {
