@@ -46,6 +46,11 @@ CAPTION_ROOM = {
     ("whole.caption",): 120,
     ("video.look", "video.marked"): 94,
     ("video.bars_look",): 54,
+    ("positions.wavelengths_look",): 68,
+    ("positions.rotary_waves_look",): 74,
+    ("positions.match_look",): 70,  # and the letters of two tokens
+    ("layers.activations_look", "layers.cut"): 97,
+    ("layers.paths_without", "layers.paths_look"): 82,
 }
 OTHERS = [code for code in languages() if code != ENGLISH]
 HEBREW, ARABIC = "שלום", "مرحبا"
