@@ -69,6 +69,7 @@ def _logits_of(
         with torch.inference_mode(), apply_edits(plan), replace_block_output(block, part):
             earlier = word_logits(lens.run(lens.module, _repeat(inputs, len(part)), eager=False))
         assert earlier is not None
+        rest()  # the output head takes as long as what is made of it
         yield earlier
         rest(everyone=True)
     yield last
