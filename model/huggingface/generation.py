@@ -14,13 +14,14 @@ from model.errors import InputError
 from model.generation.search import NextLogits, decode
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.attention_interface import name_attention_calls
-from model.tokenization.encoding import encode
+from model.tokenization.encoding import Encoded, encode
 from model.tokenization.length import check_ids, check_length
 from model.trace.decoding import Decoding, DecodingResult
 from model.trace.trace import Target
 
 # What is read: ids, or keyword arguments of an encoder that reads something else, such as sound.
 Source = Sequence[int] | Mapping[str, Tensor]
+OutputStart = tuple[list[int], int | None]  # ids that a decoder is fed first, and the one that it must write then
 NEW_TOKENS = 20  # how many tokens a decoder-only model continues a text by
 
 
@@ -30,7 +31,7 @@ def generate(
     how: Decoding,
     plan: EditPlan | None,
     first_pass: Any | None = None,
-    language: str | None = None,
+    start: OutputStart | None = None,
 ) -> DecodingResult:
     """The continuation of some ids, or the output of an encoder-decoder model for them.
 
@@ -39,10 +40,13 @@ def generate(
         how: decoding method, its parameters, and the longest output.
         plan: edits, applied in every step.
         first_pass: the library's output object for exactly this prompt, with keys and values cached; saves one pass.
-        language: code of the language to write; None for the model's own.
+        start: what an encoder-decoder model's decoder is fed first; None for what `output_start` says.
     """
-    start, forced = lens.output_start(source, plan, language) if lens.is_encoder_decoder else ([*source], None)
-    free_tokens = lens.max_tokens - len(start)
+    if not lens.is_encoder_decoder:
+        begun, forced = [*source], None
+    else:
+        begun, forced = start or output_start(lens)
+    free_tokens = lens.max_tokens - len(begun)
     if free_tokens < 1:
         return DecodingResult((), ended=False)
     how = replace(how, max_new_tokens=min(how.max_new_tokens, free_tokens))
@@ -53,16 +57,13 @@ def generate(
     use_cache = lens.uses_interface and plan is None and how.method != "beam"
     next_logits = next_token_logits(lens, source, plan, use_cache, first_pass if use_cache else None)
     barred = getattr(settings, "begin_suppress_tokens", None) or ()
-    return decode(_with_start(next_logits, len(start), barred, forced), start, ends, never, how)
+    return decode(_with_start(next_logits, len(begun), barred, forced), begun, ends, never, how)
 
 
-def output_start(
-    lens: OpenedModel, source: Source, plan: EditPlan | None, language: str | None
-) -> tuple[list[int], int | None]:
+def output_start(lens: OpenedModel, language: str | None = None) -> OutputStart:
     """The ids that an encoder-decoder model's decoder is fed first, and the id that it must write first, or None.
 
     Args:
-        source: what its encoder reads; plan: edits of its passes.
         language: code of the language to write; None for the model's own.
 
     Raises:
@@ -173,38 +174,66 @@ def answer_ids(
 
 
 def output_ids(
-    lens: OpenedModel, source: Source, target: Target, plan: EditPlan | None, language: str | None = None
+    lens: OpenedModel, source: Source, target: Target, plan: EditPlan | None, start: OutputStart
 ) -> tuple[list[int], int]:
     """Ids of an encoder-decoder model's output, forced or generated where `target` is None, and how many start it.
 
     A forced text follows the token that the model must write first, such as its language.
 
     Args:
-        language: code of the language to write; None for the model's own.
+        start: as `output_start` returns it.
 
     Raises:
         InputError: the output is too long, or a forced id is not in the vocabulary.
     """
-    start, forced = lens.output_start(source, plan, language)
+    begun, forced = start
     if target is None:
         most = lens.max_tokens if isinstance(source, Mapping) else 2 * len(source) + 10
-        target = generate(lens, source, Decoding(max_new_tokens=most), plan, language=language).ids
+        target = generate(lens, source, Decoding(max_new_tokens=most), plan, start=start).ids
     leading = [] if forced is None or not isinstance(target, str) else [forced]
-    ids = [*start, *leading, *forced_ids(lens, target)]
+    ids = [*begun, *leading, *forced_ids(lens, target)]
     check_length("target", len(ids), lens.max_tokens)
-    return ids, len(start)
+    return ids, len(begun)
 
 
 def forced_ids(lens: OpenedModel, target: str | Sequence[int]) -> list[int]:
     """Ids of a forced output, without marks.
 
     Raises:
-        InputError: a text is blank or too long, or an id is not in the vocabulary.
+        InputError: a text is blank or too long, has a token without an embedding, or an id is not in the vocabulary.
     """
     if isinstance(target, str):
-        return encode(lens.tokenizer, target, "target", lens.max_tokens, special=False).ids
+        encoded = encode(lens.tokenizer, target, "target", lens.max_tokens, special=False)
+        check_readable(lens, encoded)
+        return encoded.ids
     check_ids(target, lens.module.config.get_text_config().vocab_size)
     return list(target)
+
+
+def check_readable(lens: OpenedModel, encoded: Encoded) -> None:
+    """Refuse a token that the tokenizer knows and the model has no vector for, and a text that is not read in full.
+
+    Raises:
+        InputError: names the token, or the limit.
+    """
+    if lens.full_tokens is not None and len(encoded.ids) > lens.full_tokens:
+        raise InputError(
+            "text_over_full",
+            f"The text has {len(encoded.ids)} tokens. The model takes {lens.model_max_tokens}, but beyond "
+            f"{lens.full_tokens} each token looks at some of them only, picked at random, which is not shown here. "
+            f"Shorten it.",
+            tokens=len(encoded.ids),
+            allowed=lens.full_tokens,
+            model=lens.model_max_tokens,
+        )
+    count = getattr(lens.module.get_input_embeddings(), "num_embeddings", None)
+    for word, token_id in zip(encoded.tokens.texts, encoded.ids, strict=True):
+        if count is not None and token_id >= count:
+            raise InputError(
+                "no_embedding",
+                f"The tokenizer has a token {word!r}, but the model has no vector for it: write it otherwise.",
+                word=word,
+            )
 
 
 def pad_ids(lens: OpenedModel, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

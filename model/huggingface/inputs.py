@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from model.attention.edit_plan import EditPlan
-from model.errors import InputError
 from model.huggingface.answers import WORDS
-from model.huggingface.generation import forced_ids, output_ids, pad_ids
+from model.huggingface.generation import check_readable, forced_ids, output_ids, output_start, pad_ids
 from model.huggingface.opened_model import OpenedModel
 from model.tokenization.encoding import Encoded, encode
 from model.tokenization.labels import label_ids
@@ -52,7 +51,7 @@ def encode_batch(
     encoded, sources = [], []
     for text, target in zip(texts, targets, strict=True):
         source = encode(lens.tokenizer, text, "text", lens.max_tokens, model_limit=lens.model_max_tokens)
-        _check_embeddings(lens, source)
+        check_readable(lens, source)
         sources.append(source)
         encoded.append(
             _with_output(lens, as_typed(text), source, target, plan)
@@ -76,7 +75,7 @@ def _with_output(
 ) -> Encoding:
     """What an encoder and its decoder read: the output, generated or forced; a classifier's decoder reads the input."""
     if lens.head == WORDS:
-        output = output_ids(lens, source.ids, target, plan, typed.target_language)[0]
+        output = output_ids(lens, source.ids, target, plan, output_start(lens, typed.target_language))[0]
     else:
         output = [lens.decoder_start, *source.ids[:-1]]
     tokens = {"encoder": source.tokens, "decoder": label_ids(lens.tokenizer, output)}
@@ -97,21 +96,3 @@ def length_of(lens: OpenedModel, stack: str, inputs: Mapping[str, Tensor]) -> in
     """How many tokens a stack reads of the module's keyword arguments."""
     name = "decoder_input_ids" if lens.is_encoder_decoder and stack == "decoder" else "input_ids"
     return int(inputs[name].shape[1])
-
-
-def _check_embeddings(lens: OpenedModel, source: Encoded) -> None:
-    """Refuse a token that the tokenizer knows and the model has no vector for.
-
-    Raises:
-        InputError: names it.
-    """
-    embeddings = lens.module.get_input_embeddings()
-    count = getattr(embeddings, "num_embeddings", None)
-    for i, token_id in enumerate(source.ids):
-        if count is not None and token_id >= count:
-            word = source.tokens.texts[i]
-            raise InputError(
-                "no_embedding",
-                f"The tokenizer has a token {word!r}, but the model has no vector for it: write it otherwise.",
-                word=word,
-            )

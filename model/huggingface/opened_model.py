@@ -17,6 +17,7 @@ class OpenedModel(Protocol):
         module: the library's model object; tokenizer: its tokenizer; device: the PyTorch device that it runs on.
         head: what its head answers, of `model.huggingface.answers`.
         model_max_tokens: the longest input that the model itself takes.
+        full_tokens: the longest text whose tokens all look at all others; None where that is no limit.
         max_tokens: the longest input in tokens.
         decoder_start: id of the token that an encoder-decoder model's decoder is fed first, -1 in other models.
         languages: the languages that it translates between, where its tokenizer has tokens for them.
@@ -35,6 +36,7 @@ class OpenedModel(Protocol):
     device: str
     max_tokens: int
     model_max_tokens: int
+    full_tokens: int | None
     head: str
     decoder_start: int
     languages: Languages | None
@@ -48,10 +50,6 @@ class OpenedModel(Protocol):
 
     def run(self, module: Any, inputs: dict[str, Tensor], eager: bool, cached: bool = False) -> Any:
         """The library's output object of one pass with all hidden states; with weights where `eager`."""
-        ...
-
-    def output_start(self, source: Any, plan: Any, language: str | None) -> tuple[list[int], int | None]:
-        """As `model.huggingface.generation.output_start`."""
         ...
 
     def length_of(self, stack: str, inputs: Mapping[str, Tensor]) -> int:

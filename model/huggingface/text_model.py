@@ -22,10 +22,10 @@ from model.attention.edit_plan import EditPlan, apply_edits, plan_edits
 from model.attention.record import Record, record
 from model.huggingface.answers import WORDS, head_kind
 from model.huggingface.decomposition import boxes, take_pass_apart
-from model.huggingface.generation import forced_first_id, generate, output_start
+from model.huggingface.generation import check_readable, forced_first_id, generate, output_start
 from model.huggingface.inputs import Encoding, encode_batch, length_of
 from model.huggingface.loading.pairs import encoder_of_pair
-from model.huggingface.loading.weights import OWN_LIMIT, decoder_start_id, load_pretrained, max_input_tokens
+from model.huggingface.loading.weights import attend_in_full, decoder_start_id, load_pretrained, max_input_tokens
 from model.huggingface.positions import measure_schemes
 from model.huggingface.probes import contact_regression, guess, layer_logits, outputs
 from model.huggingface.recording.attention_interface import name_attention_calls
@@ -42,6 +42,7 @@ from model.positions.scheme import PositionScheme
 from model.tokenization.encoding import encode, input_choices
 from model.tokenization.labels import label_ids
 from model.tokenization.languages import find_languages
+from model.tokenization.length import OWN_LIMIT
 from model.trace.check import Check
 from model.trace.decoding import Decoding, DecodingResult
 from model.trace.edits import UNCHANGED, Edits, Head
@@ -59,6 +60,7 @@ class TextModel:
         writes: whether it predicts a next token.
         head: what its head answers, of `model.huggingface.answers`.
         max_tokens: the longest text that is read; model_max_tokens: what the model itself takes.
+        full_tokens: the longest text whose tokens all look at all others; None where that is no limit.
         uses_interface: False where the family does not use the attention interface, so q, k and v are not recorded.
         single_stack: what a single stack is, "encoder" or "decoder", by its masks.
         has_sinks: True where part of the attention goes to no token (attention sinks), so rows sum to less than 1.
@@ -70,11 +72,12 @@ class TextModel:
     """
 
     takes = "text"
-    take_pass_apart, boxes, output_start, length_of = take_pass_apart, boxes, output_start, length_of
+    take_pass_apart, boxes, length_of = take_pass_apart, boxes, length_of
     is_half = False  # one encoder of a pair such as CLIP, of which the other reads pictures
     adapter = ""  # the name of the adapter that was merged into the weights
     head_effects, logit_lens, contact_regression = head_effects, logit_lens, contact_regression
     heads: Mapping[str, tuple[int, int]]
+    full_tokens: int | None = None
     trial_tokens = 0
     frames_of_tokens: tuple[int, ...] = ()
 
@@ -88,7 +91,7 @@ class TextModel:
         self.is_encoder_decoder = bool(self.config.is_encoder_decoder) and not alone
         self.head = head_kind(self.module)
         self.model_max_tokens = max_input_tokens(self.module, tokenizer)
-        self.max_tokens = min(self.model_max_tokens, OWN_LIMIT)
+        self.max_tokens, self.full_tokens = min(self.model_max_tokens, OWN_LIMIT), attend_in_full(self.module)
         self.decoder_start = decoder_start_id(self.module, tokenizer) if self.is_encoder_decoder else -1
         self.languages = None
         if self.is_encoder_decoder:
@@ -255,8 +258,9 @@ class TextModel:
     def decode(self, text: str | TypedText, how: Decoding, edits: Edits | None = None) -> DecodingResult:
         """The output for a text, or its continuation, with a chosen decoding method."""
         encoded = encode(self.tokenizer, text, "text", self.max_tokens, model_limit=self.model_max_tokens)
-        language = as_typed(text).target_language
-        return generate(self, encoded.ids, how, plan_edits(self, edits), language=language)
+        check_readable(self, encoded)
+        start = output_start(self, as_typed(text).target_language) if self.is_encoder_decoder else None
+        return generate(self, encoded.ids, how, plan_edits(self, edits), start=start)
 
     def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Readable label of each id on its own."""

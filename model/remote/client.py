@@ -43,7 +43,7 @@ from model.trace.layer_inputs import LayerInputs, MultiHeadLayer, NotMultiHead
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Picture, Sound, Tokens
 from model.trace.trace import Target, Trace
-from model.trace.typed_text import InputChoices, TypedText
+from model.trace.typed_text import InputChoices, SpokenSound, TypedText
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -138,7 +138,8 @@ class RemoteModel:
         raise ModelError("backend_gone", failure)
 
     def trace(self, text: Any, target: Target = None, edits: Edits | None = None, **how: Any) -> Trace:
-        return self.trace_batch([TypedText(text, **how) if how else text], [target], edits)[0]
+        chosen: Any = SpokenSound if self.takes == "sound" else TypedText
+        return self.trace_batch([chosen(text, **how) if how else text], [target], edits)[0]
 
     def trace_batch(
         self, texts: Sequence[Any], targets: Sequence[Target], edits: Edits | None = None
@@ -155,9 +156,14 @@ class RemoteModel:
         """The inputs as they stand in a request, texts as typed and other files by checksum; and those files."""
         if self.takes == "text":
             return [text if isinstance(text, str) else dataclasses.asdict(text) for text in texts], {}
-        contents = [_file_bytes(one, FILE_KINDS[self.takes]) for one in texts]
-        names = [hashlib.sha256(content).hexdigest() for content in contents]
-        return names, dict(zip(names, contents, strict=True))
+        files = [text.sound if isinstance(text, SpokenSound) else text for text in texts]
+        contents = [_file_bytes(one, FILE_KINDS[self.takes]) for one in files]
+        sums = [hashlib.sha256(content).hexdigest() for content in contents]
+        names = [
+            dataclasses.asdict(dataclasses.replace(text, sound=name)) if isinstance(text, SpokenSound) else name
+            for text, name in zip(texts, sums, strict=True)
+        ]
+        return names, dict(zip(sums, contents, strict=True))
 
     def _trace(self, request: Request, text: Any, edits: Edits) -> Trace:
         """A trace whose metadata is fetched here, and whose arrays are fetched when they are read."""
@@ -166,7 +172,8 @@ class RemoteModel:
         def arrays(want: str) -> Mapping[str, Array]:
             return LazyMapping(metadata[want], lambda stack: request(want, stack=stack)[1][""])
 
-        path = str(text) if isinstance(text, (str, Path)) else ""  # of a picture or sound: only the app knows it
+        file = text.sound if isinstance(text, SpokenSound) else text
+        path = str(file) if isinstance(file, (str, Path)) else ""  # of a picture or sound: only the app knows it
         logits = LazyRows(lambda start, stop: request("logits", rows=[start, stop])[1][""], metadata["logits"] or ())
         return Trace(
             text=metadata["text"] if self.takes == "text" else path,

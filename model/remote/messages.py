@@ -20,7 +20,7 @@ MAX_PARTS, MAX_TABLE_BYTES, MAX_HEADER_CHARACTERS = 64, 100_000, 10_000
 ZIP_END = struct.Struct("<4s4H2LH")  # the last record of a zip file: APPNOTE.TXT 4.3.16
 # What readers of zip, npy and JSON raise on bytes that are none.
 UNREADABLE = (EOFError, KeyError, NotImplementedError, RecursionError, SyntaxError, ValueError, zipfile.BadZipFile)
-PROTOCOL_VERSION = 12  # raised when the fields of messages change; app and server must have the same
+PROTOCOL_VERSION = 13  # raised when the fields of messages change; app and server must have the same
 # HTTP status codes of responses.
 STATUS_OK = 200
 STATUS_WRONG_SECRET = 401

@@ -83,6 +83,8 @@ _POSITIONS = _each_once(_items(_whole(0, MAX_POSITION), 0, MAX_IDS))
 _TYPED = {"text": _text(MAX_LETTERS), "pair": _or_none(_text(MAX_LETTERS)), "chat": _flag, "marks": _flag}
 _TYPED |= dict.fromkeys(("source_language", "target_language"), _or_none(_text(100)))
 _HOW_READ = _fields(_TYPED, required=("text",))
+_SPOKEN = {"sound": _text(100), "source_language": _or_none(_text(100)), "task": _or_none(_text(100))}
+_HOW_HEARD = _fields(_SPOKEN, required=("sound",))
 _IDS = _items(_whole(0, 2**31), 0, MAX_IDS)
 _HOW = _fields(
     {
@@ -98,8 +100,8 @@ _HOW = _fields(
 
 
 def _is_input(value: object) -> bool:
-    """Whether it is a text, the checksum of a picture, or the fields of a `TypedText`."""
-    return _TYPED["text"](value) or _HOW_READ(value)
+    """Whether it is a text, the checksum of a picture, or the fields of a `TypedText` or `SpokenSound`."""
+    return _TYPED["text"](value) or _HOW_READ(value) or _HOW_HEARD(value)
 
 
 def _is_target(value: object) -> bool:

@@ -43,7 +43,7 @@ from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from model.trace.lens import Lens
 from model.trace.trace import Trace
-from model.trace.typed_text import TypedText
+from model.trace.typed_text import ModelInput, SpokenSound, TypedText
 from model.verification.finite import check_finite
 
 CACHE_BYTES = 1_000_000_000  # of runs and responses, per replica
@@ -218,19 +218,26 @@ class MissingFileError(Exception):
     """A request names a picture by its checksum, but the picture was not sent with it."""
 
 
-def _model_input(lens: Lens, text: Any, files: Mapping[str, Array]) -> str | TypedText | bytes:
-    """The input of a model: the text, with what is chosen for it, or the content of the picture with this checksum.
+def _model_input(lens: Lens, text: Any, files: Mapping[str, Array]) -> ModelInput:
+    """The input of a model: the text or sound, with what is chosen for it, or the content of the file of a checksum.
 
     Raises:
         MissingFileError: the picture was not sent. InputError: its content has another checksum ("picture_broken").
     """
     if lens.takes == "text":
         return TypedText(**text) if isinstance(text, dict) else str(text)
-    if text not in files:
-        raise MissingFileError(text)
-    content = files[text].tobytes()
-    if hashlib.sha256(content).hexdigest() != text:
-        raise InputError("picture_broken", f"The picture came without its checksum {text!r}.")
+    if lens.takes == "sound" and isinstance(text, dict):
+        return SpokenSound(**(text | {"sound": _file_content(text["sound"], files)}))
+    return _file_content(text, files)
+
+
+def _file_content(checksum: str, files: Mapping[str, Array]) -> bytes:
+    """The content of the file with this checksum; errors as of `_model_input`."""
+    if checksum not in files:
+        raise MissingFileError(checksum)
+    content = files[checksum].tobytes()
+    if hashlib.sha256(content).hexdigest() != checksum:
+        raise InputError("picture_broken", f"The file came without its checksum {checksum!r}.")
     return content
 
 

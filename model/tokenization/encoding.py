@@ -138,10 +138,15 @@ def unknown_token_notes(tokenizer: Any, text: str, ids: Sequence[int]) -> tuple[
 
     Some families also end their texts with that token, where it stands for nothing that was typed.
     """
-    if tokenizer.unk_token_id not in ids or not tokenizer.is_fast:
+    if tokenizer.unk_token_id not in ids:
         return ()
+    if not tokenizer.is_fast:  # these do not say where a token stood: each word is read by itself
+        with tokenizer_lock:
+            read = {word: tokenizer(word, add_special_tokens=False)["input_ids"] for word in text.split()}
+        words = [word for word, found in read.items() if tokenizer.unk_token_id in found]
+        return (("unknown", " ".join(words)),) if words else ()
     with tokenizer_lock:
         encoding = tokenizer(text, return_offsets_mapping=True)
     spans = zip(encoding["input_ids"], encoding["offset_mapping"], strict=True)
-    words = dict.fromkeys(text[start:end] for i, (start, end) in spans if i == tokenizer.unk_token_id and end > start)
-    return (("unknown", " ".join(words)),) if words else ()
+    named = dict.fromkeys(text[start:end] for i, (start, end) in spans if i == tokenizer.unk_token_id and end > start)
+    return (("unknown", " ".join(named)),) if named else ()

@@ -8,6 +8,9 @@ from typing import Any
 from model.errors import InputError
 from model.settings.settings import current
 
+OWN_LIMIT = 2048  # tokens: maps grow with the square of them
+NO_LIMIT = 1_000_000_000  # more stands for none: the library writes 10 ** 30
+
 
 def check_length(which: str, tokens: int, allowed: int, model_limit: int = 0) -> None:
     """Checks that a text is neither empty nor longer than a model takes.
@@ -31,6 +34,14 @@ def check_length(which: str, tokens: int, allowed: int, model_limit: int = 0) ->
             f"can allow more: `tokens_per_text` in headlight.toml.",
             tokens=tokens,
             allowed=most,
+        )
+    if tokens > allowed and model_limit > NO_LIMIT:
+        raise InputError(
+            "text_over_own",
+            f"The {which} has {tokens} tokens. The model names no limit, but Headlight reads at most {allowed}, as "
+            f"attention maps grow with the square of them. Shorten it.",
+            tokens=tokens,
+            allowed=allowed,
         )
     if tokens > allowed and model_limit > allowed:
         raise InputError(

@@ -1,4 +1,4 @@
-"""A typed text with how it is to be read, and what a model lets one choose for that (NumPy only)."""
+"""A typed text or a sound with how it is to be read, and what a model lets one choose for that (NumPy only)."""
 
 from __future__ import annotations
 
@@ -26,18 +26,35 @@ class TypedText:
     target_language: str | None = None
 
 
-ModelInput = str | TypedText | bytes  # of a picture or sound: its path, or the content of its file
+@dataclass(frozen=True)
+class SpokenSound:
+    """A sound and how a model is to hear it; its path or its bytes alone stand for one with nothing chosen.
+
+    Attributes:
+        sound: the path of its file, or the file's content.
+        source_language: that is spoken, as a code of the model's own; None for the model's default.
+        task: what to write of it, a name of the model's own such as "translate"; None for the model's default.
+    """
+
+    sound: str | bytes
+    source_language: str | None = None
+    task: str | None = None
+
+
+# Of a picture or sound: its path, or the content of its file.
+ModelInput = str | TypedText | bytes | SpokenSound
 
 
 @dataclass(frozen=True)
 class InputChoices:
-    """What may be chosen for a typed text of a model.
+    """What may be chosen for a typed text or a sound of a model.
 
     Attributes:
         pairs: whether it takes a second sentence; chat: whether it has a chat template.
         marks: the marks of its tokenizer that may be typed by hand and may be spelled out.
         source_languages, target_languages: codes of the languages it takes; empty where there is none to choose.
         source, target: the languages without a choice; None where the model names none.
+        tasks: names of what may be written of a sound; task: the one without a choice.
     """
 
     pairs: bool = False
@@ -47,6 +64,8 @@ class InputChoices:
     target_languages: tuple[str, ...] = ()
     source: str | None = None
     target: str | None = None
+    tasks: tuple[str, ...] = ()
+    task: str | None = None
 
 
 def as_typed(text: str | TypedText) -> TypedText:

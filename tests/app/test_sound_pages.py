@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from model.catalog.entries import Entry
 from tests.app import driving
-from tests.model.huggingface.test_sound import build
+from tests.model.huggingface.test_sound import build, many_languages
 from viz.language.messages import escape_markdown, say
 
 LAST = "2.00–3.00 s"  # the silence behind four tones, for a model that reads three seconds
@@ -20,6 +20,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppTest]:
     """The app with a random small model of speech, which the catalog has beside the others."""
     folder = tmp_path_factory.mktemp("hears")
     build("whisper", folder)
+    many_languages(folder)
     entry = Entry("Hears", "encoder-decoder", 1, "MIT", "tests", ("cross", 1, 0), folder=folder, takes="sound")
     with driving.offering("hears", entry, None, "heads") as app:
         yield app
@@ -31,12 +32,33 @@ def test_the_bar_offers_sounds_and_a_forced_output(app: AppTest) -> None:
     assert pills.options == ["Four tones"]
     trace = app.session_state["ran"][0][-1]
     assert trace.text.endswith("four_tones.wav")
-    assert trace.tokens["decoder"].texts[1] in driving.output_line(app)
+    assert trace.tokens["decoder"].texts[trace.prompt_length] in driving.output_line(app)
     notes = "\n".join(one.value for one in app.markdown)
     assert say("notes.sound_filled", detail=escape_markdown("2.0/3")) in notes
     forced = driving.choose(driving.choose(app, "whose", "forced"), "target", "le chat")
     assert forced.session_state["ran"][0][-1].output == "le chat"
     driving.choose(forced, "whose", "own")
+
+
+def test_language_and_task_are_chosen_where_the_model_has_some(app: AppTest) -> None:
+    def fed() -> tuple[int, ...]:
+        return tuple(app.session_state["ran"][0][-1].ids["decoder"][1:4])
+
+    def menu() -> str:
+        return next(one.proto.popover.label for one in app.get("popover") if "input" in one.proto.popover.icon)
+
+    heard = fed()
+    assert heard[0] in (6, 7)
+    assert heard[1:] != (9, 10)
+    assert menu() == f"{say('input.heard_language')}, {say('input.task_transcribe')}"
+    driving.choose(driving.choose(app, "source_language", "fr"), "speech_task", "translate")
+    assert not app.exception
+    assert fed() == (7, 9, 10)
+    assert menu() == f"French, {say('input.task_translate')}"
+    assert (app.query_params["source_language"], app.query_params["speech_task"]) == ("fr", "translate")
+    assert driving.badge(app).startswith(":green[")
+    driving.choose(driving.choose(app, "source_language", None), "speech_task", "transcribe")
+    assert fed() == heard
 
 
 @pytest.mark.parametrize("kind", ["cross", "encoder"])

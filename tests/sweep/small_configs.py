@@ -53,7 +53,6 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "mamba2": {"num_heads": 8, "head_dim": 8},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
     "recurrent_gemma": {"num_hidden_layers": 3},
-    "big_bird": {"attention_type": "original_full"},
     "mobilebert": {"true_hidden_size": 32, "intra_bottleneck_size": 32, "embedding_size": 32, "hidden_size": 32},
     "xmod": {"default_language": "en_XX"},
     "deepseek_v2": {"num_experts_per_tok": 2, "num_key_value_heads": 4, "topk_method": "greedy"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from itertools import groupby
@@ -42,12 +43,17 @@ def write_table(file: Path, outcomes: Iterable[Outcome], version: str) -> None:
         names = [one.name for one in found if one.verdict == verdict]
         lines += [f"## {verdict.capitalize()}", "", ", ".join(names) + ".", ""]
     lines += ["## Refused", ""]
-    refused = sorted((one for one in found if one.verdict == REFUSED), key=lambda one: one.why)
-    for why, group in groupby(refused, key=lambda one: one.why):
+    refused = sorted((one for one in found if one.verdict == REFUSED), key=_reason)
+    for why, group in groupby(refused, key=_reason):
         lines.append(f"- *{why}*: {', '.join(one.name for one in group)}.")
     names = [one.name for one in found if one.verdict == NOT_BUILT]
     lines += ["", "## Not built", "", ", ".join(names) + ".", ""]
     file.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _reason(outcome: Outcome) -> str:
+    """Why a class is refused, without the name of the folder that it was saved to."""
+    return re.sub(r"^tmp\w+ holds", "its folder holds", outcome.why)
 
 
 def _counts(found: list[Outcome]) -> list[str]:

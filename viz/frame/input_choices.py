@@ -1,4 +1,4 @@
-"""How the typed text is read: a second sentence, a chat turn, marks, languages; drawn once the model is open."""
+"""How the text or the sound is read: a pair, a chat turn, marks, languages, a task; drawn once the model is open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from model.trace.typed_text import InputChoices, ModelInput
 from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.option_row import option_row
 from viz.language.language_names import language_names
-from viz.language.messages import say
+from viz.language.messages import has_message, say
 
 
 def bar_input() -> ModelInput:
@@ -29,10 +29,11 @@ def draw(choices: InputChoices) -> None:
         with rooms[0]:
             _type_pair()
     typed_marks = session.has_marks(choices)
-    if choices.chat or choices.target_languages or typed_marks:
+    if choices.chat or choices.target_languages or choices.source_languages or typed_marks:
         with rooms[1], st.popover(_label(choices), icon=":material/input:", key="reading_as"):
             _pick_chat(choices)
             _pick_languages(choices)
+            _pick_task(choices)
             if typed_marks:
                 st.session_state.marks = st.session_state.get("marks", session.READ)
                 option_row(
@@ -45,7 +46,7 @@ def draw(choices: InputChoices) -> None:
 
 
 def _label(choices: InputChoices) -> str:
-    """What the menu says without being opened: languages, a chat turn, spelled marks."""
+    """What the menu says without being opened: languages, a task, a chat turn, spelled marks."""
     state, said = st.session_state, []
     for key in session.TEXT_CHOICES[1:]:
         links.restore(key, _options(choices, key))
@@ -54,6 +55,11 @@ def _label(choices: InputChoices) -> str:
         target = state.get("target_language") or choices.target or ""
         names = language_names(sorted({*choices.source_languages, *choices.target_languages}))
         said.append(f"{names.get(source, source)} → {names.get(target, target) or '?'}".strip())
+    if choices.tasks:
+        spoken = state.get("source_language") or choices.source
+        names = language_names(choices.source_languages)
+        said.append(names.get(spoken, spoken) if spoken else say("input.heard_language"))
+        said.append(_task_name(state.get("speech_task") or choices.task or choices.tasks[0]))
     if choices.chat and state.get("chat"):
         said.append(say("input.chat_short"))
     if session.has_marks(choices) and state.get("marks") == session.SPELLED:
@@ -63,8 +69,13 @@ def _label(choices: InputChoices) -> str:
 
 def _options(choices: InputChoices, key: str) -> Sequence[object]:
     """The values that a widget may have."""
-    languages = {"source_language": choices.source_languages, "target_language": choices.target_languages}
-    return languages[key] if key in languages else {"chat": (False, True)}.get(key, (session.READ, session.SPELLED))
+    options: dict[str, Sequence[object]] = {
+        "source_language": choices.source_languages,
+        "target_language": choices.target_languages,
+        "speech_task": choices.tasks,
+        "chat": (False, True),
+    }
+    return options.get(key, (session.READ, session.SPELLED))
 
 
 def _type_pair() -> None:
@@ -90,7 +101,8 @@ def _pick_chat(choices: InputChoices) -> None:
 
 
 def _pick_languages(choices: InputChoices) -> None:
-    """Lists of the languages of the text and of the output; a model that tells the first itself has no list for it."""
+    """Lists of the languages of the input and of the output; a model that tells the first itself has no list for it."""
+    own = say("input.heard_language" if choices.tasks else "input.own_language")
     for key, codes, default in (
         ("source_language", choices.source_languages, choices.source),
         ("target_language", choices.target_languages, choices.target),
@@ -100,12 +112,24 @@ def _pick_languages(choices: InputChoices) -> None:
         state, names = st.session_state, language_names(codes)
         state[key] = state.get(key) if state.get(key) in codes else default
         chosen = st.selectbox(
-            say(f"input.{key}"),
+            say("input.spoken_language" if choices.tasks else f"input.{key}"),
             sorted(codes, key=lambda code: names[code].casefold()),
             None,
             names.__getitem__,
             key=key,
-            placeholder=say("input.own_language"),
+            placeholder=own,
             persist_state="session",
         )
         links.store(key, chosen, default)
+
+
+def _pick_task(choices: InputChoices) -> None:
+    """What the model is to write of a sound, where it can do several things."""
+    if len(choices.tasks) > 1:
+        own = choices.task or choices.tasks[0]
+        option_row(say("input.speech_task"), choices.tasks, own, "speech_task", name=_task_name)
+
+
+def _task_name(task: str) -> str:
+    """What a task of a model is called; one that has no words here keeps the model's own name."""
+    return say(f"input.task_{task}") if has_message(f"input.task_{task}") else task

@@ -130,12 +130,13 @@ def shown_examples() -> dict[str, str]:
 
 
 def model_input() -> ModelInput:
-    """The chosen model's input: the typed text and how to read it, or the path or the bytes of another file."""
+    """The chosen model's input: the typed text or the sound with how to read it, or the path or bytes of a file."""
     state, model = st.session_state, open_model()
     if model.takes == "text":
         return session.typed_text(str(state.text), model.choices)
     uploaded = state.get("upload") if current().uploads else None
-    return shown_examples()[state.picture] if uploaded is None else bytes(uploaded.getvalue())
+    file = shown_examples()[state.picture] if uploaded is None else bytes(uploaded.getvalue())
+    return session.spoken_sound(file, model.choices) if model.takes == "sound" else file
 
 
 def forced_target() -> str | None:

@@ -11,7 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG
 from model.trace.edits import Edits
-from model.trace.typed_text import InputChoices, TypedText
+from model.trace.typed_text import InputChoices, SpokenSound, TypedText
 from viz.figures.theme import DARK, LIGHT, Palette, high_contrast
 
 PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}  # name -> file
@@ -19,7 +19,8 @@ CLIPS = {path.stem: str(path) for path in sorted((ASSETS / "clips").glob("*.gif"
 SOUNDS = {path.stem: str(path) for path in sorted((ASSETS / "sounds").glob("*.wav"))}
 SHOWN = {"image": PICTURES, "video": CLIPS, "sound": SOUNDS}  # kind of input -> the examples of it
 READ, SPELLED = "read", "spelled"  # values of the widget "marks"
-TEXT_CHOICES = ("pair", "chat", "marks", "source_language", "target_language")  # keys of how the text is read
+# Keys of how the text or the sound is read.
+TEXT_CHOICES = ("pair", "chat", "marks", "source_language", "target_language", "speech_task")
 REQUEST = "uses_request"  # what a card of the page Uses asked for: its page, model and example
 OWN, FORCED = "own", "forced"  # values of the widget "whose": the model's own output, or one that the user typed
 
@@ -107,10 +108,20 @@ def typed_text(text: str, choices: InputChoices) -> str | TypedText:
         pair if pair.strip() else None,
         bool(choices.chat and state.get("chat")),
         not (has_marks(choices) and state.get("marks") == SPELLED),
-        _language("source_language", choices.source_languages, choices.source),
-        _language("target_language", choices.target_languages, choices.target),
+        _chosen("source_language", choices.source_languages, choices.source),
+        _chosen("target_language", choices.target_languages, choices.target),
     )
     return text if typed == TypedText(text) else typed
+
+
+def spoken_sound(sound: str | bytes, choices: InputChoices) -> str | bytes | SpokenSound:
+    """A sound with what is chosen for it; the sound alone where nothing is."""
+    spoken = SpokenSound(
+        sound,
+        _chosen("source_language", choices.source_languages, choices.source),
+        _chosen("speech_task", choices.tasks, choices.task),
+    )
+    return sound if spoken == SpokenSound(sound) else spoken
 
 
 def type_text(text: str) -> None:
@@ -126,7 +137,7 @@ def forget_text_choices() -> None:
         st.query_params.pop(key, None)
 
 
-def _language(key: str, codes: Sequence[str], default: str | None) -> str | None:
-    """The language chosen under a key; None where it is the model's own."""
+def _chosen(key: str, options: Sequence[str], default: str | None) -> str | None:
+    """What is chosen under a key; None where it is the model's own."""
     chosen = st.session_state.get(key)
-    return chosen if chosen in codes and chosen != default else None
+    return chosen if chosen in options and chosen != default else None

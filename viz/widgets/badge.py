@@ -10,7 +10,7 @@ import streamlit as st
 
 from model.trace.check import PROVED, REPEATED, WRONG, Check, Part
 from model.trace.trace import Trace
-from model.trace.typed_text import TypedText
+from model.trace.typed_text import SpokenSound, TypedText
 from viz.frame import checks, model_access, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import escape_markdown, say
@@ -144,11 +144,12 @@ def _repeat_lines(trace: Trace, name: str, exact: bool) -> str:
     edits = f", edits=model.Edits.parse({trace.edits.text()!r})" if trace.edits else ""
     model_input = trace.text if trace.of_text or trace.text else st.session_state.upload.name
     lens = model_access.open_model(name)
-    read = session.typed_text(trace.text, lens.choices) if lens.takes == "text" else trace.text
+    reading = {"text": session.typed_text, "sound": session.spoken_sound}.get(lens.takes)
+    read = reading(trace.text, lens.choices) if reading else trace.text
     how = "".join(
         f", {one.name}={getattr(read, one.name)!r}"
-        for one in (fields(read) if isinstance(read, TypedText) else ())
-        if one.name != "text" and getattr(read, one.name) != one.default
+        for one in (fields(read) if isinstance(read, (TypedText, SpokenSound)) else ())
+        if one.name not in ("text", "sound") and getattr(read, one.name) != one.default
     )
     dtype = lens.dtype
     dtype_argument = "" if dtype == "float32" else f", dtype={dtype!r}"

@@ -76,7 +76,9 @@ def plan_embedding(
     own = next((call.path for call in tables if call.module is words), None)
     if own is None:
         if any(isinstance(part, nn.Conv1d) for call in before for part in call.module.modules()):
-            return _plan_of_sound(target, before, candidates, norm, tolerance)
+            # A table that is no `nn.Embedding` (Speech2Text): it is given places, and no numbers.
+            placed = {call.path: call.y for call in looked_up if call.x is None and call.y is not None}
+            return _plan_of_sound(target, before, candidates | placed, norm, tolerance)
         return _plan_patches(target, before, words, norm, behind)
     names = list(candidates)
     for fitted in (False, True):

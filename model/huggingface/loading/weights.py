@@ -150,16 +150,33 @@ def _check_quantisation(config: Any) -> None:
     settings = getattr(config, "quantization_config", None)
     if settings is None:
         return
-    method = settings.get("quant_method") if isinstance(settings, dict) else getattr(settings, "quant_method", None)
-    package = QUANTISATION.get(str(getattr(method, "value", method)))
+    values = settings if isinstance(settings, dict) else getattr(settings, "__dict__", {})
+    method = values.get("quant_method")
+    method = str(getattr(method, "value", method) or "")
+    if not method and any(values.get(f"load_in_{bits}bit") for bits in (4, 8)):  # as the library takes it
+        method = "bitsandbytes"
+    package = QUANTISATION.get(method)
     if package is None or find_spec(package) is None:
         raise OpeningError(
-            f"its weights are quantised ({getattr(method, 'value', method)}), and the library that reads them is not "
+            f"its weights are quantised{f' ({method})' if method else ''}, and the library that reads them is not "
             f"installed here: open the unquantised model instead"
         )
 
 
-OWN_LIMIT = 2048  # tokens: maps grow with the square of them
+def attend_in_full(module: Any) -> int | None:
+    """Let a model of sparse blocks attend to all tokens, as the library itself does with short texts (BigBird).
+
+    Returns:
+        The longest text that the library reads so; None for other models, which have no such limit.
+    """
+    config = module.config.get_text_config() if hasattr(module.config, "get_text_config") else module.config
+    if getattr(config, "attention_type", None) != "block_sparse":
+        return None
+    for part in module.modules():
+        if hasattr(part, "set_attention_type"):
+            part.set_attention_type("original_full")
+            break  # it sets its own parts
+    return int((5 + 2 * config.num_random_blocks) * config.block_size)
 
 
 def max_input_tokens(module: Any, tokenizer: Any) -> int:

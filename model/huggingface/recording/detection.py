@@ -15,7 +15,7 @@ from torch import Tensor
 from model.attention.record import Record, record
 from model.errors import OpeningError
 from model.huggingface.loading.weights import NOT_HEARD
-from model.huggingface.opened_model import OpenedModel
+from model.huggingface.opened_model import OpenedModel, stack_names
 from model.huggingface.recording.attention_interface import HEADLIGHT, HEADLIGHT_ALL_MASKS
 from model.huggingface.recording.hooks import hook_slices
 from model.huggingface.recording.layers import Layers, layer_indices
@@ -85,6 +85,7 @@ def detect_interface(lens: TestableModel) -> Interface:
     if not any(rows[0] for rows in layers.values()):
         raise OpeningError("none of its layers has attention: there is nothing to show")
     _check_pairs(layers, inputs)
+    _check_lengths(lens, result, inputs)
     check_rows(layers, lens.has_sinks)
     single = "encoder"
     # A single stack whose masks all forbid later keys is a decoder.
@@ -162,6 +163,18 @@ def _check_pairs(layers: Layers, inputs: Mapping[str, Tensor]) -> None:
                     f"its {kind} attention does not give one weight for each pair of tokens, as with a sliding window",
                     "windows",
                 )
+
+
+def _check_lengths(lens: TestableModel, result: Any, inputs: Mapping[str, Tensor]) -> None:
+    """Refuse a stack with more states than tokens: it fills a text up, and shifts it inside (PegasusX)."""
+    if "input_ids" not in inputs:
+        return
+    for stack in stack_names(lens):
+        states = getattr(result, f"{stack}_hidden_states" if lens.is_encoder_decoder else "hidden_states", None)
+        if states and residual_stream(states[:1], lens.module.config)[0].shape[1] > lens.length_of(stack, inputs):
+            raise OpeningError(
+                f"its {stack} fills a text up to whole blocks of tokens, and computes with what fills it up", "windows"
+            )
 
 
 def describe_other_layers(config: Any, layer_index: Mapping[str, Sequence[int]]) -> str:

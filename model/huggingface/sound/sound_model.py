@@ -20,20 +20,21 @@ from model.attention.edit_plan import EditPlan, plan_edits
 from model.decomposition.observation import find_layers
 from model.errors import InputError, OpeningError
 from model.huggingface.answers import WORDS, head_kind
-from model.huggingface.generation import Source, generate, next_token_logits, output_ids, output_start
+from model.huggingface.generation import forced_first_id, generate, next_token_logits, output_ids
 from model.huggingface.inputs import Encoding
 from model.huggingface.inputs import length_of as length_of_text
-from model.huggingface.loading.weights import OWN_LIMIT, check_tokenizer, decoder_start_id, load_weights, model_class
+from model.huggingface.loading.weights import check_tokenizer, decoder_start_id, load_weights, model_class
 from model.huggingface.recording.trial import trial_ids
 from model.huggingface.sound.sound_files import SoundSource, read_sound
-from model.huggingface.sound.speech_start import speech_start
+from model.huggingface.sound.speech_start import SpeechStart, speech_choices, speech_start
 from model.huggingface.text_model import TextModel
 from model.tokenization.labels import label_ids
+from model.tokenization.length import OWN_LIMIT
 from model.trace.decoding import Decoding, DecodingResult
 from model.trace.edits import Edits
 from model.trace.tokens import Sound, Tokens
 from model.trace.trace import Target, Trace
-from model.trace.typed_text import InputChoices
+from model.trace.typed_text import InputChoices, SpokenSound
 
 MAX_SECONDS = 30  # of a sound, where the model itself takes more
 FRAMES_A_SECOND = 100  # of features, where their maker does not say otherwise
@@ -47,11 +48,13 @@ class Heard:
         name: its path, "" for the content of a file.
         samples: between -1 and 1. float32 [sample]
         inputs: what its encoder reads of it alone, as keyword arguments.
+        start: how its output begins, by the language and the task that are chosen for it.
     """
 
     name: str
     samples: Array
     inputs: dict[str, Tensor]
+    start: SpeechStart
 
 
 class SoundModel(TextModel):
@@ -78,7 +81,6 @@ class SoundModel(TextModel):
         self.model_max_tokens = min(int(places), int(tokenizer.model_max_length))
         self.max_tokens = min(self.model_max_tokens, OWN_LIMIT)
         self.decoder_start = decoder_start_id(module, tokenizer)
-        self.start = speech_start(self.decoder_start, getattr(module, "generation_config", None), self.config)
         self.languages = None
         self._schemes = {}
         strides = [one.stride[0] for one in self._cutters]
@@ -108,7 +110,13 @@ class SoundModel(TextModel):
         return cls(module, tokenizer, extractor, find_device(device))
 
     def trace(  # type: ignore[override]  # a sound has no pair, no chat and no marks
-        self, text: SoundSource, target: Target = None, edits: Edits | None = None
+        self,
+        text: SoundSource,
+        target: Target = None,
+        edits: Edits | None = None,
+        *,
+        source_language: str | None = None,
+        task: str | None = None,
     ) -> Trace:
         """The trace of one pass: attention, hidden states and logits of every layer.
 
@@ -116,36 +124,66 @@ class SoundModel(TextModel):
             text: the sound: the path or the bytes of a file.
             target: the output to force, as text or as ids, behind what the model's settings begin it with.
             edits: changes to the pass; None and `Edits()` change nothing.
+            source_language: code of the language that is spoken, such as "fr"; task: what to write, such as
+                "translate"; None for what the model's settings say, which may be that it hears the language itself.
 
         Raises:
-            InputError: it is no sound, it cannot be read, or an edit cannot be applied.
+            InputError: it is no sound, it cannot be read, the model has no such language or task, or an edit cannot
+                be applied.
         """
-        return self.trace_batch([text], [target], edits)[0]
+        return self.trace_batch([self.read(text, source_language, task)], [target], edits)[0]
 
     def trace_batch(  # type: ignore[override]
-        self, texts: Sequence[SoundSource | Heard], targets: Sequence[Target], edits: Edits | None = None
+        self, texts: Sequence[SoundSource | SpokenSound | Heard], targets: Sequence[Target], edits: Edits | None = None
     ) -> tuple[Trace, ...]:
-        """Traces of several sounds, run as one batch; with edits each alone."""
-        return super().trace_batch([self.read(source) for source in texts], targets, edits)  # type: ignore[misc]
+        """Traces of several sounds, run as one batch; with edits each alone.
 
-    def read(self, source: SoundSource | Heard) -> Heard:
-        """A sound as the model reads it.
+        Each alone, too, where a batch fills sounds up: the convolutions of those families reach over a sound's end, and
+        some divide by the mean over all of it, so that in the library's own batches other numbers come out.
+        """
+        heard = [self.read(source) for source in texts]
+        if len(heard) > 1 and not self._fills:
+            pairs = zip(heard, targets, strict=True)
+            return tuple(self.trace_batch([one], [target], edits)[0] for one, target in pairs)
+        return super().trace_batch(heard, targets, edits)  # type: ignore[arg-type]
+
+    def read(
+        self,
+        source: SoundSource | SpokenSound | Heard,
+        source_language: str | None = None,
+        task: str | None = None,
+    ) -> Heard:
+        """A sound as the model reads it. source_language, task: as for `trace`
 
         Raises:
-            InputError: it is no sound, or it cannot be read.
+            InputError: it is no sound, it cannot be read, or the model has no such language or task.
         """
         if isinstance(source, Heard):
             return source
+        if isinstance(source, SpokenSound):
+            return self.read(source.sound, source.source_language, source.task)
         name = str(source) if isinstance(source, (str, Path)) else ""
-        return self._read_samples(name, read_sound(source, self.rate, self.most))
+        return self._read_samples(name, read_sound(source, self.rate, self.most), source_language, task)
 
-    def _read_samples(self, name: str, samples: Array) -> Heard:
-        return Heard(name, samples, self._prepare([samples]))
+    def _read_samples(
+        self, name: str, samples: Array, source_language: str | None = None, task: str | None = None
+    ) -> Heard:
+        start = speech_start(self.decoder_start, self._settings, self.config, source_language, task)
+        return Heard(name, samples, self._prepare([samples]), start)
+
+    @property
+    def _fills(self) -> bool:
+        """Whether each sound is filled up to one length, as Whisper's are to 30 seconds, whatever stands beside it."""
+        return hasattr(self.extractor, "chunk_length")
+
+    @property
+    def _settings(self) -> Any:
+        """How the model's own files say that it generates; None for one without a head."""
+        return getattr(self.module, "generation_config", None)
 
     def _prepare(self, sounds: Sequence[Array]) -> dict[str, Tensor]:
         """Keyword arguments of the encoder for samples of some sounds, as the model's own files say."""
-        # Whisper's extractor fills up to 30 seconds by itself.
-        filled = {} if hasattr(self.extractor, "chunk_length") else {"padding": True}
+        filled = {} if self._fills else {"padding": True}
         with np.errstate(divide="ignore", invalid="ignore"):
             found = self.extractor(list(sounds), sampling_rate=self.rate, return_tensors="pt", **filled)
         if not bool(found[self.main].isfinite().all()):  # some families divide by how much a sound changes
@@ -176,23 +214,25 @@ class SoundModel(TextModel):
     def _output(self, sound: Heard, target: Target, plan: EditPlan | None) -> tuple[list[int], int]:
         """What the decoder reads, generated or forced, and how many ids begin it."""
         if self.head == WORDS:
-            return output_ids(self, sound.inputs, target, plan)
-        start, _ = self.output_start(sound.inputs, plan, None)
+            return output_ids(self, sound.inputs, target, plan, self._begin(sound, plan))
+        start, _ = self._begin(sound, plan)
         return start, len(start)
 
-    def output_start(self, source: Source, plan: EditPlan | None, language: str | None) -> tuple[list[int], int | None]:
+    def _begin(self, sound: Heard, plan: EditPlan | None) -> tuple[list[int], int | None]:
         """As `model.huggingface.generation.output_start`: with task and language, which is heard where none is set."""
-        if self.start.languages and self.head == WORDS:
+        start = sound.start
+        if start.languages and self.head == WORDS:
             with torch.inference_mode():
-                scores = next_token_logits(self, source, plan, use_cache=False)([[self.start.start]])[0]
-            known = list(self.start.languages)
+                scores = next_token_logits(self, sound.inputs, plan, use_cache=False)([[start.start]])[0]
+            known = list(start.languages)
             heard = known[int(scores[known].argmax())]
-            return self.start.ids(heard), None
-        return self.start.ids(None), output_start(self, source, plan, language)[1]
+            return start.ids(heard), None
+        return start.ids(None), forced_first_id(self.module)
 
     def decode(self, text: Any, how: Decoding, edits: Edits | None = None) -> DecodingResult:
         """What the model writes of a sound with a chosen decoding method."""
-        return generate(self, self.read(text).inputs, how, plan_edits(self, edits))
+        heard, plan = self.read(text), plan_edits(self, edits)
+        return generate(self, heard.inputs, how, plan, start=self._begin(heard, plan))
 
     def length_of(self, stack: str, inputs: Mapping[str, Tensor]) -> int:
         """How many tokens a stack reads of the module's keyword arguments: of the encoder, moments."""
@@ -224,7 +264,7 @@ class SoundModel(TextModel):
         return {**self._prepare([_hum(self.rate, self.most)]), "decoder_input_ids": ids}
 
     def _find_choices(self) -> InputChoices:
-        return InputChoices()
+        return speech_choices(self._settings, self.config)
 
     def guess(self, text: Any, position: int, edits: Edits | None = None) -> None:
         """None: the model was not trained to predict masked moments."""

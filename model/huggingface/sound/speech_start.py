@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model.errors import OpeningError
+from model.errors import InputError, OpeningError
+from model.trace.typed_text import InputChoices
 
 
 @dataclass(frozen=True)
@@ -31,18 +32,25 @@ class SpeechStart:
         return [self.start, *([] if language is None else [language]), *self.behind]
 
 
-def speech_start(start: int, settings: Any, config: Any) -> SpeechStart:
-    """How the output of a model begins, as the library's own `generate` has it without arguments.
+def speech_start(
+    start: int, settings: Any, config: Any, language: str | None = None, task: str | None = None
+) -> SpeechStart:
+    """How the output of a model begins, as the library's own `generate` has it with the same arguments.
 
     Args:
         start: the first id; settings: of generation; config: of the model, which older folders keep ids in.
+        language, task: of `speech_choices`; None for the settings' own.
 
     Raises:
         OpeningError: the settings name what they do not list.
+        InputError: the model does not hear the language, or does not have the task.
     """
-    task, language = getattr(settings, "task", None), getattr(settings, "language", None)
-    known: Mapping[str, int] = getattr(settings, "lang_to_id", None) or {}
-    tasks: Mapping[str, int] = getattr(settings, "task_to_id", None) or {}
+    known, tasks = _listed(settings, "lang_to_id"), _listed(settings, "task_to_id")
+    if language is not None and f"<|{language}|>" not in known:
+        raise InputError("no_language_heard", f"This model does not hear {language!r}.", language=language)
+    if task is not None and task not in tasks:
+        raise InputError("no_task", f"This model does not do {task!r} with a sound.", task=task)
+    language, task = language or getattr(settings, "language", None), task or getattr(settings, "task", None)
     forced: list[Any] = []
     if task is None and language is None:  # the old way to say it: a list of places and ids
         pairs = getattr(settings, "forced_decoder_ids", None) or getattr(config, "forced_decoder_ids", None) or ()
@@ -62,6 +70,28 @@ def speech_start(start: int, settings: Any, config: Any) -> SpeechStart:
         behind.append(silent)
     heard = tuple(known.values()) if own is None else ()
     return SpeechStart(start, own, heard, tuple(behind))
+
+
+def speech_choices(settings: Any, config: Any) -> InputChoices:
+    """The languages and the tasks that a model's settings list, and its own; none where they list a single one."""
+    known, tasks = _listed(settings, "lang_to_id"), tuple(_listed(settings, "task_to_id"))
+    if len(known) < 2:
+        return InputChoices()
+    own = speech_start(0, settings, config)
+    codes = {number: code.strip("<|>") for code, number in known.items()}
+    chosen = [name for name in tasks if _listed(settings, "task_to_id")[name] in own.behind]
+    first = "" if own.language is None else codes.get(own.language, "")
+    return InputChoices(
+        source_languages=tuple(codes.values()),
+        source=first or None,
+        tasks=tasks,
+        task=next(iter([*chosen, *tasks]), None),
+    )
+
+
+def _listed(settings: Any, name: str) -> Mapping[str, int]:
+    """What generation settings list under a name: name -> id; empty where they list nothing."""
+    return getattr(settings, name, None) or {}
 
 
 def _find(known: Mapping[str, int], language: str) -> int:

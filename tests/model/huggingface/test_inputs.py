@@ -44,6 +44,8 @@ def test_a_slow_tokenizer_reads_a_protein_residue_by_residue(tmp_path: Path) -> 
     trace = model.load(str(tmp_path), device="cpu").trace("MKTAY")
     assert list(trace.ids["encoder"]) == pieces("MKTAY")["input_ids"]
     assert len(trace.ids["encoder"]) == 7
+    noted = model.load(str(tmp_path), device="cpu").trace("mkt AY")  # small letters stand for no residue
+    assert ("unknown", "mkt") in noted.notes
 
 
 def test_bytes_of_one_character_are_read_as_that_character(tmp_path: Path) -> None:
@@ -108,11 +110,23 @@ def test_a_token_without_a_vector_is_named(tmp_path: Path) -> None:
         lens.trace("the zebra sat")
 
 
+def test_a_forced_token_without_a_vector_is_named(tmp_path: Path) -> None:
+    lens = opened(tmp_path, "BartForConditionalGeneration", "BartConfig", PAIR)
+    lens.tokenizer.add_tokens(["zebra"])
+    with pytest.raises(InputError, match="'zebra'"):
+        lens.trace("the cat sat", target="le zebra")
+    with pytest.raises(InputError, match="'zebra'"):
+        lens.decode("the zebra sat", Decoding())
+
+
 def test_a_limit_of_our_own_is_told_as_ours(tmp_path: Path) -> None:
     lens = opened(tmp_path, "LlamaForCausalLM", "LlamaConfig", {**GROUPED, "max_position_embeddings": 131072})
     lens.tokenizer.model_max_length = 10**30
     lens.model_max_tokens, lens.max_tokens = 131072, 2048
     with pytest.raises(InputError, match=r"takes 131072, but Headlight reads at most 2048"):
+        lens.trace("the " * 2100)
+    lens.model_max_tokens = 10**30
+    with pytest.raises(InputError, match="names no limit, but Headlight reads at most 2048"):
         lens.trace("the " * 2100)
 
 

@@ -93,6 +93,29 @@ def test_a_kind_that_is_not_shown_is_said(tmp_path: Path) -> None:
     assert ("kind_hidden", "encoder") in trace.notes
 
 
+def test_a_model_of_sparse_blocks_reads_what_the_library_reads_in_full(tmp_path: Path) -> None:
+    sizes = {**SMALL, "max_position_embeddings": 64, "block_size": 4, "num_random_blocks": 1}
+    lens = opened(tmp_path, "BigBirdForMaskedLM", "BigBirdConfig", sizes)
+    assert lens.config.attention_type == "block_sparse"
+    assert (lens.full_tokens, lens.max_tokens) == (28, 48)
+    trace = lens.trace(TEXT)
+    module = transformers.BigBirdForMaskedLM.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    with torch.inference_mode():
+        result = module(torch.tensor([trace.ids["encoder"]]), output_attentions=True)
+    for layer, expected in enumerate(result.attentions):
+        np.testing.assert_allclose(trace.attentions["encoder"].weights(layer), expected[0], atol=1e-4)
+    assert trace.verify().ok
+    with pytest.raises(InputError) as caught:
+        lens.trace("cat " * 30)
+    assert caught.value.reason == "text_over_full"
+
+
+def test_an_encoder_that_fills_a_text_up_to_whole_blocks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="fills a text up to whole blocks") as refused:
+        opened(tmp_path, "PegasusXForConditionalGeneration", "PegasusXConfig", PAIR)
+    assert refused.value.reason == "windows"
+
+
 def test_a_decoder_never_looks_ahead_where_the_library_leaves_the_mask_out(tmp_path: Path) -> None:
     sizes = {**PAIR, "num_experts": 2, "encoder_sparse_step": 0, "decoder_sparse_step": 0}
     trace = opened(tmp_path, "NllbMoeForConditionalGeneration", "NllbMoeConfig", sizes).trace(TEXT, target=TARGET)

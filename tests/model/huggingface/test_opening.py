@@ -127,10 +127,11 @@ def test_a_file_that_is_cut_off_is_said_and_what_to_do(file: str, tmp_path: Path
 def test_quantised_weights_without_their_library_are_a_sentence(tmp_path: Path) -> None:
     build(tmp_path, "LlamaForCausalLM", "LlamaConfig", {**SMALL, "num_key_value_heads": 2})
     config = json.loads((tmp_path / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=r"quantised \(bitsandbytes\)"):
-        model.load(str(tmp_path), device="cpu")
+    for settings in ({"quant_method": "bitsandbytes", "load_in_4bit": True}, {"load_in_8bit": True}):
+        config["quantization_config"] = settings
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ModelError, match=r"quantised \(bitsandbytes\)"):
+            model.load(str(tmp_path), device="cpu")
 
 
 @pytest.mark.parametrize("alone", [True, False])

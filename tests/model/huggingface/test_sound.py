@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import io
+import json
 import wave
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +25,9 @@ from model.huggingface.sound.sound_model import SoundModel
 from model.huggingface.sound.speech_start import speech_start
 from model.maps.words import join_silence, merge_words
 from model.structures import media
+from model.trace.decoding import Decoding
 from model.trace.edits import Edits
+from model.trace.typed_text import SpokenSound
 from tests.model.huggingface.small_models import SPECIAL, OpenedFamilies, save, tokenizer
 
 SOUND = Path("assets/sounds/four_tones.wav")
@@ -66,6 +70,16 @@ def build(family: str, folder: Path) -> None:
     pieces, module = tokenizer(), getattr(transformers, name)
     config = module.config_class(**{"vocab_size": len(pieces), "decoder_start_token_id": 1, **SPECIAL, **sizes})
     save(module(config), folder, pieces, getattr(transformers, extractor)(**settings))
+
+
+def many_languages(folder: Path) -> Path:
+    """The folder of a small Whisper, whose settings then list languages and tasks, as those of multilingual ones do."""
+    file = folder / "generation_config.json"
+    settings = json.loads(file.read_text(encoding="utf-8"))
+    settings |= {"lang_to_id": {"<|en|>": 6, "<|fr|>": 7}, "task_to_id": {"transcribe": 8, "translate": 9}}
+    settings |= {"no_timestamps_token_id": 10, "is_multilingual": True}
+    file.write_text(json.dumps(settings), encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +157,17 @@ def test_tokens_of_the_encoder_are_moments(opened: OpenedFamilies, family: str) 
 
 
 def test_the_encoders_stream_is_a_sound_and_its_positions(opened: OpenedFamilies) -> None:
-    for family, table in (("whisper", "encoder.embed_positions.weight"), ("moonshine", None)):
+    tables = {"whisper": "encoder.embed_positions.weight", "speech_to_text": "weights", "moonshine": None}
+    for family, table in tables.items():
         lens = opened[family]
         stack = lens.trace(str(SOUND)).blocks("encoder")
         if table is None:  # it turns queries and keys
             assert stack.positions is None
             continue
-        expected = dict(lens.module.model.named_parameters())[table].detach().numpy()
+        if table == "weights":  # its first two rows stand for padding
+            expected = lens.module.model.encoder.embed_positions.weights[2 : 2 + len(stack.states[0])].numpy()
+        else:
+            expected = dict(lens.module.model.named_parameters())[table].detach().numpy()
         np.testing.assert_allclose(stack.positions, expected, atol=1e-5)
         np.testing.assert_allclose(stack.embedding + stack.positions, stack.states[0], atol=1e-5)
 
@@ -184,10 +202,10 @@ def test_a_batch_gives_each_sound_its_own_numbers(opened: OpenedFamilies) -> Non
         again = lens.trace(sounds[1], target="le chat était")
         np.testing.assert_allclose(both[0].attentions["cross"].weights(1).sum(-1), 1, atol=1e-5)
         count = len(again.tokens["encoder"])
-        if family == "whisper":  # in the others, convolutions reach over the end of a sound into the batch's padding
-            np.testing.assert_allclose(
-                both[1].attentions["cross"].weights(1)[..., :count], again.attentions["cross"].weights(1), atol=2e-4
-            )
+        # Whatever stands beside it: convolutions must not reach over the end of a sound into a batch's padding.
+        np.testing.assert_allclose(
+            both[1].attentions["cross"].weights(1)[..., :count], again.attentions["cross"].weights(1), atol=2e-4
+        )
         assert len(both[0].sound.loudness) == len(alone[0].sound.loudness)  # type: ignore[union-attr]
         assert all(trace.verify().ok for trace in both)
 
@@ -283,13 +301,40 @@ def test_the_language_is_heard_where_none_is_set(opened: OpenedFamilies) -> None
         decoder_start_token_id=1, lang_to_id=LANGUAGES, task_to_id=TASKS, forced_decoder_ids=[[1, None], [2, 70]]
     )
     settings.return_timestamps = False
-    start = speech_start(1, settings, lens.config)
-    assert start.languages == (60, 61)
-    heard = lens.read(str(SOUND)).inputs
-    theirs = lens.module._retrieve_init_tokens(heard["input_features"], 1, settings, lens.config, 300, {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lens, "start", start)
-        assert lens.output_start(heard, None, None)[0] == theirs[0].tolist()
+        patch.setattr(lens.module, "generation_config", settings)
+        heard = lens.read(str(SOUND))
+        assert heard.start.languages == (60, 61)
+        theirs = lens.module._retrieve_init_tokens(heard.inputs["input_features"], 1, settings, lens.config, 300, {})
+        assert lens._begin(heard, None)[0] == theirs[0].tolist()
+
+
+@pytest.mark.parametrize(("language", "task"), [("fr", None), ("en", "translate"), (None, "translate"), (None, None)])
+def test_language_and_task_are_chosen_as_the_library_takes_them(
+    opened: OpenedFamilies, tmp_path: Path, language: str | None, task: str | None
+) -> None:
+    if "languages" not in opened:
+        build("whisper", tmp_path)
+        opened["languages"] = model.load(str(many_languages(tmp_path)), device="cpu")
+    lens = opened["languages"]
+    assert (lens.choices.source_languages, lens.choices.source) == (("en", "fr"), None)
+    assert (lens.choices.tasks, lens.choices.task) == (("transcribe", "translate"), "transcribe")
+    trace = lens.trace(str(SOUND), source_language=language, task=task)
+    settings = copy.deepcopy(lens.module.generation_config)
+    settings.language, settings.task, settings.return_timestamps = language, task, False
+    heard = lens.read(str(SOUND)).inputs["input_features"]
+    theirs = lens.module._retrieve_init_tokens(heard, 1, settings, lens.config, 300, {})[0].tolist()
+    assert list(trace.ids["decoder"][: trace.prompt_length]) == theirs
+    decoded = lens.decode(SpokenSound(str(SOUND), language, task), Decoding(max_new_tokens=20))
+    assert [*decoded.ids][:3] == [*trace.ids["decoder"][trace.prompt_length :]][:3]
+    assert trace.verify().ok
+
+
+def test_a_language_that_is_not_heard_gets_a_sentence(opened: OpenedFamilies) -> None:
+    for chosen, reason in (({"source_language": "fr"}, "no_language_heard"), ({"task": "translate"}, "no_task")):
+        with pytest.raises(InputError) as caught:
+            opened["whisper"].trace(str(SOUND), **chosen)
+        assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])

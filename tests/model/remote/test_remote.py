@@ -41,6 +41,7 @@ from tests.model.huggingface.test_families import TEXT as READ
 from tests.model.huggingface.test_families import build as build_family
 from tests.model.huggingface.test_layer_kinds import opened as made_text
 from tests.model.huggingface.test_sound import build as build_hearing
+from tests.model.huggingface.test_sound import many_languages
 from tests.model.huggingface.test_vision import build
 
 TEXT, HELD = "The red car stopped.", "We wait for it."
@@ -426,15 +427,19 @@ def test_pictures_are_sent_once_to_who_lacks_them(address: str, tmp_path: Path) 
 
 def test_a_sound_is_the_same_over_the_wire(address: str, tmp_path: Path) -> None:
     build_hearing("whisper", tmp_path)
-    sound = "assets/sounds/four_tones.wav"
-    ours = load_in_process(str(tmp_path), "cpu").trace(sound)
+    many_languages(tmp_path)
+    sound, chosen = "assets/sounds/four_tones.wav", {"source_language": "fr", "task": "translate"}
+    ours = load_in_process(str(tmp_path), "cpu").trace(sound, **chosen)
     remote = RemoteModel(address, str(tmp_path))
-    theirs = remote.trace(sound)
+    assert remote.choices.source_languages == ("en", "fr")
+    theirs = remote.trace(sound, **chosen)
     assert theirs.sound is not None
     assert ours.sound is not None
     assert theirs.sound.step == ours.sound.step
     np.testing.assert_array_equal(theirs.sound.loudness, ours.sound.loudness)
     assert (theirs.text, theirs.output, theirs.notes) == (sound, ours.output, ours.notes)
+    assert theirs.ids["decoder"] == ours.ids["decoder"]
+    assert theirs.ids["decoder"][1:3] == (7, 9)
     far, near = (join_silence(one.attentions["cross"]) for one in (theirs, ours))
     assert far.key_tokens == near.key_tokens
     np.testing.assert_allclose(far.weights(1), near.weights(1), atol=1e-6)

@@ -20,7 +20,7 @@ from model.trace.edits import Edits, most_specific
 from model.trace.lens import Lens
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
-from model.trace.typed_text import ModelInput, TypedText
+from model.trace.typed_text import ModelInput, SpokenSound, TypedText
 from viz.figures.compare_runs import ALONE
 from viz.figures.linking import query_stack
 from viz.frame import links, model_access, session
@@ -127,6 +127,8 @@ def other_run(trace: Trace, preset: str) -> OtherRun:
         model = model_access.open_model(name)
         if isinstance(text, TypedText):  # another model may not take what is chosen for this one
             text = session.typed_text(text.text, model.choices)
+        if isinstance(text, SpokenSound):
+            text = session.spoken_sound(text.sound, model.choices)
         edits = trace.edits if written is None else model_access.parse_edits(written, model, warn=True)
         other = _run(trace, text, edits, name, model)
         output, badge_room = st.container(width="content", key="b_output"), st.container(width="content", key="b_badge")
