@@ -14,6 +14,7 @@ from model.errors import InputError
 from model.generation.search import NextLogits, decode
 from model.huggingface.opened_model import OpenedModel
 from model.huggingface.recording.attention_interface import name_attention_calls
+from model.huggingface.vocabulary import forbidden_ids
 from model.tokenization.encoding import Encoded, encode
 from model.tokenization.length import check_ids, check_length
 from model.trace.decoding import Decoding, DecodingResult
@@ -52,11 +53,9 @@ def generate(
     how = replace(how, max_new_tokens=min(how.max_new_tokens, free_tokens))
     settings = lens.module.generation_config
     ends = ({*settings.eos_token_id} if isinstance(settings.eos_token_id, list) else {settings.eos_token_id}) - {None}
-    # Tokens that the model's own settings forbid, such as Marian's padding.
-    never = {*(settings.suppress_tokens or ()), *(one[0] for one in settings.bad_words_ids or () if len(one) == 1)}
+    never, barred = forbidden_ids(settings, lens.module.config.get_text_config().vocab_size)
     use_cache = lens.uses_interface and plan is None and how.method != "beam"
     next_logits = next_token_logits(lens, source, plan, use_cache, first_pass if use_cache else None)
-    barred = getattr(settings, "begin_suppress_tokens", None) or ()
     return decode(_with_start(next_logits, len(begun), barred, forced), begun, ends, never, how)
 
 

@@ -136,7 +136,7 @@ def _vocabulary(lens: Any, trace: Trace) -> Vocabulary | None:
     settings = getattr(lens.module, "generation_config", None)
     languages = getattr(lens, "languages", None)  # the chosen one may be written first
     forced = lens.is_encoder_decoder and (languages is not None or forced_first_id(lens.module) is not None)
-    return vocabulary(lens.tokenizer, settings, forced=forced)
+    return vocabulary(lens.tokenizer, settings, lens.config.get_text_config().vocab_size, forced=forced)
 
 
 def _fed(lens: Any, inputs: dict[str, Tensor], row: int) -> dict[str, list[int]]:

@@ -44,9 +44,19 @@ class TokenizerVocabulary:
         return label_ids(self.tokenizer, [*before[-5:], next_id]).texts[-1]
 
 
-def vocabulary(tokenizer: Any, settings: Any, *, forced: bool) -> TokenizerVocabulary:
-    """The vocabulary of a model. settings: how it generates; forced: whether they set the first id of an output"""
-    forbidden = getattr(settings, "bad_words_ids", None) or ()
-    never = {*(getattr(settings, "suppress_tokens", None) or ()), *(one[0] for one in forbidden if len(one) == 1)}
-    never_first = tuple(getattr(settings, "begin_suppress_tokens", None) or ())
-    return TokenizerVocabulary(tokenizer, tuple(never), int(forced), never_first)
+def forbidden_ids(settings: Any, size: int) -> tuple[list[int], list[int]]:
+    """The ids that a model never writes, such as Marian's padding, and those that it does not begin an output with.
+
+    Args:
+        settings: how it generates; size: of its vocabulary, which settings of another model may go beyond.
+    """
+    words = getattr(settings, "bad_words_ids", None) or ()
+    never = {*(getattr(settings, "suppress_tokens", None) or ()), *(one[0] for one in words if len(one) == 1)}
+    first = getattr(settings, "begin_suppress_tokens", None) or ()
+    return [i for i in sorted(never) if 0 <= i < size], [i for i in first if 0 <= i < size]
+
+
+def vocabulary(tokenizer: Any, settings: Any, size: int, *, forced: bool) -> TokenizerVocabulary:
+    """The vocabulary of a model. settings, size: as for `forbidden_ids`; forced: whether they set an output's first"""
+    never, never_first = forbidden_ids(settings, size)
+    return TokenizerVocabulary(tokenizer, never, int(forced), never_first)

@@ -40,7 +40,13 @@ HIDDEN |= {"encoder_num_attention_heads": 4, "decoder_num_attention_heads": 4, "
 FAMILIES: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], float]] = {
     "whisper": (
         "WhisperForConditionalGeneration",
-        SMALL | {"num_mel_bins": 8, "max_source_positions": 150, "suppress_tokens": [5], "begin_suppress_tokens": [9]},
+        SMALL
+        | {
+            "num_mel_bins": 8,
+            "max_source_positions": 150,
+            "suppress_tokens": [5, 220],
+            "begin_suppress_tokens": [9, 50256],
+        },
         "WhisperFeatureExtractor",
         {"feature_size": 8, "chunk_length": 3},
         0.02,
