@@ -103,7 +103,8 @@ class TracedBatch:
             for kind, rows in self.layers.items()
         }
         predicted, answered = self._words(row, target, encoding, continues)
-        output = None if answered is None else str(lens.tokenizer.decode(answered, skip_special_tokens=True))
+        begun = encoding.prompt_length if lens.is_encoder_decoder else 0  # language and task are no part of an output
+        output = None if answered is None else str(lens.tokenizer.decode(answered[begun:], skip_special_tokens=True))
         writes = predicted is not None or lens.is_encoder_decoder
         return Trace(
             text=encoding.text,

@@ -83,7 +83,8 @@ def many_languages(folder: Path) -> Path:
     file = folder / "generation_config.json"
     settings = json.loads(file.read_text(encoding="utf-8"))
     settings |= {"lang_to_id": {"<|en|>": 6, "<|fr|>": 7}, "task_to_id": {"transcribe": 8, "translate": 9}}
-    settings |= {"no_timestamps_token_id": 10, "is_multilingual": True}
+    # What is derived from a model's configuration is read without ids of languages.
+    settings |= {"no_timestamps_token_id": 10, "is_multilingual": True, "_from_model_config": False}
     file.write_text(json.dumps(settings), encoding="utf-8")
     return folder
 
