@@ -219,7 +219,7 @@ def check_readable(lens: OpenedModel, encoded: Encoded) -> None:
         raise InputError(
             "text_over_full",
             f"The text has {len(encoded.ids)} tokens. The model takes {lens.model_max_tokens}, but beyond "
-            f"{lens.full_tokens} each token looks at some of them only, picked at random, which is not shown here. "
+            f"{lens.full_tokens} each token looks at some of them only, picked by chance, which is not shown here. "
             f"Shorten it.",
             tokens=len(encoded.ids),
             allowed=lens.full_tokens,

@@ -165,7 +165,9 @@ def library_run(lens: Any, trace: Any, name: str, folder: Path) -> Any:
         inputs["use_cache"] = False  # FSMT leaves its causal mask out with a cache
     with torch.inference_mode():
         result = module(**inputs, output_attentions=True, output_hidden_states=True, return_dict=True)
-        if not getattr(result, "attentions", True):  # BigBird swaps its attention in the first pass, behind the hooks
+        weights = getattr(result, "attentions", None) or ()
+        if hasattr(result, "attentions") and not any(isinstance(one, Tensor) for one in weights):
+            # BigBird swaps its attention in the first pass, behind what collects its weights.
             result = module(**inputs, output_attentions=True, output_hidden_states=True, return_dict=True)
         return result
 

@@ -25,6 +25,7 @@ from model.huggingface.inputs import Encoding
 from model.huggingface.inputs import length_of as length_of_text
 from model.huggingface.loading.weights import check_tokenizer, decoder_start_id, load_weights, model_class
 from model.huggingface.recording.trial import trial_ids
+from model.huggingface.sound.moments import filling, label_moments
 from model.huggingface.sound.sound_files import SoundSource, read_sound
 from model.huggingface.sound.speech_start import SpeechStart, speech_choices, speech_start
 from model.huggingface.text_model import TextModel
@@ -32,7 +33,7 @@ from model.tokenization.labels import label_ids
 from model.tokenization.length import OWN_LIMIT
 from model.trace.decoding import Decoding, DecodingResult
 from model.trace.edits import Edits
-from model.trace.tokens import Sound, Tokens
+from model.trace.tokens import Sound
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices, SpokenSound
 
@@ -278,27 +279,6 @@ class SoundModel(TextModel):
         loudness = padded.reshape(count, -1).max(axis=1)
         loudness.flags.writeable = False
         return Sound(loudness, self.samples_a_moment / self.rate)
-
-
-def label_moments(sound: Sound, moments: int) -> Tokens:
-    """Tokens of what an encoder reads: the moments of a sound, and of the silence behind it, which are one word.
-
-    Args:
-        moments: that the model reads.
-    """
-    heard, labels = len(sound.loudness), tuple(map(sound.label, range(moments)))
-    silence = moments - heard
-    special = (False,) * heard + (True,) * silence
-    inside = (False,) * (heard + 1) + (True,) * (silence - 1)
-    whole = (f"{heard * sound.step:.2f}–{moments * sound.step:.2f} s",) + ("",) * (silence - 1)
-    return Tokens(labels, special, inside[:moments], word_parts=(*labels[:heard], *whole[:silence]))
-
-
-def filling(sound: Sound, moments: int) -> tuple[tuple[str, str], ...]:
-    """A note on the silence that a sound is filled up with; none where it fills all moments."""
-    heard = len(sound.loudness)
-    said = f"{heard * sound.step:.1f}/{moments * sound.step:.0f}"
-    return (("sound_filled", said),) if heard < moments else ()
 
 
 def _hum(rate: int, most: float) -> Array:
