@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Attention", "Check", "Edits", "Trace", "load", "wrap"]
 
 _LAZY_IMPORTS = {
-    "Attention": "model.trace.attention",
+    "Attention": "model.maps.given_weights",  # with the layers that `Attention.from_arrays` makes
     "Check": "model.trace.check",
     "Edits": "model.trace.edits",
     "Trace": "model.trace.trace",

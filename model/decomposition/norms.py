@@ -25,7 +25,10 @@ def is_norm(call: ModuleCall) -> bool:
     given = args[0]
     if len(args) > 1 or call.arguments[1] or not isinstance(given, Tensor):
         return False
-    if is_close(call.x, call.y) or any(True for _ in call.module.children()):
+    width = call.x.shape[-1]  # a gain and a shift have as many numbers, a matrix has more
+    if any(True for _ in call.module.children()) or any(one.numel() > width for one in call.module.parameters()):
+        return False
+    if is_close(call.x, call.y):
         return False
     with torch.inference_mode():
         large, larger = call.module(1024 * given), call.module(4096 * given)

@@ -5,9 +5,10 @@ One axis order everywhere: [layer, head, query, key]. Layers and heads count fro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from model.arrays.types import Array
 from model.trace.recorded_layer import LayerOverview, RecordedLayer
 from model.trace.tokens import Tokens
 from model.turns import rest_in_slices
+
+ROW_SUM_TOLERANCE = 1e-2  # of weights that were computed elsewhere, maybe in half precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +41,43 @@ class Attention:
     head_dim: int
     layers: tuple[RecordedLayer, ...]
     layer_index: tuple[int, ...] = ()
+    layer_of_weights: ClassVar[Callable[[Array], RecordedLayer]]  # set by `model.maps.given_weights`, a room above
+
+    @classmethod
+    def from_arrays(
+        cls,
+        weights: Array,
+        query_tokens: Sequence[str],
+        key_tokens: Sequence[str] | None = None,
+        kind: str = "encoder",
+    ) -> Attention:
+        """Attention whose weights were computed elsewhere: it has maps, but no queries, keys, values and scores.
+
+        Args:
+            weights: [layer, head, query, key]; each row sums to 1, or is 0 where the mask forbids every key.
+            query_tokens, key_tokens: labels of the tokens; None where queries and keys are the same tokens.
+            kind: as for `Attention`.
+
+        Raises:
+            ValueError: the sizes do not fit the tokens, or a row is no distribution.
+        """
+        given = np.array(weights, np.float32)  # a copy, which nobody changes afterwards
+        given.flags.writeable = False
+        queries, keys = (
+            _plain_tokens(one) for one in (query_tokens, query_tokens if key_tokens is None else key_tokens)
+        )
+        if given.ndim != 4 or given.shape[2:] != (len(queries), len(keys)) or not given.size:
+            raise ValueError(
+                f"weights have the shape {given.shape}, expected [layer, head, query, key] with {len(queries)} queries "
+                f"and {len(keys)} keys"
+            )
+        sums = given.sum(-1)
+        off = np.minimum(np.abs(sums - 1), np.abs(sums)).max()
+        if not (given.min() >= 0 and off <= ROW_SUM_TOLERANCE):  # NaN is neither
+            raise ValueError(
+                f"weights are at least {given.min():g}, and the sum of a row is off by {off:g}; each row must sum to 1"
+            )
+        return cls(kind, queries, keys, given.shape[1], 0, tuple(map(cls.layer_of_weights, given)))
 
     def __post_init__(self) -> None:
         expected = (self.num_heads, len(self.queries), len(self.keys))
@@ -179,3 +219,8 @@ class Attention:
         if not 0 <= layer < self.num_layers:
             raise IndexError(f"{self.kind} attention has layers 0 to {self.num_layers - 1}; got {layer}")
         return self.layers[layer]
+
+
+def _plain_tokens(texts: Sequence[str]) -> Tokens:
+    """Tokens of which the labels alone are known."""
+    return Tokens(tuple(texts), (False,) * len(texts))

@@ -2,7 +2,7 @@
 
     python -m tests.bench computing paging --models en-fr minilm
     python -m tests.bench views whole --models minilm --times 9
-    python -m tests.bench browsing typing cold
+    python -m tests.bench browsing pointing typing cold
     python -m tests.bench crowd --sessions 1 10 30 --minutes 10
     python -m tests.bench load --models smollm2 --sessions 30 --minutes 2
     python -m tests.bench peers --scripts FOLDER
@@ -28,8 +28,8 @@ from model.memory import allocator
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the app does, before torch is imported
 allocator.retain_freed_memory()
 
-PARTS = ("computing", "paging", "views", "whole", "browsing", "typing", "cold", "crowd", "sizing", "load", "peers")
-PARTS += ("memory",)
+PARTS = ("computing", "paging", "views", "whole", "browsing", "pointing", "typing", "cold", "crowd", "sizing", "load")
+PARTS += ("peers", "memory")
 PEERS = [16, 64, 128, 256, 512]
 
 
@@ -41,6 +41,7 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "views": lambda module: module.measure(args.models, args.lengths or [64, 512], args.times, args.device),
         "whole": lambda module: module.whole(args.models, args.lengths or [16, 64], args.times, args.device),
         "browsing": lambda module: module.measure(args.models, args.times, args.lengths),
+        "pointing": lambda module: module.pointing(args.models, args.times, args.lengths or [16, 64]),
         "typing": lambda module: module.typing(args.models, args.lengths or [64, 512], args.times),
         "cold": lambda module: module.cold(args.times // 2),
         "crowd": lambda module: module.measure(args.sessions, args.minutes, args.together),
@@ -50,7 +51,7 @@ def rows(part: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
         "sizing": lambda module: module.measure(args.models, args.times, args.sentence_every, args.head_every),
     }
     # Only what is measured is imported: a machine with a GPU need not have a browser.
-    where = {"typing": "browsing", "cold": "browsing", "whole": "views"}.get(part, part)
+    where = {"typing": "browsing", "pointing": "browsing", "cold": "browsing", "whole": "views"}.get(part, part)
     return measures[part](import_module(f"tests.bench.{where}"))
 
 
@@ -73,7 +74,7 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=330, help="of a text, for load")
     parser.add_argument("--together", action="store_true", help="the class types its sentences in the same second")
     parser.add_argument("--scripts", type=Path, help="folder with what other libraries load from the network")
-    parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for views, whole, browsing, peers and memory")
+    parser.add_argument("--lengths", nargs="+", type=int, help="tokens, for parts that measure several")
     parser.add_argument("--sentence-every", type=float, default=30, help="seconds between a student's sentences")
     parser.add_argument("--head-every", type=float, default=1, help="seconds between the heads a student looks at")
     parser.add_argument("--out", type=Path, default=Path("bench.json"))

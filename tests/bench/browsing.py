@@ -76,6 +76,28 @@ TYPED = """() => { window.typed = new Promise((resolve, reject) => {
     look()
   }, true)
 }) }"""
+# Points at a box of the whole model and waits, frame by frame, until the panel says what it is; then the least that a
+# browser takes to show anything: two frames. Seconds: [both].
+POINT = """name => new Promise((resolve, reject) => {
+  const gd = document.querySelector('.st-key-whole .js-plotly-plot'), edge = gd.getBoundingClientRect()
+  const box = gd.layout.meta.boxes.find(one => one.name === name), { xaxis, yaxis } = gd._fullLayout
+  const middle = (axis, [from, to]) => axis._offset + axis.l2p((from + to) / 2)
+  const clientX = edge.left + middle(xaxis, box.x), clientY = edge.top + middle(yaxis, box.y)
+  const start = performance.now(), seconds = () => (performance.now() - start) / 1000
+  document.elementFromPoint(clientX, clientY).dispatchEvent(
+    new PointerEvent('pointermove', { bubbles: true, clientX, clientY, pointerType: 'mouse' }))
+  const frames = shown => {
+    const from = performance.now()
+    requestAnimationFrame(() => requestAnimationFrame(() => resolve([shown, (performance.now() - from) / 1000])))
+  }
+  const look = () => {
+    if (document.querySelector('.whole-panel h3')?.textContent === box.title)
+      requestAnimationFrame(() => frames(seconds()))
+    else if (seconds() > 60) reject('never shown')
+    else requestAnimationFrame(look)
+  }
+  look()
+})"""
 DRAWN = ".st-key-heatmap .main-svg"
 # The picture of all heads: as it stands there at first, or in its figure.
 PICTURE = ".st-key-tiles img, .st-key-mosaic .imagelayer image"
@@ -122,6 +144,30 @@ def measure(names: list[str], times: int, lengths: list[int] | None) -> Iterator
                     for seconds, seen in zip(map(median, zip(*found, strict=True)), ("shown", "redrawn"), strict=True):
                         row |= {f"{what} {seen}": seconds, f"{what} {seen} ÷ floor": seconds / least}
                 yield row
+
+
+def pointing(names: list[str], times: int, lengths: list[int]) -> Iterator[dict[str, Any]]:
+    """A row for each model and length: seconds from the pointer on a box of the whole model to what the panel says."""
+    with serve() as ours, chromium() as browser:
+        for name in names:
+            lens: Any = model.load(name, "cpu")
+            stack = next(iter(lens.heads))
+            for wished in lengths:
+                text = text_of_length(lens, wished)
+                page = browser.new_page(viewport={"width": 1280, "height": 800})
+                page.goto(f"{ours}/?{urlencode({'model': name, 'text': text})}")
+                page.locator(".st-key-whole .main-svg").first.wait_for(timeout=120_000)
+                settle(page)
+                boxes = [f"{stack}.1.{turn % 2}" for turn in range(2 * times)]
+                shown, frames = map(median, zip(*(page.evaluate(POINT, box) for box in boxes), strict=True))
+                page.close()
+                yield {
+                    "model": name,
+                    "tokens": token_count(lens, text),
+                    "pointed to shown": shown,
+                    "two frames": frames,
+                    "shown ÷ two frames": shown / frames,
+                }
 
 
 @torch.inference_mode()

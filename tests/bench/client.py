@@ -59,6 +59,10 @@ class Client:
     def close(self) -> None:
         self._socket.close()
 
+    def has(self, key: str) -> bool:
+        """Whether the page has a widget."""
+        return key in self._ids
+
     def visit(self, page: str = "heads") -> ScriptRun:
         """Open a page. page: its address, "" for the app's first one"""
         self._page = self._pages.get(page, "")
@@ -71,6 +75,16 @@ class Client:
             return self._trigger("flip", "head", list(self._head.values()))
         state = self._state(key)
         state.string_array_value.data[:] = [str(option)]
+        return self._run(self._fragments[state.id])
+
+    def open_layer(self, box: str) -> ScriptRun:
+        """Click a folded layer in the picture of the whole model. box: its name there, as "encoder.2" """
+        return self._trigger("script_whole", "click", box)
+
+    def slide(self, key: str, value: float) -> ScriptRun:
+        """Move a slider."""
+        state = self._state(key)
+        state.double_array_value.data[:] = [value]
         return self._run(self._fragments[state.id])
 
     def write(self, key: str, text: str) -> ScriptRun:

@@ -1,7 +1,8 @@
-"""Time to the first view: of long and short texts beyond the model's own forward pass, and of `/` beside Heads."""
+"""Time to the first view: of long and short texts beyond the model's own pass, and of `/` beside Heads."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from statistics import median
@@ -44,7 +45,8 @@ def measure(names: list[str], lengths: list[int], times: int, device: str) -> It
 def whole(names: list[str], lengths: list[int], times: int, device: str) -> Iterator[dict[str, Any]]:
     """A row for each model and length: the first view of the page "The whole model" beside that of Heads, in turns.
 
-    Each is of a text nobody had read, so that nothing of it is in the server's cache; times in seconds, medians.
+    Each is of a text nobody had read, so that nothing of it is in the server's cache; times in seconds, medians. Of the
+    same views another layer is opened, and, where the model writes, another token of the output is followed.
 
     Raises:
         ValueError: there are fewer texts that begin differently.
@@ -55,27 +57,35 @@ def whole(names: list[str], lengths: list[int], times: int, device: str) -> Iter
         for name in names:
             lens: Any = model.load(name, device)
 
-            def view(page: str, text: str, name: str = name, lens: Any = lens) -> float:
+            def views(page: str, text: str, name: str = name, lens: Any = lens) -> dict[str, float]:
                 client = Client(ours, model=name, device=device, text=text, **forced_output(lens, text))
-                drawn = without_errors(client.visit(page)).drawn
+                found = {"first": without_errors(client.visit(page)).drawn}
+                if not page:
+                    found["layer"] = without_errors(client.open_layer(f"{next(iter(lens.heads))}.2")).drawn
+                    if client.has("step"):
+                        found["token"] = without_errors(client.slide("step", 2)).drawn
                 client.close()
-                return drawn
+                return found
 
             for page in ("heads", ""):
-                view(page, "A first sentence.")
+                views(page, "A first sentence.")
             for wished in lengths:
-                heads, pictures = [], []
+                heads: list[float] = []
+                pictures: dict[str, list[float]] = {}
                 for turn in range(times):
-                    heads.append(view("heads", text_of_length(lens, wished, first=2 * turn)))
-                    pictures.append(view("", text_of_length(lens, wished, first=2 * turn + 1)))
-                yield {
+                    heads.append(views("heads", text_of_length(lens, wished, first=2 * turn))["first"])
+                    for what, seconds in views("", text_of_length(lens, wished, first=2 * turn + 1)).items():
+                        pictures.setdefault(what, []).append(seconds)
+                row: dict[str, Any] = {
                     "model": name,
                     "device": device,
                     "tokens": token_count(lens, text_of_length(lens, wished)),
                     "heads": median(heads),
-                    "whole": median(pictures),
-                    "whole ÷ heads": median(pictures) / median(heads),
                 }
+                for what in ("first", "layer", "token"):
+                    seconds = median(pictures[what]) if what in pictures else math.nan
+                    row |= {f"whole, {what}": seconds, f"{what} ÷ heads": seconds / row["heads"]}
+                yield row
 
 
 def beyond_forward(

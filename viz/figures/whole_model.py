@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from model.trace.boxes.stack import CROSS_ATTENTION
 from model.trace.boxes.stack_summary import StackSummary
 from viz.figures.heads import indexed_png_uri, resize
 from viz.figures.theme import (
@@ -223,31 +224,45 @@ class _Drawing:
         layer = say("whole.open", layer=self.model.open[stack], last=len(self.model.stacks[stack].layers) - 1)
         self._text(x[0] + 6, inner[-1].y[0] - GAP - HEADER / 2 + 3, layer, size=11, left=True)
         line = x[0] - GUTTER / 2
-        stream = {"color": self.palette.second, "width": 3}
-        points = {"x": [line, line], "y": [table[0].y[0], top], "line": stream}
-        self.lines.append({"type": "scatter", "mode": "lines", "hoverinfo": "skip", **points})
+        self._arrow([(line, table[0].y[0]), (line, top)], 3)
         if len(self.model.stacks) > 1:
             self._text(x[0], top - 9, f"<b>{say(f'kinds.{stack}')}</b>", size=13, left=True)
 
     def memory(self, table: tuple[Box, ...]) -> None:
-        """The line from the encoder's last state to the decoder's encoder-decoder attention."""
-        askers = [box for box in table if box.kind == "cross_attention"]
+        """The arrows from the encoder's last state to every layer of the decoder that asks for it."""
         encoder = [box for box in table if box.stack == "encoder"]
+        askers = [box for box in table if box.stack == "decoder" and self._asks_encoder(box)]
         if not askers or not encoder:
             return
-        last, asker = encoder[-1], askers[0]
-        heights = [sum(last.y) / 2, sum(asker.y) / 2]
-        if last.x[0] < asker.x[0] - GUTTER:  # side by side
-            ends = [last.x[1], asker.x[0]]
-            middle = sum(ends) / 2 - GUTTER / 2
-            self._text(middle, min(heights) - 8, say("whole.memory"), size=11)
+        last = encoder[-1]
+        start, height = last.x[1], sum(last.y) / 2
+        beside = start < askers[0].x[0] - GUTTER
+        if beside:
+            turn = min(box.x[0] for box in askers) - 2 * GUTTER
+            self._text(start + 4, height - 8, say("whole.memory"), size=11, left=True)
         else:
-            ends = [last.x[1], asker.x[1]]
-            middle = last.x[1] + GUTTER / 2
-            self._text(last.x[1], last.y[0] - 9, say("whole.memory"), size=11, left=False)
-        line = {"color": self.palette.second, "width": 3}
-        points = {"x": [ends[0], middle, middle, ends[1]], "y": [h for height in heights for h in (height, height)]}
-        self.lines.append({"type": "scatter", "mode": "lines", "hoverinfo": "skip", "line": line, **points})
+            turn = start + GUTTER / 2
+            self._text(start, last.y[0] - 9, say("whole.memory"), size=11, left=False)
+        for box in askers:
+            end = sum(box.y) / 2
+            path = [(start, height), (turn, height), (turn, end), (box.x[0] if beside else box.x[1], end)]
+            self._arrow(path, 3 if box.block is not None else 1)
+
+    def _asks_encoder(self, box: Box) -> bool:
+        """Whether a box, or one in a folded layer, is an encoder-decoder attention."""
+        folded = box.layer is not None and box.kind == "folded"
+        inside = self.model.stacks[box.stack].layers[box.layer or 0] if folded else ()
+        return CROSS_ATTENTION in (box.kind, *(block.kind for block in inside))
+
+    def _arrow(self, path: list[tuple[float, float]], width: float) -> None:
+        """A line through some points, with a head at the last."""
+        before, tip = np.array(path[-2:])
+        along = (tip - before) / np.hypot(*(tip - before)) * (3 + width)
+        across = 0.7 * along[::-1] * (1, -1)
+        points = np.array([*path, tip - along + across, tip, tip - along - across])
+        line = {"color": self.palette.second, "width": width}
+        ends = {"x": points[:, 0].tolist(), "y": points[:, 1].tolist(), "line": line}
+        self.lines.append({"type": "scatter", "mode": "lines", "hoverinfo": "skip", **ends})
 
     def _rectangle(
         self, x: tuple[float, float], y: tuple[float, float], colour: str, width: float, dashed: bool = False

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from model.arrays.torch_to_numpy import to_numpy
-from model.arrays.types import Array
 from model.attention.record import Record
-from model.maps.layer_maps import LayerMaps
+from model.maps.given_weights import WeightsOnlyLayer
 from model.trace.attention import Attention
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.tokens import Tokens
@@ -66,27 +63,3 @@ def build_attention(
     queries = tokens["encoder" if kind == "encoder" else "decoder"]
     keys = tokens["decoder" if kind == "decoder" else "encoder"]
     return Attention(kind, queries, keys, layers[0].shape[0], layers[0].shape[3], tuple(layers), layer_index)
-
-
-@dataclass(frozen=True, eq=False)
-class WeightsOnlyLayer(LayerMaps):
-    """One layer of a family that returns weights only. Its mask forbids the keys whose weight is 0 in every head."""
-
-    given_weights: Array  # [head, query, key]
-    scale: float = float("nan")
-    softcap: float | None = None
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return (*self.given_weights.shape, 0)
-
-    def array(self, name: str) -> Array:
-        if name == "allowed":
-            return np.asarray((self.given_weights > 0).any(axis=0))
-        raise ValueError(f"This model family does not show its {name} vectors, only its attention weights.")
-
-    def scores(self, masked: bool = True) -> Array:
-        raise ValueError("This model family does not show its scores, only its attention weights.")
-
-    def weights(self) -> Array:
-        return self.given_weights

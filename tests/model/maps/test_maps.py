@@ -250,3 +250,39 @@ def test_only_what_is_drawn_of_a_large_layer_is_fetched(long: Trace) -> None:
         found = layer.across_layers(what, long.attentions["cross"].layers, *where)
         np.testing.assert_allclose(far.across_layers(what, [], *where), found, atol=1e-4)
     assert sum(sent) < 4 * (24 + 24 * 24) + 2_000
+
+
+def test_maps_that_were_computed_elsewhere_are_an_attention(lens: Translator) -> None:
+    own = lens.trace("The cat saw the cat.").attentions["cross"]
+    weights = np.stack([own.weights(layer) for layer in range(own.num_layers)])
+    given = model.Attention.from_arrays(weights, own.query_tokens, own.key_tokens, "cross")
+    assert (given.kind, given.num_layers, given.num_heads) == ("cross", own.num_layers, own.num_heads)
+    assert given.query_tokens == own.query_tokens
+    assert not given.has_vectors
+    np.testing.assert_array_equal(given.weights(1), weights[1])
+    np.testing.assert_array_equal(given.pooled(1, 2, [0, 1], [2]), own.pooled(1, 2, [0, 1], [2]))
+    for one, other in zip(given.overviews(3), own.overviews(3), strict=True):
+        np.testing.assert_allclose(one.maps, other.maps, atol=1e-6)
+        np.testing.assert_allclose(one.entropy, other.entropy, atol=1e-5)
+    weights[0] = 0  # what is changed afterwards is not its weights
+    assert given.weights(0).sum() > 0
+    masked = model.Attention.from_arrays(np.eye(3)[None, None], ["a", "b", "a"])
+    np.testing.assert_array_equal(masked.mask(0), np.eye(3, dtype=bool))
+    assert masked.keys is masked.queries
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (np.full((1, 2, 3, 3), 1 / 3)[0], r"\(2, 3, 3\)"),
+        (np.full((1, 2, 3, 4), 1 / 4), r"\(1, 2, 3, 4\)"),
+        (np.full((1, 0, 3, 3), 1 / 3), r"\(1, 0, 3, 3\)"),
+        (np.full((1, 2, 3, 3), 1 / 4), "off by 0.25"),
+        (np.full((1, 2, 3, 3), np.nan), "nan"),
+        (np.array([[[[2.0, -1, 0]] * 3]]), "at least -1"),
+    ],
+    ids=["three axes", "another key", "no heads", "sums", "nan", "negative"],
+)
+def test_arrays_that_are_no_attention_are_refused(weights: np.ndarray, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        model.Attention.from_arrays(weights, ["a", "b", "c"])

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from model.huggingface.recording.layers import WeightsOnlyLayer
+from model.maps.given_weights import WeightsOnlyLayer
 from model.trace.attention import Attention
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace

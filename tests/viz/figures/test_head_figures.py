@@ -8,7 +8,7 @@ import zlib
 import numpy as np
 import pytest
 
-from model.huggingface.recording.layers import WeightsOnlyLayer
+import model
 from model.measures.heads.head_characters import Character, head_characters
 from model.trace.attention import Attention
 from model.trace.tokens import Picture, Tokens
@@ -67,9 +67,8 @@ def test_tiles_are_as_large_as_the_room_allows_and_none_lies_on_another(
 
 
 def test_layers_of_a_second_band_have_their_numbers_beside_them() -> None:
-    tokens = Tokens(("a", "a"), (False,) * 2)
-    layers = tuple(WeightsOnlyLayer(np.full((9, 2, 2), 0.5, np.float32)) for _ in range(30))
-    mosaic = head_mosaic(Attention("encoder", tokens, tokens, 9, 0, layers), LIGHT, selected=(16, 2))
+    attention = model.Attention.from_arrays(np.full((30, 9, 2, 2), 0.5), ("a", "a"))
+    mosaic = head_mosaic(attention, LIGHT, selected=(16, 2))
     marks, numbers = mosaic.data
     assert (marks.x[16 * 9 + 2], marks.y[16 * 9 + 2]) == (12, 1)
     assert dict(zip(numbers.text, numbers.y, strict=True))["16"] == 1

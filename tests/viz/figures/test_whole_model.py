@@ -64,6 +64,23 @@ def test_boxes_neither_overlap_nor_leave_the_picture(translated: WholeModel, ope
                 assert one.y[1] <= upper_edge(table[i - 1])  # over the first line of an open layer, too
 
 
+@pytest.mark.parametrize("narrow", [False, True])
+def test_arrows_lead_up_each_stack_and_from_the_encoder_to_every_layer_of_the_decoder(
+    translated: WholeModel, narrow: bool
+) -> None:
+    model = replace(translated, narrow=narrow)
+    arrows = [one for one in whole_model(model, LIGHT).data if one.line.color == LIGHT.second]
+    tips = [(one.x[-2], one.y[-2]) for one in arrows]
+    table = {box.name: box for box in boxes(model)}
+    for stack in ("encoder", "decoder"):
+        own = [box for box in table.values() if box.stack == stack and box.kind != "output"]
+        assert tips.pop(0)[1] == min(map(upper_edge, own))
+    asked = [table[name] for name in ("decoder.0", "decoder.1.1", "decoder.2")]
+    assert tips == [(box.x[1] if narrow else box.x[0], sum(box.y) / 2) for box in asked]
+    last = table["encoder.2"]
+    assert {(one.x[0], one.y[0]) for one in arrows[2:]} == {(last.x[1], sum(last.y) / 2)}
+
+
 def test_in_a_narrow_window_the_decoder_stands_over_the_encoder(translated: WholeModel) -> None:
     wide, narrow = (boxes(replace(translated, narrow=narrow)) for narrow in (False, True))
     assert [box.name for box in narrow] == [box.name for box in wide]

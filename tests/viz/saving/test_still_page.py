@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 
-from model.huggingface.recording.layers import WeightsOnlyLayer
-from model.trace.attention import Attention
-from model.trace.tokens import Tokens
+import model
 from viz.figures.heads import head_mosaic
 from viz.figures.theme import LIGHT
 from viz.language.messages import languages, say, set_language
@@ -37,9 +35,7 @@ def test_what_the_tiles_ask_for_is_asked_of_no_saved_page(language: str, caption
 
 def test_a_saved_picture_of_all_heads_frames_the_chosen_one() -> None:
     weights = np.full((2, 3, 4, 4), 0.25, np.float32)
-    tokens = Tokens(("that", "that", "is", "that"), (False,) * 4)
-    layers = tuple(WeightsOnlyLayer(layer) for layer in weights)
-    attention = Attention("encoder", tokens, tokens, 3, 0, layers)
+    attention = model.Attention.from_arrays(weights, ("that", "that", "is", "that"))
     mosaic = head_mosaic(attention, LIGHT)
     framed = with_frame(mosaic, 1, 2, LIGHT)
     assert mosaic.layout.meta["tiles"] == {"layers": 2, "heads": 3}
