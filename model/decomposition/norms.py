@@ -57,10 +57,14 @@ def read_norm(module: nn.Module, example: Tensor) -> Norm:
     return _read_norm(module, example)[0]
 
 
-def norm_in_pass(call: ModuleCall) -> Norm:
-    """The norm that a call of a normalization layer computed with, after the edits of the pass that is running."""
+def norm_in_pass(call: ModuleCall, known: Norm | None = None) -> Norm:
+    """The norm that a call of a normalization layer computed with, after the edits of the pass that is running.
+
+    Args:
+        known: what it computes with in a pass without edits; None if nobody has read that.
+    """
     assert call.x is not None
-    return read_norm(call.module, call.x) if current_edit_plan() is None else norm_of_call(call)
+    return norm_of_call(call) if current_edit_plan() is not None else known or read_norm(call.module, call.x)
 
 
 def norm_of_call(call: ModuleCall) -> Norm:

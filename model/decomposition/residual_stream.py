@@ -91,6 +91,7 @@ class _StackPlanner:
         self.frames, self.shown = given.frames, given.shown
         self.watched = Watched(find_layers(given.stacks[stack](copied)), given.tokens[stack], self._read_layer)
         self.layers: list[tuple[BlockPlan, ...]] = []
+        self.sum_norms: list[dict[Key, Norm]] = []
         self.ends: list[Tensor | None] = []
         self.positions = None if given.positions is None else given.positions(copied)
 
@@ -99,18 +100,22 @@ class _StackPlanner:
             self.ends.append(layer.own.x)
         self.ends.append(layer.own.y)
         self.layers.append(plan_layer(layer, self.tolerance, self.frames))
+        keys = {plan.sum_norm for plan in self.layers[-1]}
+        norms = {call.key: call for call in layer.parts if call.key in keys}
+        self.sum_norms.append({key: norm_in_pass(call) for key, call in norms.items()})
 
     def finish(self, seen: Pass) -> StackPlan:
         """The plan, once all layers were read. seen: of their pass"""
         first, last = self.ends[0], self.ends[-1]
         if first is None or last is None:
-            return StackPlan(EmbeddingPlan(None), tuple(self.layers), None)
+            return StackPlan(EmbeddingPlan(None), tuple(self.layers), None, tuple(self.sum_norms))
         norm = final_norm(last, seen.after)
         behind = None
         if self.shown is not None:
             first, behind = first[list(self.shown)], self.frames.count(-1)
         embedding = plan_embedding(first, seen.before, self.copied, self.words, self.tolerance, self.positions, behind)
-        return StackPlan(embedding, tuple(self.layers), None if norm is None else norm.path)
+        path = None if norm is None else norm.path
+        return StackPlan(embedding, tuple(self.layers), path, tuple(self.sum_norms))
 
 
 class _StackReader:
@@ -160,7 +165,7 @@ class _StackReader:
         added = adds.y if plan.tokens is None else to_stream(adds.y, torch.tensor(plan.tokens), self.watched.tokens)
         sum_norm: Norm | None = None
         if plan.sum_norm is not None:
-            sum_norm = norm_in_pass(calls[plan.sum_norm])
+            sum_norm = norm_in_pass(calls[plan.sum_norm], self.plan.sum_norms[len(self.blocks)][plan.sum_norm])
         neurons = calls[plan.neurons].x if plan.neurons in calls else None
         experts = chosen_experts(calls[plan.experts]) if plan.experts in calls else None
         return Block(

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from model.decomposition.norms import is_norm
 from model.decomposition.observation import ModuleCall
-from model.decomposition.plans.block_plan import BlockPlan
+from model.decomposition.plans.block_plan import BlockPlan, Key
 from model.decomposition.sums import find_sum, is_close
+from model.trace.boxes.stack import Norm
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,13 @@ class StackPlan:
 
     Attributes:
         layers: the blocks of each layer; final_norm: the path of the norm after the last.
+        sum_norms: of each layer, what its norms of a sum compute with: key -> norm.
     """
 
     embedding: EmbeddingPlan
     layers: tuple[tuple[BlockPlan, ...], ...]
     final_norm: str | None
+    sum_norms: tuple[Mapping[Key, Norm], ...]
 
 
 def plan_embedding(

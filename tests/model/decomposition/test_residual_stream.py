@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from model.decomposition import residual_stream
 from model.decomposition.observation import LayerCalls, find_layers
 from model.decomposition.plans.block_plan import BlockPlan
 from model.decomposition.residual_stream import _plans
+from model.decomposition.sums import find_sum, is_close
 from model.errors import InputError
 from model.trace.boxes.stack import Block, Norm, Stack, StackLayer
 from model.trace.boxes.stack_summary import summarize
@@ -159,6 +161,21 @@ def test_blocks_follow_edits() -> None:
     assert np.abs(stack.layers[1].blocks[0].adds).max() == 0
     assert np.abs(stack.layers[0].blocks[0].adds).max() > 0
     assert stack.error < 1e-5
+
+
+@pytest.mark.parametrize("token", [0, 20, 39])
+def test_states_of_many_tokens_differ_where_one_token_does(token: int) -> None:
+    torch.manual_seed(0)
+    states = torch.randn(40, 8)
+    other = states.clone()
+    assert is_close(states, other)
+    other[token, 3] += 0.01
+    assert not is_close(states, other)
+    parts = [torch.randn(40, 8) for _ in range(5)]
+    target = states + parts[1] + parts[4]
+    assert find_sum(target, states, parts, 1e-5) == ((1, 1.0), (4, 1.0))
+    target[token] += 1
+    assert find_sum(target, states, parts, 1e-5) is None
 
 
 def test_norms_are_measured() -> None:
