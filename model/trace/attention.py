@@ -63,9 +63,8 @@ class Attention:
         """
         given = np.array(weights, np.float32)  # a copy, which nobody changes afterwards
         given.flags.writeable = False
-        queries, keys = (
-            _plain_tokens(one) for one in (query_tokens, query_tokens if key_tokens is None else key_tokens)
-        )
+        queries = _plain_tokens(query_tokens)
+        keys = queries if key_tokens is None else _plain_tokens(key_tokens)
         if given.ndim != 4 or given.shape[2:] != (len(queries), len(keys)) or not given.size:
             raise ValueError(
                 f"weights have the shape {given.shape}, expected [layer, head, query, key] with {len(queries)} queries "
