@@ -16,9 +16,8 @@ from model.memory.weight_headers import MAX_HEADER_BYTES
 from model.remote import messages
 from model.settings.reading import NO_LIMIT, READERS, read
 from model.settings.settings import ALONE, SHARED, SOURCES, Settings
-from model.structures import file_content, protein_files
+from model.structures import clip_files, file_content, film_files, protein_files
 from model.tokenization import limited
-from model.translator.video import clip_files, film_files
 from tests.hostile.test_kinds import ALL
 from viz.frame import server_state
 from viz.frame.waits import opening
