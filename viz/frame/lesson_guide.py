@@ -253,7 +253,7 @@ def _form(lesson: Lesson, step: LessonStep, number: int) -> None:
 def _choices(lesson: Lesson, step: LessonStep, number: int) -> None:
     """Draw the answers to choose from: a button each, so that one click answers."""
     st.markdown(step.question)
-    flat = sum(map(len, step.choices)) < 12  # they fit into one line
+    flat = max(map(len, step.choices)) < 10  # a line or two hold them, and leave the room to what is read above
     with st.container(horizontal=flat, key="lesson_choices", gap="small"):
         for place, choice in enumerate(step.choices):
             st.button(
