@@ -30,6 +30,7 @@ class Box:
         sentence: what it does, for pointing and playing.
         share: length of what it adds as a share of the stream, median over tokens; None where it adds nothing.
         attention: kind and layer of its attention, or None.
+        reads: the block of its layer whose input it reads, too; None where it reads what the block below makes.
         page: the page that explains it.
         left_out: whether the run's edits leave it out, or a part of a folded layer.
     """
@@ -46,6 +47,7 @@ class Box:
     block: int | None = None
     share: float | None = None
     attention: tuple[str, int] | None = None
+    reads: int | None = None
     page: str = "layers"
     left_out: bool = False
 
@@ -138,8 +140,8 @@ def _open_layer(
         out = (stack, layer, block.kind) in model.left_out
         yield Box(
             f"{stack}.{layer}.{index}", block.kind, stack, inner, y, block_title(block, stack),
-            say("whole.say_left_out") if out else _sentence(model, stack, block, share),
-            _note(share, was), layer, index, share, block.attention,
+            say("whole.say_left_out") if out else _sentence(model, stack, block, share, block.reads < index),
+            _note(share, was), layer, index, share, block.attention, block.reads if block.reads < index else None,
             "heads" if block.kind in ATTENTIONS else "layers", out,
         )  # fmt: skip
 
@@ -149,10 +151,11 @@ def _heads(model: WholeModel, block: BlockSummary) -> int:
     return len(model.tiles[block.attention]) if block.attention and block.attention in model.tiles else 0
 
 
-def _sentence(model: WholeModel, stack: str, block: BlockSummary, share: float) -> str:
-    """What a block does. share: what it adds, median over tokens"""
+def _sentence(model: WholeModel, stack: str, block: BlockSummary, share: float, beside: bool) -> str:
+    """What a block does. share: what it adds, median over tokens; beside: whether it reads what one below it reads"""
     values = {"share": f"{share:.0%}", "neurons": whole_number(block.num_neurons), "heads": _heads(model, block)}
-    return say(f"whole.say_{box_word(block.kind, stack)}", **values)
+    sentence = say(f"whole.say_{box_word(block.kind, stack)}", **values)
+    return f"{sentence} {say('whole.say_beside')}" if beside else sentence
 
 
 def _note(share: float, was: float | None) -> str:
@@ -202,5 +205,7 @@ def joints(model: WholeModel, stack: str) -> list[str]:
                 words.append(say(f"whole.{after}"))
         if index < len(blocks) and blocks[index].norm in (BEFORE, BOTH):
             words.append(norm(blocks[index]))
+        if index < len(blocks) and blocks[index].reads < index:
+            words.append(say("whole.beside"))
         texts.append(" · ".join(words))
     return texts

@@ -225,6 +225,10 @@ class _Drawing:
         self._text(x[0] + 6, inner[-1].y[0] - GAP - HEADER / 2 + 3, layer, size=11, left=True)
         line = x[0] - GUTTER / 2
         self._arrow([(line, table[0].y[0]), (line, top)], 3)
+        for box in inner:
+            if box.reads is not None:  # beside another: its input passes by what stands between
+                start, by, end = inner[box.reads].y[1] + 3, box.x[1] + 3, sum(box.y) / 2
+                self._arrow([(box.x[1] - 20, start), (by, start), (by, end), (box.x[1], end)], 1)
         if len(self.model.stacks) > 1:
             self._text(x[0], top - 9, f"<b>{say(f'kinds.{stack}')}</b>", size=13, left=True)
 

@@ -183,6 +183,7 @@ def test_joints_say_where_norms_stand_and_which_are_left_out() -> None:
     assert joints(drawn("llama"), "decoder") == ["norm", "add · norm", "add"]
     assert joints(drawn("gemma2"), "decoder") == ["norm", "norm, then add · norm", "norm, then add"]
     assert joints(drawn("bert"), "encoder") == ["", "add, then norm", "add, then norm"]
+    assert joints(drawn("gpt-neox"), "decoder") == ["norm", "add · norm · reads the layer's input", "add"]
     out, gain = say("whole.norm_out"), say("whole.gain_out")
     model = drawn("llama", ("decoder", 1, "feed_forward_norm"), ("decoder", 0, "attention_norm"))
     assert joints(model, "decoder") == ["norm", f"add · {out}", "add"]
@@ -190,6 +191,17 @@ def test_joints_say_where_norms_stand_and_which_are_left_out() -> None:
     assert joints(model, "decoder") == ["norm", f"{gain} · add · {out}", "norm, then add"]
     model = drawn("bert", ("encoder", 1, "attention_gain"), ("encoder", 1, "feed_forward_norm"))
     assert joints(model, "encoder") == ["", f"add · {gain}", f"add · {out}"]
+
+
+def test_a_box_beside_another_has_an_arrow_from_the_input_of_both() -> None:
+    model = drawn("gpt-neox")
+    attention, beside = (box for box in boxes(model) if box.block is not None)
+    assert (attention.reads, beside.reads) == (None, 0)
+    assert say("whole.say_beside") in beside.sentence
+    assert say("whole.say_beside") not in attention.sentence
+    arrow = [one for one in whole_model(model, LIGHT).data if one.line.color == LIGHT.second][-1]
+    assert arrow.y[0] > attention.y[1]
+    assert (arrow.x[-2], arrow.y[-2]) == (beside.x[1], sum(beside.y) / 2)
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt-neox", "qwen3-moe", "lfm2", "t5", "bloom"])
