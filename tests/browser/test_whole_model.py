@@ -51,6 +51,13 @@ def test_whole_model_answers_to_pointer_keys_and_clicks(page: Page) -> None:
     page.wait_for_selector(".st-key-heatmap .js-plotly-plot")
     expect(page.get_by_role("heading", name="Layer 1, head 0")).to_be_visible()
 
+    page.go_back()
+    page.wait_for_function(HAS, arg="decoder.1.0")
+    page.mouse.move(*page.evaluate(PLACE, "decoder.1.0"))
+    panel.get_by_role("button", name=say("masks.title")).click()
+    expect(page.locator(".st-key-here").get_by_role("link")).to_contain_text(say("whole.masked"))
+    expect(page).to_have_url(re.compile("/masks.*layer=1"))
+
 
 SIZES = """() => {
   const { scrollWidth, clientWidth } = document.querySelector("[data-testid=stMain]")

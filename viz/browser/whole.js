@@ -75,6 +75,12 @@ function show() {
   open.type = "button"
   open.onclick = () => { stop(); tell?.(box.name) }
   panel.replaceChildren(...parts, open)
+  for (const [page, title] of data.pages[box.name] ?? []) {
+    const further = text("button", title)
+    further.type = "button"
+    further.onclick = () => { stop(); tell?.(`${box.name} ${page}`) }
+    panel.append(further)
+  }
   for (const [words, name] of data.changes[box.name] ?? []) {
     const leave = text("button", words)
     leave.type = "button"

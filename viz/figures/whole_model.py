@@ -227,8 +227,8 @@ class _Drawing:
         self._arrow([(line, table[0].y[0]), (line, top)], 3)
         for box in inner:
             if box.reads is not None:  # beside another: its input passes by what stands between
-                start, by, end = inner[box.reads].y[1] + 3, box.x[1] + 3, sum(box.y) / 2
-                self._arrow([(box.x[1] - 20, start), (by, start), (by, end), (box.x[1], end)], 1)
+                start, by, middle_y = inner[box.reads].y[1] + 3, box.x[1] + 3, sum(box.y) / 2
+                self._arrow([(box.x[1] - 20, start), (by, start), (by, middle_y), (box.x[1], middle_y)], 1)
         if len(self.model.stacks) > 1:
             self._text(x[0], top - 9, f"<b>{say(f'kinds.{stack}')}</b>", size=13, left=True)
 

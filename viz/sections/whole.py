@@ -9,11 +9,12 @@ import streamlit as st
 from model.maps.words import join_silence
 from model.measures.probabilities import most_probable, probabilities
 from model.positions.scheme import PositionScheme
+from model.trace.boxes.stack import ATTENTION
 from model.trace.boxes.stack_summary import StackSummary
 from model.trace.recorded_layer import RecordedLayer
 from model.trace.trace import Trace
 from viz.browser.resources import BROWSER
-from viz.figures.whole_boxes import boxes
+from viz.figures.whole_boxes import Box, boxes
 from viz.figures.whole_layout import BARS, WholeModel
 from viz.figures.whole_model import whole_model
 from viz.frame import links, model_access, session
@@ -26,6 +27,7 @@ from viz.widgets import charts, page_check
 from viz.widgets.menus import save_menu
 
 KEY = "script_whole"  # keys that begin so take no room on the page
+FURTHER = ("inside", "masks")  # pages that show an attention beside Heads
 TILE = 28  # pixels of a head's small map
 _component = st.components.v2.component("headlight_whole", js=(BROWSER / "whole.js").read_text(encoding="utf-8"))
 
@@ -66,9 +68,10 @@ def draw(trace: Trace) -> None:
     table = boxes(model)
     follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in table}
     changes = whole_changes.remember(summaries)
-    data = {"words": words, "follow": follow, "changes": changes, "narrow": _is_narrow()}
-    _component(key=KEY, data=data, on_click_change=_clicked, on_narrow_change=_resized, on_leave_change=_left_out)
     shown = {box.attention for box in table if box.attention and _layer(trace, box.attention)}
+    pages = {box.name: _further_pages(trace, box) for box in table if box.attention in shown}
+    data = {"words": words, "follow": follow, "changes": changes, "pages": pages, "narrow": _is_narrow()}
+    _component(key=KEY, data=data, on_click_change=_clicked, on_narrow_change=_resized, on_leave_change=_left_out)
     st.session_state.whole_boxes = {
         box.name: (box.page, box.stack, box.layer, box.attention if box.attention in shown else None, box.kind)
         for box in table
@@ -154,6 +157,13 @@ def _follow(summary: StackSummary, layer: int | None, block: int | None) -> dict
     }
 
 
+def _further_pages(trace: Trace, box: Box) -> list[tuple[str, str]]:
+    """Names and titles of the pages that an attention can be seen on beside Heads."""
+    pages = ["inside"] if box.attention and trace.attentions[box.attention[0]].has_vectors else []
+    pages += ["masks"] if (box.stack, box.kind) == ("decoder", ATTENTION) else []
+    return [(page, say(f"{page}.title")) for page in pages]
+
+
 def _left_out() -> None:
     """Leave out the box that is shown, or put it back; a callback."""
     if st.session_state[KEY].leave:
@@ -161,9 +171,10 @@ def _left_out() -> None:
 
 
 def _clicked() -> None:
-    """Open a folded layer, or remember the page that a box leads to; a callback."""
+    """Open a folded layer, or remember the page that a box, or a button at it, leads to; a callback."""
     state = st.session_state
-    found = state.get("whole_boxes", {}).get(state[KEY].click)
+    name, _, further = (state[KEY].click or "").partition(" ")
+    found = state.get("whole_boxes", {}).get(name)
     if found is None:
         return
     page, stack, layer, attention, kind = found
@@ -173,6 +184,7 @@ def _clicked() -> None:
     if attention is not None:
         state.kind, state.layer = attention
         state.head = 0
+        page = further if further in FURTHER else page
     elif page == "layers":
         state.stack = stack
         if layer is not None:
