@@ -78,8 +78,8 @@ def seal(checkout: Path) -> None:
         if event == "open":
             path, _, flags = args
             changed = [path] if isinstance(flags, int) and flags & writing else []
-        elif event in ("os.mkdir", "os.remove", "os.rmdir", "os.truncate"):
-            changed = [args[0]]
+        elif event in ("os.mkdir", "os.remove", "os.rmdir"):
+            changed = [args[0]] if args[-1] == -1 else []  # else a name within an open folder
         else:
             changed = [*args[:2]] if event in ("os.rename", "os.link", "os.symlink") else []
         for path in changed:
