@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.app.driving import PAGES
 from tests.browser.driving import (
+    PHONE,
     assert_agrees,
     go,
     needs_chromium,
     out_of_sight,
     type_sentence,
+    visit,
 )
 from tests.serving import settle
 from viz.frame.bars.top_bar import GROUPS
@@ -61,6 +63,21 @@ def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size
         if size[0] == 1280:
             tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
             assert tall <= 2.5 * size[1], name
+
+
+def test_another_page_begins_at_its_top_and_a_choice_leaves_the_page_where_it_is(
+    address: str, browser: Browser
+) -> None:
+    """Streamlit tells the browser of both in this way; what stood there before is not gone at once."""
+    told = """address => {
+      const main = document.querySelector("[data-testid=stMain]")
+      main.scrollTop = 200
+      history.pushState({}, "", address)
+      return main.scrollTop
+    }"""
+    with visit(browser, address, "uses", shows=".st-key-use_open_code", viewport=PHONE) as visited:
+        assert visited.page.evaluate(told, "/uses?layer=1") == 200
+        assert visited.page.evaluate(told, "/heads") == 0
 
 
 def seen_pictures(page: Page) -> int:

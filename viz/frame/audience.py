@@ -127,7 +127,9 @@ def announce(place: str = "page") -> None:
             const push = history.pushState.bind(history);
             history.pushState = (state, title, address) => {{
               const same = new URL(address ?? location, location).pathname === location.pathname;
-              return same ? history.replaceState(state, title, address) : push(state, title, address);
+              if (same) return history.replaceState(state, title, address);
+              document.querySelector("[data-testid=stMain]").scrollTop = 0; // another page begins at its top
+              return push(state, title, address);
             }};
             // Figures come from the server, which is asked anew, by Streamlit's key, when the computer turns dark.
             const key = {{key: "r", code: "KeyR", keyCode: 82}};
