@@ -8,7 +8,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from model.catalog.entries import CATALOG, Entry
-from tests.app.driving import APP, choose, go_to, texts
+from tests.app.driving import APP, choose, go_to, output_line, texts
 from tests.model.huggingface.test_families import TEXT, build
 from viz.language.messages import say
 
@@ -59,3 +59,15 @@ def test_a_hidden_word_is_guessed(tmp_path: Path, app: AppTest, monkeypatch: pyt
     go_to(app, "output")
     assert not app.exception
     assert "What really stands there" in texts(app)
+
+
+def test_another_output_becomes_that_of_all_pages(app: AppTest) -> None:
+    choose(choose(go_to(app, "output"), "method", "sample"), "seed", 5)
+    assert not app.exception
+    app.button(key="take_over").click().run()
+    assert not app.exception
+    taken = app.session_state["forced_output"]
+    assert not [one for one in app.button if one.key == "take_over"]  # both are the same run
+    assert taken
+    shown = output_line(go_to(app, "heads")).replace("·", "").replace(" ", "")
+    assert taken.replace(" ", "") in shown

@@ -110,15 +110,20 @@ def other_run(shared: Trace, trace: Trace) -> DeltaGenerator | None:
     with st.container(horizontal=True, key="other_run", vertical_alignment="center"):
         own = say("output.other_run" if model_access.open_model().is_encoder_decoder else "output.other_text")
         st.markdown(f":orange[:material/info:] {own}", width="content")
-        st.button(say("output.take_over"), key="take_over", on_click=_take_over, args=(trace.text, trace.output or ""))
+        taken = (trace.text, trace.output or "", model_access.open_model().is_encoder_decoder)
+        st.button(say("output.take_over"), key="take_over", on_click=_take_over, args=taken)
         return st.container(width="content")
 
 
-def _take_over(text: str, output: str) -> None:
-    """Make the output of this page that of all pages; a callback."""
+def _take_over(text: str, output: str, is_forced: bool) -> None:
+    """Make the output of this page that of all pages; a callback.
+
+    Args:
+        is_forced: whether the output is given beside the text, as that of an encoder-decoder model.
+    """
     state = st.session_state
     state.method = METHODS[0]
-    if model_access.open_model().is_encoder_decoder:
+    if is_forced:
         state.whose, state.target, state.method, state.forced_output = session.FORCED, output, FORCED, output
     else:
         state.text = text + ("" if output[:1].isspace() else " ") + output

@@ -50,7 +50,8 @@ def with_named_box(edits: Edits, name: str) -> Edits:
     if kind == "mask":
         masks = {where: shape for where, shape in edits.masks.items() if where != (stack, layer)}
         return replace(edits, masks=masks if len(masks) < len(edits.masks) else {**masks, (stack, layer): "full"})
-    return with_box(edits, model_access.open_model().boxes(), place, left_out=not edits.leaves_out(*place))
+    model = model_access.model_if_open()  # a callback may show nothing, and so not wait for a model
+    return edits if model is None else with_box(edits, model.boxes(), place, left_out=not edits.leaves_out(*place))
 
 
 def box_fields(boxes: Boxes) -> BlockPlace | None:
