@@ -48,6 +48,9 @@ def test_a_card_opens_the_first_model_that_is_here(monkeypatch: pytest.MonkeyPat
 def test_one_click_opens_model_and_example() -> None:
     app = go_to(choose(opened(), "text", "Something else."), "uses")
     assert "GPT-3" in texts(app)
+    for card in uses.uses():  # what has to be fetched first stands back
+        is_here = bool(uses.local_folder(uses.chosen_try(card)["model"]))
+        assert (app.button(key=f"use_open_{card['name']}").proto.type == "primary") == is_here
     app.button(key="use_open_translation").click().run()
     assert not app.exception
     assert app.session_state["model"] == "en-fr"

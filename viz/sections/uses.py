@@ -89,13 +89,19 @@ def _card(card: Mapping[str, Any]) -> None:
     st.markdown(say(f"uses.{name}_about"))
     label = escape_markdown(model_label(chosen["model"]))
     st.button(
-        label, key=f"use_open_{name}", on_click=_open, args=(chosen, chosen["model"]), type="primary", width="stretch"
+        label,
+        key=f"use_open_{name}",
+        on_click=_open,
+        args=(chosen, chosen["model"]),
+        type="primary" if local_folder(chosen["model"]) else "secondary",  # what has to be fetched first stands back
+        width="stretch",
     )
-    others = list(dict.fromkeys([*(one["model"] for one in card["try"]), *card["larger"]]))
-    st.caption(say("uses.more"))
-    with st.container(horizontal=True, gap="small", key=f"use_more_{name}"):
-        for other in others:
-            if other != chosen["model"]:
+    others = dict.fromkeys([*(one["model"] for one in card["try"]), *card["larger"]])
+    del others[chosen["model"]]
+    if others:
+        st.caption(say("uses.more"))
+        with st.container(horizontal=True, gap="small", key=f"use_more_{name}"):
+            for other in others:
                 _other(card, chosen, other)
     if card.get("closed"):
         with st.popover(say("uses.closed"), icon=":material/lock:", type="tertiary", key=f"use_closed_{name}"):
