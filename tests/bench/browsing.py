@@ -23,7 +23,7 @@ CLICK = """([number, row]) => new Promise((resolve, reject) => {
   const start = performance.now(), seconds = () => (performance.now() - start) / 1000
   const plot = () => document.querySelector('.st-key-heatmap .js-plotly-plot')
   const tiles = document.querySelector('.st-key-mosaic .js-plotly-plot'), before = plot().data[0].z
-  const says = text => new RegExp(`\\b${row} ${number}\\b`, 'i').test(text ?? '')
+  const says = text => new RegExp(`\\\\b${row} ${number}\\\\b`, 'i').test(text ?? '')
   const named = () => says(tiles ? document.querySelector('.st-key-head_title h2').textContent
     : plot()?.querySelector('.gtitle')?.textContent)
   if (tiles) {
