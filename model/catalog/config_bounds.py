@@ -20,6 +20,7 @@ CODE = {
     *("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation"),
     *("_experts_implementation", "_experts_implementation_internal", "kernel_config", "use_kernels"),
 }
+# Names that configurations give to a size, and the largest that is accepted.
 VOCABULARY = ("vocab_size", "n_vocab")
 WIDTH = ("hidden_size", "d_model", "n_embd", "dim")
 FEED_FORWARD = ("intermediate_size", "d_ff", "n_inner", "ffn_dim", "encoder_ffn_dim", "decoder_ffn_dim", "hidden_dim")

@@ -71,22 +71,16 @@ function show() {
     const kept = `${Math.round(100 * found.kept[token.focus])}\u202f%`
     parts.push(text("p", data.words.stream.replace("{length}", found.length[token.focus]).replace("{kept}", kept), "stream"))
   }
-  const open = text("button", data.words[box.kind === "folded" ? "unfold" : "goto"])
-  open.type = "button"
-  open.onclick = () => { stop(); tell?.(box.name) }
-  panel.replaceChildren(...parts, open)
-  for (const [page, title] of data.pages[box.name] ?? []) {
-    const further = text("button", title)
-    further.type = "button"
-    further.onclick = () => { stop(); tell?.(`${box.name} ${page}`) }
-    panel.append(further)
+  panel.replaceChildren(...parts)
+  const button = (words, act) => {
+    const made = text("button", words)
+    made.type = "button"
+    made.onclick = () => { stop(); act() }
+    panel.append(made)
   }
-  for (const [words, name] of data.changes[box.name] ?? []) {
-    const leave = text("button", words)
-    leave.type = "button"
-    leave.onclick = () => { stop(); tellLeave?.(name) }
-    panel.append(leave)
-  }
+  button(data.words[box.kind === "folded" ? "unfold" : "goto"], () => tell?.(box.name))
+  for (const [page, title] of data.pages[box.name] ?? []) button(title, () => tell?.(`${box.name} ${page}`))
+  for (const [words, name] of data.changes[box.name] ?? []) button(words, () => tellLeave?.(name))
 }
 
 // Scroll, if need be, so that the box stands between the bars and the panel.

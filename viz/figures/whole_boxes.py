@@ -138,10 +138,11 @@ def _open_layer(
         share, before = float(np.median(block.share)), model.before.get(stack)
         was = None if before is None else float(np.median(before.layers[layer][index].share))
         out = (stack, layer, block.kind) in model.left_out
+        reads = block.reads if block.reads < index else None
         yield Box(
             f"{stack}.{layer}.{index}", block.kind, stack, inner, y, block_title(block, stack),
-            say("whole.say_left_out") if out else _sentence(model, stack, block, share, block.reads < index),
-            _note(share, was), layer, index, share, block.attention, block.reads if block.reads < index else None,
+            say("whole.say_left_out") if out else _sentence(model, stack, block, share, reads is not None),
+            _note(share, was), layer, index, share, block.attention, reads,
             "heads" if block.kind in ATTENTIONS else "layers", out,
         )  # fmt: skip
 
