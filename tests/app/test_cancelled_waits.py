@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from streamlit import delta_generator
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.testing.v1 import AppTest
 
 from tests.app.driving import go_to
@@ -65,3 +68,21 @@ def test_a_page_says_that_it_waits_and_no_more_once_it_has_its_turn(
     assert {"wait.turn", "wait.cancel"} <= {*said}
     assert app.get("plotly_chart")
     assert not [one for one in app.button if one.key == "wait_cancel"]
+
+
+def test_what_a_page_says_of_its_wait_belongs_to_no_fragment(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fragment's own room in a place that is emptied ends Streamlit's front end when the fragment runs again."""
+    rooms: list[DeltaGenerator] = []
+    kept, make, said = turn_wait.say, delta_generator._get_or_create_outside_wrapper, []
+    monkeypatch.setattr(turn_wait, "say", lambda key, **values: said.append(key) or kept(key, **values))
+
+    def spied(place: DeltaGenerator, *rest: Any) -> DeltaGenerator:
+        rooms.append(place)
+        return make(place, *rest)
+
+    monkeypatch.setattr(delta_generator, "_get_or_create_outside_wrapper", spied)
+    app.session_state["text"] = LONG
+    go_to(app, "whole")
+    assert "wait.work" in said
+    locked = [place._cursor.delta_path for place in rooms if place._cursor and place._cursor.is_locked]
+    assert not locked

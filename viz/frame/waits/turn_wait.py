@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -35,6 +35,7 @@ class _Watch:
     def __init__(self, place: DeltaGenerator) -> None:
         self.place = place
         self.told: DeltaGenerator | None = None
+        self._owner = ThreadState.get()
         self._begun, self._looked, self._ended = time.monotonic(), 0.0, False
 
     def __call__(self, waits: bool) -> None:
@@ -50,16 +51,25 @@ class _Watch:
         if now - self._begun < SILENT or now - self._looked < PACE:
             return
         self._looked = now
-        if self.told is None:
-            self.told = self._draw()
         seconds = f"{now - self._begun:.0f}"
-        self.told.markdown(say("wait.turn" if waits else "wait.work", seconds=seconds))
+        with self._as_owner():
+            if self.told is None:
+                self.told = self._draw()
+            self.told.markdown(say("wait.turn" if waits else "wait.work", seconds=seconds))
 
     def clear(self) -> None:
         """Take away what was said."""
         if self.told is not None:
             self.place.empty()
         self.told = None
+
+    def _as_owner(self) -> AbstractContextManager[None]:
+        """A context in which what is written belongs to whoever drew `place`, not to a fragment that works within it.
+
+        Streamlit would keep a room of that fragment's own in `place`, and fill it when the fragment runs again: by then
+        `place` is empty, and the page in the browser ends ("'setIn' cannot be called on an ElementNode").
+        """
+        return ThreadState.scoped(fragment_id=self._owner.fragment_id, delta_path=self._owner.delta_path)
 
     def _draw(self) -> DeltaGenerator:
         """Room for what is said, beside the button."""
@@ -74,7 +84,7 @@ class _Watch:
         """Say that it was cancelled, once in a run of the page, with a button that lets it go on."""
         if not self._ended:
             self._ended, self.told = True, None
-            with self.place.container():
+            with self._as_owner(), self.place.container():
                 st.info(say("wait.cancelled"), icon=":material/stop_circle:")
                 with ThreadState.scoped(fragment_id=None):
                     st.button(say("wait.go_on"), key="wait_go_on", on_click=_go_on)
