@@ -11,8 +11,8 @@ from pathlib import Path
 from model.catalog.downloads.plan import Plan, Report, disk_error, disk_error_behind, part_name
 from model.catalog.downloads.record import checksums, drop_abandoned_parts, parts_folder, write_record
 from model.catalog.entries import CATALOG, Hub, Progress
-from model.catalog.permission import check_allowed, is_hub_name
-from model.catalog.store import PICTURE_HALF, download_folder, local_folder
+from model.catalog.permission import check_allowed, is_hub_name, without_part
+from model.catalog.store import download_folder, local_folder
 from model.errors import ModelError
 from model.memory.fit import format_bytes
 from model.settings.settings import current
@@ -32,7 +32,7 @@ def find_or_fetch(name: str, progress: Progress) -> Path:
         ModelError: the name is unknown ("unknown") or not allowed on this server ("not_allowed"), every source of the
             model failed (the reason of the last one), or as `fetch`.
     """
-    name = name.removesuffix(PICTURE_HALF)
+    name = without_part(name)
     check_allowed(name)
     folder = local_folder(name)
     if folder:

@@ -36,6 +36,7 @@ def load_in_process(
     from model.attention.devices import find_device, find_dtype, split_device_choice
     from model.catalog.fetching import find_or_fetch
     from model.catalog.folder_check import read_json
+    from model.catalog.permission import chosen_stage
     from model.catalog.store import input_kind
     from model.memory.fit import check_memory_fits
     from model.memory.gguf_header import gguf_file
@@ -61,7 +62,7 @@ def load_in_process(
         if kind == "image":
             from model.huggingface.vision.vision_model import VisionModel
 
-            return VisionModel.open(folder, device, number_format, adapter)
+            return VisionModel.open(folder, device, number_format, adapter, chosen_stage(name))
         if kind == "sound":
             from model.huggingface.sound.sound_model import SoundModel
 

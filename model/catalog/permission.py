@@ -11,7 +11,23 @@ from model.errors import ModelError
 from model.settings.settings import current
 
 MAX_NAME = 1_000  # letters; longer ones are no name and no path
+# Behind the name of a model of two encoders, such as CLIP: the one that reads pictures, not the one that reads text.
+PICTURE_HALF = "#image"
+# Behind the name of a model that merges patches from stage to stage, such as Swin: which stage is shown.
+STAGE = "#stage"
+_PART = re.compile(rf"({PICTURE_HALF}|{STAGE}(\d{{1,3}}))$")
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}")
+
+
+def without_part(name: str) -> str:
+    """The name of a model without what may stand behind it for a part of the model."""
+    return _PART.sub("", name)
+
+
+def chosen_stage(name: str) -> int | None:
+    """The stage that a name asks for; None where it asks for none."""
+    found = _PART.search(name)
+    return int(found[2]) if found and found[2] else None
 
 
 def check_allowed(name: str) -> None:
@@ -22,6 +38,7 @@ def check_allowed(name: str) -> None:
     """
     if not name.strip() or len(name) > MAX_NAME or "\0" in name:
         raise ModelError("unknown", "This is no name of a model: give one of the list.")
+    name = without_part(name)
     if not (in_catalog(name) or may_be_hub(name) or may_be_folder(name)):
         raise ModelError(
             "not_allowed",

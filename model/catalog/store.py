@@ -14,12 +14,17 @@ from typing import Any
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG, Hub
 from model.catalog.folder_check import read_json
-from model.catalog.permission import in_catalog, is_hub_name, may_be_folder, may_be_hub
+from model.catalog.permission import (
+    PICTURE_HALF,
+    in_catalog,
+    is_hub_name,
+    may_be_folder,
+    may_be_hub,
+    without_part,
+)
 from model.errors import ModelError
 from model.memory.gguf_header import gguf_file
 
-# Behind the name of a model of two encoders, such as CLIP: the one that reads pictures, not the one that reads text.
-PICTURE_HALF = "#image"
 # Model types of encoder-decoder families that turn sound into text, and are opened with it.
 SPEECH = ("whisper", "speech_to_text", "moonshine")
 
@@ -62,10 +67,10 @@ def local_folder(name: str) -> Path | None:
     None, too, and without a look at the disk, for a model that may not be opened on this server.
 
     Args:
-        name: a catalog id, a hub name ("owner/name") a folder with a config.json, or a GGUF file; `PICTURE_HALF` may
-            follow.
+        name: a catalog id, a hub name ("owner/name") a folder with a config.json, or a GGUF file; what stands for
+            a part of the model may follow.
     """
-    name = name.removesuffix(PICTURE_HALF)
+    name = without_part(name)
     entry = CATALOG.get(name)
     if entry and entry.folder:
         return entry.folder

@@ -13,7 +13,7 @@ from model.attention.edit_plan import EditPlan, apply_edits
 from model.errors import InputError
 from model.generation.search import NextLogits, decode
 from model.huggingface.opened_model import OpenedModel
-from model.huggingface.recording.attention_interface import name_attention_calls
+from model.huggingface.recording.call_names import name_attention_calls
 from model.huggingface.vocabulary import forbidden_ids
 from model.tokenization.encoding import Encoded, encode
 from model.tokenization.length import check_ids, check_length

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from model.tokenization.languages import Languages
 
+SHOWN_STAGE = "shown_stage"  # an attribute of a module: the path of its stage that is shown, where it has several
+
 
 class OpenedModel(Protocol):
     """A Hugging Face model ready to run; `model.huggingface.text_model.TextModel` is one.
@@ -67,7 +69,10 @@ def stack_names(lens: OpenedModel) -> tuple[str, ...]:
 
 
 def find_stack(stack: str, module: Any) -> nn.Module:
-    """A stack of a copy of the model; of a model with one stack the whole model."""
+    """A stack of a copy of the model; of a model with one stack the whole model, or the stage that is shown."""
+    if shown := getattr(module, SHOWN_STAGE, ""):
+        stage: nn.Module = module.get_submodule(shown)
+        return stage
     if not module.config.is_encoder_decoder or type(module).__name__.endswith("EncoderModel"):
         return module
     found: nn.Module = module.get_encoder() if stack == "encoder" else module.get_decoder()

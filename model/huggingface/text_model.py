@@ -28,12 +28,13 @@ from model.huggingface.loading.pairs import encoder_of_pair
 from model.huggingface.loading.weights import attend_in_full, decoder_start_id, load_pretrained, max_input_tokens
 from model.huggingface.positions import measure_schemes
 from model.huggingface.probes import contact_regression, guess, layer_logits, outputs
-from model.huggingface.recording.attention_interface import name_attention_calls
+from model.huggingface.recording.call_names import name_attention_calls
 from model.huggingface.recording.detection import describe_other_layers, detect_interface
 from model.huggingface.recording.eager_run import library_attentions
 from model.huggingface.recording.hooks import hook_last_block, hook_positions
 from model.huggingface.recording.layers import recorded_layers, weights_only_layers
 from model.huggingface.recording.trial import trial_ids, try_tracing
+from model.huggingface.recording.windows import Stage
 from model.huggingface.tracing import TracedBatch, model_notes
 from model.huggingface.verification import verify_run
 from model.measures.heads.head_effects import head_effects
@@ -73,13 +74,13 @@ class TextModel:
 
     takes = "text"
     take_pass_apart, boxes, length_of = take_pass_apart, boxes, length_of
-    is_half = False  # one encoder of a pair such as CLIP, of which the other reads pictures
-    adapter = ""  # the name of the adapter that was merged into the weights
+    is_half, adapter = False, ""  # one encoder of a pair such as CLIP; the adapter that was merged into the weights
     head_effects, logit_lens, contact_regression = head_effects, logit_lens, contact_regression
     heads: Mapping[str, tuple[int, int]]
     full_tokens: int | None = None
     trial_tokens = 0
     frames_of_tokens: tuple[int, ...] = ()
+    stage: Stage | None = None  # the one that is shown, of a model with several
 
     def __init__(self, module: Any, tokenizer: Any, device: str) -> None:
         self.module = module.to(device).eval()
@@ -211,10 +212,10 @@ class TextModel:
             inputs: the module's keyword arguments.
             eager: return all weights, too; cached: return keys and values.
         """
-        with name_attention_calls(module.get_encoder() if self.is_encoder_decoder else None, self.single_stack):
-            return module(
-                **inputs, output_hidden_states=True, output_attentions=eager, use_cache=cached, return_dict=True
-            )
+        encoder = module.get_encoder() if self.is_encoder_decoder else None
+        asked = {"output_hidden_states": True, "output_attentions": eager, "use_cache": cached, "return_dict": True}
+        with name_attention_calls(encoder, self.single_stack, self.stage):
+            return module(**inputs, **asked)
 
     def _detect_interface(self) -> None:
         """Set the attention implementation, and what its calls in a test pass show: heads, and the stack's kind."""

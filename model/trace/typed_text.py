@@ -54,6 +54,8 @@ class InputChoices:
         marks: the marks of its tokenizer that may be typed by hand and may be spelled out.
         source_languages, target_languages: codes of the languages it takes; empty where there is none to choose.
         source, target: the languages without a choice; None where the model names none.
+        stages: of a model that merges patches from stage to stage, rows and columns of each, such as "14 × 14"; "" for
+            one that cannot be shown; empty for other models. stage: the one that is shown.
         tasks: names of what may be written of a sound; task: the one without a choice.
     """
 
@@ -66,6 +68,8 @@ class InputChoices:
     target: str | None = None
     tasks: tuple[str, ...] = ()
     task: str | None = None
+    stages: tuple[str, ...] = ()
+    stage: int | None = None
 
 
 def as_typed(text: str | TypedText) -> TypedText:

@@ -14,7 +14,8 @@ import transformers
 from torch import Tensor
 
 import model
-from model.catalog.store import PICTURE_HALF, SPEECH
+from model.catalog.permission import PICTURE_HALF
+from model.catalog.store import SPEECH
 from model.errors import InputError, ModelError
 from tests.model.huggingface.small_models import TARGET, TEXT, save, tokenizer
 from tests.sweep.small_configs import small_config

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from model.catalog.permission import STAGE, without_part
 from model.trace.typed_text import InputChoices, ModelInput
 from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.option_row import option_row
@@ -29,11 +30,13 @@ def draw(choices: InputChoices) -> None:
         with rooms[0]:
             _type_pair()
     typed_marks = session.has_marks(choices)
-    if choices.chat or choices.target_languages or choices.source_languages or typed_marks:
+    languages = choices.target_languages or choices.source_languages
+    if choices.chat or languages or typed_marks or choices.stages:
         with rooms[1], st.popover(_label(choices), icon=":material/input:", key="reading_as"):
             _pick_chat(choices)
             _pick_languages(choices)
             _pick_task(choices)
+            _pick_stage(choices)
             if typed_marks:
                 st.session_state.marks = st.session_state.get("marks", session.READ)
                 option_row(
@@ -60,6 +63,8 @@ def _label(choices: InputChoices) -> str:
         names = language_names(choices.source_languages)
         said.append(names.get(spoken, spoken) if spoken else say("input.heard_language"))
         said.append(_task_name(state.get("speech_task") or choices.task or choices.tasks[0]))
+    if choices.stage is not None:
+        said.append(_stage_name(choices, choices.stage))
     if choices.chat and state.get("chat"):
         said.append(say("input.chat_short"))
     if session.has_marks(choices) and state.get("marks") == session.SPELLED:
@@ -128,6 +133,33 @@ def _pick_task(choices: InputChoices) -> None:
     if len(choices.tasks) > 1:
         own = choices.task or choices.tasks[0]
         option_row(say("input.speech_task"), choices.tasks, own, "speech_task", name=_task_name)
+
+
+def _pick_stage(choices: InputChoices) -> None:
+    """Which stage is shown of a model that merges its patches from stage to stage; its name says so from then on."""
+    shown = [number for number, name in enumerate(choices.stages) if name]
+    if choices.stage is not None:
+        st.session_state.stage = choices.stage
+        st.segmented_control(
+            say("input.stage"),
+            shown,
+            required=True,
+            wrap=True,
+            key="stage",
+            format_func=lambda number: _stage_name(choices, number),
+            help=say("input.stage_help"),
+            on_change=_open_stage,
+        )
+
+
+def _open_stage() -> None:
+    """Open the chosen stage; a callback."""
+    state = st.session_state
+    state.model = f"{without_part(session.chosen_model())}{STAGE}{state.stage}"
+
+
+def _stage_name(choices: InputChoices, number: int) -> str:
+    return say("input.stage_name", number=number, patches=choices.stages[number])
 
 
 def _task_name(task: str) -> str:

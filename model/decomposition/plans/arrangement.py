@@ -1,7 +1,8 @@
 """Parts that see the stream's tokens in another order: each row of their states is a token, found by its numbers.
 
 A video model that looks over time hands its attention the tokens of one place after those of another, and across a
-frame those of one frame after those of another, with a copy of the token for the whole clip in each.
+frame those of one frame after those of another, with a copy of the token for the whole clip in each. A model that looks
+within windows hands its attention the patches of one window after those of another.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ class Arrangements:
     def _grouped(self) -> list[Group]:
         groups: list[Group] = []
         for call in self.parts:
-            y = self._in_stream(call)
+            y = self.in_stream(call)
             if y is not None and bool(y.any()):
                 known = next((group for group in groups if is_close(group.y, y, self.tolerance)), None)
                 if known is None:
@@ -138,7 +139,7 @@ class Arrangements:
                     known.calls.append(call)
         return groups
 
-    def _in_stream(self, call: ModuleCall) -> Tensor | None:
+    def in_stream(self, call: ModuleCall) -> Tensor | None:
         """What a call put out, in the order of the stream; None where it is no state."""
         tokens = self.of_output(call)
         if self.x is None or call.y is None or call.y.shape[1] != self.x.shape[1]:
@@ -147,21 +148,44 @@ class Arrangements:
             return to_stream(call.y, tokens, len(self.x))
         return call.y if call.y.shape == self.x.shape else None
 
+    def _rows_of_both(self, call: ModuleCall, state: Tensor) -> Tensor | None:
+        """Which token each row of an attention is, if it reads a state and its output goes on in the stream's order.
+
+        By both together: patches of one colour are equal when they go in, and differ when they come out.
+        """
+        if call.x is None or call.y is None or call.x.shape != state.shape or call.y.shape != state.shape:
+            return None
+        if find_rows(call.x, state, self.tolerance) is None:
+            return None
+        goes_on = [group.y for group in self.groups] + [one.x for one in self.norms if one.x is not None]
+        rows = torch.cat([call.x, call.y], dim=-1)
+        found = (
+            find_rows(rows, torch.cat([state, one], dim=-1), self.tolerance)
+            for one in goes_on
+            if one.shape == state.shape and one is not call.y
+        )
+        return next((one for one in found if one is not None), None)
+
     def _find_another(self) -> bool:
-        """Whether one more order was found: that in which a norm reads a state, or a part what another put out."""
+        """Whether one more order was found: that in which a part reads a state, or what another put out."""
         if self.x is None:
             return False
         states = [self.x, *(self.x + group.y for group in self.groups)]
+        read = [*states, *(one.y for one in self.norms if one.y is not None and one.y.shape == self.x.shape)]
         for call in self.parts:
             shape, tokens = input_shape(call), None
             if shape == self.stream or shape in self.tokens or call.x is None:
                 continue
-            if call in self.norms:
-                found = (find_rows(call.x, state, self.tolerance) for state in states)
-                tokens = next((one for one in found if one is not None and not is_stream(one, len(self.x))), None)
-            elif self.tokens:
+            if call not in self.norms and self.tokens:
                 before = (self.of_output(one) for one in self.parts if is_close(one.y, call.x, self.tolerance))
                 tokens = next((one for one in before if one is not None), None)
+            if tokens is None and (call in self.norms or call.attention):
+                both = (
+                    (find_rows(call.x, one, self.tolerance) for one in states)
+                    if call in self.norms
+                    else (self._rows_of_both(call, one) for one in read)
+                )
+                tokens = next((one for one in both if one is not None and not is_stream(one, len(self.x))), None)
             if tokens is not None:
                 self.tokens[shape] = tokens
                 return True

@@ -151,18 +151,27 @@ class _LayerReader:
             reads = next((i for i, state in enumerate(states) if self.orders.is_state(call, state)), None)
             if reads is not None:
                 return chain or [call], norm_after, None, reads
-            norm = next((one for one in self.norms if self._same(one.y, source)), None)
+            norm = next((one for one in self.norms if self._same(one.y, source) or self._reads(call, one.y)), None)
             if norm is not None and call is not norm_after:
                 reads = next((i for i, state in enumerate(states) if self.orders.is_state(norm, state)), None)
                 if reads is not None:
                     return chain, norm_after, norm, reads
-            earlier = [one for one in self.parts if self._same(one.y, source) and one is not call]
+            earlier = [one for one in self.parts if self._puts_out(one, source) and one is not call]
             earlier = [one for one in earlier if not one.path.startswith(call.path + ".")]
             # What goes in comes from no part: it was computed in the part that holds this one.
             calls = earlier or [one for one in self.parts if one.path and one.path == call.path.rpartition(".")[0]]
             if not calls:
                 break
         return chain or [step.added.calls[0]], norm_after, None, None
+
+    def _reads(self, call: ModuleCall, normed: Tensor | None) -> bool:
+        """Whether a part got a state after its norm, in an order of its own."""
+        whole = self.x is not None and normed is not None and normed.shape == self.x.shape
+        return whole and normed is not None and self.orders.is_state(call, normed)
+
+    def _puts_out(self, call: ModuleCall, source: Tensor | None) -> bool:
+        """Whether a part puts out what another got, which may stand in the order of the stream."""
+        return self._same(call.y, source) or self._same(self.orders.in_stream(call), source)
 
     def _kind(self, chain: Sequence[ModuleCall]) -> str:
         """What the parts of a chain compute together."""

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,40 +18,12 @@ from model.attention.edit_plan import EditPlan, current_edit_plan
 from model.attention.formula import attention
 from model.attention.record import WeightsCallback
 from model.attention.recorded_call import repeat_heads
+from model.huggingface.recording.call_names import UNNAMED, current_calls
+from model.huggingface.recording.windows import fold, unfold, unfold_maps, unfold_mask
 
 HEADLIGHT = "headlight"  # runs through `model.attention.formula.attention`
 HEADLIGHT_ALL_MASKS = "headlight-masks"  # the same, for families whose modules do not say that they are causal
 LIBRARY_EAGER = "headlight-stock"  # the library's own, which a trace is verified against
-
-
-@dataclass
-class CallCounter:
-    """Kind and layer of the attention calls of a pass, by counting them: some models share one module among layers."""
-
-    encoder: frozenset[int]  # ids of the encoder's modules in an encoder-decoder model, else empty
-    single: str | None  # what a single stack is, "encoder" or "decoder"; None in an encoder-decoder model
-    counts: dict[str, int] = field(default_factory=dict)
-    last: tuple[Tensor, Tensor, tuple[str, int]] | None = None  # query, key and name of the call before
-
-    def name(self, module: nn.Module, query: Tensor, key: Tensor) -> tuple[str, int]:
-        """Kind and layer of the next call, made by `module`; those of the call before for the same query and key.
-
-        Differential attention asks twice for the same weights, with two halves of its values.
-        """
-        if self.last is None or self.last[0] is not query or self.last[1] is not key:
-            self.last = query, key, self._next(module)
-        return self.last[2]
-
-    def _next(self, module: nn.Module) -> tuple[str, int]:
-        stack = self.single or ("encoder" if id(module) in self.encoder else "decoder")
-        number = self.counts.get(stack, 0)
-        self.counts[stack] = number + 1
-        if stack == "decoder" and self.single is None:  # self-attention and cross-attention, in turn
-            return ("decoder", "cross")[number % 2], number // 2
-        return stack, number
-
-
-_calls: ContextVar[CallCounter | None] = ContextVar("calls", default=None)
 
 
 _on_weights: ContextVar[WeightsCallback | None] = ContextVar("on_weights", default=None)
@@ -76,22 +47,6 @@ def capture_weights(on_weights: WeightsCallback, on_vectors: VectorsCallback | N
     finally:
         _on_weights.reset(token)
         _on_vectors.reset(other)
-
-
-@contextmanager
-def name_attention_calls(encoder: nn.Module | None, single: str) -> Iterator[None]:
-    """Assign kind and layer to the attention calls of this thread while the block runs.
-
-    Args:
-        encoder: the encoder of an encoder-decoder model, else None.
-        single: what a single stack is, "encoder" or "decoder".
-    """
-    parts = frozenset(id(part) for part in encoder.modules()) if encoder is not None else frozenset[int]()
-    token = _calls.set(CallCounter(parts, single if encoder is None else None))
-    try:
-        yield
-    finally:
-        _calls.reset(token)
 
 
 def _attend(
@@ -121,13 +76,17 @@ def _attend(
     _check_extras(options)
     attention_mask = _with_chosen_keys(attention_mask, indices, key.shape[2])
     is_causal = getattr(module, "is_causal", True) if is_causal is None else is_causal
+    calls = current_calls()
+    # Calls outside `name_attention_calls`, such as those of the library's own `generate`, have no kind and layer.
+    kind, layer = (UNNAMED, 0) if calls is None else calls.name(module, query, key)
+    layout = None if calls is None else calls.layout(kind, layer)
+    if layout is not None:
+        query, key, value = (unfold(one, layout) for one in (query, key, value))
+        attention_mask = unfold_mask(attention_mask, layout, query.dtype)
     attention_mask, extra = _split_mask(attention_mask)
     bias = _move_bias(position_bias)
     if extra is not None:
         bias = extra if bias is None else bias + extra
-    calls = _calls.get()
-    # Calls outside `name_attention_calls`, such as those of the library's own `generate`, have no kind and layer.
-    kind, layer = ("unnamed", 0) if calls is None else calls.name(module, query, key)
     output = attention(
         query,
         key,
@@ -142,6 +101,7 @@ def _attend(
         sinks=s_aux,
         layer_index=getattr(module, "layer_idx", None),
     )
+    output = output if layout is None else fold(output, layout)
     return output.transpose(1, 2).contiguous(), None
 
 
@@ -200,15 +160,23 @@ def _attend_eagerly(
     **options: Any,
 ) -> tuple[Tensor, None]:
     """The implementation "headlight-stock": the family's own eager attention, its weights passed to the callback."""
-    plan, calls, on_weights, on_vectors = current_edit_plan(), _calls.get(), _on_weights.get(), _on_vectors.get()
+    plan, calls, on_weights, on_vectors = current_edit_plan(), current_calls(), _on_weights.get(), _on_vectors.get()
     assert calls is not None
     assert on_weights is not None
     attention_mask = _with_chosen_keys(attention_mask, options.pop("indices", None), key.shape[2])
     kind, layer = calls.name(module, query, key)
-    if on_vectors is not None:
-        on_vectors(module, kind, layer, (query, key, value))
+    layout = calls.layout(kind, layer)
     eager = sys.modules[type(module).__module__].eager_attention_forward
-    if plan is None:
+    if kind == UNNAMED:
+        return eager(module, query, key, value, attention_mask, **options)[0], None
+    if on_vectors is not None:
+        q, k, v = (one if layout is None else unfold(one, layout) for one in (query, key, value))
+        on_vectors(module, kind, layer, (q, k, v))
+    if layout is not None:
+        output, weights = _attend_in_windows(
+            eager, plan, layer, layout, module, query, key, value, attention_mask, **options
+        )
+    elif plan is None:
         output, weights = eager(module, query, key, value, attention_mask, **options)
     else:
         output, weights = _attend_with_edits(
@@ -218,6 +186,28 @@ def _attend_eagerly(
         weights = _without_sinks(weights, value, output)
     on_weights(kind, layer, weights)
     return output, None
+
+
+def _attend_in_windows(
+    eager: Callable[..., tuple[Tensor, Tensor]],
+    plan: EditPlan | None,
+    layer: int,
+    layout: Tensor,
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **options: Any,
+) -> tuple[Tensor, Tensor]:
+    """Eager attention within windows, its weights as maps of patch × patch; with edits on the maps themselves."""
+    if plan is None:
+        output, weights = eager(module, query, key, value, attention_mask, **options)
+        return output, unfold_maps(weights, layout, 0.0)
+    query, key, value = (unfold(one, layout) for one in (query, key, value))
+    mask = unfold_mask(attention_mask, layout, query.dtype)
+    output, weights = _attend_with_edits(eager, plan, "encoder", layer, module, query, key, value, mask, **options)
+    return fold(output.transpose(1, 2), layout).transpose(1, 2), weights
 
 
 def _without_sinks(weights: Tensor, value: Tensor, output: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from model.attention.projections import shallow_copy
 from model.attention.record import record
 from model.decomposition.boxes import silence_weights
 from model.errors import OpeningError
-from model.huggingface.opened_model import OpenedModel, find_stack
+from model.huggingface.opened_model import SHOWN_STAGE, OpenedModel, find_stack
 from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
 from model.huggingface.recording.hooks import outermost_layers
 from model.huggingface.recording.neurons import NeuronRows, OnNeurons, capture_neurons
@@ -152,7 +152,8 @@ def run_copy(
             capture_neurons(find_stack(stack, module), stack, rows, attended, neurons[1])
     vectors: dict[tuple[str, int], tuple[Tensor, Tensor, Tensor]] = {}
     places: dict[tuple[str, int], int] = {}
-    numbers = {id(part): re.search(r"\.(\d+)\.", f".{name}.") for name, part in module.named_modules()}
+    shown = find_stack("encoder", module) if hasattr(module, SHOWN_STAGE) else module
+    numbers = {id(part): re.search(r"\.(\d+)\.", f".{name}.") for name, part in shown.named_modules()}
 
     def keep(part: nn.Module, kind: str, layer: int, found: tuple[Tensor, Tensor, Tensor]) -> None:
         before = vectors.get((kind, layer))

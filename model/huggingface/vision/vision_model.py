@@ -28,24 +28,26 @@ from model.errors import OpeningError
 from model.huggingface.answers import head_kind
 from model.huggingface.loading.pairs import encoder_of_pair
 from model.huggingface.loading.weights import load_weights, merge_adapters, supported_architectures
+from model.huggingface.opened_model import SHOWN_STAGE
 from model.huggingface.recording.layers import build_attention
+from model.huggingface.recording.windows import (
+    Stage,
+    find_stages,
+    fits,
+    hook_stage,
+    shown_stage,
+    watch_stage,
+)
 from model.huggingface.text_model import TextModel
 from model.huggingface.vision.image_files import PictureSource, read_picture
+from model.huggingface.vision.patch_labels import label_patches, prefix_labels
 from model.huggingface.vision.vision_positions import vision_scheme
 from model.positions.scheme import PositionScheme
 from model.structures.clip_files import holds_clip, read_colour_clip
 from model.trace.edits import UNCHANGED, Edits
-from model.trace.tokens import Picture, Tokens
+from model.trace.tokens import Picture
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import InputChoices
-
-# Labels of the tokens that may come before the patches, in this order, by the parameter that holds them.
-PREFIX_TOKENS = {
-    "cls_token": "[CLS]",
-    "class_embedding": "[CLS]",
-    "distillation_token": "[DIST]",
-    "register_tokens": "[REG]",
-}
 
 
 class VisionModel(TextModel):
@@ -57,13 +59,17 @@ class VisionModel(TextModel):
             model.
         slices: number of frames that its tokens tell apart, one under the other, where patches of all of them look at
             each other; 1 where it looks through time and across a frame in turn, and for a picture model.
+        stages: of a model that merges its patches from stage to stage; empty for others. stage_names: rows and columns
+            of each; "" for one that cannot be shown.
         divided: True for a video model that looks through time and across a frame in turn.
     """
 
     takes = "image"
     is_encoder_decoder = False
+    stages: tuple[Stage, ...] = ()
+    stage_names: tuple[str, ...] = ()
 
-    def __init__(self, module: Any, processor: Any, device: str) -> None:
+    def __init__(self, module: Any, processor: Any, device: str, stage: int | None = None) -> None:
         self.module = module.to(device).eval()
         self.processor = processor
         self.device = device
@@ -77,9 +83,10 @@ class VisionModel(TextModel):
         joint = isinstance(tubelet, int) and tubelet > 0
         self.slices = self.frames // tubelet if joint else 1
         self.divided = bool(self.frames) and not joint
+        self._choose_stage(stage)
         self._install_attention()
         _, visible = self._preprocess([Image.new("RGB", (64, 64))])
-        self.tokens = self._label_tokens(visible)
+        self.tokens = label_patches(self._prefix_labels(visible.rows * visible.columns), visible)
         if self.divided:  # of all frames, the first is shown
             self.frames_of_tokens = (-1, *[*range(self.frames)] * (visible.rows * visible.columns))
         try:
@@ -91,6 +98,18 @@ class VisionModel(TextModel):
             raise OpeningError(message, "windows") from error
         self.max_tokens = len(self.tokens)
 
+    def _choose_stage(self, wanted: int | None) -> None:
+        """Find the stages of a model that merges its patches, and which of them is shown. wanted: None for any"""
+        pixels = self.dummy_inputs()
+        self.stages = () if self.frames else find_stages(self.module, lambda: self.module(**pixels))
+        _, visible = self._preprocess([Image.new("RGB", (64, 64))])
+        grid = visible.rows, visible.columns
+        self.stage_names = tuple(f"{one.rows} × {one.columns}" if fits(one, grid) else "" for one in self.stages)
+        self.stage = shown_stage(self.stages, wanted, grid)
+        if self.stage is not None:
+            setattr(self.module, SHOWN_STAGE, self.stage.path)
+            hook_stage(self.module.get_submodule(self.stage.path))
+
     @classmethod
     def open(
         cls,
@@ -98,11 +117,13 @@ class VisionModel(TextModel):
         device: str = "auto",
         dtype: torch.dtype = torch.float32,
         adapter: Path | None = None,
+        stage: int | None = None,
     ) -> VisionModel:
         """A model from a hub name or a folder. No code that comes with the weights is executed.
 
         Args:
             adapter: the folder of a LoRA adapter to merge into the model's weights.
+            stage: the one to show of a model that merges its patches from stage to stage; None for one that fits.
 
         Raises:
             ValueError: there is no such device, or attention does not fit the picture's patches.
@@ -118,7 +139,7 @@ class VisionModel(TextModel):
         module = encoder_of_pair(whole, "vision")
         # Pillow does the resizing: the other backend would need torchvision.
         processor = AutoImageProcessor.from_pretrained(name, backend="pil", trust_remote_code=False)
-        lens = cls(module, processor, find_device(device))
+        lens = cls(module, processor, find_device(device), stage)
         lens.adapter = merged
         return lens
 
@@ -181,7 +202,8 @@ class VisionModel(TextModel):
         return tuple(traces)
 
     def _find_choices(self) -> InputChoices:
-        return InputChoices()
+        shown = self.stage
+        return InputChoices() if shown is None else InputChoices(stages=self.stage_names, stage=shown.number)
 
     def positions(self, stack: str | None = None) -> PositionScheme:
         """The table that is added to the patches."""
@@ -224,7 +246,11 @@ class VisionModel(TextModel):
         Args:
             inputs, eager, cached: as in `TextModel.run`.
         """
-        result = super().run(module, inputs, eager, cached)
+        with watch_stage() as seen:
+            result = super().run(module, inputs, eager, cached)
+        if self.stage is not None:
+            result["hidden_states"] = tuple(seen.states)
+            result["attentions"] = seen.maps(self.stage) if eager else None
         if self.divided:
             # The frames of a picture follow each other on the batch axis, and those of a patch on the token axis.
             if result.attentions is not None:
@@ -256,6 +282,8 @@ class VisionModel(TextModel):
         seen = np.concatenate([visible[i] for i in shown])
         seen.flags.writeable = False
         rows, columns = self.slices * shape[0], shape[1]
+        if self.stage is not None:
+            rows, columns = self.stage.rows, self.stage.columns
         first = len(self._prefix_labels(rows * columns))
         return pixels, Picture(seen, rows, columns, first, frames=self.slices)
 
@@ -269,16 +297,4 @@ class VisionModel(TextModel):
         """Labels of the tokens before the patches, such as "[CLS]"."""
         if self.trial_tokens == patches:  # such a token stands in the head that pools the patches, as in AIMv2
             return []
-        sizes = {name.rsplit(".", 1)[-1]: part.shape for name, part in self.module.named_parameters()}
-        counts = [
-            (label, sizes[name][1] if len(sizes[name]) == 3 else 1)
-            for name, label in PREFIX_TOKENS.items()
-            if name in sizes
-        ]
-        return [label for label, count in counts for _ in range(count)]
-
-    def _label_tokens(self, picture: Picture) -> Tokens:
-        """Tokens of a picture: special ones, then patches labelled "row,column"."""
-        special = self._prefix_labels(picture.rows * picture.columns)
-        patches = [f"{row},{column}" for row in range(picture.rows) for column in range(picture.columns)]
-        return Tokens((*special, *patches), (*[True] * len(special), *[False] * len(patches)))
+        return prefix_labels(self.module)

@@ -13,7 +13,7 @@ import torch
 import transformers
 
 import model
-from model.catalog.store import PICTURE_HALF
+from model.catalog.permission import PICTURE_HALF
 from model.errors import ModelError
 from tests.model.huggingface.small_models import SPECIAL, TARGET, TEXT, save, tokenizer
 from tests.model.huggingface.test_families import GROUPED, PAIR, SMALL
@@ -126,7 +126,7 @@ SPEECH = {
 WAVES = {**SMALL, "conv_dim": (8, 8), "conv_stride": (2, 2), "conv_kernel": (2, 2), "num_feat_extract_layers": 2}
 WAVES |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2}
 BAND = {**SMALL, **SPECIAL, "vocab_size": 72, "attention_window": 4, "max_position_embeddings": 64}
-PIECES = {"image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4}
+PIECES = {"image_size": 32, "patch_size": 4, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "window_size": 3}
 
 
 @pytest.mark.parametrize(

@@ -238,16 +238,6 @@ def test_a_learned_table_of_patches_is_shown(opened: dict[str, VisionModel]) -> 
     np.testing.assert_allclose(scheme.table, own[0].detach().numpy(), atol=1e-5 * np.abs(scheme.table).max() + 1e-6)
 
 
-def test_a_model_that_attends_in_windows_is_refused(tmp_path: Path) -> None:
-    config = transformers.SwinConfig(
-        image_size=32, patch_size=4, embed_dim=16, depths=[1], num_heads=[2], window_size=2
-    )
-    transformers.SwinModel(config).save_pretrained(tmp_path)
-    transformers.ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="cannot be opened"):
-        model.load(str(tmp_path), "cpu")
-
-
 def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
