@@ -11,6 +11,7 @@ from model.memory.weight_headers import DAMAGED, is_regular, read_header, refuse
 
 # Of vocabularies and indexes, and of all other settings: 200,000 labels of classes, or 25,000 added tokens.
 MAX_JSON_BYTES, MAX_SETTINGS_BYTES = 100_000_000, 4_000_000
+MAX_NESTING = 100  # of lists and objects inside each other
 # What the libraries read from a folder; other entries are never opened.
 READ_SUFFIXES = (".json", ".txt", ".model", ".spm", ".safetensors", ".bin", ".jinja", ".vocab", ".bpe", ".tiktoken")
 WEIGHT_SUFFIXES = (".safetensors", ".bin")
@@ -64,7 +65,23 @@ def read_json(file: Path) -> dict[str, Any]:
         raise refuse(f"{file.name} is damaged: it is no JSON.", DAMAGED) from error
     if not isinstance(content, dict):
         raise refuse(f"{file.name} is damaged: it holds no JSON object.", DAMAGED)
+    if _deeper(content, MAX_NESTING):
+        raise refuse(f"{file.name} is nested too deeply to be read.")
     return content
+
+
+def _deeper(content: object, most: int) -> bool:
+    """Whether lists and objects stand in each other more than so many deep; Python 3.13 reads thousands."""
+    level = [content]
+    for _ in range(most):
+        level = [
+            part
+            for one in level
+            if isinstance(one, list | dict)
+            for part in (one.values() if isinstance(one, dict) else one)
+            if isinstance(part, list | dict)
+        ]
+    return bool(level)
 
 
 def _parse_int(digits: str) -> int:
