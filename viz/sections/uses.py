@@ -17,6 +17,7 @@ from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide, links, session
 from viz.frame.bars.sentence_bar import model_label
 from viz.language.messages import escape_markdown, say
+from viz.language.model_names import model_name
 
 COLUMNS = 3
 
@@ -114,7 +115,7 @@ def _other(card: Mapping[str, Any], chosen: Mapping[str, Any], other: str) -> No
     example = next((one for one in card["try"] if one["model"] == other), chosen)
     state = say("bar.here") if local_folder(other) else say("bar.fetch", size=entry.size)
     st.button(
-        f"{escape_markdown(entry.short_name)} :small[{state}, {entry.licence}]",
+        f"{escape_markdown(model_name(other))} :small[{state}, {entry.licence}]",
         key=f"use_{card['name']}_{other}",
         on_click=_open,
         args=(example, other),

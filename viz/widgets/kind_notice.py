@@ -10,6 +10,7 @@ from model.structures.text_kinds import suits, text_kind
 from model.trace.trace import Trace
 from viz.frame import session
 from viz.language.messages import say
+from viz.language.model_names import model_name
 
 
 def draw(trace: Trace) -> None:
@@ -28,7 +29,7 @@ def draw(trace: Trace) -> None:
         if fitting:
             other = CATALOG[fitting[0]]
             size = "" if local_folder(fitting[0]) else f" · {say('bar.fetch', size=other.size)}"
-            label = say("kind.open", name=other.short_name) + size
+            label = say("kind.open", name=model_name(fitting[0])) + size
             st.button(label, key="kind_open", on_click=_open, args=(fitting[0],), type="tertiary")
 
 

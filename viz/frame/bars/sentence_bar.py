@@ -19,6 +19,7 @@ from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.limits import policy
 from viz.frame.option_row import option_row
 from viz.language.messages import abbreviated, escape_markdown, has_message, say
+from viz.language.model_names import known_model, model_name
 
 PREVIEWS = {"sound": st.audio}  # kind of input -> what shows an example of it; of the others a picture does
 LONGEST_LABEL = 120  # letters of an example on its button
@@ -83,7 +84,7 @@ def model_label(name: str) -> str:
         return name
     task = say(f"task.{entry.task}")
     state = say("bar.here") if local_folder(name) else say("bar.fetch", size=entry.size)
-    return f"{entry.short_name}{say('language.colon')} {task} · {state}"
+    return f"{model_name(name)}{say('language.colon')} {task} · {state}"
 
 
 def _pick_model() -> None:
@@ -91,7 +92,7 @@ def _pick_model() -> None:
     if "model" not in state and "model" in st.query_params:
         state.model = st.query_params["model"]
     if "model" in state:
-        state.model = _known_name(state.model) if state.model else next(iter(CATALOG))
+        state.model = known_model(state.model) if state.model else next(iter(CATALOG))
     current = state.get("model") or next(iter(CATALOG))
     if state.get("shown_model", current) != current:  # another model opens at its own first head
         for key in ("kind", "layer", "head"):
@@ -108,15 +109,6 @@ def _pick_model() -> None:
         persist_state="session",
     )
     links.store("model", session.chosen_model(), next(iter(CATALOG)))
-
-
-def _known_name(typed: str) -> str:
-    """The catalog id of a model that was typed by its shown name or id, in any case; else what was typed."""
-    names = {name.lower(): name for name in CATALOG}
-    names |= {entry.name.lower(): name for name, entry in CATALOG.items()}
-    names |= {entry.short_name.lower(): name for name, entry in CATALOG.items()}
-    names |= {entry.name.split("-")[0].split(" ")[0].lower(): name for name, entry in reversed(CATALOG.items())}
-    return names.get(typed.strip().lower(), typed.strip())
 
 
 def _type_text() -> None:
@@ -204,7 +196,7 @@ def _facts(entry: Entry | None) -> None:
     if entry:
         name = session.chosen_model()
         good_for = say(f"good_for.{name}") if has_message(f"good_for.{name}") else entry.good_for
-        facts = {"name": entry.name, "family": entry.family, "licence": entry.licence, "size": entry.size}
+        facts = {"name": model_name(name), "family": entry.family, "licence": entry.licence, "size": entry.size}
         st.markdown(say("sidebar.facts", good_for=good_for, **facts))
     needed = model_access.memory_needed(session.chosen_model())
     if needed:

@@ -12,6 +12,7 @@ from model.errors import ModelError
 from model.memory.fit import format_bytes
 from viz.frame import session
 from viz.language.messages import escape_markdown, say
+from viz.language.model_names import model_name
 
 POLL_SECONDS = 0.3
 _queue = DownloadQueue(fetch)  # of all sessions
@@ -53,7 +54,7 @@ def _ask(plan: Plan) -> None:
     with st.container(key="download"):
         entry = CATALOG.get(plan.name)
         if entry and entry.is_non_commercial:
-            licence = say("sidebar.non_commercial", name=escape_markdown(entry.name), licence=entry.licence)
+            licence = say("sidebar.non_commercial", name=escape_markdown(model_name(plan.name)), licence=entry.licence)
             st.warning(licence, icon=":material/gavel:")
         st.info(said, icon=":material/download:")
         label = say("download.go", size=format_bytes(plan.size - here))
@@ -96,7 +97,7 @@ def _told(job: Job) -> str:
 
 def _shown(name: str) -> str:
     """A model's name as people know it, in Markdown."""
-    return escape_markdown(CATALOG[name].name if name in CATALOG else name)
+    return escape_markdown(model_name(name))
 
 
 def _agree(name: str) -> None:

@@ -9,12 +9,12 @@ from typing import TypeVar
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from model.catalog.entries import CATALOG
 from model.catalog.trial import stop_trial
 from model.errors import ModelError
 from model.trace.lens import Lens
 from viz.frame import server_state, session
 from viz.language.messages import escape_markdown, say
+from viz.language.model_names import model_name
 
 SILENT, PACE = 1.0, 0.5  # seconds before the wait is told, and between two looks
 LONGEST = 300.0  # seconds that a page waits
@@ -33,7 +33,7 @@ def wait_for_model(name: str, device: str) -> Lens:
         ModelError: it cannot be opened, or not in `LONGEST` seconds ("slow").
     """
     key = (name, device)
-    shown = escape_markdown(CATALOG[name].short_name if name in CATALOG else name)
+    shown = escape_markdown(model_name(name))
     if st.session_state.get(STOPPED) == key:
         st.info(say("sidebar.opening_stopped", name=shown), icon=":material/stop_circle:")
         st.button(say("sidebar.again"), key="open_again", on_click=_forget_stop)

@@ -1,0 +1,32 @@
+"""Names of models in the language of the session, and the ids of typed ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.catalog.entries import CATALOG
+from viz.language.messages import languages, message_catalog, set_language
+from viz.language.model_names import known_model, model_name
+
+
+def test_a_model_named_by_words_is_named_in_the_language_of_the_session() -> None:
+    set_language("de")
+    assert model_name("en-fr") == "Englisch → Französisch"
+    assert model_name("gpt2") == "GPT-2"
+    assert model_name("rxnmapper") == "RXNMapper"
+    assert model_name("someone/else") == "someone/else"
+    set_language("en")
+    assert model_name("en-fr") == CATALOG["en-fr"].name
+
+
+@pytest.mark.parametrize("language", languages())
+def test_each_name_is_of_a_model_of_the_catalog_and_is_known_when_typed(language: str) -> None:
+    names = message_catalog(language)["model_name"]
+    assert {*names} <= {*CATALOG}
+    assert [known_model(f" {name.upper()} ") for name in names.values()] == [*names]
+
+
+def test_a_model_is_known_by_its_id_and_its_english_name() -> None:
+    assert known_model("Summarizer (one line)") == known_model("DESCRIBE") == "describe"
+    assert known_model("bert") == "bert-base"
+    assert known_model(" Someone/Else ") == "Someone/Else"
