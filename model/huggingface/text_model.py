@@ -31,7 +31,7 @@ from model.huggingface.probes import contact_regression, guess, layer_logits, ou
 from model.huggingface.recording.call_names import name_attention_calls
 from model.huggingface.recording.detection import describe_other_layers, detect_interface
 from model.huggingface.recording.eager_run import library_attentions
-from model.huggingface.recording.hooks import hook_last_block, hook_positions
+from model.huggingface.recording.hooks import hook_last_block, hook_positions, number_layers
 from model.huggingface.recording.layers import recorded_layers, weights_only_layers
 from model.huggingface.recording.trial import trial_ids, try_tracing
 from model.huggingface.recording.windows import Stage
@@ -107,6 +107,7 @@ class TextModel:
         self.dtype = dtype_name(self.module)
         self.layer_index: Mapping[str, Sequence[int]] = {}
         self.has_sinks = any(name.endswith(".sinks") for name, _ in self.module.named_parameters())
+        number_layers(self.module)
         self._detect_interface()
         self.other_layers = describe_other_layers(self.config, self.layer_index)
         self.can_move_positions = hook_positions(self.module)
@@ -232,7 +233,6 @@ class TextModel:
         return inputs | ({"decoder_input_ids": ids} if self.is_encoder_decoder else {})
 
     def notes(self) -> tuple[tuple[str, str], ...]:
-        """Notes (id, detail) that hold for every trace of this model."""
         return model_notes(self)
 
     def verify(self, *run: Any, **options: Any) -> Check:

@@ -17,6 +17,8 @@ import model
 from model.catalog.permission import PICTURE_HALF
 from model.catalog.store import SPEECH
 from model.errors import InputError, ModelError
+from model.huggingface.opened_model import SHOWN_STAGE
+from model.huggingface.recording.windows import hook_stage
 from tests.model.huggingface.small_models import TARGET, TEXT, save, tokenizer
 from tests.sweep.small_configs import small_config
 
@@ -164,6 +166,11 @@ def library_run(lens: Any, trace: Any, name: str, folder: Path) -> Any:
             inputs["decoder_input_ids"] = torch.tensor([trace.ids["decoder"]])
     if "use_cache" in inspect.signature(type(module).forward).parameters:
         inputs["use_cache"] = False  # FSMT leaves its causal mask out with a cache
+    if lens.stage is not None:  # the library's own weights of every layer of the stage, as maps of all patches
+        setattr(module, SHOWN_STAGE, lens.stage.path)
+        hook_stage(module.get_submodule(lens.stage.path))
+        with torch.inference_mode():
+            return lens.run(module, inputs, eager=True)
     with torch.inference_mode():
         result = module(**inputs, output_attentions=True, output_hidden_states=True, return_dict=True)
         weights = getattr(result, "attentions", None) or ()

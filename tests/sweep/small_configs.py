@@ -40,6 +40,11 @@ IDS |= {"mask_token_id": 3, "unk_token_id": 4, "decoder_start_token_id": 2, "for
 PER_LAYER = re.compile(r"layer_types|.*_layer_types|layers_block_type|layer_rope_theta|no_rope_layers|indexer_types")
 MAX_LAYERS = 4
 
+WINDOWS: dict[str, Any] = {"depths": [1, 2], "num_heads": [2, 4], "embed_dim": 16, "window_size": 4}
+THREE_AXES = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1]}
+OF_THREE_AXES: dict[str, Any] = {"rope_parameters": THREE_AXES}
+VISION_MARKS = {"vision_start_token_id": 60, "vision_end_token_id": 61}
+
 # What single types need besides; a nested configuration is named by its own type.
 OVERRIDES: dict[str, dict[str, Any]] = {
     "t5": {"initializer_factor": 0.3},
@@ -74,6 +79,23 @@ OVERRIDES: dict[str, dict[str, Any]] = {
     "neomme": {"partial_rotary_factor": 0.5},
     "whisper": {"max_source_positions": 100},
     "speech_to_text": {"conv_channels": 16},
+    **dict.fromkeys(("swin", "swinv2", "donut-swin", "maskformer-swin"), WINDOWS),
+    **dict.fromkeys(("qwen2_vl_text", "qwen2_5_vl_text", "qwen2_5_omni_text", "qwen3_omni_moe_text"), OF_THREE_AXES),
+    **dict.fromkeys(("glm4v_text", "glm_ocr_text", "glm_image_text", "paddleocr_vl_text"), OF_THREE_AXES),
+    "glm4v_moe_text": {"rope_parameters": THREE_AXES | {"partial_rotary_factor": 1.0}},
+    "qwen2_5_omni_thinker": VISION_MARKS,
+    "qwen3_omni_moe_thinker": VISION_MARKS,
+    "step3p5": {"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 4,
+        "rope_parameters": {kind: {"rope_type": "default", "rope_theta": 1e4}
+            for kind in ("full_attention", "sliding_attention")}},
+    "mistral4": {"head_dim": 16, "qk_head_dim": 16},
+    "longcat_flash": {"head_dim": 8, "qk_head_dim": 16},
+    "zamba2": {"num_hidden_layers": 5, "layers_block_type": ["mamba", "hybrid"] * 2 + ["hybrid"], "num_mem_blocks": 1,
+        "attention_hidden_size": 64, "attention_head_dim": 16, "mamba_headdim": 8, "n_mamba_heads": 8},
+    "unlimited_ocr_text": {"num_key_value_heads": 4},
+    "layoutlmv3": {"coordinate_size": 4, "shape_size": 8},
+    "lilt": {"hidden_size": 48, "num_attention_heads": 4, "channel_shrink_ratio": 2},
+    "shieldgemma2": {"yes_token_index": 5, "no_token_index": 6},
     "reformer": {"axial_pos_shape": [8, 16], "axial_pos_embds_dim": [16, 16], "is_decoder": False,
         "attn_layers": ["local", "lsh"], "max_position_embeddings": 128},
 }  # fmt: skip

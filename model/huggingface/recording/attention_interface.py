@@ -19,6 +19,7 @@ from model.attention.formula import attention
 from model.attention.record import WeightsCallback
 from model.attention.recorded_call import repeat_heads
 from model.huggingface.recording.call_names import UNNAMED, current_calls
+from model.huggingface.recording.hooks import running_layer
 from model.huggingface.recording.windows import fold, unfold, unfold_maps, unfold_mask
 
 HEADLIGHT = "headlight"  # runs through `model.attention.formula.attention`
@@ -99,7 +100,7 @@ def _attend(
         bias=bias,
         softcap=softcap,
         sinks=s_aux,
-        layer_index=getattr(module, "layer_idx", None),
+        layer_index=running_layer(module),
     )
     output = output if layout is None else fold(output, layout)
     return output.transpose(1, 2).contiguous(), None

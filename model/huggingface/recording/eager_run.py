@@ -16,7 +16,7 @@ from model.decomposition.boxes import silence_weights
 from model.errors import OpeningError
 from model.huggingface.opened_model import SHOWN_STAGE, OpenedModel, find_stack
 from model.huggingface.recording.attention_interface import LIBRARY_EAGER, capture_weights
-from model.huggingface.recording.hooks import outermost_layers
+from model.huggingface.recording.hooks import is_shared, outermost_layers, running_layer
 from model.huggingface.recording.neurons import NeuronRows, OnNeurons, capture_neurons
 
 MAX_PARAMETERS = 400_000_000  # of a model that is run in float64: more takes minutes
@@ -161,9 +161,10 @@ def run_copy(
             found = (*found[:2], torch.cat([before[2], found[2]], dim=-1))
         vectors[kind, layer] = found
         attended.add(id(part))
-        number = numbers.get(id(part))
+        path = numbers.get(id(part))
+        number = running_layer(part) if is_shared(part) else None if path is None else int(path[1])
         if number is not None:
-            places[kind, layer] = int(number[1])
+            places[kind, layer] = number
 
     waiting: list[tuple[str, int, Tensor]] = []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,6 +38,34 @@ def _apply_positions(_: nn.Module, __: Any, output: Any) -> Any:
     if current_edit_plan() is None:
         return None
     return tuple(map(move_positions, output)) if isinstance(output, tuple) else move_positions(output)
+
+
+_running: ContextVar[int | None] = ContextVar("running", default=None)
+
+
+def number_layers(module: nn.Module) -> None:
+    """Hook the layers of a model in which several share one attention, so that `running_layer` tells them apart."""
+    if any(is_shared(part) for part in module.modules()):
+        for number, layer in enumerate(outermost_layers(module) or ()):
+            layer.register_forward_pre_hook(partial(_run_layer, number))
+
+
+def _run_layer(number: int, *_: Any) -> None:
+    _running.set(number)
+
+
+def running_layer(attention: nn.Module) -> int | None:
+    """Which layer of the model an attention runs in, by its own number or, where layers share it, by which one runs.
+
+    None where neither is known.
+    """
+    return _running.get() if is_shared(attention) else getattr(attention, "layer_idx", None)
+
+
+def is_shared(attention: nn.Module) -> bool:
+    """Whether an attention says that it is no layer's own (Zamba2)."""
+    number = getattr(attention, "layer_idx", None)
+    return isinstance(number, int) and number < 0
 
 
 _replacement: ContextVar[tuple[nn.Module, Tensor] | None] = ContextVar("replacement", default=None)

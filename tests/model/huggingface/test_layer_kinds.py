@@ -236,3 +236,48 @@ def test_a_causal_mask_that_is_built_of_the_mask_of_padding_alone(tmp_path: Path
     assert attention.kind == "decoder"
     assert np.triu(attention.weights(0), 1).max() == 0
     assert trace.verify().ok
+
+
+def test_layers_that_share_one_attention_keep_their_own_numbers(tmp_path: Path) -> None:
+    sizes = {
+        **SMALL,
+        "num_hidden_layers": 5,
+        "layers_block_type": ["mamba", "hybrid", "mamba", "hybrid", "hybrid"],
+        "num_mem_blocks": 1,
+        "num_key_value_heads": 4,
+        "attention_hidden_size": 64,
+        "attention_head_dim": 16,
+        "mamba_headdim": 8,
+        "n_mamba_heads": 8,
+        "mamba_d_state": 8,
+        "adapter_rank": 4,
+    }
+    lens = opened(tmp_path, "Zamba2ForCausalLM", "Zamba2Config", sizes)
+    trace = lens.trace(TEXT)
+    attention = trace.attentions["decoder"]
+    assert attention.layer_index == (1, 3, 4)
+    assert trace.verify().ok
+    changed = lens.trace(TEXT, edits=Edits(heads={("decoder", 3, 0): 0.0}))  # of the three only the second
+    np.testing.assert_array_equal(changed.hidden_states["decoder"][:4], trace.hidden_states["decoder"][:4])
+    assert np.abs(changed.hidden_states["decoder"][4] - trace.hidden_states["decoder"][4]).max() > 1e-4
+    assert changed.verify().ok
+
+
+def test_a_model_of_pictures_and_texts_reads_a_text_alone(tmp_path: Path) -> None:
+    axes = {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [2, 1, 1]}
+    pieces = tokenizer()
+    config = transformers.Qwen2_5_VLConfig(
+        text_config={**GROUPED, **SPECIAL, "vocab_size": len(pieces), "rope_parameters": axes},
+        vision_config={"depth": 1, "hidden_size": 16, "num_heads": 2, "intermediate_size": 16, "out_hidden_size": 32},
+        **{"image_token_id": 60, "video_token_id": 61, "vision_start_token_id": 62, "vision_end_token_id": 63},
+    )
+    torch.manual_seed(3)
+    made = transformers.Qwen2_5_VLForConditionalGeneration(config)
+    trace = model.load(str(save(made, tmp_path, pieces)), device="cpu").trace(TEXT)
+    found = type(made).from_pretrained(tmp_path, attn_implementation="eager").eval()
+    result = found(torch.tensor([trace.ids["decoder"]]), output_attentions=True)
+    for layer, expected in enumerate(result.attentions):
+        np.testing.assert_allclose(trace.attentions["decoder"].weights(layer), expected[0].detach(), atol=1e-5)
+    assert trace.logits is not None
+    np.testing.assert_allclose(trace.logits, result.logits[0].detach(), atol=1e-4)
+    assert trace.verify().ok
