@@ -89,7 +89,7 @@ def wrap_module(module: Any, processor: Any) -> Lens:
     from transformers.image_processing_base import ImageProcessingMixin
 
     from model.attention.finite_weights import check_finite_weights
-    from model.huggingface.loading.pairs import encoder_of_pair
+    from model.huggingface.loading.pairs import encoder_of_pair, other_half
     from model.huggingface.sound.sound_model import SoundModel
     from model.huggingface.text_model import TextModel
     from model.huggingface.vision.vision_model import VisionModel
@@ -113,7 +113,7 @@ def wrap_module(module: Any, processor: Any) -> Lens:
             raise
         why = f"{error}" if isinstance(error, OpeningError) else "it does not run on a short input of its kind"
         raise ModelError("not_transformer", f"{name} cannot be shown: {why}.") from error
-    lens.is_half = part is not module
+    lens.is_half = other_half(module, part)
     return lens
 
 

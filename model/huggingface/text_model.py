@@ -24,12 +24,12 @@ from model.huggingface.answers import WORDS, head_kind
 from model.huggingface.decomposition import boxes, take_pass_apart
 from model.huggingface.generation import check_readable, forced_first_id, generate, output_start
 from model.huggingface.inputs import Encoding, encode_batch, length_of
-from model.huggingface.loading.pairs import encoder_of_pair
+from model.huggingface.loading.pairs import encoder_of_pair, other_half
 from model.huggingface.loading.weights import attend_in_full, decoder_start_id, load_pretrained, max_input_tokens
 from model.huggingface.positions import measure_schemes
 from model.huggingface.probes import contact_regression, guess, layer_logits, outputs
 from model.huggingface.recording.call_names import name_attention_calls
-from model.huggingface.recording.detection import describe_other_layers, detect_interface
+from model.huggingface.recording.detection import describe_other_layers, detect_interface, takes_cache
 from model.huggingface.recording.eager_run import library_attentions
 from model.huggingface.recording.hooks import hook_last_block, hook_positions, number_layers
 from model.huggingface.recording.layers import recorded_layers, weights_only_layers
@@ -74,7 +74,7 @@ class TextModel:
 
     takes = "text"
     take_pass_apart, boxes, length_of = take_pass_apart, boxes, length_of
-    is_half, adapter = False, ""  # one encoder of a pair such as CLIP; the adapter that was merged into the weights
+    is_half, adapter = "", ""  # what the other encoder of a pair such as CLIP reads; the adapter that was merged
     head_effects, logit_lens, contact_regression = head_effects, logit_lens, contact_regression
     heads: Mapping[str, tuple[int, int]]
     full_tokens: int | None = None
@@ -139,7 +139,7 @@ class TextModel:
         whole, tokenizer, merged = load_pretrained(name, dtype, adapter)
         module = encoder_of_pair(whole, "text")
         lens = cls(module, tokenizer, find_device(device))
-        lens.is_half, lens.adapter = module is not whole, merged
+        lens.is_half, lens.adapter = other_half(whole, module), merged
         return lens
 
     def trace(
@@ -210,11 +210,11 @@ class TextModel:
         """The library's output object of one pass of `module`, a copy of the model's, with all hidden states.
 
         Args:
-            inputs: the module's keyword arguments.
-            eager: return all weights, too; cached: return keys and values.
+            inputs: its keyword arguments; eager: return all weights, too; cached: return keys and values.
         """
         encoder = module.get_encoder() if self.is_encoder_decoder else None
-        asked = {"output_hidden_states": True, "output_attentions": eager, "use_cache": cached, "return_dict": True}
+        asked = {"output_hidden_states": True, "output_attentions": eager, "return_dict": True}
+        asked |= {"use_cache": cached} if cached or takes_cache(module) else {}
         with name_attention_calls(encoder, self.single_stack, self.stage):
             return module(**inputs, **asked)
 

@@ -162,7 +162,8 @@ class TracedBatch:
 
 def model_notes(lens: Any) -> tuple[tuple[str, str], ...]:
     """Notes (id, detail) that hold for every trace of a model."""
-    conditions = {"weights_only": not lens.uses_interface, "sinks": lens.has_sinks, "other_half": lens.is_half}
+    halves = {"other_half": lens.is_half == "vision", "sound_half": lens.is_half == "audio"}
+    conditions = {"weights_only": not lens.uses_interface, "sinks": lens.has_sinks, **halves}
     notes = [(note, type(lens.module).__name__) for note, holds in conditions.items() if holds]
     notes += [("kind_hidden", kind) for kind in lens.hidden_kinds]
     if lens.adapter:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.attention.record import Record, record
 from model.errors import OpeningError
@@ -42,6 +42,7 @@ OTHER_INPUTS = {
     "input_features": SOUND,
     "input_values": SOUND,
     "bbox": "places on a page",
+    "visual_feats": "a picture",
 }
 
 
@@ -101,6 +102,12 @@ def detect_interface(lens: TestableModel) -> Interface:
     return Interface(lens.uses_interface, single, heads, index, hidden, tokens)
 
 
+def takes_cache(module: nn.Module) -> bool:
+    """Whether a model may be told to store no keys: classifiers with a decoder may say so themselves (T5Gemma)."""
+    named = "use_cache" in inspect.signature(module.forward).parameters
+    return named or not getattr(module.config, "is_encoder_decoder", False)
+
+
 def _own_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> Any:
     """The library's output object of a pass with the family's own attention.
 
@@ -123,9 +130,12 @@ def _own_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> Any:
         main = OTHER_INPUTS.get(getattr(lens.module, "main_input_name", ""))
         if main == SOUND and lens.takes == "text":
             raise OpeningError(NOT_HEARD, "sound") from error
+        if main and lens.takes == "text":
+            raise OpeningError(f"it reads {main}, so nothing can be shown") from error
+        others = dict.fromkeys(OTHER_INPUTS[one.name] for one in required if one.name in {*OTHER_INPUTS} - {*inputs})
+        besides = f": it reads {' and '.join(others)} besides" if others else ""
         alone = f"the library's own code does not run on {ALONE[lens.takes]} alone"
-        reads = f"it reads {main}" if main and lens.takes == "text" else alone
-        raise OpeningError(f"{reads}, so nothing can be shown") from error
+        raise OpeningError(f"{alone}{besides}, so nothing can be shown") from error
 
 
 def _recorded_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> tuple[Any, Record | None]:

@@ -106,6 +106,7 @@ def test_both_halves_of_differential_attention_are_in_its_values(tmp_path: Path)
         ("MambaForCausalLM", "MambaConfig", {"hidden_size": 32, "num_hidden_layers": 2}, "no attention"),
         ("SqueezeBertForMaskedLM", "SqueezeBertConfig", SQUEEZED, "does not sum to 1"),
         ("FNetForMaskedLM", "FNetConfig", SMALL, "no attention"),
+        ("BrosModel", "BrosConfig", SMALL, "does not run on a text alone: it reads places on a page besides"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_shown_is_refused_in_a_sentence(
@@ -188,6 +189,17 @@ def test_both_halves_of_a_pair_of_encoders_are_opened(family: str, first: list[s
         assert shown.verify().ok
     assert list(seen.tokens["encoder"].texts[: len(first)]) == first
     assert seen.tokens["encoder"].texts[len(first)] == "0,0"
+
+
+def test_of_a_model_that_hears_and_reads_the_half_that_reads_is_shown(tmp_path: Path) -> None:
+    pieces = tokenizer()
+    texts = {**SMALL, **SPECIAL, "vocab_size": len(pieces), "max_position_embeddings": 64, "projection_dim": 32}
+    sounds = {"depths": [1, 1], "num_attention_heads": [2, 2], "hidden_size": 32, "patch_embeds_hidden_size": 16}
+    torch.manual_seed(3)
+    whole = transformers.ClapModel(transformers.ClapConfig(text_config=texts, audio_config=sounds, projection_dim=32))
+    trace = model.load(str(save(whole, tmp_path, pieces)), "cpu").trace(TEXT)
+    assert ("sound_half", "ClapTextModel") in trace.notes
+    assert trace.verify().ok
 
 
 def test_a_family_whose_library_masks_differently_is_not_shown_inside(
