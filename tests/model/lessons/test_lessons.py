@@ -60,7 +60,7 @@ STEPS = [
 
 def test_the_lessons_that_come_along_can_be_read() -> None:
     assert not ERRORS
-    assert len(FOUND) == 15
+    assert len(FOUND) == 16
     for lesson in FOUND:
         assert 5 <= len(lesson.steps) <= 8, lesson.name
         assert any(step.question for step in lesson.steps)
