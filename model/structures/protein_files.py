@@ -45,6 +45,8 @@ def read_chains(content: bytes, name: str) -> tuple[KnownStructure, ...]:
     from Bio.PDB.PDBParser import PDBParser
 
     text = content.decode("utf-8", errors="replace")
+    if not text.strip() or (text.lstrip().startswith("data_") and "_atom_site." not in text):
+        raise InputError("structure_empty", "The file holds no atoms.")
     parser = MMCIFParser(QUIET=True) if text.lstrip().startswith("data_") else PDBParser(QUIET=True)
     try:
         with warnings.catch_warnings():

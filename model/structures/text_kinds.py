@@ -64,12 +64,18 @@ def suits(text: str, reads: Sequence[str]) -> bool:
 def _may_be(text: str, kind: str) -> bool:
     """Whether a text that is not clear at all may be of a kind."""
     if kind == PROTEIN:
-        return set("".join(text.split()).upper()) <= set(RESIDUES)
+        return set("".join(text.split()).upper()) <= set(RESIDUES) or _is_code_word(text)
     if kind == REACTION:
         return ">>" in text or _molecules(text) is not None
     lines = text.splitlines()
     begins = any(CODE_LINE.match(line) or line.lstrip().startswith(("#", '"""', "'''")) for line in lines)
     return kind == CODE and (begins or _parsed(text) is not None)
+
+
+def _is_code_word(text: str) -> bool:
+    """Whether a text is blocks of capital letters, longer than words: a sequence with a letter that is none."""
+    blocks, letters = text.split(), "".join(text.split())
+    return len(letters) >= SHORTEST and letters.isupper() and letters.isalnum() and all(len(b) > 9 for b in blocks[:-1])
 
 
 def _sequence_kind(text: str) -> str:

@@ -55,9 +55,14 @@ def test_code_that_does_not_parse_gets_a_sentence_with_its_line() -> None:
 
 def test_what_cannot_be_joined_gets_a_sentence() -> None:
     app = shown("The red car stopped.")
-    assert any(one.value.startswith("Line 1 is not finished") for one in app.warning)
-    assert [one.value for one in app.info] == [say("program.nothing")]
+    wrong = say("program.wrong_alone", line=1, code="`The red car stopped.`")
+    assert [one.value for one in app.info] == [wrong]  # one sentence, which says what to do
+    assert not app.warning
     assert len(app.container(key="output").info) == 1
+    app = choose(app, "text", "x = 1\x00")
+    assert [one.value for one in app.info] == [say("program.wrong_alone", line=1, code="`x = 1�`")]
+    app = choose(app, "text", "car")
+    assert [one.value for one in app.info] == [say("program.nothing")]
     app = choose(app, "kind", "cross")
     assert [one.value for one in app.info] == [say("program.one_text")]
     assert not app.container(key="output").info

@@ -105,6 +105,7 @@ def test_a_known_structure_is_one_click_away(app: AppTest) -> None:
         ("EVQXLVESGG", say("protein.unknown")),
         ("EVQ1LVESGG", say("protein.wrong", place=4, letter="1")),
         ("EVQ", say("protein.short", count=8)),
+        (f">sp|P1|\n{CHAIN.sequence}", say("protein.header")),
         ("The cat sat!", say("protein.wrong", place=10, letter=escape_markdown("!"))),
     ],
 )
@@ -113,6 +114,17 @@ def test_what_is_no_protein_gets_a_sentence_and_stays(app: AppTest, typed: str, 
     assert not app.exception
     assert [one.value for one in app.info] == [said]
     assert app.text_area(key="text").value == typed
+
+
+def test_a_protein_that_is_missing_or_too_long_is_no_sentence_of_words(app: AppTest) -> None:
+    app = choose(app, "text", "")
+    assert [one.value for one in app.warning] == [say("errors.text_empty_protein")]
+    app = choose(app, "text", "The cat sat on the mat. " * 30)
+    assert app.warning[0].value == say("errors.text_too_long", tokens=212, allowed=120)
+    assert say("kind.notice", kind=say("kind.language"), reads=say("kind.protein")) in texts(app)
+    assert app.button(key="kind_open").label.startswith("Open it in English")
+    app = choose(app, "text", CHAIN.sequence)
+    assert not app.warning
 
 
 def test_a_structure_of_another_protein_is_said(app: AppTest) -> None:
@@ -128,7 +140,13 @@ def test_a_structure_of_another_protein_is_said(app: AppTest) -> None:
     app.run()
     assert not app.exception
     assert say("protein.structure_other", chains="B") in [one.value for one in app.container(key="output").info]
-    for content, reason in ((b"", "broken"), (b"no structure", "empty")):
+    without_atoms = b"data_X\n_entry.id X\n#\n"
+    for content, reason in (
+        (b"", "empty"),
+        (b"no structure", "empty"),
+        (without_atoms, "empty"),
+        (b"data_X\nloop_\n_atom_site.id", "broken"),
+    ):
         app.file_uploader[0].upload("bad.pdb", content, "chemical/x-pdb").run()
         assert not app.exception
         assert say(f"protein.structure_{reason}") in [one.value for one in app.container(key="output").warning]

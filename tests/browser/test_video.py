@@ -61,3 +61,22 @@ def test_frames_are_tinted_and_play_follows_the_digit(clip: Page) -> None:
     seen.append(page.evaluate(FOCUS))
     assert set(seen) <= set(PATH)  # never off the digit
     assert page.locator(".clip-screen .clip-seen[data-on=true]").count() == 1
+
+
+def test_a_file_that_is_too_large_gets_a_sentence_in_sight(address: str, browser: Browser) -> None:
+    path, shows = "video?model=moving-digits&lang=de", ".clip-screen .clip-room"
+    with visit(browser, address, path, shows=shows) as visited:
+        page = visited.page
+        page.get_by_test_id("stPopoverButton").filter(has_text="Eigener Clip").click()
+        clip = {"name": "big.gif", "mimeType": "image/gif", "buffer": b"GIF89a" + bytes(21_000_000)}
+        page.locator("input[type=file]").set_input_files([clip])
+        chosen = page.get_by_test_id("stFileUploader")
+        expect(chosen.get_by_test_id("stFileChip")).to_have_attribute("aria-invalid", "true")
+        said = chosen.evaluate("one => getComputedStyle(one, '::after').content")
+        assert "20 MB" in said
+        assert "kleinere" in said  # in the reader's language, as all else
+        settle(page)
+        box = chosen.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= page.evaluate("innerHeight")
+        assert page.locator(".clip-frames .clip-frame").count() == 8  # the clip before stays

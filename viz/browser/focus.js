@@ -127,8 +127,9 @@ function draw() {
     }
     markFigure(gd)
   }
-  for (const word of document.querySelectorAll("[data-place]"))
-    word.toggleAttribute("data-focused", !!focus && word.dataset.stack === focus.stack && Number(word.dataset.place) === focus.place)
+  const words = focus ? [...document.querySelectorAll(`[data-place="${focus.place}"][data-stack="${focus.stack}"]`)] : []
+  for (const word of document.querySelectorAll("[data-focused]")) if (!words.includes(word)) word.removeAttribute("data-focused")
+  for (const word of words) word.setAttribute("data-focused", "")
 }
 
 function set(token) {
@@ -179,7 +180,7 @@ function listen() {
   document.addEventListener("headlight-lines", () => figures().forEach(drawLines))
   // Figures come and go with every run of the page.
   let waiting = null
-  const ours = ".clip-play, .clip-screen, .focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .live-tint, .fading, #change-menu"
+  const ours = ".clip-play, .clip-screen, .focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .text-said, #said, .live-tint, .fading, #change-menu"
   new MutationObserver(changes => {
     if (changes.every(one => one.target.closest?.(ours) || [...one.addedNodes, ...one.removedNodes].every(node => node.matches?.(ours)))) return
     waiting ??= setTimeout(() => {

@@ -4,10 +4,23 @@
 // a float32 a query (its largest weight), another (the share that rests), and a byte a cell [query, key] in steps of that weight.
 // Tokens are `.read-token` with data-stack and data-place, so `focus.js` moves the focus token as everywhere.
 let here = null // {stacks, names, rows, columns, scales, rested, cells, templates, rests}
-let drawn = new Map() // element -> "tint underline" as they are now
+const SEEN = 4 // steps of a weight, of 255: less would change the paper by one or two of 255 shades
+let drawn = new Map() // element -> "tint underline" as they are now, of those that have any
+let placed = null // stack -> the elements of each of its tokens, by place, until the page is drawn anew
 let spoken = null // the timer that waits before a screen reader is told
 
-const tokens = stack => [...document.querySelectorAll(`.read-token[data-stack="${stack}"]`)]
+// The elements of a token. They are looked up once a page: a text of 2,000 tokens has no time for it at each move of the pointer.
+function elementsOf(stack, place) {
+  if (!placed?.one?.isConnected) {
+    placed = { encoder: new Map(), decoder: new Map(), one: null }
+    for (const token of document.querySelectorAll(".read-token[data-stack]")) {
+      const { stack, place } = token.dataset, same = placed[stack]
+      if (!same.get(Number(place))?.push(token)) same.set(Number(place), [token])
+      placed.one = token
+    }
+  }
+  return placed[stack].get(place) ?? []
+}
 const percent = share => `${Math.round(100 * share)}%`
 
 async function inflated(bytes) {
@@ -47,7 +60,7 @@ function look(focus) {
     const found = []
     for (let key = 0; key < columns; key++) {
       const step = cells[focus.place * columns + key]
-      if (step) add(asked, key, "tint", step / 255)
+      if (step >= SEEN) add(asked, key, "tint", step / 255)
       if (!here.rests[key]) found.push([weight(focus.place, key), here.names[1][key]])
     }
     said.push(templates.looks.replace("{token}", () => here.names[0][focus.place]).replace("{list}", () => listed(found)))
@@ -109,21 +122,25 @@ function drawDrawings() {
   }
 }
 
+function shade(token, now) {
+  const [tint, under] = now.split(" ")
+  token.style.setProperty("--tint", tint)
+  token.style.setProperty("--under", under)
+}
+
 function paint() {
   drawArcs()
   drawDrawings()
   const { focus, focusStack } = document.documentElement.dataset
   const on = focus ? { stack: focusStack, place: Number(focus) } : null
   const { marks, said } = look(on)
-  for (const stack of ["encoder", "decoder"])
-    for (const token of tokens(stack)) {
-      const { tint = 0, under = 0 } = marks[stack].get(Number(token.dataset.place)) ?? {}
-      const now = `${tint} ${under}`
-      if (drawn.get(token) === now) continue
-      drawn.set(token, now)
-      token.style.setProperty("--tint", tint.toFixed(3))
-      token.style.setProperty("--under", under.toFixed(3))
-    }
+  const next = new Map()
+  for (const [stack, places] of Object.entries(marks))
+    for (const [place, { tint = 0, under = 0 }] of places)
+      for (const token of elementsOf(stack, place)) next.set(token, `${tint.toFixed(3)} ${under.toFixed(3)}`)
+  for (const token of drawn.keys()) if (!next.has(token)) shade(token, "0 0")
+  for (const [token, now] of next) if (drawn.get(token) !== now) shade(token, now)
+  drawn = next
   for (const arc of document.querySelectorAll(".arc[data-places]"))
     arc.classList.toggle("on", on !== null && arc.dataset.places.split(" ").includes(String(on.place)))
   const place = document.querySelector(".st-key-reading .text-said")
@@ -150,13 +167,19 @@ function step(event) {
   next.focus()
 }
 
+// As `paint`, of a page whose elements may be others.
+function paintAnew() {
+  placed = null
+  paint()
+}
+
 let listening = false
 export default function ({ data }) {
   if (!data) return
-  read(data).then(() => { drawn = new Map(); paint() })
+  read(data).then(paintAnew)
   if (listening) return
   listening = true
   document.addEventListener("headlight-focus", paint)
-  document.addEventListener("headlight-drawn", paint)
+  document.addEventListener("headlight-drawn", paintAnew)
   document.addEventListener("keydown", step, true)
 }

@@ -77,10 +77,11 @@ def _keys() -> None:
 
 
 def colours() -> None:
-    """The colours of the theme, for the style sheet."""
+    """The colours of the theme, and the words that the style sheet shows."""
     theme = session.palette()
     names = {"ink": theme.text, "paper": theme.page, "page": theme.page, "rule": theme.faint}
     names |= {"accent": theme.accent, "second": theme.second}
+    names |= {"upload-heavy": json.dumps(say("errors.upload_heavy"), ensure_ascii=False)}  # said on hover else
     rules = "; ".join(f"--{name}: {colour}" for name, colour in names.items())
     st.html(f"<style>:root {{ {rules} }}</style>")
 

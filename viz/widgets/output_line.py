@@ -8,9 +8,10 @@ import streamlit as st
 
 from model.trace.tokens import Tokens
 from model.trace.trace import Trace
+from viz.frame.bars import kind_notice
 from viz.frame.shown_run import results
 from viz.language.messages import abbreviated, escape_markdown, isolate_rtl, say, strip_markdown
-from viz.widgets import badge, kind_notice
+from viz.widgets import badge
 
 MANY_PIECES = 3  # of a word: with more, a model has hardly learned what the whole means
 
@@ -31,8 +32,9 @@ def draw(trace: Trace, before: str | None = None) -> None:
                     st.markdown(say(f"notes.{note}", detail=escape_markdown(detail)))
         with st.container(key="output_badge", width="content"):
             st.session_state.badge_room = st.empty()
-    with room:
-        kind_notice.draw(trace)
+    if trace.of_text:
+        with room:
+            kind_notice.draw(trace.text)
     text = {"text": escape_markdown(abbreviated(trace.text)), "output": escape_markdown(trace.output or "")}
     verb = "read" if trace.of_text else "saw" if trace.sound is None else "heard"
     st.session_state.said = strip_markdown(say(f"parts.{verb}_and_said" if trace.output else f"parts.{verb}", **text))

@@ -84,6 +84,8 @@ def test_kinds(text: str, kind: str) -> None:
     ("text", "reads", "fits"),
     [
         ("MKTAY", "protein", True),  # too short to tell
+        ("QVQLBJOUXZQESGGG", "protein", True),  # its page says which letter is none
+        ("HELLO W0RLD 123 !!", "protein", False),
         ("CCO", "reaction", True),
         ("CCCCCCCCCCCC", "reaction", True),
         ("x = 3", "code", True),

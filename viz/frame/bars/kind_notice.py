@@ -7,20 +7,17 @@ import streamlit as st
 from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
 from model.structures.text_kinds import suits, text_kind
-from model.trace.trace import Trace
 from viz.frame import session
 from viz.language.messages import say
 from viz.language.model_names import model_name
 
 
-def draw(trace: Trace) -> None:
-    """Say what most of the text is, and offer a model that reads such texts; nothing where it fits."""
+def draw(text: str) -> None:
+    """Say what most of the text in the bar is, and offer a model that reads such texts; nothing where it fits."""
     entry = CATALOG.get(session.chosen_model())
-    if entry is None or not trace.of_text:
+    if entry is None or suits(text, entry.reads):
         return
-    if suits(trace.text, entry.reads):
-        return
-    kind = text_kind(trace.text)
+    kind = text_kind(text)
     fitting = [name for name, one in CATALOG.items() if kind in one.reads and one.takes == "text"]
     fitting.sort(key=lambda name: local_folder(name) is None)  # those that are here first
     with st.container(horizontal=True, vertical_alignment="center", key="kind_notice"):

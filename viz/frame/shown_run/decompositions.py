@@ -11,7 +11,7 @@ from model.decomposition.progress import telling
 from model.trace.boxes.decomposition import Credit, Split
 from model.trace.boxes.stack_summary import StackSummary
 from model.trace.trace import Trace
-from viz.frame.shown_run import results
+from viz.frame.shown_run.input_errors import input_errors_shown
 from viz.language.messages import say
 
 PATIENCE = 0.7  # seconds after which it is said how far it has come
@@ -23,7 +23,7 @@ def _computed(trace: Trace, method: str, *arguments: Any) -> Any:
     Raises:
         Halt: the model's layers cannot be watched, and the page says so.
     """
-    with results.input_errors_shown():
+    with input_errors_shown():
         return _run(trace, method, *arguments)
 
 

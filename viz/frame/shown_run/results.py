@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from model.errors import InputError, ModelError
 from model.libraries import runner as libraries
 from model.libraries.script import formula_inputs
 from model.measures.heads.head_characters import Character, head_characters, published_aligners
@@ -24,8 +21,10 @@ from model.turns import Turns
 from viz.figures.heads import head_mosaic
 from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
-from viz.frame import guard, input_choices, model_access, server_state, session
+from viz.frame import input_choices, model_access, server_state, session
+from viz.frame.bars import kind_notice
 from viz.frame.shown_run.all_heads import measured
+from viz.frame.shown_run.input_errors import input_errors_shown
 from viz.language import readings
 from viz.language.messages import current_language, say
 
@@ -41,7 +40,13 @@ def trace() -> Trace:
         Halt: there is none, and the page says why: no model, or an input that cannot be fed to it.
     """
     text, target = input_choices.bar_input(), model_access.forced_target()
-    found = traces((text,), (target,), edits=model_access.applied_edits(warn=True))[0]
+    try:
+        found = traces((text,), (target,), edits=model_access.applied_edits(warn=True))[0]
+    except session.Halt:
+        if model_access.input_kind() == "text":  # what is too long may be of a kind that another model reads
+            with session.input_room():
+                kind_notice.draw(str(st.session_state.text))
+        raise
     st.session_state.bar_run = found.serial
     return found
 
@@ -91,34 +96,6 @@ def traces(
     # A handout lists the runs of its page.
     st.session_state.ran += [(name, dtype, trace) for trace in batch]
     return batch
-
-
-@contextmanager
-def input_errors_shown(box: str = "text") -> Iterator[None]:
-    """A context around a run of the model that turns whatever it raises into a sentence on the page, and ends the page.
-
-    What is wrong with the input is a warning, everything else an error.
-
-    Args:
-        box: prefix of the error messages, which names the widget an invalid text was typed into.
-
-    Raises:
-        Halt: after the warning was shown.
-    """
-    try:
-        yield
-    except InputError as error:
-        reason = error.reason.replace("text_", f"{box}_") if error.reason.startswith("text_") else error.reason
-        kind = error.values.get("kind")
-        values = error.values | ({"attention": say(f"kinds.{kind}_attention")} if kind else {})
-        st.warning(say(f"errors.{reason}", **values), icon=":material/edit:")
-        raise session.Halt from error
-    except ModelError as error:
-        model_access.show_model_error(error, session.chosen_model())
-        raise session.Halt from error
-    except BaseException as error:
-        guard.report_failure(error, "pass")
-        raise session.Halt from error
 
 
 def _bytes(*arrays: object) -> int:

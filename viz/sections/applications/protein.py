@@ -76,6 +76,8 @@ def read(trace: Trace, attention: Attention, chains: Sequence[KnownStructure]) -
         session.halt(say("protein.wrong", place=wrong + 1, letter=escape_markdown(sequence[wrong])), of_input=True)
     if len(sequence) < SHORTEST:
         session.halt(say("protein.short", count=SHORTEST), of_input=True)
+    if any(line.startswith(">") for line in trace.text.splitlines()):
+        session.halt(say("protein.header"), of_input=True)
     if "".join(tokens.texts[i] for i in places).upper() != sequence.upper():
         known = [i for i in places if len(tokens.texts[i]) == 1 and tokens.texts[i].isalpha()]
         session.halt(say("protein.pieces" if len(known) < len(places) / 2 else "protein.unknown"), of_input=True)

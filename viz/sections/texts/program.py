@@ -58,12 +58,12 @@ def read(trace: Trace, attention: Attention) -> LinkedText:
     causal = stack == "decoder"
     found = linked_program(text, trace.tokens[stack], causal)
     typed = trace.text.splitlines()
-    wrong = ""
+    wrong, joined = "", any(found.links.values())
     if 0 < found.wrong_line <= len(typed):  # what the model went on to write may end anywhere
-        wrong = say("program.wrong", line=found.wrong_line, code=_as_code(typed[found.wrong_line - 1]))
-    if not any(found.links.values()):
-        _warn(wrong)
-        session.halt(say("program.nothing"), of_input=True)
+        which = "wrong" if joined else "wrong_alone"
+        wrong = say(f"program.{which}", line=found.wrong_line, code=_as_code(typed[found.wrong_line - 1]))
+    if not joined:
+        session.halt(wrong or say("program.nothing"), of_input=True)
     return LinkedText(found.placed, found.links, (0,) if causal else (), wrong)
 
 
@@ -73,7 +73,12 @@ def _warn(wrong: str) -> None:
 
 
 def _as_code(line: str) -> str:
-    return f"`{line.strip()[:60]}`" if "`" not in line and line.strip() else "…"
+    return f"`{_printable(line.strip()[:60])}`" if "`" not in line and line.strip() else "…"
+
+
+def _printable(line: str) -> str:
+    """A line with a sign for each letter that cannot be seen and that Python does not read."""
+    return "".join(one if one.isprintable() or one == "\t" else "␣" if one.isspace() else "�" for one in line)
 
 
 def pick_relation(found: LinkedText) -> str:
