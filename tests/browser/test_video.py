@@ -64,10 +64,10 @@ def test_frames_are_tinted_and_play_follows_the_digit(clip: Page) -> None:
 
 
 def test_a_file_that_is_too_large_gets_a_sentence_in_sight(address: str, browser: Browser) -> None:
-    path, shows = "video?model=moving-digits&lang=de", ".clip-screen .clip-room"
+    path, shows = "video?model=moving-digits&language=de", ".clip-screen .clip-room"
     with visit(browser, address, path, shows=shows) as visited:
         page = visited.page
-        page.get_by_test_id("stPopoverButton").filter(has_text="Eigener Clip").click()
+        page.get_by_test_id("stPopoverButton").filter(has_text="Dein eigener Clip").click()
         clip = {"name": "big.gif", "mimeType": "image/gif", "buffer": b"GIF89a" + bytes(21_000_000)}
         page.locator("input[type=file]").set_input_files([clip])
         chosen = page.get_by_test_id("stFileUploader")

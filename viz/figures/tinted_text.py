@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,14 @@ from viz.language.messages import say
 
 COLUMNS = 96  # letters of a line
 LINE_HEIGHT = 22  # pixels
+MARGIN = 7  # columns at the left, where something stands before a line
+# What else than the underline a token may bear: how far below its letters, in lines, how broad, how drawn.
+MARKS: Mapping[str, Sequence[tuple[float, float, str]]] = {
+    "copied": [(0.34, 1.5, "dot")],
+    "strand": [(-0.5, 4, "solid")],
+    "helix": [(-0.5, 4, "dot")],
+    "joined": [(0.46, 1, "solid"), (0.58, 1, "solid")],
+}
 STEPS = 255  # of a row's largest weight, in which the browser gets it
 REST_SHARE = 0.3  # mean weight on the first token from which on it is a place to rest
 MIN_SCALE = 0.02  # a weight below is never drawn in full, however little a token looks at any word
@@ -64,12 +72,22 @@ class TextMap:
 
 @dataclass(frozen=True)
 class TextSide:
-    """One text as it is drawn: its name, its tokens in their places, their stack, and which were copied."""
+    """One text as it is drawn.
+
+    Attributes:
+        name: of it; placed: its tokens in their places; stack: of them; copied: those that stand in another text, too.
+        margin: what stands before the lines that begin with a token, in a figure.
+        pale: tokens of little weight, in a figure.
+        marked: of proteins, the tokens of each mark, by its name in `MARKS`.
+    """
 
     name: str
     placed: Sequence[PlacedToken]
     stack: str
     copied: frozenset[int] = frozenset()
+    margin: Mapping[int, str] = field(default_factory=dict)
+    pale: frozenset[int] = frozenset()
+    marked: Mapping[str, frozenset[int]] = field(default_factory=dict)
 
 
 def tinted_text(sides: Sequence[TextSide], found: TextMap, row: int, title: str, palette: Palette) -> go.Figure:
@@ -86,13 +104,18 @@ def tinted_text(sides: Sequence[TextSide], found: TextMap, row: int, title: str,
     for side in sides:
         if len(sides) > 1:
             words.append((0.0, float(lines.heading()), f"<b>{escape(side.name)}</b>"))
+        lines.begin(side)
         for place, one in enumerate(side.placed):
-            start, line = lines.place(one)
+            start, line = lines.place(lines.with_margin(one, side.margin.get(place)))
+            if place in side.margin:
+                words.append((0.0, float(line), escape(side.margin[place])))
             width = max(len(one.shown.strip("\n")), 1)
             if side.stack == found.stacks[1]:
                 cells.append((line, start, width, float(tint[place])))
             if one.shown.strip():
-                words.append((start - 0.4, float(line), escape(one.shown)))
+                shown = escape(one.shown)
+                words.append((start - 0.4, float(line), f"<i>{shown}</i>" if place in side.pale else shown))
+            lines.mark(side, place, (start, width, line))
             underline = side.stack == found.stacks[0] == found.stacks[1]
             if underline and found.weights[place, row] > MIN_UNDERLINE * found.scales[place] and place != row:
                 lines.underlined.append((start - 0.4, start + width - 0.6, line + 0.42))
@@ -112,16 +135,38 @@ class _Lines:
     """Where the next token stands, in columns and lines; what is underlined, and which token is in focus."""
 
     def __init__(self) -> None:
-        self.column = self.line = 0
+        self.column = self.line = self.left = 0
+        self.height = 1  # of a line, in lines
+        self.marked: dict[str, list[tuple[float, float, float]]] = {name: [] for name in MARKS}
         self.underlined: list[tuple[float, float, float]] = []
         self.focus: tuple[int, int, int] | None = None
+
+    def begin(self, side: TextSide) -> None:
+        """Begin a text, behind the margin where it has one; what bears marks above gets room for them."""
+        self.left, self.height = MARGIN if side.margin else 0, 2 if side.marked else 1
+        self.column = self.left
+
+    def with_margin(self, one: PlacedToken, margin: str | None) -> PlacedToken:
+        """A token as it is placed: on a line of its own, where something stands before it."""
+        if margin is None:
+            return one
+        if self.column > self.left:
+            self.column, self.line = self.left, self.line + self.height
+        return replace(one, before="")
+
+    def mark(self, side: TextSide, place: int, at: tuple[int, int, int]) -> None:
+        """Keep what a token bears beside its underline. at: its first column, width and line"""
+        start, width, line = at
+        for name, places in {"copied": side.copied, **side.marked}.items():
+            if place in places:
+                self.marked[name].append((start - 0.4, start + width - 0.6, line))
 
     def place(self, one: PlacedToken) -> tuple[int, int]:
         """Column and line of a token's first letter."""
         for letter in one.before:
             self._advance(letter)
-        if self.column + len(one.shown) > COLUMNS and self.column:
-            self.column, self.line = 0, self.line + 1
+        if self.column + len(one.shown) > COLUMNS and self.column > self.left:
+            self.column, self.line = self.left, self.line + self.height
         place = self.column, self.line
         for letter in one.shown or " ":
             self._advance(letter)
@@ -134,10 +179,11 @@ class _Lines:
 
     def end(self) -> None:
         """End a text, with an empty line after it."""
-        self.column, self.line = 0, self.line + 2
+        self.column, self.line, self.left = 0, self.line + 2, 0
 
     def _advance(self, letter: str) -> None:
-        self.column, self.line = (0, self.line + 1) if letter == "\n" else (self.column + 1, self.line)
+        new = self.left, self.line + self.height
+        self.column, self.line = new if letter == "\n" else (self.column + 1, self.line)
 
 
 def _figure(
@@ -170,6 +216,7 @@ def _figure(
     ends = [at for start, end, line in lines.underlined for at in _segment(start, end, line)]
     ruled = {"color": palette.second, "width": 2}
     figure.add_scatter(x=[at for at, _ in ends], y=[at for _, at in ends], mode="lines", line=ruled, **quiet)
+    _draw_marks(figure, lines, palette)
     if lines.focus:
         start, width, line = lines.focus
         box = {"x0": start - 0.5, "x1": start + width - 0.5, "y0": line - 0.5, "y1": line + 0.5}
@@ -179,6 +226,17 @@ def _figure(
         xaxis={"range": [-0.5, COLUMNS - 0.5], **hidden}, yaxis={"range": [height - 0.5, -0.5], **hidden}
     )
     return figure
+
+
+def _draw_marks(figure: go.Figure, lines: _Lines, palette: Palette) -> None:
+    """Add the lines of what tokens bear beside their underline."""
+    for name, rulers in MARKS.items():
+        for below, width, dash in rulers if lines.marked[name] else ():
+            ends = [at for start, end, line in lines.marked[name] for at in _segment(start, end, line + below)]
+            colour = palette.second if name in ("strand", "helix") else palette.text
+            ruled = {"color": colour, "width": width, "dash": dash}
+            x, y = [at for at, _ in ends], [at for _, at in ends]
+            figure.add_scatter(x=x, y=y, mode="lines", line=ruled, name=name, hoverinfo="skip", showlegend=False)
 
 
 def _segment(start: float, end: float, line: float) -> list[tuple[float | None, float | None]]:

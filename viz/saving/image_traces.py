@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
@@ -58,13 +59,15 @@ def draw_scatter(trace: Any, axes: Axes) -> None:
     if "text" in mode:
         colour = trace.textfont.color or axes.title.get_color()
         positions = broadcast(trace.textposition or "middle center", len(x))
+        families = ["DejaVu Sans Mono"] if trace.textfont.family == "monospace" else []
         for i, j, text, position in zip(x, y, broadcast(trace.text, len(x)), positions, strict=True):
             vertical, _, horizontal = position.partition(" ")
             if text and math.isfinite(i) and math.isfinite(j):
                 axes.annotate(
                     plain_text(text), (i, j), (0, 5 if vertical == "top" else 0), textcoords="offset points",
                     color=colour, ha=TEXT_ALIGNMENT[horizontal], va="bottom" if vertical == "top" else "center",
-                    size=(trace.textfont.size or 12) * POINTS,
+                    size=(trace.textfont.size or 12) * POINTS, family=[*families, *mpl.rcParams["font.family"]],
+                    weight="bold" if "<b>" in text else "normal", style="italic" if "<i>" in text else "normal",
                 )  # fmt: skip
 
 

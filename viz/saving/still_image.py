@@ -51,7 +51,9 @@ def still_image(figure: go.Figure, background: str, form: str) -> bytes:
     }
     with mpl.rc_context(style):
         size = (WIDTH / 96, (figure.layout.height or 400) / 96)
-        canvas = Figure(figsize=size, dpi=192, layout="constrained", facecolor=background)
+        # A figure of square cells is as wide as it is high, and is not to stand far from its edge.
+        layout: Any = "compressed" if _is_square(figure.layout) else "constrained"
+        canvas = Figure(figsize=size, dpi=192, layout=layout, facecolor=background)
         FigureCanvasAgg(canvas)
         axes = canvas.add_subplot()
         axes.set_facecolor("none")
@@ -94,15 +96,22 @@ def _text_colour(layout: Any) -> str:
     return str(layout.font.color or "#000")
 
 
+def _is_square(layout: Any) -> bool:
+    """Whether both axes have one scale."""
+    return bool(layout.xaxis.scaleanchor or layout.yaxis.scaleanchor)
+
+
 def _draw_title(layout: Any, axes: Axes) -> None:
     """Draw the title and hide the borders."""
     size = (layout.title.font.size or 16) * POINTS
     axes.title.set_color(
         _text_colour(layout)
     )  # the empty centre title: functions without the layout read the text colour from it
-    axes.set_title(
-        plain_text(layout.title.text), loc="left", color=_text_colour(layout), size=size, weight="bold", pad=12
-    )
+    title: Any = {"color": _text_colour(layout), "size": size, "weight": "bold"}
+    if _is_square(layout) and axes.figure is not None:  # which may be less wide than its title
+        axes.figure.suptitle(plain_text(layout.title.text), x=0.005, ha="left", **title)
+    else:
+        axes.set_title(plain_text(layout.title.text), loc="left", pad=12, **title)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(length=0, colors=_text_colour(layout))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from html import escape
 
@@ -20,7 +20,7 @@ from model.measures.structure.contacts import (
     top_pairs,
 )
 from model.structures.protein import SHORTEST, KnownStructure, known_structure, plain_sequence, wrong_residue
-from model.tokenization.text_layout import place_tokens
+from model.tokenization.text_layout import PlacedToken, place_tokens
 from model.trace.attention import Attention
 from model.trace.check import Probe
 from model.trace.tokens import Tokens
@@ -42,7 +42,7 @@ from viz.widgets import charts, page_check, pickers
 from viz.widgets import tinted_text as widget
 from viz.widgets.menus import save_menu
 
-BLOCK = 10  # residues under one number
+BLOCK, LINE = 10, 60  # residues under one number, and of a line of the figure to save
 GUESSES = 3
 
 
@@ -94,7 +94,7 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: 
     with left:
         weights = widget.draw_head(trace, selected, row)
         st.html(residues_html(tokens, found, key_stack(attention.kind)))
-        side = TextSide(say("protein.title"), place_tokens(tokens, trace.text), key_stack(attention.kind))
+        side = saved_side(place_tokens(tokens, trace.text), found, key_stack(attention.kind))
         title = say("protein.figure", layer=selected.layer, head=selected.head, token=escape(tokens.name(row)))
         table = partial(tables.focus_table, weights.weights, tokens, attention.keys, row, one_text=True)
         figure = tinted_text([side], weights, row, title, palette)
@@ -161,6 +161,23 @@ def residues_html(tokens: Tokens, found: Protein, stack: str) -> str:
         blocks.append(f'<span class="residue-block" data-number="{first + 1}">{"".join(letters)}</span>')
     label = escape(say("protein.title"))
     return f'<div class="tinted residues" role="group" aria-label="{label}">{"".join(blocks)}</div>'
+
+
+def saved_side(placed: Sequence[PlacedToken], found: Protein, stack: str) -> TextSide:
+    """The sequence as its figure shows it: in numbered lines of blocks, with the same marks. placed: as it was typed"""
+    shown = list(placed)
+    for i, place in enumerate(found.residues):
+        shown[place] = replace(shown[place], before=" " if i % BLOCK == 0 else "")
+    margin = {found.residues[i]: str(i + 1) for i in range(0, len(found.residues), LINE)}
+    marked: dict[str, frozenset[int]] = {}
+    if found.known:
+        forms = {"strand": "E", "helix": "H"}
+        marked = {
+            name: frozenset(found.residues[i] for i, one in enumerate(found.known.forms) if one == form)
+            for name, form in forms.items()
+        }
+        marked["joined"] = frozenset(found.residues[i] for pair in found.known.bridges for i in pair)
+    return TextSide(say("protein.title"), shown, stack, margin=margin, marked=marked)
 
 
 def _guess(trace: Trace, tokens: Tokens, row: int, found: Protein) -> None:

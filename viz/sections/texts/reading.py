@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,16 +63,7 @@ def draw(trace: Trace, selected: pickers.SelectedHead, how: str, palette: Palett
     expected = _independent(trace, selected, how)
     sent, names = widget.draw(found, row)
     page_check.claim(trace, "text", None if expected is None else text_error(sent, expected, names))
-    columns = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
-    for side, column in zip(sides, columns, strict=True):
-        parts = sentences(side.placed)
-        with column:
-            if attention.kind == "cross" and side.stack == "encoder":
-                covers, fair = coverage(found.weights, parts, [not one.special for one in side.placed])
-                pale = [cover < PALE * part for cover, part in zip(covers, fair, strict=True)]
-                st.html(widget.side_html(side, parts, [float(one) for one in covers], pale, named=True))
-            else:
-                st.html(widget.side_html(side, parts, named=len(sides) > 1))
+    _draw_sides(sides, found)
     token = escape(attention.queries.name(row))
     title = say(f"text.figure_{how}", layer=selected.layer, head=selected.head, token=token)
     notes = [say("text.look"), say("text.cover_look") if len(sides) > 1 else "", _claim(attention, how)]
@@ -80,9 +72,38 @@ def draw(trace: Trace, selected: pickers.SelectedHead, how: str, palette: Palett
     def table() -> pd.DataFrame:
         return tables.focus_table(found.weights, attention.queries, attention.keys, row, one_text=one_text)
 
-    figure = tinted_text(sides, found, row, title, palette)
+    figure = tinted_text([_with_shares(side, found) for side in sides], found, row, title, palette)
     save_menu.register_figure(figure, "text", " ".join(filter(None, notes)), table, wide=table)
     save_menu.menu("text")
+
+
+def _draw_sides(sides: Sequence[TextSide], found: TextMap) -> None:
+    """The texts beside each other."""
+    columns = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
+    for side, column in zip(sides, columns, strict=True):
+        parts = sentences(side.placed)
+        with column:
+            covers, pale = _shares(side, found, parts)
+            st.html(widget.side_html(side, parts, covers, pale, named=len(sides) > 1))
+
+
+def _shares(side: TextSide, found: TextMap, parts: Sequence[range]) -> tuple[list[float], list[bool]]:
+    """Shares of attention of the parts of a text that another one looks at, and which get little; else nothing."""
+    if side.stack == found.stacks[0] or found.stacks[0] == found.stacks[1]:
+        return [], []
+    covers, fair = coverage(found.weights, parts, [not one.special for one in side.placed])
+    return [float(one) for one in covers], [cover < PALE * part for cover, part in zip(covers, fair, strict=True)]
+
+
+def _with_shares(side: TextSide, found: TextMap) -> TextSide:
+    """A text as its figure shows it: a line for each part, with its share before it."""
+    parts = sentences(side.placed)
+    covers, pale = _shares(side, found, parts)
+    if not covers:
+        return side
+    margin = {part[0]: f"{cover:.0%}" for part, cover in zip(parts, covers, strict=True) if len(part)}
+    forgotten = frozenset(place for part, one in zip(parts, pale, strict=True) if one for place in part)
+    return replace(side, margin=margin, pale=forgotten)
 
 
 def _claim(attention: Attention, how: str) -> str:
