@@ -61,6 +61,9 @@ def test_residues_are_numbered_and_marked_and_contacts_compared(app: AppTest) ->
     ]
     assert html.count(" helix") == CHAIN.forms.count("H")
     assert html.count(say("protein.joined", number=68)) == 1
+    saved = app.session_state["drawn"]["residues"].figure  # has the numbers and the marks, too
+    assert {"1", "61"} <= set(saved.data[1].text)
+    assert {"helix", "joined"} <= {one.name for one in saved.data}
     assert app.session_state["row_encoder"] == 68  # a joined cysteine is shown first
     assert {"residues", "contacts", "precision"} <= set(app.session_state["drawn"])
     assert {"contacts", "precision"} <= read_back(app)

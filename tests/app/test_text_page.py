@@ -19,6 +19,8 @@ def test_source_and_output_stand_beside_each_other() -> None:
     assert 'data-stack="encoder"' in html
     assert 'data-stack="decoder"' in html
     figure = app.session_state["drawn"]["text"]
+    written = "".join(figure.figure.data[1].text)
+    assert written.count("%") == 2  # the figure to save has the shares, too
     table = figure.wide()
     assert abs(table.iloc[:, 2].sum() - 1) < 1e-4  # one row of weights
     assert len(table) == html.count('data-stack="encoder"')

@@ -210,7 +210,7 @@ def _figure(
         hoverinfo="skip",
     )
     x, y, texts = zip(*words, strict=True) if words else ((), (), ())
-    font: dict[str, Any] = {"family": "monospace", "size": 13, "color": palette.text}
+    font: dict[str, Any] = {"family": "monospace", "size": 12, "color": palette.text}
     quiet = {"hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=x, y=y, text=texts, mode="text", textposition="middle right", textfont=font, **quiet)
     ends = [at for start, end, line in lines.underlined for at in _segment(start, end, line)]

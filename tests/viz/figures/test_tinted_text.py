@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 
@@ -45,6 +46,29 @@ def test_each_token_is_shaded_by_its_own_weight_where_it_stands() -> None:
     ruled = [x for x in figure.data[2].x if x is not None]
     assert len(ruled) == 2  # of the others only <b> looks at the second "cat"
     assert round(ruled[0] + 0.4) == 6
+    assert still_image(figure, "#fff", "svg").startswith(b"<?xml")
+
+
+def test_shares_stand_before_their_lines_and_marks_at_their_tokens() -> None:
+    marked = {"joined": frozenset({3}), "strand": frozenset({1, 3})}
+    side = replace(SIDE, margin={1: "90%", 3: "10%"}, pale=frozenset({3}), marked=marked)
+    figure = tinted_text([side], MAP, 3, "Title", LIGHT)
+    words = figure.data[1]
+    at = {text: (round(x + 0.4), y) for text, x, y in zip(words.text, words.x, words.y, strict=True)}
+    assert (at["90%"][0], at["10%"][0]) == (0, 0)
+    assert (at["cat"], at["<i>cat</i>"]) == (
+        (7, at["90%"][1]),
+        (7, at["10%"][1]),
+    )  # what begins a line stands behind its share
+    assert at["90%"][1] > at["[CLS]"][1]
+    starts = {
+        one.name: [(round(x + 0.4), round(y)) for x, y in zip(one.x[::3], one.y[::3], strict=True)]
+        for one in figure.data[3:]
+    }
+    saw, first, second = at["saw"], at["cat"], at["<i>cat</i>"]
+    assert starts["copied"] == [saw]
+    assert [x for x, _ in starts["strand"]] == [first[0], second[0]]
+    assert [one.name for one in figure.data[3:]].count("joined") == 2  # a double line
     assert still_image(figure, "#fff", "svg").startswith(b"<?xml")
 
 

@@ -26,6 +26,7 @@ from tests.serving import CHROMIUM, chromium
 from viz.figures.grid import grid
 from viz.figures.heads import head_heatmap, head_mosaic
 from viz.figures.output import beam_tree
+from viz.figures.proteins import contact_map
 from viz.figures.theme import DARK, LIGHT, Palette, base_figure, rgba_colours
 from viz.language.messages import say
 from viz.saving import handout, tables
@@ -152,6 +153,14 @@ def test_every_dash_and_every_ink_of_a_figure_is_known(lens: Translator) -> None
         inks = set(re.findall(rb"fill: (#[0-9a-f]{6})", still_image(one, DARK.page, "svg")))
         assert DARK.text.encode() in inks
         assert b"#000000" not in inks
+
+
+def test_a_square_figure_keeps_its_title_whole() -> None:
+    figure = contact_map(np.eye(40, dtype=np.float32), None, ["A"] * 40, ("encoder", range(40)), "W" * 40, LIGHT)
+    picture = np.asarray(Image.open(io.BytesIO(still_image(figure, "#ffffff", "png"))).convert("L"))
+    inked = np.flatnonzero((picture[:40] < 200).any(axis=0))
+    assert inked[0] < 40
+    assert inked[-1] < picture.shape[1] - 40
 
 
 def test_numbers_on_an_axis_are_all_written() -> None:
