@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.folders import check_refusal, refusal
-from tests.model.catalog.gguf_files import small_llama, write_llama
+from tests.model.catalog.gguf_files import small_llama, write_model
 
 
 def header(tensors: int = 0, entries: int = 0, body: bytes = b"", version: int = 3) -> bytes:
@@ -60,7 +60,7 @@ def test_sizes_that_the_settings_of_a_file_claim_are_bounded(
     monkeypatch.setenv("HEADLIGHT_HOME", str(tmp_path / "home"))
     file = tmp_path / "inside" / "model.gguf"
     file.parent.mkdir()
-    write_llama(file, small_llama(), **{size: 2**31})
+    write_model(file, small_llama(), **{size: 2**31})
     refusal(file)
     assert not [one for one in (tmp_path / "home").rglob("*") if one.is_file()]
 
@@ -72,7 +72,7 @@ def test_what_is_no_file_of_the_folder_is_not_read(tmp_path: Path, kind: str) ->
     if kind == "pipe":
         os.mkfifo(inside / "model.gguf")
     else:
-        write_llama(tmp_path / "there.gguf", small_llama())
+        write_model(tmp_path / "there.gguf", small_llama())
         (inside / "model.gguf").symlink_to(tmp_path / "there.gguf")
     assert "model.gguf" in str(refusal(inside))
     check_refusal(inside)

@@ -18,7 +18,7 @@ from matplotlib import font_manager
 from PIL import Image
 
 from tests.hostile.surroundings import PAGES
-from tests.model.catalog.gguf_files import small_llama, write_llama
+from tests.model.catalog.gguf_files import small_llama, write_model
 from viz.figures.theme import LIGHT
 from viz.saving import fonts, handout
 from viz.saving.still_image import still_image
@@ -28,7 +28,7 @@ FULL = ("The disk is full", "The disk of this server is full", "cannot be writte
 
 @pytest.mark.parametrize("how", ["full", "no home, and a sealed checkout"])
 def test_pages_and_what_is_saved_of_them_need_no_disk_and_no_home(tmp_path: Path, how: str) -> None:
-    write_llama(tmp_path / "model.gguf", small_llama())
+    write_model(tmp_path / "model.gguf", small_llama())
     (tmp_path / "fetched.bin").write_bytes(b"x" * 300_000)
     (tmp_path / "home").mkdir()
     settings = {name: value for name, value in os.environ.items() if name not in ("HOME", "XDG_CACHE_HOME")}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.catalog.conversion import output_folder
+from model.catalog.conversion import gguf_tensors, output_folder
 
 if TYPE_CHECKING:
     import torch
@@ -39,12 +39,14 @@ def convert_gguf(source: Path, target: Path, dtype: torch.dtype | None = None) -
     (file,) = [source] if source.is_file() else source.glob("*.gguf")
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     module = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    rope = gguf_tensors.check_all_used(file, module)
     # Plain weights: the library refuses to save what it read from a quantised file.
     weights = {name: tensor.to(dtype or torch.float16) for name, tensor in module.state_dict().items()}
     if module.config.tie_word_embeddings:
         weights.pop("lm_head.weight", None)
     config = module.config.to_dict()
     config.pop("quantization_config", None)
+    config |= {"rope_parameters": rope} if rope else {}
     output_folder.save_weights(target, weights, config | {"architectures": [type(module).__name__]})
     tokenizer.save_pretrained(target)
 

@@ -20,6 +20,7 @@ from model.memory.gguf_header import gguf_parameters
 from model.memory.weight_headers import refuse
 
 LIBRARIES = ("gguf", "accelerate")
+READING = 2  # a folder that was made when files were read otherwise is made again
 
 
 def folder_of_gguf(name: str, file: Path) -> Path:
@@ -38,7 +39,8 @@ def folder_of_gguf(name: str, file: Path) -> Path:
     needed = 4 * gguf_parameters(file)
     check_memory_fits(name, file)
     status = file.stat()
-    key = hashlib.sha256(f"{file.resolve()} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:32]
+    made_of = f"{file.resolve()} {status.st_size} {status.st_mtime_ns} {READING}"
+    key = hashlib.sha256(made_of.encode()).hexdigest()[:32]
     target = download_folder() / "gguf" / key
     if (target / "config.json").is_file():
         return target

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+import gguf
 import numpy as np
 import pytest
+import torch
 
 import model
 from model.catalog.revisions import revision
 from model.errors import ModelError
 from model.memory.fit import needed_memory
-from tests.model.catalog.gguf_files import small_llama, write_llama
+from tests.model.catalog.gguf_files import small_llama, small_qwen2, write_model
 
 TEXT = "the cat sat on the mat"
 
@@ -29,7 +31,7 @@ def file(tmp_path: Path, home: Path) -> Path:
     """A small random Llama as a GGUF file in a folder of its own."""
     file = tmp_path / "llama" / "small.gguf"
     file.parent.mkdir()
-    write_llama(file, small_llama())
+    write_model(file, small_llama())
     return file
 
 
@@ -76,4 +78,51 @@ def test_a_missing_library_and_a_part_of_a_model_are_said(file: Path, monkeypatc
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "gguf" else found(name))
     with pytest.raises(ModelError, match="pip install gguf"):
+        model.load(str(file), device="cpu")
+
+
+@pytest.mark.parametrize("name", ["BF16", "Q8_0", "Q5_1", "Q4_0"])
+def test_another_architecture_in_every_number_format(name: str, tmp_path: Path, home: Path) -> None:
+    file, quantised = tmp_path / "small.gguf", gguf.GGMLQuantizationType[name]
+    module = small_qwen2()
+    write_model(file, module, quantised=quantised)
+    opened = model.load(str(file), device="cpu")
+    for path, weights in module.state_dict().items():
+        expected = weights.numpy()
+        if weights.dim() == 2:
+            expected = gguf.quants.dequantize(gguf.quants.quantize(expected, quantised), quantised)
+        np.testing.assert_allclose(opened.module.state_dict()[path].numpy(), expected, atol=1e-6, err_msg=path)
+    trace = opened.trace("the cat")
+    assert [one for one in trace.tokens["decoder"].texts if "cat" in one]
+    assert trace.verify().ok
+
+
+def test_a_file_with_other_numbers_than_its_model_has_is_refused(tmp_path: Path, home: Path) -> None:
+    file = tmp_path / "less.gguf"
+    write_model(file, small_qwen2(), without="blk.1.ffn_up.weight")
+    with pytest.raises(ModelError, match="its file lacks 2,048 of the"):  # the library makes them up
+        model.load(str(file), device="cpu")
+    write_model(file := tmp_path / "more.gguf", small_qwen2(), more={"blk.0.attn_sinks.weight": np.ones(4, np.float32)})
+    with pytest.raises(ModelError, match="numbers in its file would not be used"):
+        model.load(str(file), device="cpu")
+
+
+def test_factors_of_positions_beside_the_weights_are_read(tmp_path: Path, home: Path) -> None:
+    scaled = {"rope_type": "llama3", "rope_theta": 500_000.0, "factor": 32.0, "low_freq_factor": 1.0}
+    scaled |= {"high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+    module = small_llama(**scaled)
+    rotary = module.model.rotary_emb
+    plain = small_llama(rope_theta=500_000.0).model.rotary_emb.inv_freq
+    factors = (plain / rotary.inv_freq).numpy()
+    assert factors.max() == pytest.approx(32)
+    write_model(file := tmp_path / "scaled.gguf", module, more={"rope_freqs.weight": factors})
+    opened = model.load(str(file), device="cpu")
+    np.testing.assert_allclose(opened.module.model.rotary_emb.inv_freq, rotary.inv_freq, rtol=1e-5)
+    trace = opened.trace(TEXT)
+    with torch.inference_mode():
+        expected = module(torch.tensor([trace.ids["decoder"]])).logits[0]
+    assert trace.logits is not None
+    np.testing.assert_allclose(trace.logits, expected, atol=1e-5)
+    write_model(file := tmp_path / "odd.gguf", module, more={"rope_freqs.weight": np.array([1, 1, 4, 8], np.float32)})
+    with pytest.raises(ModelError, match="scales the frequencies of positions in a way that is not read here"):
         model.load(str(file), device="cpu")
