@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -23,6 +24,13 @@ from model.trace.check import Check
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Target, Trace
+
+# What a model that is given a text alone reads besides: note -> the library's names of such inputs.
+READ_BESIDES = {
+    "also_pictures": {"pixel_values", "pixel_values_videos"},
+    "also_sounds": {"input_features", "input_values"},
+    "also_places": {"bbox"},
+}
 
 
 class TracedModel(OpenedModel, Protocol):
@@ -163,6 +171,8 @@ class TracedBatch:
 def model_notes(lens: Any) -> tuple[tuple[str, str], ...]:
     """Notes (id, detail) that hold for every trace of a model."""
     halves = {"other_half": lens.is_half == "vision", "sound_half": lens.is_half == "audio"}
+    read = {*inspect.signature(lens.module.forward).parameters} if lens.takes == "text" else set()
+    halves |= {note: bool(names & read) for note, names in READ_BESIDES.items()}
     conditions = {"weights_only": not lens.uses_interface, "sinks": lens.has_sinks, **halves}
     notes = [(note, type(lens.module).__name__) for note, holds in conditions.items() if holds]
     notes += [("kind_hidden", kind) for kind in lens.hidden_kinds]

@@ -274,6 +274,7 @@ def test_a_model_of_pictures_and_texts_reads_a_text_alone(tmp_path: Path) -> Non
     torch.manual_seed(3)
     made = transformers.Qwen2_5_VLForConditionalGeneration(config)
     trace = model.load(str(save(made, tmp_path, pieces)), device="cpu").trace(TEXT)
+    assert [note for note, _ in trace.notes] == ["also_pictures"]
     found = type(made).from_pretrained(tmp_path, attn_implementation="eager").eval()
     result = found(torch.tensor([trace.ids["decoder"]]), output_attentions=True)
     for layer, expected in enumerate(result.attentions):
