@@ -101,10 +101,10 @@ def _verify_pass(
     words = lens.head == WORDS and trace.picture is None
 
     def run(on_layer: OnLayer, on_neurons: OnNeurons) -> Any:
-        return run_eager(lens, inputs, plan, on_layer, neurons=(wanted, _of_row(inputs, row, on_neurons)))
+        return run_eager(lens, inputs, plan, on_layer, neurons=(wanted, _of_row(lens, inputs, row, on_neurons)))
 
     def run_exactly(ours: bool, on_layer: OnLayer, on_neurons: OnNeurons) -> Any:
-        return run_in_float64(lens, inputs, plan, ours, on_layer, (wanted, _of_row(inputs, row, on_neurons)))
+        return run_in_float64(lens, inputs, plan, ours, on_layer, (wanted, _of_row(lens, inputs, row, on_neurons)))
 
     return verify(
         Subject(
@@ -169,10 +169,14 @@ def neuron_rows(
     return found
 
 
-def _of_row(inputs: dict[str, Tensor], row: int, on_neurons: OnNeurons) -> OnNeurons:
-    """Hands on the neurons of one text of a batch, whichever way the family keeps its tokens. [token, d_ff]"""
-    texts = len(next(iter(inputs.values())))
-    return lambda stack, layer, found: on_neurons(stack, layer, found.reshape(texts, -1, found.shape[-1])[row])
+def _of_row(lens: Any, inputs: dict[str, Tensor], row: int, on_neurons: OnNeurons) -> OnNeurons:
+    """Hands on the neurons of one text of a batch, whichever way the family keeps its tokens. [token, d_ff]
+
+    Of a clip those of the first frame, which alone is shown.
+    """
+    texts, frames = len(next(iter(inputs.values()))), lens.frames_of_tokens
+    shown = [token for token, frame in enumerate(frames) if frame <= 0] if frames else slice(None)
+    return lambda stack, layer, found: on_neurons(stack, layer, found.reshape(texts, -1, found.shape[-1])[row][shown])
 
 
 def verify_probe(lens: Any, inputs: dict[str, Tensor], plan: EditPlan | None, trace: Trace, probe: Probe) -> Check:
@@ -210,7 +214,7 @@ def _add_neurons(
 ) -> None:
     """Compare the neurons of one text, [layer, token, d_ff] by stack, with those of a pass of the library's own."""
     wanted = neuron_rows(lens, inputs, 0, plan, neurons)
-    run_eager(lens, inputs, plan, _ignore, neurons=(wanted, _of_row(inputs, 0, comparison.add_neurons)))
+    run_eager(lens, inputs, plan, _ignore, neurons=(wanted, _of_row(lens, inputs, 0, comparison.add_neurons)))
     if not all(comparison.has_neurons(stack, len(one)) for stack, one in neurons.items()):
         comparison.leave_out("neurons")
 
