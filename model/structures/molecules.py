@@ -11,6 +11,7 @@ import numpy as np
 
 from model.arrays.types import Array
 
+MOST_ATOMS = 400  # of a molecule that is drawn: within a second; 3,000 take RDKit a minute, in which nothing else runs
 BOND = 1.5  # RDKit's length of a bond; here it is 1
 
 
@@ -36,9 +37,9 @@ def drawn_molecule(smiles: str, atoms: int) -> DrawnMolecule | None:
     """A molecule in two dimensions; None where RDKit is missing, fails, or reads another number of atoms.
 
     Args:
-        atoms: number of atoms that the text writes.
+        atoms: number of atoms that the text writes; more than `MOST_ATOMS` are not drawn.
     """
-    if not can_draw():
+    if atoms > MOST_ATOMS or not can_draw():
         return None
     from rdkit import Chem, rdBase
     from rdkit.Chem import rdDepictor
