@@ -11,6 +11,7 @@ from model.trace.tokens import Tokens
 SEARCHED = 40  # letters after the last token in which the next one is looked for
 SPACES = {"␣": " ", "⏎": "\n", "⇥": "\t", "␍": "\r"}  # labels of white space
 SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")
+TITLES = frozenset(["Dr.", "Mr.", "Mrs.", "Ms.", "Prof.", "St.", "Sr.", "Sra.", "Mme."])  # which end no sentence
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,18 @@ def sentences(placed: Sequence[PlacedToken]) -> tuple[range, ...]:
         one, last = placed[place], placed[place - 1]
         broken = "\n" in one.before or "\n" in last.shown
         ended = bool(SENTENCE_END.search(last.shown)) and not last.special and one.before.isspace()
+        ended = ended and _word_until(placed, place) not in TITLES
         if (broken or ended) and any(not other.special for other in placed[starts[-1] : place]):
             starts.append(place)
     return tuple(range(start, end) for start, end in zip(starts, [*starts[1:], len(placed)], strict=True))
+
+
+def _word_until(placed: Sequence[PlacedToken], stop: int) -> str:
+    """The letters since the last white space before a token."""
+    start = stop - 1
+    while start and not placed[start].before and not placed[start - 1].special:
+        start -= 1
+    return "".join(one.shown for one in placed[start:stop])
 
 
 def words(placed: Sequence[PlacedToken]) -> list[tuple[str, range]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.tokenization.text_layout import place_tokens, sentences, token_spans, words
+from model.tokenization.text_layout import PlacedToken, place_tokens, sentences, token_spans, words
 from model.trace.tokens import Tokens
 
 
@@ -49,6 +49,11 @@ def test_sentences_and_words() -> None:
     made = tokens("It", "rains", ".", "We", "st", "·ay", "!", "The", "end", "</s>", special=(9,))
     placed = place_tokens(made, text)
     assert sentences(placed) == (range(0, 3), range(3, 7), range(7, 10))
+    titled = [
+        PlacedToken(before, shown, False)
+        for before, shown in (("", "Dr"), ("", "."), (" ", "Mora"), ("", "."), (" ", "She"))
+    ]
+    assert sentences(titled) == (range(0, 4), range(4, 5))
     assert [word for word, _ in words(placed)] == ["it", "rains", ".", "we", "stay", "!", "the", "end"]
     assert words(placed)[4][1] == range(4, 6)
 
