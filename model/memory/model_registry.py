@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from model.errors import ModelError
 from model.trace.lens import Lens
@@ -132,7 +133,7 @@ class ModelRegistry:
         """The size of the parameters of all open models; 0 for those on a server."""
         with self._lock:
             modules = [getattr(lens, "module", None) for lens in self._models.values()]
-        return sum(one.nbytes for module in modules if module is not None for one in module.parameters())
+        return sum(map(_parameter_bytes, modules))
 
     def evict_all(self) -> None:
         """Evict all models, also those that a pass runs on: they leave the memory when it ends."""
@@ -161,6 +162,19 @@ class ModelRegistry:
         with self._lock:
             idle = next((key for key in self._models if not self._pins[key]), None)
             return idle is not None and self._models.pop(idle) is not None
+
+
+_sizes: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # of modules: it is asked for with each new result
+
+
+def _parameter_bytes(module: Any) -> int:
+    """The size of the parameters of an opened model's module; 0 for None."""
+    if module is None:
+        return 0
+    size = _sizes.get(module)
+    if size is None:
+        size = _sizes[module] = sum(one.nbytes for one in module.parameters())
+    return size
 
 
 def free_memory() -> None:

@@ -85,10 +85,11 @@ function rowWeights(row) {
   return { weights: Array.from(painted.cells.subarray(row * columns, (row + 1) * columns), one => (one === 255 ? null : one / 254)), exact: false }
 }
 
-// Once the server's own picture is there, nothing lies over it.
+// Once the server's own picture is there, nothing lies over it. Streamlit puts another figure in the place of the one before,
+// so the whole page is watched, as long as something lies over the map.
 const replaced = new MutationObserver(() => {
-  const image = mapImage()
-  if (painted && image && image.getAttribute("href") !== painted.href) uncovered()
+  const href = mapImage()?.getAttribute("href")
+  if (painted && href && ![painted.href, painted.under.href].includes(href)) uncovered()
 })
 
 function uncovered() {
@@ -111,6 +112,7 @@ function show(at) {
   painted = { at, cells, href: picture(cells), under }
   image.setAttribute("href", painted.href) // `glide.js` sees it
   document.body.setAttribute("data-painted", "") // the style sheet: no hover text, whose numbers are still another head's
+  replaced.observe(document.body, { subtree: true, childList: true })
   replaced.observe(found(MAP), { subtree: true, childList: true, attributes: true })
   follow()
 }

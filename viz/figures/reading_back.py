@@ -18,10 +18,11 @@ from PIL import Image
 
 from model.trace.attention import Attention
 from viz.figures.cell_pooling import pooling_starts
+from viz.figures.figure_parts import Part, parts
 from viz.figures.grid import MAX_BORDERED
 from viz.figures.heads import THUMBNAIL_GAP, THUMBNAIL_PIXELS
 from viz.figures.lines import MAX_LINES, MIN_WEIGHT, WEIGHT_STEP
-from viz.figures.theme import escape, shorten
+from viz.figures.theme import escape, figure_meta, shorten
 from viz.figures.tiles import TileLayout, tile_layout
 from viz.figures.tinted_text import STEPS as TINTS
 
@@ -50,11 +51,11 @@ def drawn_error(
     Returns:
         A difference of weights, or infinity where rows, labels or heads are not those that they should be.
     """
-    shown = ((figure.layout.meta or {}) if figure.layout.meta is not None else {}).get("shows")
+    shown, drawn = figure_meta(figure).get("shows"), parts(figure)
     if not shown or shown["kind"] != attention.kind:
         return None
     if shown["what"] == "tiles":
-        return _tiles_error(figure, attention, tiles)
+        return _tiles_error(drawn, attention, tiles)
     layer, head = int(shown["layer"]), int(shown["head"])
     if chosen is not None and (layer, head) != chosen:
         return WRONG
@@ -62,8 +63,8 @@ def drawn_error(
     weights = expected(layer)[head][np.ix_(queries, keys)]
     names = [attention.query_tokens[i] for i in queries], [attention.key_tokens[i] for i in keys]
     if shown["what"] == "map":
-        return _map_error(figure, weights, names, labelled=labelled)
-    return _lines_error(figure, weights, names, labelled=labelled)
+        return _map_error(drawn, weights, names, labelled=labelled)
+    return _lines_error(drawn, weights, names, labelled=labelled)
 
 
 def message_error(
@@ -111,7 +112,7 @@ def text_error(message: bytes, expected: np.ndarray, names: Sequence[Sequence[st
 
 
 def _map_error(
-    figure: go.Figure, weights: np.ndarray, names: tuple[Sequence[str], Sequence[str]], *, labelled: bool
+    figure: Part, weights: np.ndarray, names: tuple[Sequence[str], Sequence[str]], *, labelled: bool
 ) -> float:
     """The error of a heat map. names: labels of the rows and of the columns"""
     cells = np.asarray(figure.data[0].z, dtype=np.float64)
@@ -183,7 +184,7 @@ def has_labels(axis: Any, names: Sequence[str], starts: np.ndarray, longest: int
 
 
 def _lines_error(
-    figure: go.Figure, weights: np.ndarray, names: tuple[Sequence[str], Sequence[str]], *, labelled: bool
+    figure: Part, weights: np.ndarray, names: tuple[Sequence[str], Sequence[str]], *, labelled: bool
 ) -> float:
     """The error of a line diagram: each line joins a query to a key whose weight its width stands for."""
     limits, lines = figure.layout.yaxis.range, figure.layout.meta["shows"]
@@ -225,7 +226,7 @@ def _texts_fit(trace: Any, names: tuple[Sequence[str], Sequence[str]], span: flo
     return True
 
 
-def _tiles_error(figure: go.Figure, attention: Attention, tiles: Maps) -> float:
+def _tiles_error(figure: Part, attention: Attention, tiles: Maps) -> float:
     """The error of the picture of all heads: each tile shows its head, at its place and the right way up."""
     layers, heads = attention.num_layers, attention.num_heads
     lie = tile_layout(layers, heads)
@@ -261,7 +262,7 @@ def _tiles_error(figure: go.Figure, attention: Attention, tiles: Maps) -> float:
     return max(error - 0.5 / STEPS, 0.0)
 
 
-def _numbers_fit(figure: go.Figure, lie: TileLayout, names: tuple[Sequence[int], Sequence[int]]) -> bool:
+def _numbers_fit(figure: Part, lie: TileLayout, names: tuple[Sequence[int], Sequence[int]]) -> bool:
     """Whether each number beside the tiles is that of its layer or head. names: the numbers of layers and of heads"""
     layers, heads = names
     of_layer, of_head = (0, 1) if lie.transposed else (1, 0)  # which coordinate of a tile tells its layer, and its head

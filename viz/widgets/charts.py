@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from viz.figures.theme import enlarged_figure, untitled_figure
+from viz.figures.theme import enlarged_figure, figure_meta, untitled_figure
 from viz.language.messages import say, strip_markdown
 from viz.widgets.menus import save_menu
 
@@ -54,7 +54,7 @@ def chart(
 
     For figures that are redrawn more often than their menus. Arguments as for `chart_with_menu`.
     """
-    pooled = (getattr(getattr(figure, "layout", None), "meta", None) or {}).get("pooled")
+    pooled = figure_meta(figure).get("pooled")
     if pooled:
         rows, columns = pooled
         how = "pooled_columns" if rows == 1 else "pooled_rows" if columns == 1 else "pooled"

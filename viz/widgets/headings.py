@@ -76,7 +76,7 @@ def mosaic_placeholder(mosaic: Any) -> None:
     st.session_state.looked = True
     left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
     top -= TITLE_ROOM
-    height, image = mosaic.layout.height - TITLE_ROOM - top - bottom, mosaic.layout.images[0].source
+    height, image = mosaic._layout["height"] - TITLE_ROOM - top - bottom, mosaic._layout["images"][0]["source"]
     style = f"left: {left}px; top: {top}px; width: calc(100% - {left + right}px); height: {height}px; "
     style += "object-fit: contain; object-position: left top"
     place.html(f'<img alt="" src="{image}" style="{style}">')

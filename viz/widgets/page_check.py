@@ -18,6 +18,7 @@ from model.trace.trace import Trace
 from viz.figures.heads import THUMBNAIL_PIXELS
 from viz.figures.reading_back import drawn_error, message_error
 from viz.figures.reading_series import best_bars_error
+from viz.figures.theme import figure_meta
 from viz.frame import checks
 from viz.widgets.drawn_numbers import on_screen
 from viz.widgets.drawn_numbers.table import READERS
@@ -122,7 +123,7 @@ def unread_titles() -> list[str]:
     readers, drawn = READERS.get(st.session_state.get("page_drawn", ""), {}), st.session_state.drawn
     read = {*readers, *st.session_state.get("claims", {})}
     unread = [one.figure for key, one in drawn.items() if key not in read]
-    unread = [figure for figure in unread if not (figure.layout.meta or {}).get("shows")]
+    unread = [figure for figure in unread if not figure_meta(figure).get("shows")]
     return list(dict.fromkeys(str(figure.layout.title.text) for figure in unread if figure.layout.title.text))
 
 
@@ -178,7 +179,7 @@ def _sent_error(trace: Trace) -> float | None:
 
 def _weights_error(key: str, trace: Trace, figure: Any) -> float | None:
     """Largest difference of a figure's weights from those of a run; None where it draws none."""
-    shown = (figure.layout.meta or {}).get("shows") if hasattr(figure, "layout") else None
+    shown = figure_meta(figure).get("shows") if hasattr(figure, "_layout") else None
     whole = None if not shown else trace.attentions.get(shown["kind"])
     if not shown or whole is None:
         return None

@@ -77,10 +77,10 @@ def register_figure(
 
 def figure_bytes(figure: go.Figure) -> int:
     """Approximate size in bytes of a figure: its arrays and pictures."""
-    size = sum(len(image.source or "") for image in figure.layout.images)
-    for trace in figure.data:
+    size = sum(len(image.get("source") or "") for image in figure._layout.get("images", ()))
+    for trace in figure._data:
         for name in ("x", "y", "z", "text", "customdata", "hovertext"):
-            values = getattr(trace, name, None)
+            values = trace.get(name)
             size += getattr(values, "nbytes", 60 * len(values) if isinstance(values, (list, tuple, str)) else 0)
     return size
 
