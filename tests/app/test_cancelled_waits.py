@@ -24,6 +24,7 @@ LONG = "the red car stopped near the old house and " * 12
 def empty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(turn_wait, "SILENT", 0.0)
     monkeypatch.setattr(turn_wait, "PACE", 0.0)
+    monkeypatch.setattr(turn_wait, "ASKED", 0.0)
     server_state.drop_all()
     yield
     while checks._queue._works:  # of the long texts

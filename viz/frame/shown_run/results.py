@@ -179,7 +179,7 @@ def mosaic(trace: Trace, attention: Attention, palette: Palette) -> go.Figure:
         return head_mosaic(maps, palette, characters=said)
 
     key = ("mosaic", palette, current_language())
-    return measured(trace, attention, key, draw, lambda figure: 2 * len(figure.layout.images[0].source))
+    return measured(trace, attention, key, draw, lambda figure: 2 * len(figure._layout["images"][0]["source"]))
 
 
 def characters(trace: Trace, attention: Attention) -> tuple[Character, ...]:

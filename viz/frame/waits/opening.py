@@ -39,6 +39,8 @@ def wait_for_model(name: str, device: str) -> Lens:
         st.button(say("sidebar.again"), key="open_again", on_click=_forget_stop)
         raise session.Halt
     future, place, begun = server_state.model_registry().opening(*key), st.empty(), time.monotonic()
+    if future.done():  # as with nearly every run of a page; its room stays, so that what follows keeps its place
+        return future.result()
     _waiting[key] = _waiting.get(key, 0) + 1
     try:
         with st.spinner(say("sidebar.opening")):

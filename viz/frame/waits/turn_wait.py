@@ -16,6 +16,7 @@ from viz.frame import session
 from viz.language.messages import say
 
 SILENT = 1.0  # seconds of a run of the page before anything is said
+ASKED = 0.02  # seconds between two looks at what was clicked meanwhile; some slices are shorter than a look
 STOPPED = "wait_stopped"  # in the session: what was cancelled, as `_shown` tells it
 # What the work of a page depends on, of what its reader chooses: whoever changes one of them wants it to begin again.
 CHOICES = ("model", "device", "text", "pair", "target", "edits", "picture", "b_text", "b_model", "b_edits")
@@ -36,7 +37,7 @@ class _Watch:
         self.place = place
         self.told: DeltaGenerator | None = None
         self._owner = ThreadState.get()
-        self._begun, self._looked, self._ended = time.monotonic(), 0.0, False
+        self._begun, self._looked, self._asked, self._ended = time.monotonic(), 0.0, 0.0, False
 
     def __call__(self, waits: bool) -> None:
         """Say how long it takes; Streamlit ends the run here, too, where something else was clicked.
@@ -44,10 +45,13 @@ class _Watch:
         Raises:
             CancelledError: the reader pressed Cancel, and the page says so.
         """
-        cancelled = st.session_state.get(STOPPED)  # asked for at each slice: what it is compared with takes longer
+        now = time.monotonic()
+        if not self._ended and now - self._asked < ASKED:
+            return
+        self._asked = now
+        cancelled = st.session_state.get(STOPPED)  # what it is compared with takes longer
         if self._ended or (cancelled is not None and cancelled == _shown()):
             self._halt()
-        now = time.monotonic()
         if now - self._begun < SILENT or now - self._looked < PACE:
             return
         self._looked = now
