@@ -66,6 +66,23 @@ def test_a_click_on_a_tile_opens_that_head_also_a_second_time(page: Page) -> Non
         page.mouse.move(640, 4)
 
 
+def test_what_lies_over_the_map_goes_as_soon_as_the_servers_own_is_there(page: Page) -> None:
+    """Streamlit puts a new figure in the place of the one before, which only a timer noticed, a moment later."""
+    page.evaluate("""() => {
+      window.timers = setTimeout
+      window.setTimeout = (does, wait, ...more) => wait === 80 ? 0 : timers(does, wait, ...more)
+      window.painted = []
+      new MutationObserver(() => window.painted.push(document.body.hasAttribute("data-painted")))
+        .observe(document.body, { attributes: true, attributeFilter: ["data-painted"] })
+    }""")
+    click_at(page, tile_at(page, 1, 5))
+    page.wait_for_function("window.painted[0] && window.painted.at(-1) === false")
+    page.evaluate("window.setTimeout = timers")
+    page.mouse.move(640, 4)
+    settle(page)
+    assert_agrees(page, 1, 5)
+
+
 def test_arrow_keys_change_head_and_layer_and_go_round(page: Page) -> None:
     steps = [("Right", 0, 4), ("Down", 1, 4), ("Left", 1, 3), ("Up", 0, 3), ("Up", 2, 3)]
     before = shown(page)["weights"]
