@@ -47,9 +47,7 @@ def lessons_and_errors() -> tuple[list[Lesson], list[LessonError]]:
 def current_step() -> tuple[Lesson, LessonStep, int] | None:
     """The lesson in progress, its step, and the step's number from 0; None outside lessons."""
     name = st.session_state.get(NAME)
-    if name is None:  # nothing looks at the lessons' files then
-        return None
-    lesson = next((one for one in lessons_and_errors()[0] if one.name == name), None)
+    lesson = next((one for one in lessons_and_errors()[0] if one.name == name), None) if name else None
     if lesson is None:
         return None
     number = min(max(st.session_state.get(NUMBER, 0), 0), len(lesson.steps) - 1)
