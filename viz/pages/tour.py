@@ -5,4 +5,4 @@ import streamlit as st
 from viz.widgets import tour
 
 tour.begin()
-st.switch_page("viz/pages/whole.py")
+st.switch_page("viz/pages/whole.py", query_params={})  # Streamlit refuses without: widgets are in the link

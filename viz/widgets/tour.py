@@ -56,9 +56,13 @@ def draw(page: str) -> None:
 def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
     """Go to the page of the tour's next part, or to the lessons; before any widget is drawn.
 
+    Who chooses the tour in a lesson leaves the lesson: it covers what the tour points at.
+
     Args:
         pages: the app's pages by name; page: the one about to run.
     """
+    if page.url_path == pages["tour"].url_path and lesson_guide.current_step() is not None:
+        lesson_guide.leave_lesson()
     wanted = st.session_state.pop("tour_page", None)
     if wanted in (*PAGES, LESSONS) and page.url_path != pages[wanted].url_path:
         st.switch_page(pages[wanted], query_params={})
