@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from model.catalog.entries import CATALOG
 from viz.language.messages import has_message, languages, message_catalog, say
+
+SHORTEST = 3  # letters of a name that are enough to mean it
 
 
 def model_name(name: str) -> str:
@@ -18,11 +22,22 @@ def model_name(name: str) -> str:
 
 
 def known_model(typed: str) -> str:
-    """The catalog id of a model typed by its id or by its name in any language, in any case; else what was typed."""
+    """The catalog id of a model typed by its id or by its name in any language, in any case; else what was typed.
+
+    Of a name its words from one on are enough, and their beginning ("french", "dino"): Enter takes what was typed, and
+    not the model that the list shows below it. Of several the catalog's first.
+    """
     names = {name.lower(): name for name in CATALOG}
     names |= {entry.name.lower(): name for name, entry in CATALOG.items()}
     names |= {entry.short_name.lower(): name for name, entry in CATALOG.items()}
     names |= {entry.name.split("-")[0].split(" ")[0].lower(): name for name, entry in reversed(CATALOG.items())}
     for language in languages():
         names |= {said.lower(): name for name, said in message_catalog(language).get("model_name", {}).items()}
-    return names.get(typed.strip().lower(), typed.strip())
+    typed = typed.strip()
+    begun = (name for said, name in names.items() if _begins_word(typed.lower(), said))
+    return names.get(typed.lower()) or min(begun, key=[*CATALOG].index, default=typed)
+
+
+def _begins_word(typed: str, said: str) -> bool:
+    """Whether one of a name's words begins with what was typed, which is words itself and no address or path."""
+    return len(typed) >= SHORTEST and re.search(rf"(?<!\w){re.escape(typed)}", said) is not None

@@ -30,3 +30,10 @@ def test_a_model_is_known_by_its_id_and_its_english_name() -> None:
     assert known_model("Summarizer (one line)") == known_model("DESCRIBE") == "describe"
     assert known_model("bert") == "bert-base"
     assert known_model(" Someone/Else ") == "Someone/Else"
+
+
+def test_a_model_is_known_by_a_word_of_its_name_or_its_beginning() -> None:
+    assert known_model("French") == known_model("französisch") == "en-fr"  # and not OPUS-MT, which stands further down
+    assert (known_model("dino"), known_model("GPT"), known_model("minilm")) == ("dinov2", "gpt2", "minilm")
+    for other in ("rench", "fr", "nothing-here", "gpt2-xl", "bert-base-cased", "someone/gpt", "./dino", "gpt("):
+        assert known_model(other) == other
