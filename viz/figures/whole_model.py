@@ -29,15 +29,16 @@ FADED = 0.2  # opacity of what a box would have computed that is left out of the
 NARROWEST = 20  # units of a token's label; where tokens are narrower, not each has one
 
 
-def whole_model(model: WholeModel, palette: Palette) -> go.Figure:
+def whole_model(model: WholeModel, palette: Palette, table: tuple[Box, ...] | None = None) -> go.Figure:
     """The picture of a model with a sentence in it.
 
     `layout.meta` holds the boxes as `viz/browser/whole.js` shows and plays them, and where each token stands in each.
 
     Args:
         model: what is drawn; palette: colours of the page.
+        table: its boxes where they are at hand; None to work them out.
     """
-    table = boxes(model)
+    table = boxes(model) if table is None else table
     drawing = _Drawing(model, palette)
     for box in table:
         drawing.draw(box)

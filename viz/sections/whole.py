@@ -53,7 +53,8 @@ def draw(trace: Trace) -> None:
     step = _step(trace)
     opened = {stack: _opened(stack, summary) for stack, summary in summaries.items()}
     model = _model(trace, summaries, opened, step)
-    figure = whole_model(model, session.palette())
+    table = boxes(model)
+    figure = whole_model(model, session.palette(), table)
     left, right = st.columns([10, 3], gap="small")
     with left:
         charts.chart(st, figure, "whole", say("whole.caption"), titled=False)
@@ -65,7 +66,6 @@ def draw(trace: Trace) -> None:
         whole_changes.choice(opened)
     words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "point", "goto", "unfold")}
     words["stream"] = say("whole.stream", length="{length}", kept="{kept}")  # filled in by the browser
-    table = boxes(model)
     follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in table}
     changes = whole_changes.remember(summaries)
     shown = {box.attention for box in table if box.attention and _layer(trace, box.attention)}
