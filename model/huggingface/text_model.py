@@ -41,7 +41,7 @@ from model.measures.heads.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
 from model.tokenization.encoding import encode, input_choices
-from model.tokenization.labels import label_ids
+from model.tokenization.labels import label_ids, labels_apart
 from model.tokenization.languages import find_languages
 from model.tokenization.length import OWN_LIMIT
 from model.trace.check import Check
@@ -263,9 +263,9 @@ class TextModel:
         start = output_start(self, as_typed(text).target_language) if self.is_encoder_decoder else None
         return generate(self, encoded.ids, how, plan_edits(self, edits), start=start)
 
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """Readable label of each id on its own."""
-        return label_ids(self.tokenizer, ids).texts
+    def labels(self, ids: Sequence[int], together: bool = False) -> tuple[str, ...]:
+        """Readable label of each id on its own, told from the others; together: as tokens of one text."""
+        return label_ids(self.tokenizer, ids).texts if together else labels_apart(self.tokenizer, ids)
 
     def guess(self, text: str | TypedText, position: int, edits: Edits | None = None) -> Array | None:
         """Logits [vocab] of a position whose token is masked; None where the model was not trained for that."""

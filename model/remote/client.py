@@ -231,8 +231,8 @@ class RemoteModel:
         )
         return DecodingResult(tuple(meta["ids"]), meta["ended"], tuple(BeamNode(**node) for node in meta["tree"]))
 
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        return tuple(self._request("labels", ids=list(ids))[0]["labels"])
+    def labels(self, ids: Sequence[int], together: bool = False) -> tuple[str, ...]:
+        return tuple(self._request("labels", ids=list(ids), together=together)[0]["labels"])
 
     def guess(self, text: Any, position: int, edits: Edits | None = None) -> Array | None:
         return self._request("guess", **self._input_fields(text), position=position, edits=(edits or Edits()).text())[

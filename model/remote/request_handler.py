@@ -151,7 +151,7 @@ class RequestHandler:
             if request["want"] == "boxes":
                 return {"boxes": {stack: list(map(list, layers)) for stack, layers in lens.boxes().items()}}, {}
             if request["want"] == "labels":
-                return {"labels": lens.labels(request["ids"])}, {}
+                return {"labels": lens.labels(request["ids"], request["together"])}, {}
             if request["want"] == "guess":
                 logits = lens.guess(text, request["position"], edits)
                 return {}, {} if logits is None else {"logits": logits}

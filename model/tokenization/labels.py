@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ VISIBLE_SIGNS = {
     "\ufe0e": "VS15",
     "\ufe0f": "VS16",
 }
+SPACE_MARKS = (" ", "▁", "Ġ")  # with which tokenizers write a token that begins with a space
 MOST_SIGNS = 3  # of one blank in a row; more are counted
 # Names of other characters that leave no ink; those without one here are named by their number.
 INVISIBLE = {
@@ -81,14 +83,36 @@ def label_ids(tokenizer: Any, ids: Sequence[int], pieces: Callable[[], Sequence[
     return Tokens.lazy(len(ids), make)
 
 
-def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | None) -> Tokens:
-    """What `label_ids` returns, computed at once."""
+def labels_apart(tokenizer: Any, ids: Sequence[int]) -> tuple[str, ...]:
+    """The label of each id on its own, such as those of candidates, told from the others by `tell_apart`."""
+    with tokenizer_lock:
+        tokens = _label_ids(tokenizer, ids, None, apart=True)
+    return tell_apart(ids, tokens.texts, tokens.raw)
+
+
+def tell_apart(ids: Sequence[int], texts: Sequence[str], raw: Sequence[str]) -> tuple[str, ...]:
+    """Labels of ids, of which those that look alike show the blank that they begin with, as "␣the" beside "the".
+
+    Args:
+        texts: the label of each; raw: as its tokenizer writes it, which tells apart what is alike even so.
+    """
+    shown, written = dict(zip(ids, texts, strict=True)), dict(zip(ids, raw, strict=True))
+    for more in (lambda one: VISIBLE_SIGNS[" "] * one.startswith(SPACE_MARKS), lambda one: f"‹{one}› "):
+        counts = Counter(shown.values())
+        shown = {one: (more(written[one]) if counts[text] > 1 else "") + text for one, text in shown.items()}
+    return tuple(shown[one] for one in ids)
+
+
+def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | None, apart: bool = False) -> Tokens:
+    """What `label_ids` returns, computed at once. apart: whether no id stands behind another"""
     special_ids = set(tokenizer.all_special_ids)
     known = tokenizer.convert_ids_to_tokens(list(ids))  # None for ids that the model has and its tokenizer lacks
     raw = [f"‹{i}›" if token is None else str(token) for i, token in zip(ids, known, strict=True)]
     # Not typed, unless the token stands for typed text, as "[UNK]" does.
     marks = [i in special_ids or token is None for i, token in zip(ids, known, strict=True)]
-    if pieces is None or _misplaced(raw, marks, pieces):
+    if apart:
+        pieces = [_decode_pieces(tokenizer, [token], [mark])[0] for token, mark in zip(raw, marks, strict=True)]
+    elif pieces is None or _misplaced(raw, marks, pieces):
         pieces = _decode_pieces(tokenizer, raw, marks)
     # "▁" is a single space, but a tokenizer may report that it covers the letter after it.
     pieces = [
@@ -99,7 +123,7 @@ def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | Non
     labels, inside_word, word_parts = [], [], []
     symbols = _reads_symbols(tokenizer)
     before, end_before = "", -1
-    for group in _group_by_character(pieces, special):
+    for group in [[index] for index in range(len(ids))] if apart else _group_by_character(pieces, special):
         first, last = group[0], group[-1]
         whole = _merge_overlapping([pieces[index] for index in group])
         start, end = pieces[first][1], pieces[last][2]
@@ -112,7 +136,7 @@ def _label_ids(tokenizer: Any, ids: Sequence[int], pieces: Sequence[Piece] | Non
             labels.append(f"·{name}" if inside and part == 1 else name)
             inside_word.append(inside or part > 1)
             word_parts.append((label if marks[first] else whole.strip(" ")) if part == 1 else "")
-        before, end_before = "" if marks[first] else whole, end
+        before, end_before = ("", -1) if apart else ("" if marks[first] else whole, end)
     return Tokens(tuple(labels), tuple(special), tuple(inside_word), tuple(raw), tuple(word_parts))
 
 

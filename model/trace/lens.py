@@ -71,8 +71,8 @@ class Lens(Protocol):
         """The continuation or translation that a decoding method writes."""
         ...
 
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """The label of each token id, each on its own."""
+    def labels(self, ids: Sequence[int], together: bool = False) -> tuple[str, ...]:
+        """The label of each token id, each on its own and told from the others; together: as tokens of one text."""
         ...
 
     def guess(self, text: Any, position: int, edits: Edits | None = None) -> Array | None:

@@ -20,6 +20,7 @@ from model.measures.heads.head_effects import head_effects
 from model.measures.logit_lens import logit_lens
 from model.positions.scheme import PositionScheme
 from model.positions.sinusoidal import columns, sinusoidal
+from model.tokenization.labels import tell_apart
 from model.tokenization.length import check_ids, check_length
 from model.trace.edits import Edits
 from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
@@ -110,9 +111,12 @@ class OwnModel:
         """Traces of several texts, run as one padded batch."""
         raise NotImplementedError
 
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """Readable label of each id on its own."""
-        return tuple(label_tokens(self.tokenizer, self.config, torch.tensor([i])).texts[0] for i in ids)
+    def labels(self, ids: Sequence[int], together: bool = False) -> tuple[str, ...]:
+        """Readable label of each id on its own, told from the others; together: as tokens of one text."""
+        if together:
+            return label_tokens(self.tokenizer, self.config, torch.tensor(list(ids), dtype=torch.long)).texts
+        found = [label_tokens(self.tokenizer, self.config, torch.tensor([one])) for one in ids]
+        return tell_apart(ids, [one.texts[0] for one in found], [one.raw[0] for one in found])
 
     def guess(self, text: str, position: int, edits: Edits | None = None) -> None:
         """None: the model was not trained to predict masked tokens."""

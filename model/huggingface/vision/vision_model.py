@@ -209,7 +209,7 @@ class VisionModel(TextModel):
         """The table that is added to the patches."""
         return vision_scheme(self)
 
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
+    def labels(self, ids: Sequence[int], together: bool = False) -> tuple[str, ...]:
         """Names of classes by their ids."""
         return tuple(str(self.config.id2label[i]) for i in ids)
 

@@ -152,7 +152,7 @@ class VideoModel:
         """
         raise InputError("writes_nothing", "This model answers with a label and writes no text.")
 
-    def labels(self, ids: Sequence[int]) -> tuple[str, ...]:
+    def labels(self, ids: Sequence[int], together: bool = False) -> tuple[str, ...]:
         """Names of the answers of one digit, by their numbers: 0 is "not there", then the directions."""
         names = ("not there", *DIRECTIONS)
         return tuple(names[i] for i in ids)

@@ -82,7 +82,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "a selection without queries": LAYER | {"want": "weights", "selection": {"heads": [0, 1]}},
     "no such stack": RUN | {"want": "states", "stack": "middle"},
     "rows of logits as texts": RUN | {"want": "logits", "rows": ["0", "1"]},
-    "ids beyond the vocabulary": ALWAYS | {"want": "labels", "ids": [2**31]},
+    "ids beyond the vocabulary": ALWAYS | {"want": "labels", "ids": [2**31], "together": False},
     "a position that is not there": ONE | {"want": "guess", "position": "here"},
     "an overview of a side of nothing": LAYER | {"want": "overview", "side": 0},
     "no such word to credit": RUN | {"want": "credit", "position": 0, "token": 10**8, "against": None},
@@ -143,7 +143,8 @@ def test_a_message_made_by_hand_is_a_sentence(handler: RequestHandler, request_:
 @pytest.mark.parametrize("want", sorted(request_fields.WANTS))
 def test_every_field_is_needed_and_of_its_kind(handler: RequestHandler, want: str) -> None:
     fields = MAP | {
-        "want": want, "ids": [5], "text": "I see.", "target": None, "how": HOW, "position": 0, "stack": "encoder",
+        "want": want, "ids": [5], "together": False, "text": "I see.", "target": None, "how": HOW, "position": 0,
+        "stack": "encoder",
         "rows": [0, 1], "measure": "rollout", "arguments": [0, 0], "count": 3, "side": 16, "masked": True,
         "token": 5, "against": None, "query": 0, "key": 0, "names": ["lens"],
     }  # fmt: skip

@@ -11,7 +11,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 import model
 from model.maps.words import word_pieces
 from model.tokenization.encoding import unknown_token_notes
-from model.tokenization.labels import label_ids, label_pieces, predicted_labels
+from model.tokenization.labels import label_ids, label_pieces, labels_apart, predicted_labels
 from model.trace.tokens import Tokens
 from model.translator.translator import Translator
 from tests.model.catalog.test_catalog import fetched
@@ -189,3 +189,22 @@ def test_blank_tokens_are_told_apart() -> None:
     labels = dict(zip(blank.values(), lens.labels(list(blank)), strict=True))
     assert len(set(labels.values())) == len(blank) > 20
     assert (labels["\n"], labels["\n    "], labels["  "]) == ("⏎", "⏎␣×4", "␣␣")
+
+
+def test_candidates_are_labelled_one_by_one_and_those_that_look_alike_are_told_apart(
+    lens: Translator, single_bytes: PreTrainedTokenizerFast, wordpiece: PreTrainedTokenizerFast
+) -> None:
+    letters = [*bytes_to_unicode().values(), "Ġ(", "Ġthe", "the"]
+    made = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    made.decoder = decoders.ByteLevel()
+    candidates = [letters.index(one) for one in ("(", "Ġ(", "Ġthe", "(", "Ġ", "æ", "the")]
+    labels = labels_apart(PreTrainedTokenizerFast(tokenizer_object=made), candidates)
+    assert labels == ("(", "␣(", "␣the", "(", "␣", "‹E6›", "the")
+    assert labels_apart(PreTrainedTokenizerFast(tokenizer_object=made), candidates[1:3]) == ("(", "the")
+    assert labels_apart(single_bytes, single_bytes("日", add_special_tokens=False)["input_ids"]) == (
+        "‹E6›", "‹97›", "‹A5›",
+    )  # fmt: skip
+    assert labels_apart(wordpiece, wordpiece.convert_tokens_to_ids(["u", "##u", "[CLS]"])) == ("u", "·u", "[CLS]")
+    alone = lens.labels([200, 201])
+    assert lens.labels([201, 200]) == alone[::-1]
+    assert len({*lens.labels(range(lens.config.vocab_size))}) == lens.config.vocab_size

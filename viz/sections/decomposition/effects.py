@@ -29,7 +29,7 @@ def draw(trace: Trace, effects: Mapping[str, np.ndarray], unit: str, palette: Pa
     part = st.expander(say("changes.direct"), key="direct", bind="query-params")
     if not part.open:
         return
-    labels = model_access.open_model().labels(written)
+    labels = model_access.open_model().labels(written, together=True)
     links.restore("direct_word", range(len(written)))
     with part:
         place = st.selectbox(

@@ -176,7 +176,7 @@ def _candidates(
         sentence = say("output.taken", token=escape_markdown(label), chance=f"{chances[written]:.1%}")
     else:
         sentence = say("output.whole_text" if decoded is None else "output.ended" if decoded.ended else "output.cut")
-    places.text.html(_text_so_far(lens.labels(ids), row, sentence))
+    places.text.html(_text_so_far(lens.labels(ids, together=True), row, sentence))
     st.session_state.said = strip_markdown(sentence)
 
 

@@ -35,7 +35,7 @@ def output_summary(trace: Trace, decoded: DecodingResult | None, seen: pickers.S
         seen: the head that aligns both texts, where it is one of cross-attention.
     """
     ids = trace.ids["decoder"]
-    labels = model_access.open_model().labels(ids[trace.prompt_length :])
+    labels = model_access.open_model().labels(ids[trace.prompt_length :], together=True)
     aligned = seen.attention.kind == "cross"
     left, right = st.columns([1, 2] if aligned else [1, 0.01], gap="small")
     with left:
@@ -75,7 +75,7 @@ def _alignment(trace: Trace, seen: pickers.SelectedHead, palette: Palette) -> No
     attention = seen.attention
     rows = option_row(say("output.rows_by"), ("fed", "predicted"), "fed", "rows_by", help=say("output.rows_why"))
     if rows == "predicted" and trace.predicted is not None:
-        predicted = (*model_access.open_model().labels(trace.ids["decoder"][1:]), trace.predicted[-1])
+        predicted = (*model_access.open_model().labels(trace.ids["decoder"][1:], together=True), trace.predicted[-1])
         queries = replace(attention.queries, texts=predicted, special=(False,) * len(predicted), inside_word=())
         attention = replace(attention, queries=queries)
     left, right = st.columns([5, 3], gap="small")

@@ -22,8 +22,8 @@ from viz.widgets.drawn_numbers.probes import probe
 from viz.widgets.drawn_numbers.taken_apart import credit_error, direct_error
 
 
-def _labels(ids: Any) -> tuple[str, ...]:
-    return model_access.open_model().labels([int(one) for one in ids])
+def _labels(ids: Any, together: bool = False) -> tuple[str, ...]:
+    return model_access.open_model().labels([int(one) for one in ids], together)
 
 
 def _written(trace: Trace, figure: Any) -> float | None:
@@ -33,7 +33,7 @@ def _written(trace: Trace, figure: Any) -> float | None:
     ids, first = trace.ids["decoder"], trace.prompt_length
     rows = probabilities(trace.logits[first - 1 : len(ids) - 1])
     written = ids[first:]
-    return bars_error(figure, [rows[np.arange(len(rows)), list(written)]], _labels(written))
+    return bars_error(figure, [rows[np.arange(len(rows)), list(written)]], _labels(written, together=True))
 
 
 def _next_row(trace: Trace) -> int:
