@@ -131,6 +131,7 @@ class _StackReader:
         self.attentions: Counter[str] = Counter()
         self.states: list[Array] = []
         self.blocks: list[StackLayer] = []
+        self.weights: list[frozenset[int]] = []  # which parameters each layer has
 
     def finish(self, seen: Pass) -> Reading:
         """The stack, once all layers were read. seen: of their pass"""
@@ -140,7 +141,8 @@ class _StackReader:
         if last is not None and last.x is not None and last.y is not None:
             final_norm, final = norm_of_call(last), self._array(last.y)
         states, layers = np.stack(self.states), tuple(self.blocks)
-        return Reading(Stack(embedding, positions, other, norm, layers, states, final_norm, final), seen)
+        shared = len({*self.weights}) < len(self.weights)
+        return Reading(Stack(embedding, positions, other, norm, layers, states, final_norm, final, shared), seen)
 
     def _read_layer(self, layer: LayerCalls) -> None:
         own = layer.own
@@ -154,6 +156,7 @@ class _StackReader:
         whole = tuple(block for block in found if block is not None)
         self.blocks.append(StackLayer(whole if len(whole) == len(plans) else ()))
         self.states.append(self._array(own.y))
+        self.weights.append(frozenset(map(id, own.module.parameters())))
         layer_read(len(self.blocks), len(self.plan.layers))
         if self.on_layer is not None:
             self.on_layer(len(self.blocks) - 1, calls, plans, self.blocks[-1])

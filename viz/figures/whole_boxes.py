@@ -105,6 +105,8 @@ def _folded(model: WholeModel, stack: str, layer: int, x: tuple[float, float], y
     was = None if before is None else float(np.median(before.layer_share[layer]))
     parts = ", ".join(block_title(block, stack).lower() for block in summary.layers[layer])
     sentence = say("whole.say_folded", layer=layer, parts=parts or say("whole.unknown"))
+    if summary.shares_weights:
+        sentence = f"{sentence} {say('whole.say_shared')}"
     out = [kind for one, at, kind in sorted(model.left_out) if (one, at) == (stack, layer) and kind not in END_PARTS]
     without = [box_name(kind, stack) for kind in out]
     title = say("whole.layer_without" if without else "whole.layer", layer=layer, parts=", ".join(without))
@@ -156,7 +158,8 @@ def _sentence(model: WholeModel, stack: str, block: BlockSummary, share: float, 
     """What a block does. share: what it adds, median over tokens; beside: whether it reads what one below it reads"""
     values = {"share": f"{share:.0%}", "neurons": whole_number(block.num_neurons), "heads": _heads(model, block)}
     sentence = say(f"whole.say_{box_word(block.kind, stack)}", **values)
-    return f"{sentence} {say('whole.say_beside')}" if beside else sentence
+    more = {"beside": beside, "shared": model.stacks[stack].shares_weights}
+    return " ".join([sentence, *(say(f"whole.say_{name}") for name, holds in more.items() if holds)])
 
 
 def _note(share: float, was: float | None) -> str:

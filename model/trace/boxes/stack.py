@@ -135,6 +135,7 @@ class Stack:
         states: the model's own states: the input of each layer, and the output of the last. [layer + 1, token, d_model]
         final_norm: the norm after the last layer, or None.
         final: the model's own last state, after that norm. [token, d_model]
+        shares_weights: whether layers have their weights in common, as those of ALBERT.
     """
 
     embedding: Array
@@ -145,6 +146,7 @@ class Stack:
     states: Array
     final_norm: Norm | None
     final: Array
+    shares_weights: bool = False
 
     def __repr__(self) -> str:
         tokens, width = self.final.shape

@@ -44,7 +44,7 @@ class StackSummary:
     """A stack from the embedding to the last state.
 
     Attributes:
-        explained, error: as in `model.trace.boxes.stack.Stack`.
+        explained, error, shares_weights: as in `model.trace.boxes.stack.Stack`.
         embedding, positions: mean of groups of neighbouring numbers. [token, up to `COLUMNS`]; positions may be None.
         embedding_norm, final_norm: whether there is one.
         layers: the boxes of each layer; none where they could not be told apart.
@@ -59,6 +59,7 @@ class StackSummary:
     final_norm: bool
     layers: tuple[tuple[BlockSummary, ...], ...]
     layer_share: Array
+    shares_weights: bool = False
 
     @property
     def nbytes(self) -> int:
@@ -101,6 +102,7 @@ def summarize(stack: Stack) -> StackSummary:
         stack.final_norm is not None,
         tuple(blocks for blocks, _ in found),
         share.astype(np.float32),
+        stack.shares_weights,
     )
 
 

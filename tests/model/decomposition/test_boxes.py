@@ -210,6 +210,8 @@ def test_a_box_that_the_model_does_not_have_is_refused(box: tuple[str, int, str]
 @pytest.mark.parametrize("kind", ["attention", "feed_forward_gain"])
 def test_of_layers_that_are_one_module_a_box_is_left_out_of_one(kind: str) -> None:
     whole = small_model("albert")
+    assert whole.trace(TEXT).blocks("encoder").shares_weights
+    assert not small_model("bert").trace(TEXT).blocks("encoder").shares_weights
     plain = whole.trace(TEXT).hidden_states["encoder"]
     for layer in range(2):
         edited = whole.trace(TEXT, edits=Edits(blocks={("encoder", layer, kind)}))

@@ -204,6 +204,15 @@ def test_a_box_beside_another_has_an_arrow_from_the_input_of_both() -> None:
     assert (arrow.x[-2], arrow.y[-2]) == (beside.x[1], sum(beside.y) / 2)
 
 
+def test_layers_that_share_their_weights_say_so(translated: WholeModel) -> None:
+    said = {
+        box.kind: say("whole.say_shared") in box.sentence for box in boxes(drawn("albert")) if box.layer is not None
+    }
+    assert said == dict.fromkeys(said, True)
+    assert {"folded", "attention", "feed_forward"} <= {*said}
+    assert not any(say("whole.say_shared") in box.sentence for box in boxes(translated))
+
+
 @pytest.mark.parametrize("family", ["bert", "gpt-neox", "qwen3-moe", "lfm2", "t5", "bloom"])
 def test_every_build_is_drawn_and_saved(family: str) -> None:
     lens = small_model(family)
