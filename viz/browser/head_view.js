@@ -48,6 +48,7 @@ async function lookAtTiles() {
   const pen = canvas(loaded.width, loaded.height)
   pen.drawImage(loaded, 0, 0)
   tiles = { href, pen }
+  if (over) show(over) // the pointer was there first
 }
 
 // Steps 0 to 254 of the colour scale, 255 where masked. [row, column], row by row
@@ -193,6 +194,7 @@ function listen() {
   }, true)
   document.addEventListener("headlight-focus", follow)
   document.addEventListener("headlight-drawn", () => {
+    lookAtTiles()
     const image = mapImage()
     if (painted && image?.getAttribute("href") !== painted.href) uncovered() // another page, or a map drawn anew
     else follow()
