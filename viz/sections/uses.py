@@ -16,8 +16,8 @@ from model.catalog.store import local_folder
 from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide, links, session
 from viz.frame.bars.sentence_bar import model_label
+from viz.frame.model_names import model_name
 from viz.language.messages import escape_markdown, say
-from viz.language.model_names import model_name
 
 COLUMNS = 3
 

@@ -8,8 +8,8 @@ from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
 from model.structures.text_kinds import suits, text_kind
 from viz.frame import session
+from viz.frame.model_names import model_name
 from viz.language.messages import say
-from viz.language.model_names import model_name
 
 
 def draw(text: str) -> None:

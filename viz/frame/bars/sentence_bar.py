@@ -17,9 +17,9 @@ from model.settings.settings import current
 from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.limits import policy
+from viz.frame.model_names import known_model, model_name
 from viz.frame.option_row import option_row
 from viz.language.messages import abbreviated, escape_markdown, has_message, say
-from viz.language.model_names import known_model, model_name
 
 PREVIEWS = {"sound": st.audio}  # kind of input -> what shows an example of it; of the others a picture does
 LONGEST_LABEL = 120  # letters of an example on its button

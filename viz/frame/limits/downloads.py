@@ -11,8 +11,8 @@ from model.catalog.fetching import bytes_here, check_room, fetch, free_bytes, pl
 from model.errors import ModelError
 from model.memory.fit import format_bytes
 from viz.frame import session
+from viz.frame.model_names import model_name
 from viz.language.messages import escape_markdown, say
-from viz.language.model_names import model_name
 
 POLL_SECONDS = 0.3
 _queue = DownloadQueue(fetch)  # of all sessions

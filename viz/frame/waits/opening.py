@@ -13,8 +13,8 @@ from model.catalog.trial import stop_trial
 from model.errors import ModelError
 from model.trace.lens import Lens
 from viz.frame import server_state, session
+from viz.frame.model_names import model_name
 from viz.language.messages import escape_markdown, say
-from viz.language.model_names import model_name
 
 SILENT, PACE = 1.0, 0.5  # seconds before the wait is told, and between two looks
 LONGEST = 300.0  # seconds that a page waits

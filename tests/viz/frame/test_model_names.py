@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from model.catalog.entries import CATALOG
+from viz.frame.model_names import known_model, model_name
 from viz.language.messages import languages, message_catalog, set_language
-from viz.language.model_names import known_model, model_name
 
 
 def test_a_model_named_by_words_is_named_in_the_language_of_the_session() -> None:
@@ -15,6 +15,7 @@ def test_a_model_named_by_words_is_named_in_the_language_of_the_session() -> Non
     assert model_name("gpt2") == "GPT-2"
     assert model_name("rxnmapper") == "RXNMapper"
     assert model_name("someone/else") == "someone/else"
+    assert model_name("someone/else-1.5B.gguf") == "someone/else-1.5B.gguf"
     set_language("en")
     assert model_name("en-fr") == CATALOG["en-fr"].name
 

@@ -16,9 +16,9 @@ def model_name(name: str) -> str:
     Args:
         name: catalog id, hub id or folder.
     """
-    if has_message(f"model_name.{name}"):
-        return say(f"model_name.{name}")
-    return CATALOG[name].short_name if name in CATALOG else name
+    if name not in CATALOG:
+        return name
+    return say(f"model_name.{name}") if has_message(f"model_name.{name}") else CATALOG[name].short_name
 
 
 def known_model(typed: str) -> str:
