@@ -14,7 +14,6 @@ from model.memory.fit import check_model_allowed, format_bytes
 from model.memory.weight_headers import refuse
 
 MAX_PARAMETERS = 100_000_000_000
-MAX_DEPTH = 30  # of configurations inside configurations
 # Settings that may name a repository with code.
 CODE = {
     *("attn_implementation", "_attn_implementation", "_attn_implementation_internal", "experts_implementation"),
@@ -88,24 +87,22 @@ def check_config(folder: Path) -> None:
     config = read_json(file)
     if "transformers_weights" in config and config["transformers_weights"] is not None:
         check_plain_name(file, config["transformers_weights"])
-    _check_code(config, MAX_DEPTH)
-    parameters = _parameters(config, MAX_DEPTH) if "model_type" in config else _own_parameters(config)
+    _check_code(config)
+    parameters = _parameters(config) if "model_type" in config else _own_parameters(config)
     if parameters > MAX_PARAMETERS:
         raise refuse("config.json describes a model of more than 100 billion parameters: that cannot be opened here.")
     check_model_allowed("What config.json describes", 4 * parameters)
     _check_free(4 * parameters, "a model that needs")
 
 
-def _check_code(value: object, depth: int, name: str = "") -> None:
+def _check_code(value: object, name: str = "") -> None:
     """Raise an error where settings name code of a repository: the library would fetch and run it ("kernels")."""
-    if not depth:
-        raise refuse("config.json is nested too deeply to be read.")
     if isinstance(value, dict):
         for key, part in value.items():
-            _check_code(part, depth - 1, name if name in CODE else key)
+            _check_code(part, name if name in CODE else key)
     elif isinstance(value, list):
         for part in value if name in CODE else ():
-            _check_code(part, depth - 1, name)
+            _check_code(part, name)
     elif name in CODE and (value is True or (isinstance(value, str) and "/" in value)):
         raise refuse("config.json names code of another repository, and no code of a model is executed.")
 
@@ -120,14 +117,12 @@ def _check_free(needed: float, what: str) -> None:
         )
 
 
-def _parameters(config: dict[str, Any], depth: int) -> float:
+def _parameters(config: dict[str, Any]) -> float:
     """A plain estimate of the parameters of a configuration, or of those inside it where they have more.
 
     vocabulary · d + layers · (4 d² + 2 d · d_ff), with d_ff = 4 d where it is not given: 12 d² a layer. Positions are
     counted where nothing is rotated, so that there may be a table of them.
     """
-    if not depth:
-        raise refuse("config.json is nested too deeply to be read.")
     sizes = {name: _size(name, config[name], limit) for name, limit in LIMITS.items() if name in config}
 
     def largest(names: tuple[str, ...]) -> float:
@@ -144,9 +139,7 @@ def _parameters(config: dict[str, Any], depth: int) -> float:
     row_width = sizes.get("embedding_size") or width
     own = rows * row_width + layers * (4 * width**2 + 2 * width * (largest(FEED_FORWARD) or 4 * width))
     inside = sum(
-        _parameters(part, depth - 1)
-        for name, part in config.items()
-        if isinstance(part, dict) and _is_configuration(name)
+        _parameters(part) for name, part in config.items() if isinstance(part, dict) and _is_configuration(name)
     )
     return max(own, inside)
 

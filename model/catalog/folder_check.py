@@ -11,7 +11,7 @@ from model.memory.weight_headers import DAMAGED, is_regular, read_header, refuse
 
 # Of vocabularies and indexes, and of all other settings: 200,000 labels of classes, or 25,000 added tokens.
 MAX_JSON_BYTES, MAX_SETTINGS_BYTES = 100_000_000, 4_000_000
-MAX_NESTING = 100  # of lists and objects inside each other
+MAX_NESTING = 29  # of lists and objects inside each other
 # What the libraries read from a folder; other entries are never opened.
 READ_SUFFIXES = (".json", ".txt", ".model", ".spm", ".safetensors", ".bin", ".jinja", ".vocab", ".bpe", ".tiktoken")
 WEIGHT_SUFFIXES = (".safetensors", ".bin")

@@ -113,7 +113,7 @@ def wrap_module(module: Any, processor: Any) -> Lens:
             raise
         why = f"{error}" if isinstance(error, OpeningError) else "it does not run on a short input of its kind"
         raise ModelError("not_transformer", f"{name} cannot be shown: {why}.") from error
-    lens.is_half = other_half(module, part)
+    lens.other_half = other_half(module, part)
     return lens
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -77,3 +79,13 @@ def find_stack(stack: str, module: Any) -> nn.Module:
         return module
     found: nn.Module = module.get_encoder() if stack == "encoder" else module.get_decoder()
     return found
+
+
+def forward_inputs(module: nn.Module) -> frozenset[str]:
+    """The names of what a module can be given."""
+    return _inputs_of(type(module).forward)
+
+
+@cache
+def _inputs_of(forward: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(forward).parameters)

@@ -5,7 +5,6 @@ Equal tokens have equal embeddings, so whatever differs from place to place come
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from model.arrays.torch_to_numpy import to_numpy
 from model.arrays.types import Array
 from model.attention.projections import shallow_copy
 from model.attention.record import Record, record
-from model.huggingface.opened_model import OpenedModel, stack_names
+from model.huggingface.opened_model import OpenedModel, forward_inputs, stack_names
 from model.huggingface.recording.detection import residual_stream
 from model.huggingface.recording.layers import Layers
 
@@ -136,7 +135,7 @@ def added_by(lens: PositionedModel, name: str) -> Array:
 
 def takes_positions(module: nn.Module) -> bool:
     """Whether a model can be told at which positions its tokens stand."""
-    return "position_ids" in inspect.signature(module.forward).parameters
+    return "position_ids" in forward_inputs(module)
 
 
 def constants(parts: Iterable[nn.Module]) -> list[Array]:

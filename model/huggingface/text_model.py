@@ -74,7 +74,7 @@ class TextModel:
 
     takes = "text"
     take_pass_apart, boxes, length_of = take_pass_apart, boxes, length_of
-    is_half, adapter = "", ""  # what the other encoder of a pair such as CLIP reads; the adapter that was merged
+    other_half, adapter = "", ""  # what the other encoder of a pair such as CLIP reads; the adapter that was merged
     head_effects, logit_lens, contact_regression = head_effects, logit_lens, contact_regression
     heads: Mapping[str, tuple[int, int]]
     full_tokens: int | None = None
@@ -139,7 +139,7 @@ class TextModel:
         whole, tokenizer, merged = load_pretrained(name, dtype, adapter)
         module = encoder_of_pair(whole, "text")
         lens = cls(module, tokenizer, find_device(device))
-        lens.is_half, lens.adapter = other_half(whole, module), merged
+        lens.other_half, lens.adapter = other_half(whole, module), merged
         return lens
 
     def trace(
@@ -213,10 +213,9 @@ class TextModel:
             inputs: its keyword arguments; eager: return all weights, too; cached: return keys and values.
         """
         encoder = module.get_encoder() if self.is_encoder_decoder else None
-        asked = {"output_hidden_states": True, "output_attentions": eager, "return_dict": True}
-        asked |= {"use_cache": cached} if cached or takes_cache(module) else {}
+        cache = {"use_cache": cached} if cached or takes_cache(module) else {}
         with name_attention_calls(encoder, self.single_stack, self.stage):
-            return module(**inputs, **asked)
+            return module(**inputs, output_hidden_states=True, output_attentions=eager, return_dict=True, **cache)
 
     def _detect_interface(self) -> None:
         """Set the attention implementation, and what its calls in a test pass show: heads, and the stack's kind."""
@@ -233,6 +232,7 @@ class TextModel:
         return inputs | ({"decoder_input_ids": ids} if self.is_encoder_decoder else {})
 
     def notes(self) -> tuple[tuple[str, str], ...]:
+        """Notes (id, detail) that hold for every trace of this model."""
         return model_notes(self)
 
     def verify(self, *run: Any, **options: Any) -> Check:

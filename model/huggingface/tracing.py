@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -15,7 +14,7 @@ from model.attention.record import Record
 from model.huggingface.answers import WORDS, answer, classes, word_logits
 from model.huggingface.generation import answer_ids
 from model.huggingface.inputs import Encoding
-from model.huggingface.opened_model import OpenedModel, stack_names
+from model.huggingface.opened_model import OpenedModel, forward_inputs, stack_names
 from model.huggingface.recording.detection import residual_stream
 from model.huggingface.recording.layers import Layers, build_attention
 from model.tokenization.encoding import unknown_token_notes
@@ -170,8 +169,8 @@ class TracedBatch:
 
 def model_notes(lens: Any) -> tuple[tuple[str, str], ...]:
     """Notes (id, detail) that hold for every trace of a model."""
-    halves = {"other_half": lens.is_half == "vision", "sound_half": lens.is_half == "audio"}
-    read = {*inspect.signature(lens.module.forward).parameters} if lens.takes == "text" else set()
+    halves = {"other_half": lens.other_half == "vision", "sound_half": lens.other_half == "audio"}
+    read = forward_inputs(lens.module) if lens.takes == "text" else frozenset()
     halves |= {note: bool(names & read) for note, names in READ_BESIDES.items()}
     conditions = {"weights_only": not lens.uses_interface, "sinks": lens.has_sinks, **halves}
     notes = [(note, type(lens.module).__name__) for note, holds in conditions.items() if holds]

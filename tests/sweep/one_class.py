@@ -94,7 +94,7 @@ def open_and_compare(name: str, kind_of_input: str, outcome: Outcome) -> None:
         compare(lens, trace, outcome.name, Path(name.removesuffix(PICTURE_HALF)), outcome)
     except Exception as error:
         outcome.verdict, outcome.why = ERROR, f"compared: {type(error).__name__}: {str(error)[:200]}"
-    if lens.is_half == "vision" and lens.takes == "text" and outcome.verdict == INSIDE:
+    if lens.other_half == "vision" and lens.takes == "text" and outcome.verdict == INSIDE:
         outcome.why = HALF
 
 

@@ -194,7 +194,6 @@ function listen() {
   }, true)
   document.addEventListener("headlight-focus", follow)
   document.addEventListener("headlight-drawn", () => {
-    lookAtTiles()
     const image = mapImage()
     if (painted && image?.getAttribute("href") !== painted.href) uncovered() // another page, or a map drawn anew
     else follow()

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from model.trace.attention import Attention
+from viz.figures.figure_parts import parts
 from viz.figures.grid import label_step
 from viz.figures.heads import Window, visible_positions
 from viz.figures.linking import query_stack, shows
@@ -50,7 +51,7 @@ def token_lines(
     query_indices, key_indices, weights = attention.strongest(layer, head, queries, keys, MAX_LINES)
     span = max(len(queries), len(keys), 1)
     if beside is not None:
-        span = min(len(queries), len(beside._data[0]["z"])) or 1
+        span = min(len(queries), len(parts(beside).data[0].z)) or 1
     query_heights, key_heights = _heights(len(queries), span), _heights(len(keys), span)
     ends = np.stack([query_heights[query_indices], key_heights[key_indices]], 1)
     highlighted = None if row is None else np.array([i == row for i in queries], bool)[query_indices]
@@ -62,7 +63,7 @@ def token_lines(
             say("heads.lines_title", layer=attention.layer_index[layer], head=head), palette, span, beside
         )
         layout["meta"] = shown
-        if len(queries) == len(beside._data[0]["z"]):
+        if len(queries) == len(parts(beside).data[0].z):
             focus = _focus(query_stack(attention.kind), queries, row, query_heights, key_heights, span)
             layout["meta"] |= {"focus": focus, "lines": {"head": f"{layer}.{head}", "queries": len(queries)}}
         return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
@@ -97,9 +98,9 @@ def _focus(
 
 def _beside_layout(title: str, palette: Palette, span: int, beside: go.Figure) -> dict[str, Any]:
     """Layout with the rows of a heat map: its height, its margins above and below, and its range of rows."""
-    margin = beside._layout["margin"]
-    return base_layout(title, palette, height=int(beside._layout["height"])) | {
-        "margin": {"l": 8, "r": 8, "t": margin["t"], "b": margin["b"]},
+    drawn = parts(beside).layout
+    return base_layout(title, palette, height=int(drawn.height)) | {
+        "margin": {"l": 8, "r": 8, "t": drawn.margin.t, "b": drawn.margin.b},
         "xaxis": {"visible": False, "range": [-0.45, 1.6], "fixedrange": True},
         "yaxis": {"visible": False, "range": [span, 0], "fixedrange": True},
     }

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from viz.figures.figure_parts import parts
 from viz.language.messages import isolate_rtl
 
 FONT = "Hyperlegible, sans-serif"
@@ -173,7 +174,7 @@ def _own(part: Any) -> Any:
 
 def figure_meta(figure: go.Figure) -> dict[str, Any]:
     """What `layout.meta` says of a figure, {} where it says nothing; Plotly's objects are not made for it."""
-    meta: dict[str, Any] = figure._layout.get("meta") or {}
+    meta: dict[str, Any] = parts(figure).layout.meta or {}
     return meta
 
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from model.trace.attention import Attention
 from model.trace.trace import Trace
+from viz.figures.figure_parts import parts
 from viz.figures.linking import query_stack
 from viz.figures.theme import TITLE_ROOM
 from viz.figures.tiles import MOSAIC_MARGIN
@@ -76,7 +77,8 @@ def mosaic_placeholder(mosaic: Any) -> None:
     st.session_state.looked = True
     left, right, top, bottom = (MOSAIC_MARGIN[side] for side in "lrtb")
     top -= TITLE_ROOM
-    height, image = mosaic._layout["height"] - TITLE_ROOM - top - bottom, mosaic._layout["images"][0]["source"]
+    drawn = parts(mosaic).layout
+    height, image = drawn.height - TITLE_ROOM - top - bottom, drawn.images[0].source
     style = f"left: {left}px; top: {top}px; width: calc(100% - {left + right}px); height: {height}px; "
     style += "object-fit: contain; object-position: left top"
     place.html(f'<img alt="" src="{image}" style="{style}">')

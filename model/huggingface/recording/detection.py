@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from model.attention.record import Record, record
 from model.errors import OpeningError
 from model.huggingface.loading.weights import NOT_HEARD
-from model.huggingface.opened_model import OpenedModel, stack_names
+from model.huggingface.opened_model import OpenedModel, forward_inputs, stack_names
 from model.huggingface.recording.attention_interface import HEADLIGHT, HEADLIGHT_ALL_MASKS
 from model.huggingface.recording.hooks import hook_slices
 from model.huggingface.recording.layers import Layers, layer_indices
@@ -104,8 +104,7 @@ def detect_interface(lens: TestableModel) -> Interface:
 
 def takes_cache(module: nn.Module) -> bool:
     """Whether a model may be told to store no keys: classifiers with a decoder may say so themselves (T5Gemma)."""
-    named = "use_cache" in inspect.signature(module.forward).parameters
-    return named or not getattr(module.config, "is_encoder_decoder", False)
+    return "use_cache" in forward_inputs(module) or not getattr(module.config, "is_encoder_decoder", False)
 
 
 def _own_pass(lens: TestableModel, inputs: dict[str, Tensor]) -> Any:

@@ -145,12 +145,12 @@ def find_stages(module: nn.Module, run: Callable[[], object]) -> tuple[Stage, ..
     Raises:
         OpeningError: windows hold more than the picture's patches.
     """
+    if not hasattr(module.config, "window_size"):
+        return ()
     try:
         stages = list(find_layers(module))
         layers = [list(find_layers(stage)) for stage in stages]
     except ValueError:
-        return ()
-    if not hasattr(module.config, "window_size"):
         return ()
     paths = {id(part): path for path, part in module.named_modules()}
     measured = [[_Measured() for _ in own] for own in layers]
@@ -176,8 +176,8 @@ def find_stages(module: nn.Module, run: Callable[[], object]) -> tuple[Stage, ..
     return tuple(found)
 
 
-def shown_stage(stages: Sequence[Stage], wanted: int | None, grid: tuple[int, int]) -> Stage | None:
-    """The stage to show: the wanted one, else of those that can be shown the one with most layers; None without stages.
+def shown_stage(stages: Sequence[Stage], wanted: int | None, grid: tuple[int, int]) -> Stage:
+    """The stage to show: the wanted one, else of those that can be shown the one with most layers.
 
     Args:
         grid: rows and columns of the patches that the picture is cut into.
@@ -185,8 +185,6 @@ def shown_stage(stages: Sequence[Stage], wanted: int | None, grid: tuple[int, in
     Raises:
         OpeningError: there is no such stage, or it cannot be laid over the picture.
     """
-    if not stages:
-        return None
     if wanted is not None and wanted >= len(stages):
         raise OpeningError(f"it has the stages 0 to {len(stages) - 1}", "windows")
     fitting = [one for one in stages if fits(one, grid)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +23,7 @@ from model.huggingface.generation import forced_first_id, generate, next_token_l
 from model.huggingface.inputs import Encoding
 from model.huggingface.inputs import length_of as length_of_text
 from model.huggingface.loading.weights import check_tokenizer, decoder_start_id, load_weights, model_class
+from model.huggingface.opened_model import forward_inputs
 from model.huggingface.recording.trial import trial_ids
 from model.huggingface.sound.moments import filling, label_moments
 from model.huggingface.sound.sound_files import SoundSource, read_sound
@@ -189,7 +189,7 @@ class SoundModel(TextModel):
             found = self.extractor(list(sounds), sampling_rate=self.rate, return_tensors="pt", **filled)
         if not bool(found[self.main].isfinite().all()):  # some families divide by how much a sound changes
             raise InputError("sound_even", "The sound never changes, and this model hears changes alone.")
-        read = inspect.signature(self.module.forward).parameters
+        read = forward_inputs(self.module)
         taken = {name: one.to(self.device) for name, one in found.items() if name in read}
         return {self.main: taken.pop(self.main).to(self.module.dtype), **taken}
 

@@ -100,15 +100,15 @@ class VisionModel(TextModel):
 
     def _choose_stage(self, wanted: int | None) -> None:
         """Find the stages of a model that merges its patches, and which of them is shown. wanted: None for any"""
-        pixels = self.dummy_inputs()
-        self.stages = () if self.frames else find_stages(self.module, lambda: self.module(**pixels))
+        self.stages = () if self.frames else find_stages(self.module, lambda: self.module(**self.dummy_inputs()))
+        if not self.stages:
+            return
         _, visible = self._preprocess([Image.new("RGB", (64, 64))])
         grid = visible.rows, visible.columns
         self.stage_names = tuple(f"{one.rows} × {one.columns}" if fits(one, grid) else "" for one in self.stages)
         self.stage = shown_stage(self.stages, wanted, grid)
-        if self.stage is not None:
-            setattr(self.module, SHOWN_STAGE, self.stage.path)
-            hook_stage(self.module.get_submodule(self.stage.path))
+        setattr(self.module, SHOWN_STAGE, self.stage.path)
+        hook_stage(self.module.get_submodule(self.stage.path))
 
     @classmethod
     def open(

@@ -18,6 +18,7 @@ from model.trace.layer_inputs import MultiHeadLayer, NotMultiHead
 from model.trace.trace import Target, Trace
 from model.trace.typed_text import ModelInput
 from model.turns import Turns
+from viz.figures.figure_parts import parts
 from viz.figures.heads import head_mosaic
 from viz.figures.linking import query_stack
 from viz.figures.theme import Palette
@@ -179,7 +180,7 @@ def mosaic(trace: Trace, attention: Attention, palette: Palette) -> go.Figure:
         return head_mosaic(maps, palette, characters=said)
 
     key = ("mosaic", palette, current_language())
-    return measured(trace, attention, key, draw, lambda figure: 2 * len(figure._layout["images"][0]["source"]))
+    return measured(trace, attention, key, draw, lambda figure: 2 * len(parts(figure).layout.images[0].source))
 
 
 def characters(trace: Trace, attention: Attention) -> tuple[Character, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +48,15 @@ def require_text(trace: Trace) -> None:
         session.halt(say("sounds.no_text"), of_input=True)
 
 
+@dataclass(frozen=True)
+class _Shares:
+    """The parts of a text, the share of the attention that each gets, and which get little."""
+
+    parts: Sequence[range]
+    covers: Sequence[float] = ()
+    pale: Sequence[bool] = ()
+
+
 def pick_how(attention: Attention) -> str:
     """What is shown: one head, the mean of a layer's heads, or rollout, which self-attention alone has."""
     return option_row(say("text.how"), HOWS if attention.kind != "cross" else HOWS[:2], HOWS[0], "reading_how")
@@ -63,7 +72,8 @@ def draw(trace: Trace, selected: pickers.SelectedHead, how: str, palette: Palett
     expected = _independent(trace, selected, how)
     sent, names = widget.draw(found, row)
     page_check.claim(trace, "text", None if expected is None else text_error(sent, expected, names))
-    _draw_sides(sides, found)
+    shares = [_shares(side, found) for side in sides]
+    _draw_sides(sides, shares)
     token = escape(attention.queries.name(row))
     title = say(f"text.figure_{how}", layer=selected.layer, head=selected.head, token=token)
     notes = [say("text.look"), say("text.cover_look") if len(sides) > 1 else "", _claim(attention, how)]
@@ -72,37 +82,36 @@ def draw(trace: Trace, selected: pickers.SelectedHead, how: str, palette: Palett
     def table() -> pd.DataFrame:
         return tables.focus_table(found.weights, attention.queries, attention.keys, row, one_text=one_text)
 
-    figure = tinted_text([_with_shares(side, found) for side in sides], found, row, title, palette)
+    saved = [_with_shares(side, one) for side, one in zip(sides, shares, strict=True)]
+    figure = tinted_text(saved, found, row, title, palette)
     save_menu.register_figure(figure, "text", " ".join(filter(None, notes)), table, wide=table)
     save_menu.menu("text")
 
 
-def _draw_sides(sides: Sequence[TextSide], found: TextMap) -> None:
+def _draw_sides(sides: Sequence[TextSide], shares: Sequence[_Shares]) -> None:
     """The texts beside each other."""
     columns = st.columns(len(sides)) if len(sides) > 1 else [st.container()]
-    for side, column in zip(sides, columns, strict=True):
-        parts = sentences(side.placed)
+    for side, one, column in zip(sides, shares, columns, strict=True):
         with column:
-            covers, pale = _shares(side, found, parts)
-            st.html(widget.side_html(side, parts, covers, pale, named=len(sides) > 1))
+            st.html(widget.side_html(side, one.parts, one.covers, one.pale, named=len(sides) > 1))
 
 
-def _shares(side: TextSide, found: TextMap, parts: Sequence[range]) -> tuple[list[float], list[bool]]:
-    """Shares of attention of the parts of a text that another one looks at, and which get little; else nothing."""
-    if side.stack == found.stacks[0] or found.stacks[0] == found.stacks[1]:
-        return [], []
-    covers, fair = coverage(found.weights, parts, [not one.special for one in side.placed])
-    return [float(one) for one in covers], [cover < PALE * part for cover, part in zip(covers, fair, strict=True)]
-
-
-def _with_shares(side: TextSide, found: TextMap) -> TextSide:
-    """A text as its figure shows it: a line for each part, with its share before it."""
+def _shares(side: TextSide, found: TextMap) -> _Shares:
+    """What each part of a text gets, of one that another text looks at; else its parts alone."""
     parts = sentences(side.placed)
-    covers, pale = _shares(side, found, parts)
-    if not covers:
+    if side.stack == found.stacks[0] or found.stacks[0] == found.stacks[1]:
+        return _Shares(parts)
+    covers, fair = coverage(found.weights, parts, [not one.special for one in side.placed])
+    pale = [cover < PALE * part for cover, part in zip(covers, fair, strict=True)]
+    return _Shares(parts, [float(one) for one in covers], pale)
+
+
+def _with_shares(side: TextSide, shares: _Shares) -> TextSide:
+    """A text as its figure shows it: a line for each part, with its share before it."""
+    if not shares.covers:
         return side
-    margin = {part[0]: f"{cover:.0%}" for part, cover in zip(parts, covers, strict=True) if len(part)}
-    forgotten = frozenset(place for part, one in zip(parts, pale, strict=True) if one for place in part)
+    margin = {part[0]: f"{cover:.0%}" for part, cover in zip(shares.parts, shares.covers, strict=True) if len(part)}
+    forgotten = frozenset(place for part, one in zip(shares.parts, shares.pale, strict=True) if one for place in part)
     return replace(side, margin=margin, pale=forgotten)
 
 
