@@ -65,7 +65,7 @@ class EnFr(PairRecipe):
         for share in (0.12, 0.04):  # two sentences in one text, or three
             if rng.random() < share:
                 pair = join(pair, rng.choice(self.parts["train"]), self.proper, rng)
-        return typed(pair, rng) if rng.random() < 0.15 else pair
+        return typed(pair, rng) if rng.random() < 0.2 else pair
 
     def examples(self, rng: random.Random) -> list[Pair]:
         """The pairs of one round: all of them, those with a time again, and sentences from templates."""

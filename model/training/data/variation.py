@@ -101,7 +101,7 @@ def invented(rng: random.Random) -> Pair:
 def rename(pair: Pair, rng: random.Random, made_up: float = 0.3) -> Pair:
     """Other people, men for men and women for women, and other cities; a share of them made up."""
     words = everyday()
-    for olds, news in ((MEN, words["name"]), (WOMEN, words["woman"]), (CITIES, words["city"])):
+    for olds, news in ((MEN, words["man"]), (WOMEN, words["woman"]), (CITIES, words["city"])):
         for old in olds:
             if old in pair[0]:
                 new = invented(rng) if rng.random() < made_up else rng.choice(news)
@@ -204,19 +204,26 @@ def proper_words(pairs: Sequence[Pair]) -> set[str]:
     return {word for word, count in capital.items() if word[:1].isupper() and count > capital.get(word.lower(), 0)}
 
 
+def number_of(rng: random.Random) -> Pair:
+    """A number, in words or in digits."""
+    if rng.random() < 0.5:
+        return rng.choice(list(NUMBERS.items()))
+    digits = str(rng.randint(2, 99))
+    return digits, digits
+
+
 def from_template(rng: random.Random) -> Pair:
     """A sentence of everyday life: one of the templates with its slots filled."""
     words = everyday()
     english, french = rng.choice(words["template"])
-    people = [*words["name"], *words["woman"]] if "est allé" not in french and "âgé" not in french else words["name"]
-    number = rng.choice(list(NUMBERS.items())) if rng.random() < 0.5 else (n := str(rng.randint(2, 99)), n)
-    fills = {**words, "name": people, "number": [number], "things": [*words["things"], *words["animals"]], "time": []}
-    for slot in (slot for kind in fills for slot in (kind, f"{kind}2")):
-        if "{" + slot + "}" in english:
-            mine, yours = clock(rng) if slot.startswith("time") else rng.choice(fills[slot.rstrip("2")])
-            if slot[:4] in ("name", "city") and rng.random() < 0.3:
-                mine, yours = invented(rng)
-            english = english.replace("{" + slot + "}", mine)
-            french = french.replace("{de things}", "d'" + yours if starts_with_vowel(yours) else "de " + yours)
-            french = put(french.replace("{" + slot + "}", "Slot"), "Slot", yours)
+    fills = {**words, "name": [*words["man"], *words["woman"]], "things": [*words["things"], *words["animals"]]}
+    made = {"time": clock, "number": number_of}
+    for slot in dict.fromkeys(re.findall(r"{(\w+)}", english)):
+        kind = slot.rstrip("2")
+        mine, yours = made[kind](rng) if kind in made else rng.choice(fills[kind])
+        if kind in ("name", "man", "woman", "city") and rng.random() < 0.3:
+            mine, yours = invented(rng)
+        english = english.replace("{" + slot + "}", mine)
+        french = french.replace("{de things}", "d'" + yours if starts_with_vowel(yours) else "de " + yours)
+        french = put(french.replace("{" + slot + "}", "Slot"), "Slot", yours)
     return english[0].upper() + english[1:], french[0].upper() + french[1:]
