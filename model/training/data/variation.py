@@ -208,7 +208,7 @@ def number_of(rng: random.Random) -> Pair:
     """A number, in words or in digits."""
     if rng.random() < 0.5:
         return rng.choice(list(NUMBERS.items()))
-    digits = str(rng.randint(2, 99))
+    digits = str(rng.randint(2, 99) if rng.random() < 0.7 else rng.randint(100, 999))
     return digits, digits
 
 
@@ -219,7 +219,7 @@ def from_template(rng: random.Random) -> Pair:
     fills = {**words, "name": [*words["man"], *words["woman"]], "things": [*words["things"], *words["animals"]]}
     made = {"time": clock, "number": number_of}
     for slot in dict.fromkeys(re.findall(r"{(\w+)}", english)):
-        kind = slot.rstrip("2")
+        kind = slot.rstrip("23")
         mine, yours = made[kind](rng) if kind in made else rng.choice(fills[kind])
         if kind in ("name", "man", "woman", "city") and rng.random() < 0.3:
             mine, yours = invented(rng)
