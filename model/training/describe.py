@@ -27,7 +27,8 @@ from torch import nn
 
 from model.measures.heads.head_characters import head_characters
 from model.training.data.text import Ids, Pair, grouped_split, pair_batches, words_of
-from model.training.loop import Batch, add_options, options_from, train
+from model.training.loop import Batch, train
+from model.training.options import add_options, options_from
 from model.training.pair_recipe import PairRecipe, tokenizer_of
 from model.training.rouge import rouge
 from model.translator.generation import decode_greedily

@@ -28,7 +28,8 @@ from model.training.data.literary_past import is_literary
 from model.training.data.subwords import Splitter
 from model.training.data.text import Ids, Pair, pair_batches, words_of
 from model.training.data.variation import british, from_template, join, proper_words, rename, renumber, retime, typed
-from model.training.loop import Batch, add_options, options_from, train
+from model.training.loop import Batch, train
+from model.training.options import add_options, options_from
 from model.training.pair_recipe import PairRecipe, tokenizer_of
 from model.translator.scoring import bleu_chrf, read_pairs, references, split, translate_all
 from model.translator.transformer import Config, Transformer

@@ -6,7 +6,6 @@ was stopped goes on from its checkpoint with the same command, and ends with the
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import math
@@ -16,14 +15,17 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, fields
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+
+from model.training.options import Options, find_device, rate
 
 Batch = tuple[Tensor, ...]
 
@@ -51,70 +53,23 @@ class Recipe(Protocol):
         """Write the averaged weights and all that opening them needs."""
 
 
-@dataclass
-class Options:
-    """How long and how fast to train.
-
-    Attributes:
-        steps: optimizer steps of the whole run.
-        peak: highest learning rate, reached after `warmup` steps.
-        cooldown: steps over which the rate falls to zero at the end.
-        average: decay of the exponential moving average of the weights that are saved.
-        evaluate_every: steps between two evaluations, each of which writes the final files anew.
-        minutes: stop after so long, to go on later; None trains to the end.
-        checkpoint_minutes: time between two checkpoints.
-        device: "auto" is a GPU where there is one.
-        optimizer: "muon": Muon (Jordan et al. 2024) for the matrices of linear layers, AdamW for all else; "adamw".
-    """
-
-    steps: int = 10_000
-    peak: float = 1e-3
-    warmup: int = 1000
-    cooldown: int = 2000
-    average: float = 0.999
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    evaluate_every: int = 1000
-    minutes: float | None = None
-    checkpoint_minutes: float = 4.0
-    device: str = "auto"
-    optimizer: str = "muon"
-    seed: int = 2017
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; where not, each product takes about 80 times as long."""
+    return device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def add_options(parser: argparse.ArgumentParser, **defaults: Any) -> None:
-    """Add `--out` and one argument for each field of `Options`, with a recipe's own defaults."""
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, log and final files")
-    for option in fields(Options):
-        default = defaults.get(option.name, option.default)
-        kind = float if option.name == "minutes" else type(default)
-        parser.add_argument(f"--{option.name.replace('_', '-')}", type=kind, default=default)
+class StaysFloat32(TorchFunctionMode):
+    """While it is entered, `Tensor.bfloat16` gives a float32 copy: Muon of torch.optim always asks for bfloat16."""
 
-
-def options_from(args: argparse.Namespace) -> Options:
-    """The `Options` among parsed arguments."""
-    return Options(**{option.name: getattr(args, option.name) for option in fields(Options)})
-
-
-def find_device(name: str) -> torch.device:
-    """The device of a name; "auto" is a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
-
-
-def rate(step: int, options: Options) -> float:
-    """Learning rate at a step: linear warm-up, constant, linear decay to zero over the last `cooldown` steps."""
-    rising = (step + 1) / max(options.warmup, 1)
-    falling = max(0.0, (options.steps - step) / max(options.cooldown, 1))
-    return options.peak * min(1.0, rising, falling)
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return args[0].float().clone() if func is Tensor.bfloat16 else func(*args, **(kwargs or {}))
 
 
 @contextmanager
 def reduced_precision(device: torch.device, short: bool = False) -> Iterator[None]:
     """Matrix products in bfloat16 on a GPU, and on a CPU that multiplies it in hardware; `short` as in `Recipe`."""
     with ExitStack() as stack:
-        if device.type == "cuda" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        if multiplies_bfloat16(device):
             stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
         if device.type == "cpu" and short:
             stack.enter_context(sdpa_kernel(SDPBackend.MATH))
@@ -204,8 +159,9 @@ def update(state: State, recipe: Recipe, batch: Batch, options: Options) -> None
     state.module.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(state.module.parameters(), options.clip)
-    for optimizer in state.optimizers:
-        optimizer.step()
+    with nullcontext() if multiplies_bfloat16(device) else StaysFloat32():
+        for optimizer in state.optimizers:
+            optimizer.step()
     state.step += 1
     # A short memory at first, or the average would hold on to the random weights of the start.
     decay = min(options.average, (1 + state.step) / (10 + state.step))

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from model.attention.record import record
 from model.training.data.clips import Clips, Digits, draw, read_digits
-from model.training.loop import Batch, add_options, options_from, train
+from model.training.loop import Batch, train
+from model.training.options import add_options, options_from
 from model.translator.video.divided_attention import DIRECTIONS, VideoConfig, VideoTransformer
 
 IGNORED = -100  # targets that F.cross_entropy leaves out

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from model.training.data.sources import Source, collect, pinned, split
 from model.training.data.text import save
 from model.training.data.tokenizer_training import SPECIALS
-from model.training.loop import Batch, add_options, options_from, train
+from model.training.loop import Batch, train
+from model.training.options import add_options, options_from
 from model.training.python_score import IGNORED, bits_per_byte, induction, sample_of, score
 from model.translator.decoder_only import DecoderOnly
 from model.translator.transformer import Config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model.training.loop import Batch, Options, Rounds, make_optimizers, rate, train
+from model.training.loop import Batch, Rounds, StaysFloat32, make_optimizers, train
+from model.training.options import Options, rate
 
 OPTIONS = Options(
     steps=12, warmup=3, cooldown=4, evaluate_every=4, device="cpu", peak=0.05, average=0.9, checkpoint_minutes=60
@@ -144,3 +146,18 @@ def test_rounds_made_ahead_are_the_rounds() -> None:
     for number in (0, 1, 2, 5):
         for made, wanted in zip(ahead.batches(number), now.batches(number), strict=True):
             assert torch.equal(made[0], wanted[0])
+
+
+def test_muon_in_float32_moves_a_matrix_as_in_bfloat16_but_for_its_rounding() -> None:
+    steps = []
+    for precise in (True, False):
+        linear = nn.Linear(8, 8)
+        nn.init.eye_(linear.weight)
+        optimizer = make_optimizers(linear, Options(peak=0.1))[-1]
+        linear.weight.grad = torch.diag(torch.arange(1.0, 9.0))
+        with StaysFloat32() if precise else nullcontext():
+            optimizer.step()
+        steps.append((linear.weight.detach() - torch.eye(8)).diagonal())
+    assert not torch.equal(*steps)
+    torch.testing.assert_close(*steps, rtol=0.15, atol=1e-4)  # five products round one upon the other
+    assert torch.ones(1).bfloat16().dtype == torch.bfloat16
