@@ -25,6 +25,7 @@ _LAZY_IMPORTS = {
     "Edits": "model.trace.edits",
     "Trace": "model.trace.trace",
 }
+_LAZY_MODULES = ("findings", "lab")
 
 
 def load(name: str, device: str = "auto", progress: Progress | None = None, *, dtype: str = "float32") -> Lens:
@@ -82,9 +83,11 @@ def wrap(module: Any, tokenizer: Any) -> Lens:
 
 
 def __getattr__(name: str) -> Any:
-    """A result type, imported on first access so that `import model` stays fast."""
-    if name not in _LAZY_IMPORTS:
-        raise AttributeError(f"module 'model' has no attribute {name!r}")
+    """A result type or a room of the public surface, imported on first access so that `import model` stays fast."""
     from importlib import import_module
 
+    if name in _LAZY_MODULES:
+        return import_module(f"model.{name}")
+    if name not in _LAZY_IMPORTS:
+        raise AttributeError(f"module 'model' has no attribute {name!r}")
     return getattr(import_module(_LAZY_IMPORTS[name]), name)

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model.lessons.claims import check_lessons
-from model.lessons.general_claims import held_out_sentences, measure_shares, write_shares
+from model.lessons.general_claims import measure_shares, write_shares
 from model.lessons.lesson import Lesson, load_lessons
 from model.lessons.stored_shares import FILE, share_percent, stored_shares
+from model.structures.samples import held_out_sentences
 from model.trace.lens import Lens
 
 

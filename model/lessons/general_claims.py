@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from model.assets import ASSETS
 from model.lessons.claim_fields import ClaimFields
 from model.lessons.claims import check_claim
 from model.lessons.lesson import Lesson, LessonStep
@@ -21,20 +19,12 @@ from model.trace.edits import Edits
 from model.trace.lens import Lens
 from model.trace.trace import Trace
 
-SENTENCES = ASSETS / "lessons" / "held_out.txt"
 SORTS = ("holds", "mean")  # of a share: how many sentences a claim holds for, or the mean of what it measures
 HEAD = """\
 # How often what lessons say in general holds, in percent for each sentence of `held_out.txt`, in its order:
 # 0 or 100 where a claim fails or holds, the measured share where the lesson names a mean; -1 where a sentence lacks
 # what the claim is about. Written by `python -m model.claims --general`.
 """
-
-
-@cache
-def held_out_sentences() -> tuple[str, ...]:
-    """The sentences that general claims are measured on."""
-    lines = SENTENCES.read_text(encoding="utf-8").splitlines()
-    return tuple(line for line in lines if line and not line.startswith("#"))
 
 
 def general_claims(lessons: Sequence[Lesson]) -> Iterator[tuple[LessonStep, ClaimFields]]:

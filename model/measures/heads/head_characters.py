@@ -27,8 +27,8 @@ class Character:
     """One measure of all heads.
 
     Attributes:
-        name: "previous", "same", "next", "first", "rests", "induction", "copies", "copied", "fed_in", "predicted" or
-            "spreads".
+        name: "previous", "same", "next", "first", "rests", "induction", "copies", "copied", "fed_in", "predicted",
+            "spreads" or "rarest".
         token: the special token that a head rests on; "" for other characters, and for all special tokens as one.
         share: of the attention, from 0 to 1, mean over the queries that can show it; NaN where none can. [layer, head]
         baseline: the share that an even look over the allowed keys has. [layer, head]
@@ -79,15 +79,39 @@ def head_characters(
     """
     if max(len(attention.queries), len(attention.keys)) > MAX_TOKENS:
         return ()
-    queries, keys = range(len(attention.queries)), range(len(attention.keys))
-    maps = [attention.pooled(layer, None, queries, keys) for layer in range(attention.num_layers)]
+    special = attention.keys.special[0]
+    found = every_character(attention, whole_maps(attention), ids, aligners)
+    found = tuple(one for one in found if one.name != "rarest" and (one.name != "first" or not special))
+    kept = [one for one in found if np.isfinite(one.share).any()]
+    return tuple(one for one in kept if not _adds_nothing(one, kept))
+
+
+def every_character(
+    attention: Attention,
+    maps: Sequence[Array],
+    ids: Sequence[int] | None = None,
+    aligners: Sequence[tuple[int, int]] = (),
+) -> tuple[Character, ...]:
+    """Every measure of this kind of attention for all heads, also those that add nothing in this sentence.
+
+    As `head_characters`; besides, "first" is also measured where the first token is special, and "rarest" is the weight
+    on the token with the largest id, among other tokens than the query: vocabularies list frequent pieces first.
+
+    Args:
+        maps: as `whole_maps` returns them.
+    """
     found = []
     for name, token, measure in _measures(attention, ids):
         found.append(_of_all_layers(name, token, [measure(weights) for weights in maps]))
     if attention.kind == "cross" and aligners:
         found += _partners(attention, maps, aligners)
-    kept = [one for one in found if np.isfinite(one.share).any()]
-    return tuple(one for one in kept if not _adds_nothing(one, kept))
+    return tuple(found)
+
+
+def whole_maps(attention: Attention) -> list[Array]:
+    """The weights of every layer, NaN where the mask forbids. layer -> float32 [head, query, key]"""
+    queries, keys = range(len(attention.queries)), range(len(attention.keys))
+    return [attention.pooled(layer, None, queries, keys) for layer in range(attention.num_layers)]
 
 
 def published_aligners(model: str) -> tuple[tuple[int, int], ...]:
@@ -133,8 +157,10 @@ def _measures(attention: Attention, ids: Sequence[int] | None) -> list[tuple[str
             measures.append((name, "", _cells(rows, rows + offset)))
         tokens = ids if ids is not None and len(ids) == len(special) else attention.key_tokens
         measures.append(("induction", "", _cells(*_induction_cells(tokens, asking))))
-        if not special[0]:
-            measures.append(("first", "", _right_keys(asking[asking > 0], np.arange(len(special)) == 0)))
+        measures.append(("first", "", _right_keys(asking[asking > 0], np.arange(len(special)) == 0)))
+        if ids is not None and tokens is ids and not special.all():
+            rarest = int(np.where(special, -1, np.array(ids)).argmax())
+            measures.append(("rarest", "", _right_keys(asking[asking != rarest], np.arange(len(special)) == rarest)))
     else:
         measures += [(name, "", _right_keys(*cells)) for name, cells in _copied_cells(attention).items()]
     texts = list(dict.fromkeys(attention.key_tokens[i] for i in np.flatnonzero(special)))

@@ -10,10 +10,11 @@ import pytest
 from model.assets import ASSETS
 from model.lessons import general_claims, stored_shares
 from model.lessons.general_claims import general_claims as claims_of
-from model.lessons.general_claims import held_out_sentences, measure_shares, write_shares
+from model.lessons.general_claims import measure_shares, write_shares
 from model.lessons.lesson import Lesson, load_lessons
 from model.lessons.stored_shares import DOES_NOT_APPLY, fill_shares, share_percent, unmeasured_shares
 from model.lessons.stored_shares import stored_shares as stored
+from model.structures.samples import held_out_sentences
 from model.translator.translator import Translator
 
 LESSONS = ASSETS / "lessons"
