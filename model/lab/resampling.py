@@ -119,7 +119,7 @@ def estimate(
     if not len(kept):
         return Estimate(math.nan, math.nan, math.nan, 0)
     value = float(statistic(resampled_means(kept, np.ones((1, len(kept)), np.float32)))[0])
-    if len(kept) < 2:
+    if len(kept) < 2 or math.isnan(value):
         return Estimate(value, math.nan, math.nan, len(kept))
     low, high = ends(statistic(resampled_means(kept, draws(len(kept), resamples, seed))), len(kept))
     return Estimate(value, float(low), float(high), len(kept))

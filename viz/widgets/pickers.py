@@ -91,12 +91,12 @@ def head_stepper(trace: Trace, *, arrows: bool = True) -> SelectedHead:
         attention = pick_kind(trace)
         layer, head = default_head(default_kind(trace))
         arrow_keys = ("Up", "Down") if arrows else None
-        layer = _pick_number("layer", attention.num_layers, layer, arrow_keys, attention.layer_index)
-        head = _pick_number("head", attention.num_heads, head, ("Left", "Right") if arrows else None)
+        layer = pick_number("layer", attention.num_layers, layer, arrow_keys, attention.layer_index)
+        head = pick_number("head", attention.num_heads, head, ("Left", "Right") if arrows else None)
     return SelectedHead(attention, layer, head)
 
 
-def _pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | None, names: Sequence[int] = ()) -> int:
+def pick_number(key: str, count: int, default: int, arrows: tuple[str, str] | None, names: Sequence[int] = ()) -> int:
     """A number below `count`, chosen from a list or by two buttons beside it.
 
     Args:

@@ -158,9 +158,7 @@ def test_silencing_needs_a_model_whose_heads_can_be_silenced(lens: Translator) -
     small = [spec("few_matter"), spec("pruned"), spec("confident")]
     found = check_findings(lens, "en-fr", default_sentences("en-fr", 6)[:6], small)
     assert [one.measured is not None or one.reason == "few" for one in found] == [True] * 3
-    made = MadeLens()
-    made.heads = {}
-    assert checked(spec("few_matter"), made).reason == "no_edits"
+    assert checked(spec("few_matter")).reason == "no_edits"
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "video": "movie",
         "output": "edit_note",
     },
-    "compare": {"compare": "compare", "changes": "science"},
+    "compare": {"compare": "compare", "changes": "science", "lab": "query_stats"},
     "learn": {"tour": "explore", "lessons": "school", "uses": "apps", "why": "hourglass_top"},
     "code": {"code": "code"},
 }
