@@ -1,6 +1,6 @@
 """Work of the lab in the background: one run at a time on this server, with progress and an end.
 
-A run goes on while somebody looks at its page, in a thread of its own; who has not looked for a minute no longer does.
+A run goes on while somebody looks at its page, in a thread of its own; it ends when nobody has looked for two minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from model.turns import GivenUp, watched
 from viz.frame import server_state
 
-FORGOTTEN = 60.0  # seconds after which nobody looks at a page any more that has not asked again
+FORGOTTEN = 120.0  # seconds after which nobody looks any more; browsers slow down pages in the background
 
 Show = Callable[[float], None]  # the share done, from 0 to 1
 
