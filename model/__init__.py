@@ -10,6 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from model.capture.watched_run import WatchedRun
     from model.catalog.entries import Progress
     from model.trace.attention import Attention
     from model.trace.check import Check
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from model.trace.lens import Lens
     from model.trace.trace import Trace
 
-__all__ = ["Attention", "Check", "Edits", "Trace", "load", "wrap"]
+__all__ = ["Attention", "Check", "Edits", "Trace", "load", "watch", "wrap"]
 
 _LAZY_IMPORTS = {
     "Attention": "model.maps.given_weights",  # with the layers that `Attention.from_arrays` makes
@@ -80,6 +83,32 @@ def wrap(module: Any, tokenizer: Any) -> Lens:
     from model.catalog.opening import wrap_module
 
     return wrap_module(module, tokenizer)
+
+
+def watch(module: Any, tokens: Any = None) -> AbstractContextManager[WatchedRun]:
+    """A block in which the attention of any model in memory is recorded, as `run.attentions` returns it.
+
+    with model.watch(module) as run:
+        module(batch)
+    run.attentions["encoder"].weights(layer=0)
+
+    Seen are `F.scaled_dot_product_attention`, `nn.MultiheadAttention` and what is made of it, Keras's
+    `MultiHeadAttention` and `GroupedQueryAttention`, and a softmax over the keys whose result is multiplied with the
+    values; of the last the weights alone. The module computes what it computes without: outputs are equal, or equal
+    within rounding where PyTorch would take its fused fast path. Padded places of `nn.TransformerEncoder`, which that
+    path sets to 0, are the exception.
+
+    Args:
+        module: a `torch.nn.Module`, or a layer or model of Keras 3. Calls in this thread are recorded.
+        tokens: names of its tokens; a list, a list for each item of the batch, or either of them by "encoder" and
+            "decoder". None is positions.
+
+    Raises:
+        TypeError, ValueError: `module` or `tokens` is none of these.
+    """
+    from model.capture.watch import watch_module
+
+    return watch_module(module, tokens)
 
 
 def __getattr__(name: str) -> Any:

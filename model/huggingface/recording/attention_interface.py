@@ -16,6 +16,7 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 
 from model.attention.edit_plan import EditPlan, current_edit_plan
 from model.attention.formula import attention
+from model.attention.masks import split_mask
 from model.attention.record import WeightsCallback
 from model.attention.recorded_call import repeat_heads
 from model.huggingface.recording.call_names import UNNAMED, current_calls
@@ -84,7 +85,7 @@ def _attend(
     if layout is not None:
         query, key, value = (unfold(one, layout) for one in (query, key, value))
         attention_mask = unfold_mask(attention_mask, layout, query.dtype)
-    attention_mask, extra = _split_mask(attention_mask)
+    attention_mask, extra = split_mask(attention_mask)
     bias = _move_bias(position_bias)
     if extra is not None:
         bias = extra if bias is None else bias + extra
@@ -122,25 +123,6 @@ def _with_chosen_keys(mask: Tensor | None, indices: Tensor | None, keys: int) ->
     if mask is None:
         return chosen
     return mask & chosen if mask.dtype == torch.bool else mask.masked_fill(~chosen, torch.finfo(mask.dtype).min)
-
-
-def _split_mask(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """A bool mask for all heads, and what else a mask adds to the scores of heads; None where there is none.
-
-    In an additive mask the dtype's minimum stands for a forbidden key. A key forbidden for some heads only stays
-    allowed in the mask, and gets -inf in what is added. [batch, 1, query, key], [batch, head or 1, query, key]
-    """
-    if mask is None:
-        return None, None
-    own = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min / 2
-    added = None if mask.dtype == torch.bool else mask.masked_fill(~own, 0)
-    if own.shape[1] == 1:
-        return own, added
-    allowed = own.any(dim=1, keepdim=True)
-    if bool((own == allowed).all()):
-        return allowed, added
-    added = torch.zeros(own.shape, dtype=torch.float32, device=own.device) if added is None else added
-    return allowed, added.masked_fill(~own & allowed, -math.inf)
 
 
 def _move_bias(bias: Tensor | None) -> Tensor | None:
@@ -238,7 +220,7 @@ def _attend_with_edits(
     **options: Any,
 ) -> tuple[Tensor, Tensor]:
     """Eager attention with edits applied to its mask, scale, weights and outputs."""
-    own_mask, extra = _split_mask(attention_mask)
+    own_mask, extra = split_mask(attention_mask)
     shape = (query.shape[0], 1, query.shape[2], key.shape[2])
     own_mask = torch.ones(shape, dtype=torch.bool, device=query.device) if own_mask is None else own_mask.expand(shape)
     if attention_mask is None and getattr(module, "is_causal", False):

@@ -12,9 +12,9 @@ import transformers
 
 import model
 from model.attention.formula import attention
+from model.attention.masks import split_mask
 from model.attention.record import record
 from model.errors import InputError, ModelError
-from model.huggingface.recording.attention_interface import _split_mask
 from model.trace.decoding import Decoding
 from model.trace.edits import Edits
 from tests.model.huggingface.small_models import SPECIAL, TARGET, TEXT, save, tokenizer
@@ -160,7 +160,7 @@ def test_a_mask_of_single_heads_forbids_for_those_heads_only() -> None:
     mask = torch.rand(1, 4, 5, 5) > 0.4
     mask[..., 0] = True
     mask[:, :, 4, 3] = False  # for every head
-    allowed, bias = _split_mask(mask)
+    allowed, bias = split_mask(mask)
     query, key = torch.randn(1, 4, 5, 8), torch.randn(1, 4, 5, 8)
     with record() as recorded:
         output = attention(query, key, key, allowed, bias=bias, kind="encoder", layer=0)
