@@ -20,8 +20,9 @@ ORDER = (True, False, None)
 
 def draw(sentences: tuple[str, ...]) -> None:
     """The findings as a table, those that hold first; before, a button that checks them."""
-    st.header(say("lab.findings"), anchor=False, help=say("lab.findings_help"))
-    found = runs.findings(sentences)
+    with st.container(horizontal=True, key="lab_findings", vertical_alignment="center"):
+        st.header(say("lab.findings"), anchor=False, help=say("lab.findings_help"), width="content")
+        found = runs.findings(sentences)
     if found is None:
         return
     counts = {holds: sum(one.holds is holds for one in found) for holds in ORDER}
