@@ -35,10 +35,11 @@ def test_twenty_sentences_a_tile_and_a_sentence_in_heads(browser: Browser, addre
         assert not out_of_sight(page, ("sentence", *FIGURES, "lab_highest", "lab_lowest"))
         page.mouse.click(*centre_of(page, 2, 7))
         expect(page.get_by_text("Layer 2, head 7:")).to_be_visible()
-        assert "layer=2" in page.url
         settle(page)
-        sentence = page.locator(".st-key-lab_highest button").inner_text().partition(": ")[2].strip()
-        page.locator(".st-key-lab_highest button").click()
+        assert "layer=2" in page.url
+        button = page.locator(".st-key-lab_highest button").first
+        sentence = button.inner_text().partition(": ")[2].strip()
+        button.click()
         page.locator(".st-key-heatmap .main-svg").first.wait_for()
         expect(page.locator(".st-key-sentence textarea")).to_have_value(sentence)
         expect(page.get_by_role("heading", name="Layer 2, head 7")).to_be_visible()

@@ -8,7 +8,6 @@ from viz.sections.lab import findings, heads, runs, sentences
 from viz.widgets import headings
 from viz.widgets.menus import save_menu
 
-heads.follow()
 if model_access.open_model().takes != "text":
     session.halt(say("lab.takes"))
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):

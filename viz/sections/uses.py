@@ -36,7 +36,7 @@ def chosen_try(card: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
-    """Go to the page of a card that was just clicked, and set its model and example; before any widget is drawn.
+    """Go to what was clicked on Uses or Lab, and set its model, example and head; before any widget is drawn.
 
     Args:
         pages: the app's pages by name; page: the one about to run.
@@ -51,6 +51,8 @@ def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
     del state[session.REQUEST]
     for key in [one for one in state if one in links.HEAD or str(one).startswith("row_")]:
         del state[key]  # the model opens at its own first head, and the page at its own first token
+    if "head" in request:
+        state.kind, state.layer, state.head = request["head"]
     state.model = state.shown_model = request["model"]
     state.whose = session.OWN
     if "text" in request:

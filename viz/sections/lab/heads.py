@@ -16,7 +16,6 @@ from viz.frame.option_row import option_row
 from viz.language.messages import abbreviated, escape_markdown, has_message, say
 from viz.widgets import charts, pickers
 
-OPEN = "lab_open"  # in the session: a sentence was chosen, to be opened in Heads
 LONGEST = 110  # letters of a sentence on the page
 
 
@@ -114,16 +113,10 @@ def _offer(name: str, text: str, value: float, place: tuple[str, int, int]) -> N
 
 
 def _open(text: str, kind: str, layer: int, head: int) -> None:
-    """Show a sentence and a head on the page Heads; a callback."""
-    session.type_text(text)
-    st.session_state.kind, st.session_state.layer, st.session_state.head = kind, layer, head
-    st.session_state[OPEN] = True
-
-
-def follow() -> None:
-    """Go to Heads where a sentence was chosen; before anything of the page is drawn."""
-    if st.session_state.pop(OPEN, False):
-        st.switch_page("viz/pages/heads.py")
+    """Ask for a sentence and a head on the page Heads, with the same model; a callback."""
+    session.forget_text_choices()
+    asked = {"page": "heads", "model": session.chosen_model(), "text": text, "head": (kind, layer, head)}
+    st.session_state[session.REQUEST] = asked
 
 
 def _take_tile() -> None:
