@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,25 +21,35 @@ FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
 @contextmanager
-def serve(script: str = "app.py") -> Iterator[str]:
-    """Run the app, or another one; yields its address."""
-    with running(script) as (address, _):
+def serve(script: str = "app.py", *options: str) -> Iterator[str]:
+    """Run the app, or another one; yields the address of its server. options: of Streamlit's command"""
+    with running(script, *options) as (address, _):
         yield address
 
 
 @contextmanager
-def running(script: str) -> Iterator[tuple[str, int]]:
+def running(script: str, *options: str) -> Iterator[tuple[str, int]]:
     """Run an app; yields its address and the number of its process. It does not look for changes of its files."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", script, "--server.headless", "true"]
-    command += ["--server.address", "127.0.0.1", "--server.port", str(port), "--server.fileWatcherType", "none"]
+    command += [
+        "--server.address",
+        "127.0.0.1",
+        "--server.port",
+        str(port),
+        "--server.fileWatcherType",
+        "none",
+        *options,
+    ]
     server = subprocess.Popen(command, env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE"})
     try:
         for _ in range(1200):
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=1)
+                break
+            except urllib.error.HTTPError:  # it listens, below a path
                 break
             except OSError:
                 time.sleep(0.05)

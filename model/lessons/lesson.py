@@ -108,6 +108,12 @@ class LessonStep:
     claims: tuple[Mapping[str, Any], ...] = ()
     line: int = 1
 
+    @property
+    def length(self) -> int:
+        """Characters that it says once it is answered, with 20 for the rest of each paragraph's last line."""
+        texts = [self.title, *self.text.splitlines(), self.question, *self.reveal.splitlines()]
+        return sum(len(text) + 20 for text in texts if text)
+
     def is_right(self, answer: str) -> bool | None:
         """Whether an answer is correct, regardless of case, spaces and quotes; None where the question is open."""
         return _normalized(answer) in {_normalized(one) for one in self.answer} if self.answer else None

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.serving import CHROMIUM, settle
 
@@ -59,7 +59,7 @@ def visit(
             context.add_init_script(SECOND_VISIT)
         page = context.new_page()
         made = Visit(page)
-        page.on("console", lambda message: made.errors.append(message.text) if _is_ours(message) else None)
+        page.on("console", lambda message: made.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: made.errors.append(str(error)))
         page.on(
             "request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else made.errors.append(r.url)
@@ -68,11 +68,6 @@ def visit(
         open_at(page, f"{address}/{path}", shows)
         yield made
     assert not made.errors, made.errors
-
-
-def _is_ours(message: ConsoleMessage) -> bool:
-    """Whether a message is an error, and none of the two probes below a page's address that Streamlit itself makes."""
-    return message.type == "error" and "/_stcore/" not in str(message.location.get("url", ""))
 
 
 def open_at(page: Page, address: str, shows: str = "") -> None:

@@ -118,13 +118,18 @@ function aside(gd, { points }) {
   label.style.translate = side ? `${side[1]}${half(xaxis)}px 0` : `0 ${half(yaxis) + 14}px`
 }
 
+// Whether a figure is new, or was drawn anew: from now on it is marked whenever it is drawn.
+function watch(gd) {
+  if (!gd.on || watched.get(gd) === gd._ev) return false
+  watched.set(gd, gd._ev)
+  gd.on("plotly_afterplot", () => linked(gd) && markFigure(gd))
+  gd.on("plotly_hover", event => aside(gd, event))
+  return true
+}
+
 function draw() {
   for (const gd of figures()) {
-    if (gd.on && watched.get(gd) !== gd._ev) {
-      watched.set(gd, gd._ev)
-      gd.on("plotly_afterplot", () => linked(gd) && markFigure(gd))
-      gd.on("plotly_hover", event => aside(gd, event))
-    }
+    watch(gd)
     markFigure(gd)
   }
   const words = focus ? [...document.querySelectorAll(`[data-place="${focus.place}"][data-stack="${focus.stack}"]`)] : []
@@ -183,6 +188,7 @@ function listen() {
   const ours = ".clip-play, .clip-screen, .focus-marks, .box-marks, .whole-panel, .whole-play, .tile-marks, .head-lines, .hoverlayer, .live-reading, .text-said, #said, .live-tint, .fading, #change-menu"
   new MutationObserver(changes => {
     if (changes.every(one => one.target.closest?.(ours) || [...one.addedNodes, ...one.removedNodes].every(node => node.matches?.(ours)))) return
+    for (const gd of figures()) if (watch(gd)) markFigure(gd) // in the frame in which it is first seen
     waiting ??= setTimeout(() => {
       waiting = null
       draw()

@@ -2,10 +2,6 @@
 // brought into sight, once its figure stands; nothing moves where it is in sight already. After an answer by key, Enter goes on.
 ({ asks, answered, places }) => {
   const page = document.documentElement, begun = Date.now()
-  if (!page.dataset.actedBy) {
-    page.dataset.actedBy = "nothing"
-    for (const event of ["pointerdown", "keydown"]) addEventListener(event, () => { page.dataset.actedBy = event }, true)
-  }
   // find() until there is something, then act on it.
   const soon = (find, act) => {
     const found = find()

@@ -124,14 +124,6 @@ def announce(place: str = "page") -> None:
             const soon = () => {{ if (!due) due = setTimeout(reach, 50) }};
             new MutationObserver(soon).observe(document.body, {{childList: true, subtree: true}});
             reach();
-            // What is chosen on a page changes its address; Back leads to the page before, not through each choice.
-            const push = history.pushState.bind(history);
-            history.pushState = (state, title, address) => {{
-              const same = new URL(address ?? location, location).pathname === location.pathname;
-              if (same) return history.replaceState(state, title, address);
-              document.querySelector("[data-testid=stMain]").scrollTop = 0; // another page begins at its top
-              return push(state, title, address);
-            }};
             // Figures come from the server, which is asked anew, by Streamlit's key, when the computer turns dark.
             const key = {{key: "r", code: "KeyR", keyCode: 82}};
             const press = what => document.dispatchEvent(new KeyboardEvent(what, key));

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +28,7 @@ NAME, NUMBER = "lesson", "lesson_step"  # keys in the session and in the link; i
 DISPLAY = ("language", "projector")  # parameters of a link that leave the state of the app to the step
 TOGGLES = ("words", "hide")  # off unless a step switches them on
 OPENED = ("kind", "layer", "head", *(f"row_{kind}" for kind in KINDS))
+ROOM = 650  # characters of a panel at 1280 x 800: a longer step's text folds once its answer stands below it
 SET = ("model", "text", "edits", "whose", "target", "method", "forced_output", *OPENED, *WIDGET_VALUES)  # by steps
 
 
@@ -201,7 +202,9 @@ def _panel(lesson: Lesson, step: LessonStep, number: int) -> None:
         )
     st.progress((number + 1) / len(lesson.steps), say("lessons.place", step=number + 1, steps=len(lesson.steps)))
     st.header(step.title, anchor=False)
-    st.markdown(step.text)
+    folds = _recorded_answer(lesson, number) is not None and step.length > ROOM
+    with st.expander(say("lessons.text"), key=f"lesson_text_{number}") if folds else nullcontext():
+        st.markdown(step.text)
     if step.question:
         _question(lesson, step, number)
     with st.container(horizontal=True, key="lesson_steps"):
@@ -254,7 +257,7 @@ def _choices(lesson: Lesson, step: LessonStep, number: int) -> None:
     """Draw the answers to choose from: a button each, so that one click answers."""
     st.markdown(step.question)
     flat = max(map(len, step.choices)) < 10  # a line or two hold them, and leave the room to what is read above
-    with st.container(horizontal=flat, key="lesson_choices", gap="small"):
+    with st.container(horizontal=flat, key="lesson_choices"):
         for place, choice in enumerate(step.choices):
             st.button(
                 escape_markdown(choice),
@@ -272,8 +275,7 @@ def _sentence_end(answer: str) -> str:
 
 def _recorded_answer(lesson: Lesson, number: int) -> tuple[str, bool | None] | None:
     """An answer and whether it was right; judged when given, as the language may have changed since."""
-    recorded: tuple[str, bool | None] | None = st.session_state.get("lesson_given", {}).get((lesson.name, number))
-    return recorded
+    return st.session_state.get("lesson_given", {}).get((lesson.name, number))
 
 
 def _record_answer(lesson: Lesson, step: LessonStep, number: int, answer: str = "") -> None:
@@ -295,5 +297,4 @@ def _record_answer(lesson: Lesson, step: LessonStep, number: int, answer: str = 
 
 def recorded_answers() -> list[tuple[str | int, ...]]:
     """The answers given in this browser session; a tuple of `viz.saving.tables.ANSWER_COLUMNS` each."""
-    rows: list[tuple[str | int, ...]] = st.session_state.get("lesson_answers", [])
-    return rows
+    return st.session_state.get("lesson_answers", [])

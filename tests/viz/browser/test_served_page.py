@@ -1,0 +1,51 @@
+"""The page that Streamlit serves begins with a script of ours; nothing else that it serves is changed."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from viz.browser.served_page import WithFirstScript, with_first_script
+
+PAGE = b"<!DOCTYPE html><html><head><title>Streamlit</title></head></html>"
+
+
+def answered(path: str, kind: str, *, status: int = 200) -> tuple[dict[bytes, bytes], bytes]:
+    """Headers and text that a browser gets, where the app answers with `PAGE` in two pieces."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(PAGE)).encode()), (b"etag", b"1")]
+        assert b"accept-encoding" not in dict(scope["headers"]) or "." in path or path.count("/") > 1
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": PAGE[:9], "more_body": True})
+        await send({"type": "http.response.body", "body": PAGE[9:]})
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"accept-encoding", b"gzip")]}
+    asyncio.run(WithFirstScript(app)(scope, None, send))  # type: ignore[arg-type]
+    return dict(sent[0]["headers"]), b"".join(message["body"] for message in sent[1:])
+
+
+@pytest.mark.parametrize("path", ["/", "/heads", "/nowhere"])
+def test_pages_begin_with_the_script(path: str) -> None:
+    headers, text = answered(path, "text/html; charset=utf-8")
+    assert text == with_first_script(PAGE)
+    assert text.index(b"<head><script>") < text.index(b"<title>")
+    assert headers[b"content-length"] == str(len(text)).encode()
+    assert b"etag" not in headers
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [("/media/live.html", "text/html", 200), ("/heads", "text/plain", 200), ("/heads", "text/html", 404)],
+)
+def test_all_other_answers_pass_unchanged(path: str, kind: str, status: int) -> None:
+    headers, text = answered(path, kind, status=status)
+    assert text == PAGE
+    assert headers[b"etag"] == b"1"
