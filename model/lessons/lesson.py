@@ -112,7 +112,8 @@ class LessonStep:
     def length(self) -> int:
         """Characters that it says once it is answered, with 20 for the rest of each paragraph's last line."""
         texts = [self.title, *self.text.splitlines(), self.question, *self.reveal.splitlines()]
-        return sum(len(text) + 20 for text in texts if text)
+        answers = 2 * max(map(len, (*self.choices, *self.answer[:1])), default=40)  # the one given, and the right one
+        return sum(len(text) + 20 for text in texts if text) + answers
 
     def is_right(self, answer: str) -> bool | None:
         """Whether an answer is correct, regardless of case, spaces and quotes; None where the question is open."""

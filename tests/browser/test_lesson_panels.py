@@ -32,7 +32,7 @@ at = st.session_state.setdefault("at", 0)
 name, number, answered = steps[min(at, len(steps) - 1)].split()
 lesson, number = lessons[name], int(number)
 step = lesson.steps[number]
-answer = (step.choices or step.answer or ("My answer.",))[0]
+answer = max((*step.choices, *step.answer[:1]), key=len, default="My answer.")
 st.session_state.lesson_given = {(name, number): (answer, False if step.answer else None)} if answered == "1" else {}
 left, right = st.columns([3, 10], gap="small")
 with left, st.container(key="lesson", border=True):
@@ -73,7 +73,7 @@ def scrolled(page: Page, address: str, language: str, steps: list[str]) -> dict[
     found = {}
     page.goto(f"{address}/?language={language}&" + "&".join(f"step={one.replace(' ', '+')}" for one in steps))
     for at, step in enumerate(steps):
-        expect(page.locator("#at")).to_have_text(str(at))
+        expect(page.locator("#at")).to_have_text(str(at), timeout=30_000)
         expect(page.locator("[data-testid=stApp][data-test-script-state=notRunning]")).to_be_visible()
         page.evaluate("document.fonts.ready")
         page.wait_for_timeout(50)

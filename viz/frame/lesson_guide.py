@@ -28,7 +28,7 @@ NAME, NUMBER = "lesson", "lesson_step"  # keys in the session and in the link; i
 DISPLAY = ("language", "projector")  # parameters of a link that leave the state of the app to the step
 TOGGLES = ("words", "hide")  # off unless a step switches them on
 OPENED = ("kind", "layer", "head", *(f"row_{kind}" for kind in KINDS))
-ROOM = 650  # characters of a panel at 1280 x 800: a longer step's text folds once its answer stands below it
+ROOM = 640  # characters of a panel at 1280 x 800: a longer step's text folds once its answer stands below it
 SET = ("model", "text", "edits", "whose", "target", "method", "forced_output", *OPENED, *WIDGET_VALUES)  # by steps
 
 
@@ -211,9 +211,9 @@ def _panel(lesson: Lesson, step: LessonStep, number: int) -> None:
         go, name = go_to_step, lesson.name
         if number:
             st.button(say("lessons.back"), key="lesson_back", on_click=go, args=(name, number - 1), shortcut="B")
-        st.button(say("lessons.again"), key="lesson_again", on_click=go, args=(name, number), type="tertiary")
-        names = [one.name for one in lessons_and_errors()[0]]
-        after = names[names.index(name) + 1 :]
+        again, sign = say("lessons.again"), ":material/restart_alt:"
+        st.button(again, key="lesson_again", icon=sign, help=again, on_click=go, args=(name, number), type="tertiary")
+        after = [one.name for one in lessons_and_errors()[0] if one.name > name]
         last = number + 1 == len(lesson.steps)
         if last:
             st.button(say("lessons.finish"), key="lesson_finish", on_click=leave_lesson, args=(True,))
