@@ -54,7 +54,8 @@ def frame() -> None:
     top_bar.follow_old_link(pages, page)
     st.set_page_config(page_title=f"{page.title} · Headlight")
     if waiting:  # PyTorch comes with the first run of a page, and takes a second or two: the frame shows meanwhile
-        waiting.title(page.title, anchor=False)
+        with waiting.container(key="expected_title"):
+            st.title(page.title, anchor=False)
     room, share = None, st.container()
     with guard.guarded():
         links.begin_run()
