@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import pytest
 
 from tests.app.driving import choose, go_to, opened, texts
+from viz.frame import server_state
+from viz.sections.texts import reading
+
+LONG = "The red car stopped near the old house. " * 12
 
 
 def page_html(app: object) -> str:
@@ -46,3 +54,27 @@ def test_the_focus_token_is_the_row_that_is_said() -> None:
     app.run()
     name = app.session_state["drawn"]["text"].wide().columns[2].split(" looks")[0]
     assert name in page_html(app).split('class="text-said">')[1]
+
+
+@pytest.mark.parametrize("page", ["text", "program"])
+def test_a_long_text_is_in_sight_before_its_pass_is_made(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ahead: list[str] = []
+    monkeypatch.setattr(reading.widget, "draw_ahead", lambda text, **_: ahead.append(text))
+    app = go_to(opened(), page)
+    assert not ahead
+    server_state.result_cache().clear()
+    with ThreadPoolExecutor(1) as pool, server_state._long_turns.held():
+        running = pool.submit(choose, app, "text", LONG)
+        while not ahead and not running.done():
+            time.sleep(0.01)
+        assert ahead == [LONG]
+        assert not running.done()
+    running.result(120)
+    app.run()
+    assert ahead == [LONG]  # it is there now
+
+
+@pytest.mark.parametrize(("page", "text"), [("text", LONG * 200), ("program", LONG)])
+def test_a_long_text_that_cannot_be_shown_leaves_nothing_ahead(page: str, text: str) -> None:
+    app = choose(go_to(opened(), page), "text", text)
+    assert 'class="read-' not in page_html(app)

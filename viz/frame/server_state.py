@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from math import prod
@@ -45,6 +45,9 @@ _model_turns = Turns()
 _figure_turns = Turns()  # of the large map of one click
 # One page of a long text at a time, whose run it holds, or one check of such a run, which lets the pages go first.
 _long_turns = Turns()
+# One page at a time of a run that is being checked: the check holds that run anyway, and may take a minute.
+_beside_check_turns = Turns()
+_checked_texts: set[str] = set()
 
 
 def _load(name: str, device: str) -> Lens:
@@ -169,13 +172,29 @@ def is_long(letters: int) -> bool:
 
 
 @contextmanager
-def long_page() -> Iterator[None]:
+def long_page(texts: Iterable[str] = ()) -> Iterator[None]:
     """A context that one page of a long text at a time is in.
 
     Who holds another turn, or computes what others wait for, goes without: they might wait for each other for ever.
+    A page of a run that is being checked does not wait for its check.
+
+    Args:
+        texts: of the page's run.
     """
-    with nullcontext() if holds_turn() or is_awaited() else _long_turns.held(short=True):
+    turns = _long_turns if _checked_texts.isdisjoint(texts) else _beside_check_turns
+    with nullcontext() if holds_turn() or is_awaited() else turns.held(short=True):
         yield
+
+
+@contextmanager
+def _long_check(texts: Sequence[str]) -> Iterator[None]:
+    """A context around the check of a run of long texts; pages of other runs go first, or wait for its end."""
+    with _long_turns.held():
+        _checked_texts.update(texts)
+        try:
+            yield
+        finally:
+            _checked_texts.difference_update(texts)
 
 
 def one_at_a_time(text: str) -> AbstractContextManager[object]:
@@ -188,7 +207,7 @@ def one_at_a_time(text: str) -> AbstractContextManager[object]:
         text: that the figure is of.
     """
     if is_long(len(text)):
-        keep_turn(long_page)
+        keep_turn(partial(long_page, (text,)))
         return nullcontext()
     return nullcontext() if backend_address() else _figure_turns.held(short=True)
 
@@ -213,15 +232,17 @@ def cached_traces(
         ModelError: the model cannot be opened.
     """
     letters = letters_of([*texts, *targets])
-    page_turn = long_page if is_long(letters) else nullcontext
+    read = [text.text if isinstance(text, TypedText) else text for text in texts]
+    read = [text for text in read if isinstance(text, str)]
+    page_turn = partial(long_page, read) if is_long(letters) else nullcontext
     keep_turn(page_turn)
     key = ("run", name, device, texts, targets, edits.text())
-    shown: tuple[Trace, ...] | None = result_cache().find(("shown", key))
+    shown = shown_traces(name, device, texts, targets, edits)
     if shown is None:
         arguments = (name, device, texts, targets, edits)
         run, cache = held_run(arguments, partial(_cached_runs, *arguments)), result_cache()
         turn = partial(running_model, name, device, letters)
-        check_turn = _long_turns.held if is_long(letters) else nullcontext
+        check_turn = partial(_long_check, read) if is_long(letters) else nullcontext
         shown = tuple(
             with_cached_layers(
                 without_arrays(trace, partial(_whole, page_turn, row, *arguments), turn, check_turn), cache
@@ -230,6 +251,14 @@ def cached_traces(
         )
         shown = cache.get(("shown", key), partial(_same, shown), lambda traces: sum(map(_shown_bytes, traces)))
     return shown
+
+
+def shown_traces(
+    name: str, device: str, texts: tuple[ModelInput, ...], targets: tuple[Target, ...], edits: Edits
+) -> tuple[Trace, ...] | None:
+    """As `cached_traces`, where the pass has been made; else None."""
+    found: tuple[Trace, ...] | None = _result_cache.find(("shown", ("run", name, device, texts, targets, edits.text())))
+    return found
 
 
 def _same(traces: tuple[Trace, ...]) -> tuple[Trace, ...]:

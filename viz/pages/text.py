@@ -7,12 +7,16 @@ from viz.frame.shown_run import results
 from viz.sections.texts import reading
 from viz.widgets import headings, output_line, pickers
 
-trace = results.trace()
-output_line.draw(trace)
-with st.container(horizontal=True, key="controls", vertical_alignment="center"):
+controls = st.container(horizontal=True, key="controls", vertical_alignment="center")
+with controls:
     headings.page_heading("text")
-    reading.require_text(trace)
-    selected = pickers.head_stepper(trace, arrows=False)
-    how = reading.pick_how(selected.attention)
-    headings.at_head(trace, selected.attention, selected.layer)
-reading.draw(trace, selected, how, session.palette())
+with reading.text_ahead() as texts:
+    trace = results.trace()
+    output_line.draw(trace)
+    with controls:
+        reading.require_text(trace)
+        selected = pickers.head_stepper(trace, arrows=False)
+        how = reading.pick_how(selected.attention)
+        headings.at_head(trace, selected.attention, selected.layer)
+with texts.container():
+    reading.draw(trace, selected, how, session.palette())

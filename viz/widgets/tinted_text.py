@@ -46,6 +46,14 @@ def draw(found: TextMap, row: int) -> tuple[bytes, list[list[str]]]:
     return sent, names
 
 
+def draw_ahead(text: str, *, code: bool = False) -> None:
+    """Draw a text whose pass is being made, with no tokens to point at yet. code: its lines are not broken"""
+    st.html(BROWSER / "tinted_text.css")
+    kind = "read-text code" if code else "read-text"
+    said = escape(say("text.ahead"))
+    st.html(f'<p class="read-ahead">{said}</p><div class="{kind} ahead" aria-busy="true">{escape(text)}</div>')
+
+
 def draw_head(trace: Trace, selected: pickers.SelectedHead, row: int) -> TextMap:
     """As `draw`, with the weights of the head on screen, which the page's badge then covers.
 

@@ -93,6 +93,22 @@ def test_a_click_on_a_long_text_waits_for_pages_of_long_texts_only() -> None:
         waiting.result(TIMEOUT)
 
 
+def test_a_page_does_not_wait_for_the_check_of_its_own_run() -> None:
+    with ThreadPoolExecutor(3) as pool:
+        with server_state._long_check([long("One")]):
+            mine, again, other = (Page(pool, long(name)) for name in ("One", "One", "Two"))
+            until(lambda: mine.drawn.is_set() or again.drawn.is_set())
+            until(lambda: server_state._beside_check_turns._short)  # the second page of that run waits for the first
+            until(lambda: server_state._long_turns._short)
+            mine.over.set()
+            again.over.set()
+            until(lambda: mine.ended.done() and again.ended.done())
+            assert not other.drawn.is_set()
+        assert not server_state._checked_texts
+        assert other.drawn.wait(TIMEOUT)
+        other.end()
+
+
 def test_work_of_minutes_lets_go_of_the_page() -> None:
     with ThreadPoolExecutor(1) as pool, runs_held():
         cached(long("One"))

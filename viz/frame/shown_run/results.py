@@ -52,6 +52,19 @@ def trace() -> Trace:
     return found
 
 
+def is_long_wait() -> bool:
+    """Whether the bar's text is long and its pass has yet to be made."""
+    text = str(st.session_state.get("text", ""))
+    if model_access.input_kind() != "text" or len(text) <= server_state.SHORT_TEXT:
+        return False
+    model = model_access.model_if_open()
+    if model is None:
+        return True
+    how = session.chosen_model(), st.session_state.device
+    run = (session.typed_text(text, model.choices),), (model_access.forced_target(),), model_access.applied_edits()
+    return server_state.shown_traces(*how, *run) is None
+
+
 def output_without_edits(trace: Trace) -> str | None:
     """What the model makes of the same input unchanged; None where a run has no edits, or is not the bar's.
 

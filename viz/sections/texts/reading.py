@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from model.arrays.types import Array
 from model.maps.rollout import rollout_map
@@ -22,6 +24,7 @@ from viz.figures.theme import Palette, escape
 from viz.figures.tinted_text import TextMap, TextSide, tinted_text
 from viz.frame import session
 from viz.frame.option_row import option_row
+from viz.frame.shown_run import results
 from viz.frame.shown_run.all_heads import measured
 from viz.language.messages import say
 from viz.saving import tables
@@ -60,6 +63,24 @@ class _Shares:
 def pick_how(attention: Attention) -> str:
     """What is shown: one head, the mean of a layer's heads, or rollout, which self-attention alone has."""
     return option_row(say("text.how"), HOWS if attention.kind != "cross" else HOWS[:2], HOWS[0], "reading_how")
+
+
+@contextmanager
+def text_ahead(*, code: bool = False) -> Iterator[DeltaGenerator]:
+    """A context for what a page may halt at, with room for its texts: a long one is in sight before its pass is made.
+
+    Args:
+        code: its lines are not broken.
+    """
+    room = st.empty()
+    if results.is_long_wait():
+        with room.container():
+            widget.draw_ahead(str(st.session_state.text), code=code)
+    try:
+        yield room
+    except session.Halt:  # what the page says of the text stands beside the box
+        room.empty()
+        raise
 
 
 def draw(trace: Trace, selected: pickers.SelectedHead, how: str, palette: Palette) -> None:
