@@ -71,7 +71,7 @@ def still_image(figure: go.Figure, background: str, form: str) -> bytes:
         _draw_overlays(figure.layout, axes)
         _draw_axis(figure.layout, axes, "x")
         _draw_axis(figure.layout, axes, "y")
-        if figure.layout.showlegend:
+        if _has_legend(figure):
             canvas.legend(loc="outside lower left", ncols=4, frameon=False, labelcolor=_text_colour(figure.layout))
         buffer = io.BytesIO()
         canvas.savefig(buffer, format=form, metadata={"Date": None} if form == "svg" else None)
@@ -89,6 +89,14 @@ def figure_texts(figure: go.Figure) -> Iterator[str]:
             parts += part.values()
         elif isinstance(part, (list, tuple)) or (isinstance(part, np.ndarray) and part.dtype.kind in "OU"):
             parts.extend(part)  # += would add numerically to an array
+
+
+def _has_legend(figure: go.Figure) -> bool:
+    """Whether Plotly draws a legend: where the figure does not say so, one of several named series."""
+    if figure.layout.showlegend is not None:
+        return bool(figure.layout.showlegend)
+    series = [one for one in figure.data if one.type in ("scatter", "bar") and one.name and one.showlegend is not False]
+    return len(series) > 1 or any(one.showlegend for one in series)
 
 
 def _text_colour(layout: Any) -> str:

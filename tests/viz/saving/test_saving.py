@@ -163,6 +163,20 @@ def test_a_square_figure_keeps_its_title_whole() -> None:
     assert inked[-1] < picture.shape[1] - 40
 
 
+def test_a_picture_of_several_named_series_says_which_is_which() -> None:
+    def picture(*names: str, **layout: Any) -> np.ndarray:
+        figure = base_figure("Bars", LIGHT, height=300)
+        for number, name in enumerate(names):
+            figure.add_bar(x=[0, 1], y=[number + 1, 2], name=name)
+        figure.update_layout(**layout)
+        return np.asarray(Image.open(io.BytesIO(still_image(figure, LIGHT.page, "png"))))
+
+    told = picture("this head", "best head")
+    assert not np.array_equal(told, picture("this head", "best head", showlegend=False))
+    assert np.array_equal(told, picture("this head", "best head", showlegend=True))
+    assert np.array_equal(picture("this head"), picture("this head", showlegend=False))  # as Plotly does
+
+
 def test_numbers_on_an_axis_are_all_written() -> None:
     assert [plain_text(one) for one in (0, 1, None, "")] == ["0", "1", "", ""]
 
