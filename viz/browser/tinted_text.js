@@ -7,6 +7,7 @@ let here = null // {stacks, names, rows, columns, scales, rested, cells, templat
 const SEEN = 4 // steps of a weight, of 255: less would change the paper by one or two of 255 shades
 let drawn = new Map() // element -> "tint underline" as they are now, of those that have any
 let placed = null // stack -> the elements of each of its tokens, by place, until the page is drawn anew
+let column = null // {token, at}: where up and down came to, and the place across that they keep to
 let spoken = null // the timer that waits before a screen reader is told
 
 // The elements of a token. They are looked up once a page: a text of 2,000 tokens has no time for it at each move of the pointer.
@@ -151,17 +152,38 @@ function paint() {
   spoken = setTimeout(() => { const live = document.querySelector("#said"); if (live) live.textContent = plain }, 700)
 }
 
+// The token of the line below (by 1) or above (by -1) that is nearest to a place, in pixels; the last or first there is if there is none.
+function nextLine(all, token, by, place) {
+  const start = token.getClientRects()[0]
+  let line = null, nearest = null
+  for (let i = all.indexOf(token) + by; i >= 0 && i < all.length; i += by) {
+    const box = all[i].getClientRects()[0]
+    if (!box || (line === null && Math.abs(box.bottom - start.bottom) < start.height / 2)) continue // on this one's own line
+    line ??= box.bottom
+    if (Math.abs(box.bottom - line) >= start.height / 2) break // a line further
+    const away = Math.abs((box.left + box.right) / 2 - place)
+    if (!nearest || away < nearest.away) nearest = { token: all[i], away }
+  }
+  return nearest?.token ?? all.at(by < 0 ? 0 : -1)
+}
+
 // One token can be reached by Tab; the arrow keys go on from there.
 function step(event) {
   const token = event.target.closest?.(".read-token")
   const box = token?.closest(".read-text, .tinted")
-  const across = Number(box?.dataset.across ?? 0) // tokens in a row, where up and down are a row
+  if (!box || event.altKey || event.ctrlKey || event.metaKey) return
+  const across = Number(box.dataset.across ?? 0) // tokens in a row of a picture; a text has lines instead
+  const lines = across ? 0 : { ArrowDown: 1, ArrowUp: -1 }[event.key]
   const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: across, ArrowUp: -across, Home: -Infinity, End: Infinity }[event.key]
-  if (!box || !by) return
+  if (!by && !lines) return
   event.preventDefault()
-  event.stopPropagation()
+  event.stopImmediatePropagation() // the keys of layers and heads are for when no word has the focus
   const all = [...box.querySelectorAll(".read-token")]
-  const next = all[Math.max(0, Math.min(all.length - 1, all.indexOf(token) + by))]
+  const first = token.getClientRects()[0]
+  // Through short lines the place across stays that of the token where it began.
+  column = lines ? { token: null, at: column?.token === token ? column.at : (first.left + first.right) / 2 } : null
+  const next = lines ? nextLine(all, token, lines, column.at) : all[Math.max(0, Math.min(all.length - 1, all.indexOf(token) + by))]
+  if (column) column.token = next
   token.tabIndex = -1
   next.tabIndex = 0
   next.focus()

@@ -15,7 +15,7 @@ with reading.text_ahead(code=True) as texts:
     output_line.draw(trace)  # first: where there is no program, what was noted about the text shows all the same
     with controls:
         reading.require_text(trace)
-        selected = pickers.head_stepper(trace, arrows=False)
+        selected = pickers.head_stepper(trace)
     found = program.read(trace, selected.attention)
 with controls:
     relation = program.pick_relation(found)

@@ -15,7 +15,7 @@ with reading.text_ahead() as texts:
     output_line.draw(trace)
     with controls:
         reading.require_text(trace)
-        selected = pickers.head_stepper(trace, arrows=False)
+        selected = pickers.head_stepper(trace)
         how = reading.pick_how(selected.attention)
         headings.at_head(trace, selected.attention, selected.layer)
 with texts.container():
