@@ -232,8 +232,7 @@ def cached_traces(
         ModelError: the model cannot be opened.
     """
     letters = letters_of([*texts, *targets])
-    read = [text.text if isinstance(text, TypedText) else text for text in texts]
-    read = [text for text in read if isinstance(text, str)]
+    read = [one for text in texts if isinstance(one := text.text if isinstance(text, TypedText) else text, str)]
     page_turn = partial(long_page, read) if is_long(letters) else nullcontext
     keep_turn(page_turn)
     key = ("run", name, device, texts, targets, edits.text())

@@ -60,9 +60,9 @@ def is_long_wait() -> bool:
     model = model_access.model_if_open()
     if model is None:
         return True
-    how = session.chosen_model(), st.session_state.device
-    run = (session.typed_text(text, model.choices),), (model_access.forced_target(),), model_access.applied_edits()
-    return server_state.shown_traces(*how, *run) is None
+    name, device, typed = session.chosen_model(), st.session_state.device, session.typed_text(text, model.choices)
+    targets, edits = (model_access.forced_target(),), model_access.applied_edits()
+    return server_state.shown_traces(name, device, (typed,), targets, edits) is None
 
 
 def output_without_edits(trace: Trace) -> str | None:
