@@ -56,7 +56,7 @@ def panels(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def longest(language: str, many: int) -> list[str]:
-    """The steps that say most, as the script above takes them: asking, and answered with their text still there."""
+    """The steps that say most, as the script above takes them: asking, answered, and answered with a folded text."""
     found = load_lessons(ASSETS / "lessons", PAGES, language)[0]
     steps = [(step, f"{lesson.name} {number}") for lesson in found for number, step in enumerate(lesson.steps)]
 
@@ -65,7 +65,8 @@ def longest(language: str, many: int) -> list[str]:
 
     asked = sorted(steps, key=lambda one: asking(one[0]))[-many:]
     answered = sorted((one for one in steps if one[0].length <= ROOM), key=lambda one: one[0].length)[-many:]
-    return [f"{name} 0" for _, name in asked] + [f"{name} 1" for _, name in answered]
+    folded = sorted(steps, key=lambda one: len(one[0].reveal) + one[0].length)[-many:]
+    return [f"{name} 0" for _, name in asked] + [f"{name} 1" for _, name in (*answered, *folded)]
 
 
 def scrolled(page: Page, address: str, language: str, steps: list[str]) -> dict[str, int]:
