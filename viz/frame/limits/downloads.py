@@ -51,8 +51,10 @@ def _ask(plan: Plan) -> None:
     said = say("download.ask", name=_shown(plan.name), size=size, free=format_bytes(free_bytes()))
     if here:
         said += " " + say("download.rest", size=format_bytes(here))
+    entry = CATALOG.get(plan.name)
+    if entry and not entry.is_non_commercial:  # else the warning says it
+        said += " " + say("download.licence", licence=entry.licence)
     with st.container(key="download"):
-        entry = CATALOG.get(plan.name)
         if entry and entry.is_non_commercial:
             licence = say("sidebar.non_commercial", name=escape_markdown(model_name(plan.name)), licence=entry.licence)
             st.warning(licence, icon=":material/gavel:")

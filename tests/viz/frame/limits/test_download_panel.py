@@ -62,6 +62,8 @@ def asked() -> AppTest:
 def test_nothing_is_fetched_before_the_size_was_said_and_the_reader_agreed(source: Source) -> None:
     app = asked()
     assert "takes 250 MB; 5.0 GB are free" in app.info[0].value
+    assert "Its licence is MIT." in app.info[0].value
+    assert not app.warning
     assert app.button("download_go").label == "Download 250 MB"
     assert source.begun == []
     app.run()
@@ -74,6 +76,16 @@ def test_nothing_is_fetched_before_the_size_was_said_and_the_reader_agreed(sourc
     app.run()
     assert source.begun == [NAME]  # asked anew
     assert app.button("download_go")
+
+
+def test_a_licence_that_forbids_commercial_use_is_said_with_the_question(
+    source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CATALOG, NAME, Entry("Large", "decoder", 250, "CC-BY-NC-4.0", "tests", ("decoder", 0, 0)))
+    app = asked()
+    assert "not for anything commercial: its licence is CC-BY-NC-4.0" in app.warning[0].value
+    assert app.button("download_go")
+    assert source.begun == []
 
 
 def test_a_download_over_the_cap_or_without_room_is_said_instead(
