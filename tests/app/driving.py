@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from model.catalog.entries import CATALOG, Entry
 from viz.frame import server_state
+from viz.language.messages import strip_markdown
 
 APP = Path(__file__).parents[2] / "app.py"
 PAGES = (
@@ -118,6 +119,15 @@ def read_back(app: AppTest) -> set[str]:
     """Keys of the figures that the page itself read back, found as they should be, and gave the badge."""
     claims = {key: found for key, (_, found) in app.session_state["claims"].items()}
     return {key for key in app.session_state["drawn"] if isinstance(claims.get(key), float) and claims[key] < 1e-5}
+
+
+def unsaved(app: AppTest) -> list[str]:
+    """Sentences with numbers that the page says, but neither the title of its saved pages nor a figure in them."""
+    state = app.session_state
+    captions = [" ".join((one.caption, *one.notes)) for one in state["drawn"].values()]
+    saved = [state["said"], *map(strip_markdown, captions)]
+    drawn = [m for m in app.main.markdown if re.search(r"\d", m.value) and not m.value.startswith((":", "<"))]
+    return [one.value for one in drawn if not any(strip_markdown(one.value) in sentence for sentence in saved)]
 
 
 def changed(app: AppTest) -> list[str]:

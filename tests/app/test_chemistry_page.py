@@ -18,7 +18,7 @@ from model.catalog.entries import Entry
 from model.structures import molecules
 from model.structures.molecules import can_draw
 from model.structures.reaction import bundled
-from tests.app.driving import badge, choose, go_to, offering, opened, read_back
+from tests.app.driving import badge, choose, go_to, offering, opened, read_back, unsaved
 from viz.frame.bars.top_bar import suits
 from viz.language.messages import escape_markdown, say
 
@@ -77,6 +77,9 @@ def test_text_bars_and_map_are_there(app: AppTest) -> None:
     assert "origins" in read_back(app)
     assert any(one.value.startswith("Of **14** atoms of the product") for one in app.markdown)
     assert any("each atom used once: 14 atoms" in one.value for one in app.markdown)
+    assert any("each atom used once: 14 atoms" in one for one in app.session_state["drawn"]["reaction"].notes)
+    assert any("looks at" in one for one in app.session_state["drawn"]["reaction"].notes)
+    assert not unsaved(app)
     table = app.dataframe[0].value
     assert len(table) == 14
     assert set(table[say("chemistry.is_right")]) <= {"✓", "✗"}
@@ -100,6 +103,7 @@ def test_an_unknown_reaction_has_a_map_without_verdict(app: AppTest) -> None:
     app = choose(app, "text", "CCO>>CC=O")
     assert not app.exception
     assert "origins" not in app.session_state["drawn"]
+    assert not unsaved(app)
     assert say("chemistry.is_right") not in app.dataframe[0].value
     app.button(key="reaction_amide").click().run()
     assert app.text_area(key="text").value == AMIDE

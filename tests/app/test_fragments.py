@@ -12,6 +12,25 @@ from streamlit.testing.v1 import AppTest
 from tests.app.driving import PAGES, go_to
 
 
+def test_a_fragment_has_what_the_page_said() -> None:
+    """The menu that saves the page is one, and puts it under the title."""
+
+    def page() -> None:
+        import streamlit as st
+
+        from viz.frame.fragments import page_fragment
+
+        def menu() -> None:
+            st.text(st.session_state.said)
+
+        st.session_state.language, st.session_state.said, st.session_state.whole = "en", "said by the page", True
+        page_fragment(menu)()
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert [one.value for one in app.text] == ["said by the page"]
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_plotly_finds_every_figure_valid(shared: AppTest, page: str) -> None:
     """Most are built without validation, which would take longer than drawing them."""

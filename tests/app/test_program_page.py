@@ -8,7 +8,7 @@ import re
 
 from streamlit.testing.v1 import AppTest
 
-from tests.app.driving import choose, go_to, opened, read_back, texts
+from tests.app.driving import choose, go_to, opened, read_back, texts, unsaved
 from viz.language.messages import say
 
 CODE = "def mean(values):\n    total = 0\n    for value in values:\n        total += value\n    return total"
@@ -35,6 +35,7 @@ def test_arcs_and_both_numbers_are_shown() -> None:
     assert "read-text code" in html
     said = next(one.value for one in app.markdown if one.value.startswith("**Uses of names**"))
     assert "of 3" in said
+    assert not unsaved(app)
     assert say("program.not_named") in said  # our translator knows no Python, and three arcs prove nothing
     assert {"program", "relations"} <= set(app.session_state["drawn"])
     assert "relations" in read_back(app)

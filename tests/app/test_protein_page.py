@@ -14,7 +14,7 @@ from transformers import EsmConfig, EsmForMaskedLM, EsmTokenizer
 
 from model.catalog.entries import CATALOG, Entry
 from model.structures.protein import bundled
-from tests.app.driving import badge, choose, go_to, offering, opened, read_back, texts
+from tests.app.driving import badge, choose, go_to, offering, opened, read_back, texts, unsaved
 from viz.frame.bars.top_bar import suits
 from viz.language.messages import escape_markdown, say
 
@@ -69,6 +69,7 @@ def test_residues_are_numbered_and_marked_and_contacts_compared(app: AppTest) ->
     assert {"contacts", "precision"} <= read_back(app)
     assert any(one.value.startswith("Of its **70** strongest pairs") for one in app.markdown)
     assert any(one.value.startswith("Hide C") for one in app.markdown)
+    assert not unsaved(app)
     assert badge(app).startswith(":green[")
 
 

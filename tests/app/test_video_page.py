@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from tests.app.driving import APP, badge, choose, go_to, opened, read_back, texts
+from tests.app.driving import APP, badge, choose, go_to, opened, read_back, texts, unsaved
 from viz.frame.bars.top_bar import suits
 from viz.language.messages import say
 
@@ -50,6 +50,7 @@ def test_frames_patches_and_track_are_there(app: AppTest) -> None:
     assert "tracks" in read_back(app)
     (said,) = (one.value for one in app.markdown if one.value.startswith("**8 moving down**"))
     assert "**89%**" in said
+    assert not unsaved(app)
     assert badge(app).startswith(":green[")
 
 

@@ -33,12 +33,10 @@ def page_fragment(function: Callable[P, None], run_every: float | None = None) -
             st.session_state.language
         )  # set per thread, and `app.py`, which does it, may not have run in this one
         state = st.session_state
-        before, state.said = state.said, ""
+        before = state.said  # not emptied: the menu of the handout, a fragment, has what the page said
         with guarded(), turn_wait.told(st.empty()), runs_held():
             function(*args, **kwargs)
-        if not state.said:
-            state.said = before
-        elif not state.whole:
+        if state.said != before and not state.whole:
             audience.announce(function.__name__)
 
     return st.fragment(fragment, run_every=run_every)

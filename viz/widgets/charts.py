@@ -20,6 +20,12 @@ def announced_markdown(sentence: str, place: Any = st) -> None:
     st.session_state.said = strip_markdown(sentence)
 
 
+def noted_markdown(sentence: str, figure: str) -> None:
+    """Draw a sentence that saved pages say under the caption of a figure, too. figure: its key"""
+    st.markdown(sentence)
+    save_menu.register_note(figure, sentence)
+
+
 def chart_with_menu(
     figure: object,
     key: str,

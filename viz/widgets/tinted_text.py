@@ -20,6 +20,7 @@ from viz.figures.tinted_text import TextMap, TextSide
 from viz.language import text_readings
 from viz.language.messages import isolate_rtl, say, strip_markdown
 from viz.widgets import page_check, pickers
+from viz.widgets.menus import save_menu
 
 _code = st.components.v2.component("headlight_text", js=(BROWSER / "tinted_text.js").read_text(encoding="utf-8"))
 
@@ -34,16 +35,32 @@ def draw(found: TextMap, row: int) -> tuple[bytes, list[list[str]]]:
         What was sent, and the names of the tokens of both sides.
     """
     st.html(BROWSER / "tinted_text.css")
-    column = found.weights[:, row] if found.stacks[0] == found.stacks[1] else np.zeros(0)
-    names = [[tokens.name(i) for i in range(len(tokens))] for tokens in (found.queries, found.keys)]
-    said = text_readings.focus_reading(found.weights[row], column, found.rests, names, row)
-    plain = strip_markdown(said)
+    names = _names(found)
+    plain = strip_markdown(_reading(found, row))
     with st.container(key="reading"):
         st.html(f'<p class="text-said">{escape(plain)}</p>')
     st.session_state.said = plain
     sent = message(found, names)
     _code(key="flip_text", data=sent)
     return sent, names
+
+
+def _names(found: TextMap) -> list[list[str]]:
+    return [[tokens.name(i) for i in range(len(tokens))] for tokens in (found.queries, found.keys)]
+
+
+def _reading(found: TextMap, row: int) -> str:
+    """What the token in focus looks at, and what looks at it, as Markdown."""
+    column = found.weights[:, row] if found.stacks[0] == found.stacks[1] else np.zeros(0)
+    return text_readings.focus_reading(found.weights[row], column, found.rests, _names(found), row)
+
+
+def register_figure(
+    found: TextMap, row: int, figure: object, key: str, caption: str, table: save_menu.TableSource
+) -> None:
+    """Add the figure to save of what `draw` shows to those of the page, with the sentence about the token in focus."""
+    save_menu.register_figure(figure, key, caption, table, wide=table)
+    save_menu.register_note(key, _reading(found, row))
 
 
 def draw_ahead(text: str, *, code: bool = False) -> None:

@@ -163,7 +163,7 @@ def _register(
     )
     table = partial(tables.focus_table, weights.weights, attention.queries, attention.keys, row, one_text=True)
     caption = say("chemistry.look") if layout is None else f"{say('chemistry.look')} {say('chemistry.lines')}"
-    save_menu.register_figure(figure, "reaction", caption, table, wide=table)
+    widget.register_figure(weights, row, figure, "reaction", caption, table)
 
 
 def _who_finds(trace: Trace, selected: pickers.SelectedHead, found: ReadReaction, palette: Palette) -> None:
@@ -199,9 +199,11 @@ def _map(weights: TextMap, selected: pickers.SelectedHead, found: ReadReaction) 
     """The atom map that the head on screen makes, each reactant atom used once, with its confidence."""
     made = atom_map(weights.weights, found.reaction, found.tokens)
     right = right_atoms(made.atoms, found.true, found.reaction.classes()) if found.true else {}
-    st.markdown(say("chemistry.map", confidence=f"{made.confidence:.0%}", count=len(made.atoms)))
+    said = say("chemistry.map", confidence=f"{made.confidence:.0%}", count=len(made.atoms))
+    charts.noted_markdown(said, "reaction")
     if found.true:
-        st.markdown(say("chemistry.map_right", right=sum(right.values()), total=len(found.true)))
+        said = say("chemistry.map_right", right=sum(right.values()), total=len(found.true))
+        charts.noted_markdown(said, "reaction")
     with st.expander(say("chemistry.map_table")):
         st.dataframe(_map_table(made, right, selected, found), hide_index=True, key="atom_map")
 

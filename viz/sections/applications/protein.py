@@ -99,7 +99,7 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: 
         table = partial(tables.focus_table, weights.weights, tokens, attention.keys, row, one_text=True)
         figure = tinted_text([side], weights, row, title, palette)
         notes = [say("protein.look"), say("protein.marked") if found.known else say("protein.not_known")]
-        save_menu.register_figure(figure, "residues", " ".join(notes), table, wide=table)
+        widget.register_figure(weights, row, figure, "residues", " ".join(notes), table)
         save_menu.menu("residues")
         _guess(trace, tokens, row, found)
     with right:
@@ -192,7 +192,7 @@ def _guess(trace: Trace, tokens: Tokens, row: int, found: Protein) -> None:
     listed = ", ".join(
         f"**{escape_markdown(label)}** {chances[i]:.0%}" for label, i in zip(labels, best.tolist(), strict=True)
     )
-    st.markdown(say("protein.guess", token=escape_markdown(tokens.name(row)), list=listed))
+    charts.noted_markdown(say("protein.guess", token=escape_markdown(tokens.name(row)), list=listed), "residues")
 
 
 def _precision(trace: Trace, selected: pickers.SelectedHead, found: Protein, palette: Palette) -> None:
@@ -219,12 +219,15 @@ def _precision(trace: Trace, selected: pickers.SelectedHead, found: Protein, pal
     )
     charts.announced_markdown(said)
     own = _own_contacts(trace, attention, found)
+    note = ""
     if own is not None:
-        hits = int(known.contacts[top_pairs(own)].sum())
-        st.markdown(say("protein.own_head", pairs=one.pairs, hits=hits))
+        note = say("protein.own_head", pairs=one.pairs, hits=int(known.contacts[top_pairs(own)].sum()))
+        st.markdown(note)
     lines = {say("protein.nearest"): one.nearest / one.pairs, say("protein.chance"): one.chance}
     words = say("protein.bars_title"), say("protein.precision")
     here, shares = (selected.layer, selected.head), one.hits / one.pairs
     figure = head_bars(shares, attention.layer_index, here, *words, lines, palette)
     page_check.claim(trace, "precision", page_check.bars_of_heads_error(figure, shares, attention, here, lines))
     charts.chart_with_menu(figure, "precision", say("protein.bars_look"))
+    if note:
+        save_menu.register_note("precision", note)

@@ -60,7 +60,7 @@ def draw(trace: Trace, picture: Picture, selected: pickers.SelectedHead, palette
             say("video.look" if ":" in attention.query_tokens[picture.first] else "video.look_one"),
             say("video.marked") if tracks else "",
         ]
-        save_menu.register_figure(figure, "frames", " ".join(filter(None, notes)), table, wide=table)
+        widget.register_figure(found, row, figure, "frames", " ".join(filter(None, notes)), table)
         save_menu.menu("frames")
     with right:
         if picture.frames > 1:

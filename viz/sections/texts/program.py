@@ -109,7 +109,7 @@ def draw(trace: Trace, selected: pickers.SelectedHead, found: LinkedText, relati
         title = say("program.figure", layer=selected.layer, head=selected.head, relation=_relation_name(relation))
         table = partial(tables.focus_table, weights, attention.queries, attention.keys, row, one_text=True)
         figure = program_text(side, map_, row, arcs, escape(title), palette)
-        save_menu.register_figure(figure, "program", say("program.look"), table, wide=table)
+        widget.register_figure(map_, row, figure, "program", say("program.look"), table)
         save_menu.menu("program")
     with right:
         names = {name: _relation_name(name) for name in followed}

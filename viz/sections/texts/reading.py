@@ -105,7 +105,7 @@ def draw(trace: Trace, selected: pickers.SelectedHead, how: str, palette: Palett
 
     saved = [_with_shares(side, one) for side, one in zip(sides, shares, strict=True)]
     figure = tinted_text(saved, found, row, title, palette)
-    save_menu.register_figure(figure, "text", " ".join(filter(None, notes)), table, wide=table)
+    widget.register_figure(found, row, figure, "text", " ".join(filter(None, notes)), table)
     save_menu.menu("text")
 
 

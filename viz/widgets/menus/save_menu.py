@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -13,7 +13,7 @@ import streamlit as st
 from model.trace.attention import Attention
 from viz.frame import server_state, session
 from viz.frame.fragments import page_fragment
-from viz.language.messages import current_language, say, whole_number
+from viz.language.messages import current_language, say, strip_markdown, whole_number
 from viz.saving import tables
 from viz.saving.still_page import with_frame
 from viz.widgets.menus.run_card import page_facts
@@ -53,12 +53,19 @@ class PageFigure:
 
     Attributes:
         wide: source of the table that is shown on the page; None for that of its heat map or its points.
+        notes: sentences that the page says beside it, as Markdown; saved pages say them under its caption.
     """
 
     figure: go.Figure
     caption: str
     table: TableSource | int
     wide: TableSource | None = None
+    notes: tuple[str, ...] = ()
+
+    def saved_caption(self, said: str = "") -> str:
+        """The caption in saved pages, with its notes unless a lesson covers what they say. said: under their title"""
+        notes = [] if st.session_state.get("covered") else [one for one in self.notes if strip_markdown(one) != said]
+        return " ".join((self.caption, *notes))
 
 
 def register_figure(
@@ -73,6 +80,12 @@ def register_figure(
     drawn = st.session_state.drawn
     drawn.nbytes += figure_bytes(figure) - (figure_bytes(drawn[key].figure) if key in drawn else 0)
     drawn[key] = PageFigure(figure, caption, table or partial(tables.figure_table, figure), wide)
+
+
+def register_note(key: str, sentence: str) -> None:
+    """Add a sentence that the page says beside a registered figure to what saved pages say of it."""
+    drawn = st.session_state.drawn
+    drawn[key] = replace(drawn[key], notes=(*drawn[key].notes, sentence))
 
 
 def figure_bytes(figure: go.Figure) -> int:
@@ -115,7 +128,7 @@ def menu(key: str) -> None:
     def live_page() -> str:
         from viz.saving.handout import html_page
 
-        return html_page(title, [(figure, caption)], facts, palette, current_language())
+        return html_page(title, [(figure, registered.saved_caption())], facts, palette, current_language())
 
     with popover:
         with st.container(horizontal=True, gap="small"):

@@ -30,8 +30,9 @@ def _menu(page: str) -> None:
         return
     link, palette, facts = links.current_url(), session.palette(), page_facts()
     shown = st.session_state.get("layer") or 0, st.session_state.get("head") or 0
-    figures = [(with_frame(one.figure, *shown, palette), one.caption) for one in st.session_state.drawn.values()]
     said = "" if st.session_state.get("covered") else st.session_state.get("said", "")
+    drawn = st.session_state.drawn.values()
+    figures = [(with_frame(one.figure, *shown, palette), one.saved_caption(said)) for one in drawn]
 
     trace = st.session_state.ran[0][-1] if st.session_state.ran else None
     texts = [isolate_rtl(text) for text in (input_name(trace), trace.output) if text] if trace else []
