@@ -162,7 +162,7 @@ def test_kl_divergence_and_probabilities_agree_with_torch() -> None:
 
 
 def test_the_alignment_head_matters_most_in_translation(lens: Translator) -> None:
-    trace = lens.trace("The big dog sees the small cat.")
+    trace = lens.trace("The white horse follows the black horse.")
     effects, are_words = head_effects(lens, trace.text, trace.ids["decoder"][1:])
     assert are_words
     assert np.unravel_index(effects["cross"].argmax(), (3, 8)) == (0, 3)
