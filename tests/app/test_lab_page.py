@@ -122,9 +122,15 @@ def test_findings_say_what_holds(lab: AppTest) -> None:
         time.sleep(0.5)
         lab.run()
     table = lab.table[0].value
-    assert "Finding" in table.columns
+    assert list(table.columns) == ["Here", "Finding", "Published"]
     assert len(table) == 11
-    assert any("holds" in one for one in table["Here"])
+    assert any("holds" in one and "%" in one for one in table["Here"])
+    neighbour = next(one for one in table["Published"] if "144 heads" in one)
+    assert "over 50% in 4" in neighbour
+    assert "Clark et al" in neighbour
+    choose(lab, "language", "de")
+    assert any("4 von BERTs 144 Köpfen" in one for one in lab.table[0].value["Veröffentlicht"])
+    choose(lab, "language", "en")
 
 
 def test_runs_wait_for_each_other_and_end_when_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,11 +40,14 @@ def violations(page: Page) -> list[str]:
 
 RIGHT_TO_LEFT = quote("السيارة الحمراء توقفت.")
 CODE = quote("def mean(values):\n    total = sum(values)\n    return total")
+LAB = f"lab?lab_shown=1&lab_source=typed&lab_text={quote('The red car stopped.')}"
 CLIP, ESTER = "video?model=moving-digits", quote("CC(=O)O.OCC>>CC(=O)OCC")
 PATHS = [
     *PAGES,
     f"program?kind=encoder&text={CODE}",
     CLIP,
+    "lab",
+    LAB,
     "?projector=1&language=fr",
     "?lesson=04-one-head&lesson_step=4",
     f"?text={RIGHT_TO_LEFT}",
@@ -64,6 +67,8 @@ def test_no_page_has_what_axe_calls_a_violation(address: str, browser: Browser) 
             page.emulate_media(color_scheme="light")
             page.goto(f"{address}/{'' if path == 'whole' else path}")
             page.locator("h1, .st-key-lesson h2").first.wait_for(timeout=60_000)
+            if path == LAB:
+                page.locator(".st-key-lab_ranked .main-svg").first.wait_for(timeout=60_000)
             settle(page)
             assert not violations(page), (path, "light")
             light = page.evaluate(COLOURS)

@@ -43,3 +43,24 @@ def test_twenty_sentences_a_tile_and_a_sentence_in_heads(browser: Browser, addre
         page.locator(".st-key-heatmap .main-svg").first.wait_for()
         expect(page.locator(".st-key-sentence textarea")).to_have_value(sentence)
         expect(page.get_by_role("heading", name="Layer 2, head 7")).to_be_visible()
+
+
+def test_findings_come_into_sight_and_are_cards_on_a_phone(browser: Browser, address: str) -> None:
+    with visit(browser, address, "lab", shows=".st-key-lab_go button") as visited:
+        page = visited.page
+        page.locator(".st-key-lab_go button").click()
+        page.locator(".st-key-lab_ranked .main-svg").first.wait_for(timeout=180_000)
+        settle(page)
+        page.locator(".st-key-lab_check button").click()
+        table = page.locator(".st-key-lab_table table")
+        table.wait_for(timeout=240_000)
+        settle(page)
+        page.wait_for_timeout(1000)  # it moves there
+        box = page.locator(".st-key-lab_findings").bounding_box()
+        assert box
+        assert 0 < box["y"] <= page.viewport_size["height"] / 2  # type: ignore[index]
+        assert table.locator("td").first.evaluate("one => getComputedStyle(one).display") == "table-cell"
+        page.set_viewport_size({"width": 390, "height": 844})
+        cell = table.locator("td").nth(1)
+        assert cell.evaluate("one => getComputedStyle(one).display") == "block"
+        assert cell.bounding_box()["width"] > 300  # type: ignore[index]

@@ -48,14 +48,15 @@ def test_a_mask_is_painted_and_undone(page: Page) -> None:
 
 @pytest.mark.parametrize("size", [(1280, 800), (390, 844)])
 def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size: tuple[int, int]) -> None:
-    for name in (*PAGES[1:], "whole", "heads"):
+    for name in (*PAGES[1:], "lab", "whole", "heads"):
         page.set_viewport_size({"width": 1280, "height": 800})
         page.wait_for_timeout(300)
         group = next(group for group, names in GROUPS.items() if name in names)
         go(page, say(f"bar.{group}"), say(f"{name}.title"))
         assert page.title() == f"{say(f'{name}.title')} · Headlight"
         page.set_viewport_size({"width": size[0], "height": size[1]})
-        page.locator(".stPlotlyChart .main-svg, .read-token").first.wait_for()  # figures; on Reading, words
+        # Figures; on Reading, words; on Lab, what begins its run.
+        page.locator(".stPlotlyChart .main-svg, .read-token, .st-key-lab_go button").first.wait_for()
         settle(page)
         assert page.locator("[data-testid=stException], [data-testid=stAlertContentError]").count() == 0
         wide = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
+from model.lab.measures import BITS, SHARE
 from viz.figures.bar_below import with_bar_below
 from viz.figures.grid import axis_ticks, grid
 from viz.figures.theme import Palette, base_figure, escape, shorten
@@ -15,6 +16,7 @@ from viz.language.messages import say
 HEIGHT = 350  # pixels of the figures in the first screen
 MOST_BARS = 12
 LONGEST_SENTENCE = 70  # letters in the hover text
+SMALL = 0.095  # shares below it are written with a decimal
 CLICKABLE = 22  # pixels of the squares that report clicks
 
 
@@ -32,7 +34,7 @@ def head_means(
     Args:
         means: NaN where no sentence shows it. [layer, head]
         selected: layer and head with a frame.
-        what: name of the measure; unit: of its values.
+        what: name of the measure; unit: of its values, one of `model.lab.measures`.
         layers: of the model, for each row.
         largest: the value at the end of the colours; None for the largest mean.
     """
@@ -46,12 +48,13 @@ def head_means(
             title=say("lab.means_title", what=what),
             row_title=say("heads.layer_axis"),
             column_title=say("heads.head_axis"),
-            unit=unit,
-            hover=say("lab.means_hover"),
+            unit=unit_name(unit),
+            hover=say("lab.means_hover_share" if unit == SHARE else "lab.means_hover"),
             palette=palette,
             limits=(0.0, top or 1.0),
             bar=False,
             fit=True,
+            tickformat=".0%" if unit == SHARE else None,
         )
     )
     cells = list(np.ndindex(means.shape))
@@ -59,7 +62,7 @@ def head_means(
         x=[head for _, head in cells],
         y=[layer for layer, _ in cells],
         customdata=[list(cell) for cell in cells],
-        text=[say("lab.cell", layer=layers[i], head=h, value=number(float(means[i, h]))) for i, h in cells],
+        text=[say("lab.cell", layer=layers[i], head=h, value=number(float(means[i, h]), unit)) for i, h in cells],
         mode="markers",
         marker={"symbol": "square", "size": CLICKABLE, "color": "rgba(0,0,0,0)"},
         hovertemplate="%{text}<extra></extra>",
@@ -103,14 +106,14 @@ def head_sentences(
         mode="markers",
         marker={"color": palette.accent, "size": 7},
         customdata=order,
-        text=[f"{number(values[i])} · {escape(shorten(sentences[i], LONGEST_SENTENCE))}" for i in order],
+        text=[f"{number(values[i], unit)} · {escape(shorten(sentences[i], LONGEST_SENTENCE))}" for i in order],
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
     top = float(values[order].max()) if order else 1.0
     down = {"showticklabels": False, "showgrid": False, "zeroline": False}
     return figure.update_layout(
-        xaxis={"title": {"text": unit}, "range": [-0.03 * (top or 1), 1.06 * (top or 1)]},
+        xaxis=_value_axis(unit, range=[-0.03 * (top or 1), 1.06 * (top or 1)]),
         yaxis={"title": {"text": say("lab.sentence_axis")}, **down},
     )
 
@@ -140,7 +143,7 @@ def ranked_heads(
         orientation="h",
         marker={"color": [palette.second if place == selected else palette.accent for place in places]},
         customdata=[list(place) for place in places],
-        text=[say("lab.cell", layer=layers[i], head=h, value=number(mean[i, h])) for i, h in places],
+        text=[say("lab.cell", layer=layers[i], head=h, value=number(mean[i, h], unit)) for i, h in places],
         textposition="none",
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
@@ -151,7 +154,7 @@ def ranked_heads(
             figure.add_shape(type="line", line={"color": palette.text, "width": 2}, **ends)
     labels = [f"{layers[i]}.{h}" for i, h in places]
     return figure.update_layout(
-        xaxis={"title": {"text": unit}, "rangemode": "tozero"},
+        xaxis=_value_axis(unit, rangemode="tozero"),
         yaxis={
             "range": [max(len(order), 4) - 0.5, -0.5],
             "title": {"text": say("bars.heads")},
@@ -163,6 +166,20 @@ def ranked_heads(
     )
 
 
-def number(value: float) -> str:
-    """A value as it is written: two decimals, "–" where there is none."""
-    return f"{value:.2f}" if np.isfinite(value) else "–"
+def unit_name(unit: str) -> str:
+    """The title of an axis of values of this unit."""
+    return say("lab.share" if unit == SHARE else "lab.bits" if unit == BITS else "lab.tokens")
+
+
+def number(value: float, unit: str) -> str:
+    """A value as it is written: a share in percent, any other with two decimals, "–" where there is none."""
+    if not np.isfinite(value):
+        return "–"
+    if unit != SHARE:
+        return f"{value:.2f}"
+    return f"{value:.0%}" if abs(value) >= SMALL or not value else f"{value:.1%}"
+
+
+def _value_axis(unit: str, **layout: object) -> dict[str, object]:
+    form = {"tickformat": ".0%"} if unit == SHARE else {}
+    return {"title": {"text": unit_name(unit)}, **form, **layout}

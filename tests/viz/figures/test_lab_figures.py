@@ -26,7 +26,9 @@ def test_every_head_has_its_mean(palette: Palette) -> None:
     at = [tuple(one) for one in marks.customdata].index((1, 2))
     assert (marks.x[at], marks.y[at]) == (2, 1)
     assert "4" in marks.text[at]
-    assert "0.30" in marks.text[at]
+    assert "30%" in marks.text[at]
+    assert cells.colorbar.tickformat == ".0%"
+    assert "z:.0%" in cells.hovertemplate
     assert "–" in marks.text[2]  # no sentence shows it
     frame = next(one for one in figure.layout.shapes if one.type == "rect")
     assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 0.5, 0.5, 1.5)
@@ -69,5 +71,10 @@ def test_heads_are_ranked_with_their_intervals() -> None:
     assert len(many.data[0].x) == MOST_BARS
 
 
-def test_numbers_have_two_decimals() -> None:
-    assert [number(0.456), number(2), number(float("nan"))] == ["0.46", "2.00", "–"]
+def test_shares_are_written_in_percent_and_other_values_with_two_decimals() -> None:
+    assert [number(one, "share") for one in (0.456, 0.041, 0, float("nan"))] == ["46%", "4.1%", "0%", "–"]
+    assert [number(one, "bits") for one in (0.456, 2)] == ["0.46", "2.00"]
+    for unit, form in (("share", ".0%"), ("bits", None)):
+        drawn = head_sentences(VALUES, SENTENCES, (0.3, 0.5, 0.7), "title", unit, LIGHT)
+        ranked = ranked_heads(MEANS, MEANS, MEANS, (1, 0), unit, LIGHT, LAYERS)
+        assert drawn.layout.xaxis.tickformat == ranked.layout.xaxis.tickformat == form

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
-from model.lab.finding_table import all_findings
+from model.lab.finding_table import FindingSpec, all_findings
 from model.lab.findings import Finding
 from model.lab.resampling import Estimate
-from viz.language.messages import escape_markdown, say
+from viz.browser.resources import script
+from viz.figures.lab import number
+from viz.language.messages import escape_markdown, has_message, say
 from viz.sections.lab import runs
 
 MARKS = {
@@ -16,6 +20,9 @@ MARKS = {
     None: (":gray[:material/help:]", "unknown"),
 }
 ORDER = (True, False, None)
+ASKED = "lab_check_asked"  # in the session: somebody waits for the table
+
+_component = st.components.v2.component("headlight_into_sight", js=script("into_sight"))
 
 
 def draw(sentences: tuple[str, ...]) -> None:
@@ -24,44 +31,64 @@ def draw(sentences: tuple[str, ...]) -> None:
         st.header(say("lab.findings"), anchor=False, help=say("lab.findings_help"), width="content")
         found = runs.findings(sentences)
     if found is None:
+        st.session_state[ASKED] = True
         return
     counts = {holds: sum(one.holds is holds for one in found) for holds in ORDER}
     st.markdown(say("lab.summary", holds=counts[True], fails=counts[False], unknown=counts[None]))
     texts = {one.id: one for one in all_findings()}
     rows = sorted(found, key=lambda one: ORDER.index(one.holds))
-    says = [escape_markdown(say(f"findings.{texts[one.id].text}", **texts[one.id].place)) for one in rows]
-    st.table(
-        {
-            say("lab.verdict"): [f"{MARKS[one.holds][0]} {say(f'lab.{MARKS[one.holds][1]}')}" for one in rows],
-            say("lab.finding"): says,
-            say("lab.published"): [escape_markdown(_published(one)) for one in rows],
-            say("lab.measured"): [_measured(one) for one in rows],
-            say("lab.because"): [_why(one) for one in rows],
-            say("lab.where"): [escape_markdown(one.source) for one in rows],
-        },
-        hide_index=True,
-        alt=say("lab.findings"),
-    )
+    with st.container(key="lab_table"):
+        st.table(
+            {
+                say("lab.verdict"): [_here(one) for one in rows],
+                say("lab.finding"): [_says(texts[one.id]) for one in rows],
+                say("lab.published"): [_published(texts[one.id]) for one in rows],
+            },
+            hide_index=True,
+            alt=say("lab.findings"),
+        )
+    if st.session_state.pop(ASKED, False):
+        _component(key="script_into_sight", data={"place": ".st-key-lab_findings", "comes": ".st-key-lab_table table"})
 
 
-def _published(one: Finding) -> str:
-    return say("lab.direction") if one.published.startswith("no number") else one.published
+def _says(spec: FindingSpec) -> str:
+    return escape_markdown(say(f"findings.{spec.text}", **spec.place))
 
 
-def _measured(one: Finding) -> str:
-    """The measured value with its interval, and the head that it is of."""
-    if one.measured is None:
-        return "–"
-    text = interval(one.measured)
-    return text if one.at is None else f"{text}  \n:small[{say('lab.at', layer=one.at[1], head=one.at[2])}]"
+def _published(spec: FindingSpec) -> str:
+    """The published number, or that there is none, and where it stands."""
+    name = f"findings.published_{spec.text}"
+    if spec.published.startswith("no number"):
+        told = say("lab.direction")
+    elif has_message(name):
+        told = say(name, share=_share(spec.published))
+    else:
+        told = _share(spec.published)
+    return f"{escape_markdown(told)}  \n:small[{escape_markdown(spec.source)}]"
 
 
-def interval(measured: Estimate) -> str:
+def _share(published: str) -> str:
+    """The number of a published share, in percent."""
+    found = re.search(r"\d?\.\d+", published)
+    return f"{float(found[0]):.0%}" if found else published
+
+
+def _here(one: Finding) -> str:
+    """The verdict on this model, the measured value with its interval, the head that it is of, and why."""
+    icon, verdict = MARKS[one.holds]
+    lines = [f"{icon} **{say(f'lab.{verdict}')}**"]
+    if one.measured is not None:
+        place = "" if one.at is None else " · " + say("lab.at", layer=one.at[1], head=one.at[2])
+        lines.append(interval(one.measured, one.unit) + place)
+    return "  \n".join([*lines, f":small[{_why(one)}]"])
+
+
+def interval(measured: Estimate, unit: str) -> str:
     """A value, and the ends of its interval where it has one."""
-    if measured.low != measured.low:  # NaN
-        return f"**{measured.value:.2f}**"
-    return f"**{measured.value:.2f}** ({measured.low:.2f} – {measured.high:.2f})"
+    value, low, high = (number(one, unit) for one in (measured.value, measured.low, measured.high))
+    return f"**{value}**" if low == "–" else f"**{value}** ({low} – {high})"
 
 
 def _why(one: Finding) -> str:
-    return escape_markdown(say(f"findings.why_{one.reason}", line="" if one.line is None else f"{one.line:.2f}"))
+    line = "" if one.line is None else number(one.line, one.unit) if one.line else "0"
+    return escape_markdown(say(f"findings.why_{one.reason}", line=line))

@@ -8,7 +8,6 @@ import numpy as np
 import streamlit as st
 
 from model.lab.measurement import Measurement
-from model.lab.measures import BITS, SHARE
 from viz.figures import lab as figures
 from viz.figures.theme import Palette
 from viz.frame import links, session
@@ -51,7 +50,7 @@ def draw(found: Measurement, palette: Palette) -> None:
     kind, measure, layer, head = choose(found)
     at, names = found.measures.index(measure), found.layer_index[kind]
     mean, low, high = (part[kind][at] for part in (found.mean, found.low, found.high))
-    unit = unit_name(found.units[at])
+    unit = found.units[at]
     left, middle, right = st.columns([4, 5, 3], gap="small")
     with left, st.container(key="lab_tiles", gap=None):
         figure = figures.head_means(mean, (layer, head), measure_name(measure), unit, palette, names)
@@ -73,16 +72,11 @@ def measure_name(name: str) -> str:
     return say(f"lab.measure_{name}")
 
 
-def unit_name(unit: str) -> str:
-    """The title of an axis of these values."""
-    return say("lab.share" if unit == SHARE else "lab.bits" if unit == BITS else "lab.tokens")
-
-
 def _read(found: Measurement, kind: str, measure: str, layer: int, head: int) -> None:
     """The head in words, and the sentences that show it most and least, each of which opens in Heads."""
     at = found.measures.index(measure)
     parts = (found.mean, found.low, found.high, found.baseline)
-    mean, low, high, even = (figures.number(float(part[kind][at, layer, head])) for part in parts)
+    mean, low, high, even = (figures.number(float(part[kind][at, layer, head]), found.units[at]) for part in parts)
     values = found.of(kind, measure)[:, layer, head]
     facts = {"layer": found.layer_index[kind][layer], "head": head, "mean": mean, "low": low, "high": high}
     count = int(found.counts[kind][at, layer, head])
@@ -97,16 +91,17 @@ def _read(found: Measurement, kind: str, measure: str, layer: int, head: int) ->
             places = {"picked": picked} | places
         with st.container(key="lab_links"):
             for name, place in places.items():
-                _offer(name, found.sentences[place], float(values[place]), (kind, layer, head))
+                value = figures.number(float(values[place]), found.units[at])
+                _offer(name, found.sentences[place], value, (kind, layer, head))
     if found.left_out:
         reasons = Counter(one.reason if has_message(f"lab.left_{one.reason}") else "other" for one in found.left_out)
         told = ", ".join(say(f"lab.left_{reason}", count=number) for reason, number in reasons.items())
         st.caption(say("lab.left_out", count=len(found.left_out), parts=told))
 
 
-def _offer(name: str, text: str, value: float, place: tuple[str, int, int]) -> None:
+def _offer(name: str, text: str, value: str, place: tuple[str, int, int]) -> None:
     """A button that opens a sentence in Heads. name: of its label; place: kind, layer and head"""
-    said = {"value": figures.number(value), "sentence": escape_markdown(abbreviated(text, LONGEST))}
+    said = {"value": value, "sentence": escape_markdown(abbreviated(text, LONGEST))}
     icon, about = ":material/open_in_new:", say("lab.open_help")
     label, given = say(f"lab.{name}", **said), (text, *place)
     st.button(label, key=f"lab_{name}", on_click=_open, args=given, icon=icon, type="tertiary", help=about)
