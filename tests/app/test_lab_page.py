@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from model.lab.finding_table import all_findings
 from model.settings import settings
 from model.turns import GivenUp
 from tests.app.driving import APP, choose, forget_results, go_to, shown_head, texts
 from viz.frame import server_state
 from viz.frame.shown_run import lab_runs as runs
-from viz.sections.lab import sentences
+from viz.language.messages import set_language
+from viz.sections.lab import findings, sentences
 
 TYPED = "The red car stopped.\nI saw the cat.\n\nWe ate the old bread."
 
@@ -128,9 +130,18 @@ def test_findings_say_what_holds(lab: AppTest) -> None:
     neighbour = next(one for one in table["Published"] if "144 heads" in one)
     assert "over 50% in 4" in neighbour
     assert "Clark et al" in neighbour
-    choose(lab, "language", "de")
-    assert any("4 von BERTs 144 Köpfen" in one for one in lab.table[0].value["Veröffentlicht"])
-    choose(lab, "language", "en")
+
+
+def test_what_was_published_is_said_in_each_language() -> None:
+    spec = next(one for one in all_findings() if one.id == "previous")
+    shown = {}
+    for language in ("en", "de", "fr", "es"):
+        set_language(language)
+        shown[language] = findings._published(spec)
+    set_language("en")
+    assert "4 von BERTs 144 Köpfen" in shown["de"]
+    assert len(set(shown.values())) == 4
+    assert all("50%" in one and "Clark et al" in one for one in shown.values())
 
 
 def test_runs_wait_for_each_other_and_end_when_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
