@@ -52,6 +52,7 @@ def test_scales_and_sinks(app: AppTest, scale: str) -> None:
 @pytest.mark.parametrize("factor", ["0.0", "0.5"])
 def test_what_a_scaled_head_adds_is_scaled(app: AppTest, factor: str) -> None:
     go_to(app, "compare")
+    app.text_area(key="text").set_value("The red car is fast.").run()  # whose output stays without this head
     choose(app, "compare", "edit")
     choose(app, "scale", "norm")
     app.text_input(key="edits").set_value(f"heads:cross.0.3={factor}").run()

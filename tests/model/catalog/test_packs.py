@@ -41,7 +41,7 @@ app = AppTest.from_file(str(Path("app.py").resolve()), default_timeout=120).run(
 for page in sorted(Path("viz/pages").glob("*.py")):
     app.switch_page(f"viz/pages/{page.name}").run()
     assert not app.exception and not app.error, (page, app.exception, app.error)
-    assert app.session_state["drawn"] or app.info or page.stem in ("lessons", "uses", "why"), page
+    assert app.session_state["drawn"] or app.info or page.stem in ("lab", "lessons", "uses", "why"), page
 print("pages", len(app.session_state["drawn"]), "asked", asked)
 """
 
