@@ -46,9 +46,10 @@ def test_twenty_sentences_a_tile_and_a_sentence_in_heads(browser: Browser, addre
 
 
 def test_findings_come_into_sight_and_are_cards_on_a_phone(browser: Browser, address: str) -> None:
-    with visit(browser, address, "lab", shows=".st-key-lab_go button") as visited:
+    with visit(browser, address, "lab", shows=".st-key-lab_go button, .st-key-lab_ranked .main-svg") as visited:
         page = visited.page
-        page.locator(".st-key-lab_go button").click()
+        if page.locator(".st-key-lab_go button").count():  # not where an earlier visit has measured the same
+            page.locator(".st-key-lab_go button").click()
         page.locator(".st-key-lab_ranked .main-svg").first.wait_for(timeout=180_000)
         settle(page)
         page.locator(".st-key-lab_check button").click()
