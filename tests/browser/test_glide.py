@@ -127,6 +127,6 @@ def test_nothing_glides_where_reduced_motion_is_asked_for(browser: Browser, addr
 
 
 def test_a_figure_of_other_words_does_not_glide(page: Page) -> None:
-    words = "I see a red house."  # read and written in other numbers of tokens
+    words = "We see a blue house."
     wait_until_drawn_anew(page, lambda: type_sentence(page, words), ".st-key-heatmap .hm image", "href")
     assert not {"heatmap", "lines"} & set(page.evaluate("window.glided"))

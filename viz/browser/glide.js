@@ -23,7 +23,7 @@ const commands = path => path.replace(/[^A-Za-z]+/g, "")
 const fade = (element, from, to) => element.animate([{ opacity: from }, { opacity: to }], GLIDE)
 const glide = (element, from, to) => element.animate([from, to], { duration: GLIDE, easing: "ease-out" })
 
-// What a figure speaks of: kinds of its traces, labels of its axes, and the room in pixels of those that have labels: numbers
+// What a figure speaks of: kinds of its traces, labels of its axes or, where these have none, in its meta, and the room in pixels of those that have labels: numbers
 // at an axis, wider than before, take some of its room.
 function subject(gd) {
   const layout = gd._fullLayout, axes = Object.keys(layout).filter(name => /^[xy]axis\d*$/.test(name)).sort()
@@ -31,7 +31,7 @@ function subject(gd) {
     const { ticktext, _length } = layout[name]
     return ticktext ? [ticktext, Math.round(_length)] : null
   })
-  return JSON.stringify([[...new Set((gd.data ?? []).map(trace => trace.type ?? "scatter"))], labels])
+  return JSON.stringify([[...new Set((gd.data ?? []).map(trace => trace.type ?? "scatter"))], labels, layout.meta?.labels])
 }
 
 // What was seen lies over what is seen now, and goes. Plotly takes every picture in its layers for one of its own, and fails at

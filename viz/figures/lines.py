@@ -57,7 +57,9 @@ def token_lines(
     highlighted = None if row is None else np.array([i == row for i in queries], bool)[query_indices]
     traces = _line_traces(ends, weights, highlighted, palette)
     traces += _label_traces(attention, (queries, keys), (query_heights, key_heights), span, row, palette)
-    shown = shows("lines", attention, layer=layer, head=head, queries=queries, keys=keys, span=span)
+    shown: dict[str, Any] = shows("lines", attention, layer=layer, head=head, queries=queries, keys=keys, span=span)
+    named = ((attention.query_tokens, queries), (attention.key_tokens, keys))
+    shown["labels"] = [[tokens[position] for position in places] for tokens, places in named]  # no axis has them
     if beside is not None:
         layout = _beside_layout(
             say("heads.lines_title", layer=attention.layer_index[layer], head=head), palette, span, beside
