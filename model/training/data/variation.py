@@ -212,11 +212,16 @@ def number_of(rng: random.Random) -> Pair:
     return digits, digits
 
 
+def slot_fills() -> dict[str, list[Pair]]:
+    """What may stand in a slot of a template, by its kind; numbers and times are made instead."""
+    words = everyday()
+    return {**words, "name": [*words["man"], *words["woman"]], "things": [*words["things"], *words["animals"]]}
+
+
 def from_template(rng: random.Random) -> Pair:
     """A sentence of everyday life: one of the templates with its slots filled."""
-    words = everyday()
-    english, french = rng.choice(words["template"])
-    fills = {**words, "name": [*words["man"], *words["woman"]], "things": [*words["things"], *words["animals"]]}
+    fills = slot_fills()
+    english, french = rng.choice(fills["template"])
     made = {"time": clock, "number": number_of}
     for slot in dict.fromkeys(re.findall(r"{(\w+)}", english)):
         kind = slot.rstrip("23")

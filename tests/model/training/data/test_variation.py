@@ -13,7 +13,6 @@ from model.training.data.variation import (
     NUMBERS,
     TIME,
     british,
-    everyday,
     exchange,
     from_template,
     join,
@@ -21,6 +20,7 @@ from model.training.data.variation import (
     rename,
     renumber,
     retime,
+    slot_fills,
     typed,
 )
 
@@ -47,8 +47,8 @@ def test_a_word_is_exchanged_on_both_sides_or_on_none() -> None:
 
 
 def test_names_cities_and_numbers_stay_the_same_on_both_sides() -> None:
-    words = everyday()
-    forms = {english: french for kind in ("name", "woman", "city") for english, french in words[kind]}
+    words = slot_fills()
+    forms = {english: french for kind in ("name", "city") for english, french in words[kind]}
     rng = random.Random(0)
     made_up = 0
     for _ in range(200):
@@ -123,12 +123,12 @@ def test_templates_leave_no_slot_open_and_elide() -> None:
 
 def test_no_template_is_a_class_sentence() -> None:
     """The class sentences judge what was learned, so none of them is taught."""
-    words = everyday()
+    words = slot_fills()
     fills = {kind: "|".join(re.escape(english) for english, _ in pairs) for kind, pairs in words.items()}
-    fills |= {"number": r"\w+", "time": r"\d+:\d+", "things": f"{fills['things']}|{fills['animals']}"}
+    fills |= {"number": r"\w+", "time": r"\d+:\d+"}
 
     def taught(template: str) -> str:
-        parts = re.split(r"\{(\w+?)2?\}", template.rstrip(".?!"))
+        parts = re.split(r"\{(\w+?)[23]?\}", template.rstrip(".?!"))
         return "".join(f"(?:{fills[part]})" if place % 2 else re.escape(part) for place, part in enumerate(parts))
 
     patterns = [taught(english) for english, _ in words["template"]]
