@@ -28,8 +28,6 @@ def frame() -> None:
     from viz.frame.bars import first_visit
 
     st.set_page_config(page_title="Headlight", page_icon=HERE / "static/icon.png", layout="wide")
-    st.container(key="curtain", height=3000, border=False)  # the style sheet, which the browser may show late, hides it
-    st.html(HERE / "viz/browser/style.css")
     room_at_first = st.empty()
     waiting = first_visit.begin(room_at_first)
 
@@ -90,4 +88,4 @@ def frame() -> None:
 if __name__ == "__main__":
     frame()
 else:
-    app = st.App(HERE / "app.py", middleware=[served_page.FIRST_SCRIPT], lifespan=served_page.shown_in_browser)
+    app = st.App(HERE / "app.py", middleware=[served_page.SCRIPT_AND_STYLE], lifespan=served_page.shown_in_browser)

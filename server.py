@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from model.remote.access import is_loopback
 from model.settings.reading import SettingsError, read
-from viz.browser.served_page import FIRST_SCRIPT
+from viz.browser.served_page import SCRIPT_AND_STYLE
 
 # Streamlit's own page needs scripts and styles written into it; Plotly and the pages' pictures need blob: and data:.
 POLICY = (
@@ -49,4 +49,4 @@ def check_settings() -> None:
 
 
 check_settings()
-app = st.App("app.py", middleware=[Middleware(BaseHTTPMiddleware, dispatch=add_headers), FIRST_SCRIPT])
+app = st.App("app.py", middleware=[Middleware(BaseHTTPMiddleware, dispatch=add_headers), SCRIPT_AND_STYLE])

@@ -1,14 +1,18 @@
-"""What the script at the head of the served page does: no request goes astray, and Back leads where the reader was."""
+"""What the script and the style sheet in the served page do: no request goes astray, Back leads where the reader was,
+and nothing is drawn unstyled.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driving import PATIENCE, go, needs_chromium, open_at, visit
+from tests.browser.driving import DESKTOP, PATIENCE, go, needs_chromium, open_at, visit
 from tests.serving import serve, settle
 
 LESSON = "?lesson=04-one-head&lesson_step=2&language=en"
@@ -41,6 +45,39 @@ def test_a_page_opened_directly_asks_for_nothing_that_is_not_there(served: str, 
         go(page, "See", "Heads")
         assert page.url.startswith(f"{served}/heads")
     assert not failed
+
+
+@needs_chromium
+@pytest.mark.parametrize(("scheme", "paper", "rule"), [("light", "#fdfcf9", "#c9c4b8"), ("dark", "#10151d", "#3d4654")])
+def test_a_page_is_styled_while_the_server_says_nothing(
+    served: str, browser: Browser, scheme: Literal["light", "dark"], paper: str, rule: str
+) -> None:
+    with browser.new_context(color_scheme=scheme) as context:
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.route_web_socket(re.compile("_stcore/stream"), lambda _: None)
+        page.goto(f"{served}/heads")
+        named = "name => getComputedStyle(document.documentElement).getPropertyValue('--' + name)"
+        assert [page.evaluate(named, name) for name in ("paper", "rule", "bar")] == [paper, rule, "3.5rem"]
+        expect(page.get_by_test_id("stHeader")).to_have_css("height", "56px")
+        # What a run would send: it looks as it will.
+        page.evaluate("document.body.insertAdjacentHTML('beforeend', '<div class=tokens>The cat</div>')")
+        expect(page.locator(".tokens")).to_have_css("display", "flex")
+
+
+@needs_chromium
+def test_what_is_drawn_first_has_its_style(address: str, browser: Browser) -> None:
+    first = """new MutationObserver(() => {
+      const title = document.querySelector("[data-testid=stMain] h1")
+      window.atFirst ??= title && [getComputedStyle(title).fontSize, title.getBoundingClientRect().top < innerHeight]
+    }).observe(document, { childList: true, subtree: true })"""
+    with browser.new_context(viewport=DESKTOP) as context:
+        context.set_default_timeout(PATIENCE)
+        context.add_init_script(first)
+        page = context.new_page()
+        page.goto(f"{address}/heads")
+        page.locator("h1").first.wait_for()
+        assert page.evaluate("window.atFirst") == ["20px", True]
 
 
 def entries(page: Page) -> int:

@@ -1,10 +1,9 @@
-"""Streamlit's page as it is served, with a script of ours at its head that runs before Streamlit's own."""
+"""Streamlit's page as it is served, with `first.js`, which runs before Streamlit's own scripts, and `style.css`."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from typing import Any
 
 import streamlit as st
@@ -14,13 +13,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit.cli_util import open_browser
 from streamlit.web.server.server_util import get_display_address, get_url
 
-from viz.browser.resources import script
+from viz.browser.resources import BROWSER, script
 
-HEAD = b"<head>"
+HEAD, BODY = b"<head>", b"<body>"
 
 
-class WithFirstScript:
-    """ASGI middleware: a page that Streamlit serves begins with `first.js`; all other answers pass unchanged."""
+class WithScriptAndStyle:
+    """ASGI middleware: a page that Streamlit serves gets `first.js` and `style.css`; the rest passes unchanged."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -30,7 +29,7 @@ class WithFirstScript:
         if scope["type"] != "http" or scope["method"] != "GET" or not _may_be_page(scope["path"]):
             await self.app(scope, receive, send)
             return
-        # Compressed text could not be changed, and a page that a browser holds already may be one without the script.
+        # Compressed text could not be changed, and a page that a browser holds already may be one without them.
         unwanted = (b"accept-encoding", b"if-none-match", b"if-modified-since", b"range")
         scope = {**scope, "headers": [one for one in scope["headers"] if one[0] not in unwanted]}
         start: Message = {}
@@ -45,7 +44,7 @@ class WithFirstScript:
             else:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
-                    page = with_first_script(body)
+                    page = with_script_and_style(body)
                     headers = MutableHeaders(raw=start["headers"])
                     headers["content-length"] = str(len(page))
                     for name in ("etag", "last-modified", "accept-ranges"):  # of the file, which is another text
@@ -69,13 +68,18 @@ def _is_page(start: Message) -> bool:
     return start["status"] == 200 and kind.startswith("text/html")
 
 
-@lru_cache(maxsize=2)
-def with_first_script(page: bytes) -> bytes:
-    """A page's text with `first.js` as the first thing in its head; as it is where it has none."""
-    return page.replace(HEAD, HEAD + b"<script>" + script("first").encode() + b"</script>", 1)
+def with_script_and_style(page: bytes) -> bytes:
+    """A page's text with `first.js` as the first thing in its head and `style.css` as the first in its body.
+
+    Streamlit adds its rules to the head, and a run its own (`st.html`) to the body's end: ours lie between the two.
+    The files are read for each page, so that an edited one is there when the page is loaded again.
+    """
+    style = (BROWSER / "style.css").read_bytes()
+    page = page.replace(HEAD, HEAD + b"<script>" + script("first").encode() + b"</script>", 1)
+    return page.replace(BODY, BODY + b"<style>" + style + b"</style>", 1)
 
 
-FIRST_SCRIPT = Middleware(WithFirstScript)
+SCRIPT_AND_STYLE = Middleware(WithScriptAndStyle)
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from viz.browser.resources import BROWSER
+from viz.figures.theme import Palette
 from viz.frame import session
 from viz.language.messages import current_language, languages, say, set_language, supported_language
 
@@ -78,12 +79,15 @@ def _keys() -> None:
 
 def colours() -> None:
     """The colours of the theme, and the words that the style sheet shows."""
-    theme = session.palette()
-    names = {"ink": theme.text, "paper": theme.page, "page": theme.page, "rule": theme.faint}
-    names |= {"accent": theme.accent, "second": theme.second}
-    names |= {"upload-heavy": json.dumps(say("errors.upload_heavy"), ensure_ascii=False)}  # said on hover else
-    rules = "; ".join(f"--{name}: {colour}" for name, colour in names.items())
+    words = {"upload-heavy": json.dumps(say("errors.upload_heavy"), ensure_ascii=False)}  # said on hover else
+    rules = "; ".join(f"--{name}: {value}" for name, value in (named_colours(session.palette()) | words).items())
     st.html(f"<style>:root {{ {rules} }}</style>")
+
+
+def named_colours(theme: Palette) -> dict[str, str]:
+    """The colours of a theme by their names in style sheets, where `style.css` has those of the two usual themes."""
+    names = {"ink": theme.text, "paper": theme.page, "page": theme.page, "rule": theme.faint}
+    return names | {"accent": theme.accent, "second": theme.second}
 
 
 def announce(place: str = "page") -> None:

@@ -1,15 +1,19 @@
-"""The page that Streamlit serves begins with a script of ours; nothing else that it serves is changed."""
+"""The page that Streamlit serves has a script and a style sheet of ours; nothing else that it serves is changed."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
 
-from viz.browser.served_page import WithFirstScript, with_first_script
+from viz.browser.resources import BROWSER
+from viz.browser.served_page import WithScriptAndStyle, with_script_and_style
+from viz.figures.theme import DARK, LIGHT
+from viz.frame.audience import named_colours
 
-PAGE = b"<!DOCTYPE html><html><head><title>Streamlit</title></head></html>"
+PAGE = b"<!DOCTYPE html><html><head><title>Streamlit</title></head><body><div id='root'></div></body></html>"
 
 
 def answered(path: str, kind: str, *, status: int = 200) -> tuple[dict[bytes, bytes], bytes]:
@@ -28,15 +32,19 @@ def answered(path: str, kind: str, *, status: int = 200) -> tuple[dict[bytes, by
         sent.append(message)
 
     scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"accept-encoding", b"gzip")]}
-    asyncio.run(WithFirstScript(app)(scope, None, send))  # type: ignore[arg-type]
+    asyncio.run(WithScriptAndStyle(app)(scope, None, send))  # type: ignore[arg-type]
     return dict(sent[0]["headers"]), b"".join(message["body"] for message in sent[1:])
 
 
 @pytest.mark.parametrize("path", ["/", "/heads", "/nowhere"])
-def test_pages_begin_with_the_script(path: str) -> None:
+def test_pages_have_script_and_style_sheet(path: str) -> None:
     headers, text = answered(path, "text/html; charset=utf-8")
-    assert text == with_first_script(PAGE)
+    assert text == with_script_and_style(PAGE)
     assert text.index(b"<head><script>") < text.index(b"<title>")
+    style = (BROWSER / "style.css").read_bytes()
+    assert b"</style" not in style
+    # After all that Streamlit adds to the head, before all that a run draws.
+    assert b"</head><body><style>" + style + b"</style><div id='root'>" in text
     assert headers[b"content-length"] == str(len(text)).encode()
     assert b"etag" not in headers
 
@@ -49,3 +57,9 @@ def test_all_other_answers_pass_unchanged(path: str, kind: str, status: int) -> 
     headers, text = answered(path, kind, status=status)
     assert text == PAGE
     assert headers[b"etag"] == b"1"
+
+
+def test_the_style_sheet_begins_with_the_colours_of_both_themes() -> None:
+    blocks = re.findall(r":root {([^}]*--ink[^}]*)}", (BROWSER / "style.css").read_text(encoding="utf-8"))
+    found = [dict(re.findall(r"--([\w-]+): (#\w+);", block)) for block in blocks]
+    assert found == [named_colours(LIGHT), named_colours(DARK)]
