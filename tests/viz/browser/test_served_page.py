@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit
 
 from viz.browser.resources import BROWSER
 from viz.browser.served_page import WithScriptAndStyle, with_script_and_style
@@ -57,6 +59,13 @@ def test_all_other_answers_pass_unchanged(path: str, kind: str, status: int) -> 
     headers, text = answered(path, kind, status=status)
     assert text == PAGE
     assert headers[b"etag"] == b"1"
+
+
+def test_the_page_of_this_streamlit_has_a_place_for_both() -> None:
+    served = Path(streamlit.__file__).parent / "static/index.html"
+    text = with_script_and_style(served.read_bytes())
+    places = [text.index(part) for part in (b"<head><script>", b"<script type=", b"--bar:", b'id="root"')]
+    assert places == sorted(places)
 
 
 def test_the_style_sheet_begins_with_the_colours_of_both_themes() -> None:
