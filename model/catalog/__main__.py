@@ -14,8 +14,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from model.catalog.entries import CATALOG
+from model.catalog.entries import CATALOG, forbids_commerce
 from model.errors import ModelError
+from model.memory.fit import format_bytes
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     pack_parser.add_argument("--wheels", action="store_true", help="also download the Python packages")
     args = parser.parse_args()
     from model.catalog.downloads.record import drop_damaged
-    from model.catalog.fetching import find_or_fetch
+    from model.catalog.fetching import find_or_fetch, plan_download
     from model.catalog.store import local_folder
 
     if args.command == "list":
@@ -53,10 +54,13 @@ def main() -> None:
     def show(share: float, what: str) -> None:
         print(f"\r{share:4.0%} {what:60}", end="", file=sys.stderr, flush=True)
 
-    wanted = CATALOG.get(args.name)
-    if wanted and wanted.is_non_commercial and not local_folder(args.name):
-        print(f"{wanted.name} may not be used commercially: its licence is {wanted.licence}.", file=sys.stderr)
     try:
+        if not local_folder(args.name):
+            plan = plan_download(args.name)
+            licence = CATALOG[args.name].licence if args.name in CATALOG else plan.licence
+            said = "not for commercial use: " if forbids_commerce(licence) else ""
+            said += licence or "the hub names none; see the model's page there before you use it"
+            print(f"{args.name}: {format_bytes(plan.size)} to fetch. Licence: {said}.", file=sys.stderr)
         dropped = drop_damaged(args.name)
         if dropped:
             print(f"Damaged, and fetched again: {', '.join(dropped)}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,7 +96,12 @@ class Entry:
     @property
     def is_non_commercial(self) -> bool:
         """Whether its licence forbids commercial use, which is to be said before it is fetched."""
-        return "-NC" in self.licence
+        return forbids_commerce(self.licence)
+
+
+def forbids_commerce(licence: str) -> bool:
+    """Whether a licence's name says that it forbids commercial use, as "CC-BY-NC-4.0" does."""
+    return bool(re.search(r"(?<![a-z])nc(?![a-z])|non-?commercial", licence, re.IGNORECASE))
 
 
 CATALOG_FILE = ASSETS / "models.toml"

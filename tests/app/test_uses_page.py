@@ -12,6 +12,7 @@ from model.catalog.entries import CATALOG
 from model.structures.protein import bundled, known_structure
 from model.structures.reaction import known_map
 from tests.app.driving import choose, go_to, opened, texts
+from viz.frame import model_names
 from viz.language.messages import say
 from viz.sections import uses
 
@@ -43,6 +44,20 @@ def test_a_card_opens_the_first_model_that_is_here(monkeypatch: pytest.MonkeyPat
     assert uses.chosen_try(card)["model"] == "en-fr"
     monkeypatch.setattr(uses, "local_folder", lambda name: None)
     assert uses.chosen_try(card)["model"] == "gpt2"
+
+
+def test_the_licence_stands_on_every_button_that_leads_to_a_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uses, "local_folder", lambda name: None)
+    monkeypatch.setattr(model_names, "local_folder", lambda name: None)
+    app = go_to(opened(), "uses")
+    labels = {one.key: one.label for one in app.button if (one.key or "").startswith("use_")}
+    for card in uses.uses():
+        first, *others = dict.fromkeys([*(one["model"] for one in card["try"]), *card["larger"]])
+        buttons = {f"use_open_{card['name']}": first} | {f"use_{card['name']}_{other}": other for other in others}
+        for key, name in buttons.items():
+            entry = CATALOG[name]
+            said = "not for commercial use" if entry.is_non_commercial else entry.licence
+            assert f"{entry.size} MB, {said}" in labels[key].replace("\\", ""), key
 
 
 def test_one_click_opens_model_and_example() -> None:

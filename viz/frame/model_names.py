@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from model.catalog.entries import CATALOG
+from model.catalog.store import local_folder
 from viz.language.messages import has_message, languages, message_catalog, say
 
 SHORTEST = 3  # letters of a name that are enough to mean it
@@ -19,6 +20,20 @@ def model_name(name: str) -> str:
     if name not in CATALOG:
         return name
     return say(f"model_name.{name}") if has_message(f"model_name.{name}") else CATALOG[name].short_name
+
+
+def model_state(name: str) -> str:
+    """ "here" for a model of the catalog, or its size and licence, which are said before it is fetched."""
+    entry = CATALOG[name]
+    if local_folder(name):
+        return say("bar.here")
+    return f"{say('bar.fetch', size=entry.size)}, {short_licence(name)}"
+
+
+def short_licence(name: str) -> str:
+    """The licence of a model of the catalog; of one that forbids commercial use that it does, in words."""
+    entry = CATALOG[name]
+    return say("bar.non_commercial") if entry.is_non_commercial else entry.licence
 
 
 def known_model(typed: str) -> str:

@@ -11,12 +11,11 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from model.assets import ASSETS
-from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
 from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide, links, session
 from viz.frame.bars.sentence_bar import model_label
-from viz.frame.model_names import model_name
+from viz.frame.model_names import model_name, model_state, short_licence
 from viz.language.messages import escape_markdown, say
 
 COLUMNS = 3
@@ -113,11 +112,10 @@ def _card(card: Mapping[str, Any]) -> None:
 
 def _other(card: Mapping[str, Any], chosen: Mapping[str, Any], other: str) -> None:
     """The button of another model, with its size and licence; it opens with an example of its own where it has one."""
-    entry = CATALOG[other]
     example = next((one for one in card["try"] if one["model"] == other), chosen)
-    state = say("bar.here") if local_folder(other) else say("bar.fetch", size=entry.size)
+    state = f"{say('bar.here')}, {short_licence(other)}" if local_folder(other) else model_state(other)
     st.button(
-        f"{escape_markdown(model_name(other))} :small[{state}, {entry.licence}]",
+        f"{escape_markdown(model_name(other))} :small[{state}]",
         key=f"use_{card['name']}_{other}",
         on_click=_open,
         args=(example, other),

@@ -7,7 +7,7 @@ import socket
 import urllib.parse
 import urllib.request
 from fnmatch import fnmatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from model.catalog.downloads.plan import Plan, RemoteFile
 from model.catalog.entries import Hub
@@ -16,8 +16,9 @@ from model.catalog.permission import account_token
 from model.errors import ModelError
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoFile
+    from huggingface_hub.hf_api import ModelInfo, RepoFile
 
+LONGEST_LICENCE = 60  # letters of the name of a licence
 PLAIN_NAME = re.compile(r"[^\W_.][\w.+-]*|_[\w.+-]+", re.ASCII)  # a file's name, without a path and not hidden
 
 
@@ -69,9 +70,10 @@ def _plan(name: str, hub: Hub) -> Plan:
     _check_reachable()
     token = account_token(hub.repository)
     api = HfApi(token=token)
-    commit = hub.revision
+    commit, licence = hub.revision, ""
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
-        commit = api.model_info(hub.repository, revision=hub.revision).sha or hub.revision
+        about = api.model_info(hub.repository, revision=hub.revision)
+        commit, licence = about.sha or hub.revision, _licence(about)
     tree = api.list_repo_tree(hub.repository, revision=commit)
     files = [file for file in tree if isinstance(file, RepoFile)]
     patterns = [*FILE_PATTERNS]
@@ -95,7 +97,16 @@ def _plan(name: str, hub: Hub) -> Plan:
         )
         for file in wanted
     ]
-    return Plan(name, hub.repository, tuple(found), commit)
+    return Plan(name, hub.repository, tuple(found), commit, licence=licence)
+
+
+def _licence(about: ModelInfo) -> str:
+    """The licence that a repository's card names, on one line and not endless; "" for none."""
+    card: dict[str, Any] = about.card_data.to_dict() if about.card_data else {}
+    named = card.get("license_name") if card.get("license") == "other" else None
+    licence = named or card.get("license") or ""
+    said = ", ".join(map(str, licence)) if isinstance(licence, list) else str(licence)
+    return " ".join(said.split())[:LONGEST_LICENCE]
 
 
 def _digest(file: RepoFile) -> str:

@@ -30,6 +30,7 @@ class Hub(ThreadingHTTPServer):
         self.pause = 0.0  # seconds between pieces of a file
         self.asked: list[str] = []
         self.ranges = True  # whether parts of files are sent
+        self.card: dict[str, object] = {}  # what the model's card says of it
         self.renamed: dict[str, str] = {}  # files under other names in the list
 
 
@@ -61,7 +62,8 @@ class Handler(BaseHTTPRequestHandler):
         if "somebody/tiny" not in path:
             return self.send(404, b"", {"X-Error-Code": "RepoNotFound"})
         if "/revision/" in path:
-            return self.send(200, json.dumps({"_id": "1", "id": "somebody/tiny", "sha": COMMIT}).encode())
+            about = {"_id": "1", "id": "somebody/tiny", "sha": COMMIT, "cardData": self.server.card}
+            return self.send(200, json.dumps(about).encode())
         if "/tree/" in path:
             files: list[dict[str, object]] = [
                 {"type": "file", "oid": git_blob(f.read_bytes()), "path": f.name, "size": f.stat().st_size}

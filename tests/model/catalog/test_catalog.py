@@ -12,7 +12,7 @@ import pytest
 import model
 from model.catalog import fetching, store
 from model.catalog.downloads import hub, wheels
-from model.catalog.entries import CATALOG
+from model.catalog.entries import CATALOG, forbids_commerce
 from model.errors import ModelError
 from model.measures.heads.head_roles import induction_scores, role_scores
 from model.memory import fit
@@ -44,6 +44,10 @@ def test_every_model_of_the_design_has_a_pinned_source() -> None:
 
 def test_licences_that_forbid_commercial_use_are_known() -> None:
     assert [name for name, entry in CATALOG.items() if entry.is_non_commercial] == ["timesformer", "videomae"]
+    for licence in ("cc-by-nc-sa-3.0", "fair-noncommercial-research-license", "CC-BY-NC-4.0"):
+        assert forbids_commerce(licence)
+    for licence in ("", "MIT", "apache-2.0", "creativeml-openrail-m", "PSF, Apache, BSD, MIT", "ncsa", "CC-BY 2.0 FR"):
+        assert not forbids_commerce(licence)
 
 
 def test_only_the_named_folder_is_unpacked_and_no_code(tmp_path: Path) -> None:

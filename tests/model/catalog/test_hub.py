@@ -9,6 +9,7 @@ from huggingface_hub import constants
 
 import model
 from model.catalog import fetching, store
+from model.catalog.__main__ import main
 from model.catalog.revisions import commit
 from model.errors import ModelError
 from tests.model.catalog.hub_server import COMMIT, Handler, Hub
@@ -31,6 +32,30 @@ def test_a_model_is_fetched_opened_and_found_again_without_network(hub: Hub) -> 
     assert model.load("somebody/tiny", "cpu").trace(TEXT).verify().ok
     assert commit("somebody/tiny") == COMMIT
     assert hub.asked == []
+
+
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ({}, ""),
+        ({"license": "apache-2.0"}, "apache-2.0"),
+        ({"license": ["mit", "cc-by-nc-4.0"]}, "mit, cc-by-nc-4.0"),
+        ({"license": "other", "license_name": "our\nown " + 100 * "x"}, "our own " + 52 * "x"),
+        ({"license": "other"}, "other"),
+    ],
+)
+def test_the_licence_of_a_models_card_is_known_before_it_is_fetched(
+    hub: Hub, card: dict[str, object], licence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.card = card
+    assert fetching.plan_download("somebody/tiny").licence == licence
+    assert hub.sent == 0
+    monkeypatch.setattr("sys.argv", ["catalog", "get", "somebody/tiny"])
+    main()
+    told = capsys.readouterr().err
+    said = ("not for commercial use: " if "nc" in licence else "") + (licence or "the hub names none")
+    assert f" to fetch. Licence: {said}" in told
+    assert told.index("Licence") < told.index("downloading")
 
 
 def test_progress_counts_bytes(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:

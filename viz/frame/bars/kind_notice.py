@@ -8,7 +8,7 @@ from model.catalog.entries import CATALOG
 from model.catalog.store import local_folder
 from model.structures.text_kinds import suits, text_kind
 from viz.frame import session
-from viz.frame.model_names import model_name
+from viz.frame.model_names import model_name, model_state
 from viz.language.messages import say
 
 
@@ -24,8 +24,7 @@ def draw(text: str) -> None:
         said = say("kind.notice", kind=say(f"kind.{kind}"), reads=say(f"kind.{entry.reads[0]}"))
         st.markdown(f":orange[:material/info:] {said}", width="content")
         if fitting:
-            other = CATALOG[fitting[0]]
-            size = "" if local_folder(fitting[0]) else f" · {say('bar.fetch', size=other.size)}"
+            size = "" if local_folder(fitting[0]) else f" · {model_state(fitting[0])}"
             label = say("kind.open", name=model_name(fitting[0])) + size
             st.button(label, key="kind_open", on_click=_open, args=(fitting[0],), type="tertiary")
 

@@ -12,12 +12,11 @@ from streamlit.delta_generator import DeltaGenerator
 from model.assets import ASSETS
 from model.catalog.entries import CATALOG, Entry
 from model.catalog.permission import in_catalog
-from model.catalog.store import local_folder
 from model.settings.settings import current
 from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide, links, model_access, session
 from viz.frame.limits import policy
-from viz.frame.model_names import known_model, model_name
+from viz.frame.model_names import known_model, model_name, model_state
 from viz.frame.option_row import option_row
 from viz.language.messages import abbreviated, escape_markdown, has_message, say
 
@@ -78,13 +77,12 @@ def draw() -> DeltaGenerator | None:
 
 
 def model_label(name: str) -> str:
-    """A model as people know it: plain name, what it does, and "here" or the size to fetch; a typed one as typed."""
+    """A model as people know it: plain name, what it does, and "here", or size and licence; a typed one as typed."""
     entry = CATALOG.get(name)
     if entry is None:
         return name
     task = say(f"task.{entry.task}")
-    state = say("bar.here") if local_folder(name) else say("bar.fetch", size=entry.size)
-    return f"{model_name(name)}{say('language.colon')} {task} · {state}"
+    return f"{model_name(name)}{say('language.colon')} {task} · {model_state(name)}"
 
 
 def _pick_model() -> None:

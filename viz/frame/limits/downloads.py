@@ -6,7 +6,7 @@ import streamlit as st
 
 from model.catalog.downloads.plan import Cancelled, Plan
 from model.catalog.downloads.queue import DownloadQueue, Job
-from model.catalog.entries import CATALOG
+from model.catalog.entries import CATALOG, forbids_commerce
 from model.catalog.fetching import bytes_here, check_room, fetch, free_bytes, plan_download
 from model.errors import ModelError
 from model.memory.fit import format_bytes
@@ -51,13 +51,13 @@ def _ask(plan: Plan) -> None:
     said = say("download.ask", name=_shown(plan.name), size=size, free=format_bytes(free_bytes()))
     if here:
         said += " " + say("download.rest", size=format_bytes(here))
-    entry = CATALOG.get(plan.name)
-    if entry and not entry.is_non_commercial:  # else the warning says it
-        said += " " + say("download.licence", licence=entry.licence)
+    licence = CATALOG[plan.name].licence if plan.name in CATALOG else plan.licence
+    known = {"name": _shown(plan.name), "licence": licence if plan.name in CATALOG else escape_markdown(licence)}
     with st.container(key="download"):
-        if entry and entry.is_non_commercial:
-            licence = say("sidebar.non_commercial", name=escape_markdown(model_name(plan.name)), licence=entry.licence)
-            st.warning(licence, icon=":material/gavel:")
+        if forbids_commerce(licence):
+            st.warning(say("sidebar.non_commercial", **known), icon=":material/gavel:")
+        else:
+            said += " " + say("download.licence" if licence else "download.no_licence", **known)
         st.info(said, icon=":material/download:")
         label = say("download.go", size=format_bytes(plan.size - here))
         st.button(label, key="download_go", type="primary", on_click=_agree, args=(plan.name,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,38 @@ def test_a_licence_that_forbids_commercial_use_is_said_with_the_question(
     app = asked()
     assert "not for anything commercial: its licence is CC-BY-NC-4.0" in app.warning[0].value
     assert app.button("download_go")
+    assert source.begun == []
+
+
+@pytest.mark.parametrize(
+    ("licence", "said"),
+    [
+        ("", "The hub names no licence for it"),
+        ("apache-2.0", "Its licence is apache-2.0."),
+        ("cc-by-nc-sa-4.0", "not for anything commercial: its licence is cc-by-nc-sa-4.0"),
+    ],
+)
+def test_the_licence_of_a_model_outside_the_catalog_is_the_hubs(
+    licence: str, said: str, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = replace(PLAN, name="somebody/large", licence=licence)
+    monkeypatch.setattr(downloads, "plan_download", lambda name: plan)
+
+    def page() -> None:
+        import streamlit as st
+
+        from viz.frame import session
+        from viz.frame.limits import downloads
+
+        try:
+            downloads.bring("somebody/large")
+        except session.Halt:
+            st.caption("asked")
+
+    app = AppTest.from_function(page).run()
+    assert not app.exception
+    assert app.caption[0].value == "asked"
+    assert said in " ".join(one.value for one in [*app.info, *app.warning]).replace("\\", "")
     assert source.begun == []
 
 
