@@ -59,6 +59,7 @@ class Entry:
         reads: what its texts are, of "language", "protein", "reaction" and "code"; the first is what it was made for.
         task: what it does, of the texts `task.…`; by default by its family, and by what it takes and reads.
         clips: whether a model of pictures reads several of them, the frames of a clip.
+        longest: of its texts, in tokens.
         memory: needed by the opened model, in MB; 0 where the size of the download says it.
     """
 
@@ -76,6 +77,7 @@ class Entry:
     task: str = ""
     clips: bool = False
     memory: int = 0
+    longest: int = 512
 
     def __post_init__(self) -> None:
         """Fill in the task by what is known of the model."""

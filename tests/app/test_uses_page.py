@@ -13,6 +13,7 @@ from model.structures.protein import bundled, known_structure
 from model.structures.reaction import known_map
 from tests.app.driving import choose, go_to, opened, texts
 from viz.frame import model_names
+from viz.frame.bars import kind_notice
 from viz.language.messages import say
 from viz.sections import uses
 
@@ -109,3 +110,60 @@ def test_a_protein_in_a_translator_is_noticed_and_a_model_offered() -> None:
     assert app.button(key="kind_open").label.startswith("Open it in AntiBERTy")
     app = choose(app, "text", "The red car stopped.")
     assert notice not in texts(app)
+
+
+REACTION = "C1COCCN1.ClC(=O)c1ccccc1>>O=C(c1ccccc1)N1CCOCC1"
+PROGRAM = "def mean(values):\n    total = sum(values)\n    return total / len(values)\n"
+PROSE = "The school board met on Tuesday and decided to hire five more drivers. "
+
+
+@pytest.mark.parametrize(
+    ("model", "typed", "offered", "key"),
+    [
+        ("en-fr", PROGRAM, "python", "program"),
+        ("describe", PROGRAM, "python", "program"),
+        ("python", PROSE, "en-fr", ""),
+        ("python", 20 * PROSE, "en-fr", "text"),
+        ("describe", 12 * PROSE, "en-fr", "text"),  # the right kind, and too long
+    ],
+)
+def test_the_offered_model_reads_what_was_typed_on_the_page_for_it(
+    model: str, typed: str, offered: str, key: str
+) -> None:
+    app = choose(choose(go_to(opened(), "heads"), "model", model), "text", typed)
+    app.button(key="kind_open").click().run()
+    assert not app.exception
+    assert not app.warning
+    assert app.session_state["model"] == offered
+    assert app.text_area(key="text").value == typed
+    assert app.session_state["page_drawn"] == (key or "heads")
+    assert "kind_open" not in {one.key for one in app.button}
+
+
+def test_what_has_to_be_fetched_is_said_with_the_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = kind_notice.local_folder
+    monkeypatch.setattr(kind_notice, "local_folder", lambda name: here(name) if CATALOG[name].folder else None)
+    monkeypatch.setattr(model_names, "local_folder", kind_notice.local_folder)
+    app = choose(opened(), "text", PROTEIN)
+    assert app.button(key="kind_open").label == "Open it in AntiBERTy · 97 MB, MIT"
+    app = choose(app, "text", REACTION)
+    assert app.button(key="kind_open").label.startswith("Open it in RXNMapper · ")
+
+
+def test_a_model_is_offered_that_has_room_for_the_text() -> None:
+    def offered(kind: str, text: str) -> str:
+        return kind_notice.readers(kind, text)[0]
+
+    assert offered("language", PROSE) == "en-fr"
+    assert CATALOG[offered("language", 40 * PROSE)].longest >= 1024  # 2,840 letters
+    assert offered("protein", "ACDEFGHIKLMNPQRSTVWY" * 40) == "esm2"  # 800 residues
+    assert offered("code", 60 * PROGRAM) in ("smollm2", "codegen", "gpt2")
+
+
+def test_a_page_for_other_texts_gives_way_to_heads() -> None:
+    app = choose(go_to(opened(), "program"), "model", "python")
+    app = choose(app, "text", PROSE)
+    app.button(key="kind_open").click().run()
+    assert not app.exception
+    assert (app.session_state["model"], app.session_state["page_drawn"]) == ("en-fr", "heads")
+    assert app.text_area(key="text").value == PROSE

@@ -42,6 +42,11 @@ def arrives_at_head() -> bool:
     return any(name in HEAD or name.startswith("row_") for name in names)
 
 
+def leave() -> None:
+    """Take nothing more from the link that opened this session: the reader chose something else."""
+    st.session_state[_INITIAL] = {}
+
+
 def restore(key: str, options: Sequence[Any], *, many: bool = False, names: Sequence[int] = ()) -> None:
     """Set a widget to its value in the link, before it is drawn and unless the session already holds a value.
 
@@ -84,7 +89,8 @@ def finish(place: DeltaGenerator) -> None:
         place: container for the warnings.
     """
     state = st.session_state
-    if not state.drawn:  # no figure could be shown yet: the link's parameters stay pending
+    if not state.drawn:  # no figure could be shown yet: the link's parameters stay pending, but not those that arrived
+        state[_INITIAL] = {name: texts for name, texts in state[_INITIAL].items() if not _is_restored(name, texts)}
         return
     unknown = {name for name in state[_INITIAL] if name not in state}
     for key in (state[_MANAGED] | unknown) - state[_STORED] - REPORTED_ELSEWHERE:

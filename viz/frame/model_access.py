@@ -20,6 +20,7 @@ from model.trace.lens import Lens
 from model.trace.typed_text import ModelInput
 from viz.frame import guard, server_state, session
 from viz.frame.limits import downloads
+from viz.frame.model_names import model_name
 from viz.frame.waits.opening import wait_for_model
 from viz.language.messages import escape_markdown, say
 
@@ -67,7 +68,8 @@ def open_model(name: str | None = None) -> Lens:
 
 def show_model_error(error: ModelError, name: str) -> None:
     """Say why a model cannot be had, with a button to try again. name: of the model, as it was typed"""
-    st.error(say(f"errors.model_{error.reason}", name=escape_markdown(name), detail=escape_markdown(str(error))))
+    known = {"name": escape_markdown(model_name(name)), "detail": escape_markdown(str(error))}
+    st.error(say(f"errors.model_{error.reason}", **known))
     if error.__cause__ is not None:
         guard.details(error)
     st.button(say("sidebar.again"), key="again")

@@ -14,6 +14,7 @@ from model.assets import ASSETS
 from model.catalog.store import local_folder
 from viz.browser.resources import BROWSER
 from viz.frame import lesson_guide, links, session
+from viz.frame.bars import top_bar
 from viz.frame.bars.sentence_bar import model_label
 from viz.frame.model_names import model_name, model_state, short_licence
 from viz.language.messages import escape_markdown, say
@@ -35,7 +36,7 @@ def chosen_try(card: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
-    """Go to what was clicked on Uses or Lab, and set its model, example and head; before any widget is drawn.
+    """Go to what was clicked on Uses or Lab, or below the box, and set its model, example and head; before any widget.
 
     Args:
         pages: the app's pages by name; page: the one about to run.
@@ -44,10 +45,11 @@ def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
     request: Mapping[str, Any] | None = state.get(session.REQUEST)
     if request is None:
         return
-    wanted = pages[request["page"]]
+    wanted = pages[request["page"]] if "page" in request else _page_for(request["model"], pages, page)
     if page.url_path != wanted.url_path:
         st.switch_page(wanted, query_params={})
     del state[session.REQUEST]
+    links.leave()
     for key in [one for one in state if one in links.HEAD or str(one).startswith("row_")]:
         del state[key]  # the model opens at its own first head, and the page at its own first token
     if "head" in request:
@@ -56,6 +58,12 @@ def follow(pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> None:
     state.whose = session.OWN
     if "text" in request:
         state.text = request["text"]
+
+
+def _page_for(model: str, pages: Mapping[str, StreamlitPage], page: StreamlitPage) -> StreamlitPage:
+    """The page on screen; Heads where it is made for other texts than a model's."""
+    name = next((name for name, one in pages.items() if one.url_path == page.url_path), "")
+    return page if top_bar.suits(name, model) and name != "program" else pages["heads"]
 
 
 def draw() -> None:

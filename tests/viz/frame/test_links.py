@@ -138,6 +138,19 @@ def test_what_the_link_asks_for_waits_until_something_can_be_shown() -> None:
     assert "layer" in app.warning[0].value
 
 
+def test_what_the_reader_chose_after_a_page_that_had_nothing_to_show_is_no_fault_of_the_link() -> None:
+    app = opened({"model": "python", "text": "The board met on Tuesday. ", "layer": "1"}, "program")
+    assert not app.session_state["drawn"]  # words are no program
+    app.button(key="kind_open").click().run()
+    assert app.session_state["drawn"]
+    assert not app.warning
+    app = opened({"model": "describe", "text": "one two three four five " * 50}, "heads")
+    assert not app.session_state["drawn"]
+    app = choose(choose(app, "text", "A parser."), "model", "en-fr")
+    assert app.session_state["drawn"]
+    assert not app.warning
+
+
 def test_revision_tells_weights_apart(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     assert revision(str(tmp_path)) == ""

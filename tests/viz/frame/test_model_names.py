@@ -46,7 +46,7 @@ def test_a_model_is_known_by_a_word_of_its_name_or_its_beginning() -> None:
     ("language", "said"),
     [
         ("en", "486 MB, not for commercial use"),
-        ("de", "486 MB, nicht für kommerzielle Zwecke"),
+        ("de", "486 MB, nicht kommerziell nutzbar"),
         ("fr", "486 Mo, pas d'usage commercial"),
         ("es", "486 MB, no para uso comercial"),
     ],

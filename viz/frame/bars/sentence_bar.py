@@ -96,6 +96,7 @@ def _pick_model() -> None:
         for key in ("kind", "layer", "head"):
             state.pop(key, None)
     state.shown_model = current
+    st.html(BROWSER / "model_list.css")
     st.selectbox(
         say("sidebar.model"),
         [name for name in CATALOG if in_catalog(name)],

@@ -43,10 +43,10 @@ def trace() -> Trace:
     text, target = input_choices.bar_input(), model_access.forced_target()
     try:
         found = traces((text,), (target,), edits=model_access.applied_edits(warn=True))[0]
-    except session.Halt:
-        if model_access.input_kind() == "text":  # what is too long may be of a kind that another model reads
+    except session.Halt as halt:
+        if model_access.input_kind() == "text":  # what is too long here, or of another kind, another model may read
             with session.input_room():
-                kind_notice.draw(str(st.session_state.text))
+                kind_notice.draw(str(st.session_state.text), halt)
         raise
     st.session_state.bar_run = found.serial
     return found
