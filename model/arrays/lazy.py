@@ -130,7 +130,7 @@ class LazyRows:
     """
 
     def __init__(self, fetch: Callable[[int, int], Array], shape: Sequence[int], keep: bool = True) -> None:
-        self._fetch, self.shape, self._keep = fetch, tuple(shape), keep
+        self.fetch, self.shape, self.keep = fetch, tuple(shape), keep
         self._cache: dict[tuple[int, int], Array] = {}
 
     def __len__(self) -> int:
@@ -149,6 +149,8 @@ class LazyRows:
         return iter(self._rows(0, len(self)))
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__array_"):  # NumPy's array would hold this object, and what computes its rows
+            raise AttributeError(name)
         return getattr(self._rows(0, len(self)), name)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
@@ -158,8 +160,8 @@ class LazyRows:
         """The rows from `start` up to `stop`, cached by that pair."""
         if (start, stop) in self._cache:
             return self._cache[start, stop]
-        rows = self._fetch(start, stop)
-        if self._keep:
+        rows = self.fetch(start, stop)
+        if self.keep:
             self._cache[start, stop] = rows
         return rows
 

@@ -13,28 +13,34 @@ from model.decomposition.boxes import hook_boxes
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.take_apart import take_apart
 from model.huggingface.opened_model import OpenedModel, find_stack, stack_names
+from model.huggingface.word_scores import WordScores
 from model.trace.edits import Boxes
 
 
 def take_pass_apart(
-    lens: OpenedModel, inputs: dict[str, Tensor], row: int, plan: EditPlan | None, logits: Tensor | None, *wanted: Any
+    lens: OpenedModel,
+    inputs: dict[str, Tensor],
+    row: int,
+    plan: EditPlan | None,
+    scores: WordScores | None,
+    *wanted: Any,
 ) -> Any:
     """What is wanted of one text of a pass, as `model.decomposition.take_apart.take_apart`.
 
     Args:
         inputs: keyword arguments of the module, for the batch; row: the text's place in it.
-        logits: the pass's scores of words, or None. [batch, token, vocab]
+        scores: of words, of this text in the pass, or None.
     """
     boxes(lens)  # how the model is built is read off a short pass: off a long text that takes longer than the rest
     own = {name: tensor[row : row + 1] for name, tensor in inputs.items()}
     given = _model_pass(lens, own, plan)
-    if logits is not None:
+    if scores is not None:
         head = lens.module.get_output_embeddings()
         given = replace(
             given,
             output_matrix=None if head is None else (head.weight, getattr(head, "bias", None)),
             output_path=next((name for name, part in lens.module.named_modules() if part is head), ""),
-            logits=lambda position: logits[row, position],
+            logits=lambda position: scores.rows(lens, position, position + 1)[0],
         )
     return take_apart(given, *wanted)
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from model.arrays.torch_to_numpy import rows_to_numpy, stack_layers
+from model.arrays.torch_to_numpy import stack_layers
 from model.attention.edit_plan import EditPlan
 from model.attention.record import Record
 from model.huggingface.answers import WORDS, answer, classes, word_logits
@@ -17,6 +17,7 @@ from model.huggingface.inputs import Encoding
 from model.huggingface.opened_model import OpenedModel, forward_inputs, stack_names
 from model.huggingface.recording.detection import residual_stream
 from model.huggingface.recording.layers import Layers, build_attention
+from model.huggingface.word_scores import WordScores, word_scores
 from model.tokenization.encoding import unknown_token_notes
 from model.tokenization.labels import predicted_labels
 from model.trace.check import Check
@@ -96,6 +97,13 @@ class TracedBatch:
         """Scores of words. [batch, token, vocab]"""
         return word_logits(self.result) if self.lens.head == WORDS else None
 
+    def kept_scores(self, row: int) -> WordScores | None:
+        """What is kept of the scores of words of one text; None where there are none."""
+        if self.logits is None:
+            return None
+        prefix = f"{self.stacks[-1]}_" if self.lens.is_encoder_decoder else ""
+        return word_scores(self.lens, self.logits[row], self.result[f"{prefix}hidden_states"][-1][row])
+
     def trace(self, row: int, target: Target, encoding: Encoding, *, continues: bool) -> Trace:
         """The trace of one text or sound of the batch.
 
@@ -103,7 +111,9 @@ class TracedBatch:
             row: its place in the batch; encoding: what was read of it.
             continues: its continuation goes on from this pass.
         """
-        lens, stacks = self.lens, self.stacks
+        lens, stacks, scores = self.lens, self.stacks, self.kept_scores(row)
+        # For their type alone, where only states are kept.
+        answered_scores = self.scores[row] if scores is None or not scores.by_head else self.scores[row, :1].clone()
         tokens = {stack: encoding.tokens[stack].padded(self.states[stack][0].shape[1]) for stack in stacks}
         attentions = {
             kind: build_attention(kind, rows[row], tokens, lens.layer_index.get(kind, ()))
@@ -122,7 +132,7 @@ class TracedBatch:
             ids={stack: tuple(encoding.ids[stack]) for stack in stacks},
             prompt_length=encoding.prompt_length if writes else 0,
             predicted=predicted,
-            logits=None if self.logits is None else rows_to_numpy(self.logits[row]),
+            logits=None if scores is None else scores.array(lens),
             output=output,
             notes=(*lens.notes(), *self._notes(), *encoding.notes, *self._unknown(encoding)),
             device=lens.device,
@@ -130,14 +140,14 @@ class TracedBatch:
             run_check=partial(
                 lens.verify,
                 self.inputs,
-                self.scores[row],
+                answered_scores,
                 row,
                 plan=self.plan,
                 output=answered,
                 generated=predicted is not None and target is None,
             ),
             find_layer=partial(lens.find_projections, self.inputs, row, self.plan),
-            take_apart=partial(lens.take_pass_apart, self.inputs, row, self.plan, self.logits),
+            take_apart=partial(lens.take_pass_apart, self.inputs, row, self.plan, scores),
             sound=encoding.sound,
             classes=classes(lens.head, self.scores[row], lens.config, encoding.tokens[stacks[-1]].texts),
         )
@@ -160,7 +170,7 @@ class TracedBatch:
         lens, predicted, answered = self.lens, None, None
         if self.logits is not None and "decoder" in self.stacks:
             fed = self.inputs["decoder_input_ids" if lens.is_encoder_decoder else "input_ids"][row].tolist()
-            predicted = predicted_labels(lens.tokenizer, fed, rows_to_numpy(self.logits[row]))
+            predicted = predicted_labels(lens.tokenizer, fed, self.logits[row].argmax(-1).tolist())
             first_pass = self.result if continues else None
             ids = encoding.ids["decoder"]
             answered = answer_ids(lens, ids, encoding.prompt_length, target, self.plan, first_pass)

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from model.arrays.lazy import LazyRows
 from model.errors import ModelError
 from model.trace.lens import Lens
 from model.trace.trace import Trace
@@ -197,17 +198,27 @@ def detach_from_model(trace: Trace, reopen: Callable[[], Lens]) -> Trace:
         run_check=_weakly_bound(trace.run_check, reopen),
         find_layer=_weakly_bound(trace.find_layer, reopen),
         take_apart=None if trace.take_apart is None else _weakly_bound(trace.take_apart, reopen),
+        logits=_without_model(trace.logits, reopen),
     )
 
 
+def _without_model(logits: Any, reopen: Callable[[], Lens]) -> Any:
+    """The same scores of words; where the model makes them anew at each access, with a weak reference to it."""
+    if not isinstance(logits, LazyRows) or logits.keep:
+        return logits
+    return LazyRows(_weakly_bound(logits.fetch, reopen), logits.shape, keep=False)
+
+
 def _weakly_bound(bound: Callable[..., Any], reopen: Callable[[], Lens]) -> Callable[..., Any]:
-    """A partial method of a model with a weak reference to the model instead."""
-    assert isinstance(bound, partial)  # of a method of the model, as traces hold them
+    """A partial method of a model, or function with it as its first argument, with a weak reference to it instead."""
+    assert isinstance(bound, partial)  # as traces hold them
     method: Any = bound.func
-    owner, name = weakref.ref(method.__self__), method.__name__
-    args, keywords = bound.args, bound.keywords
+    function = getattr(method, "__func__", method)
+    model, *args = (method.__self__, *bound.args) if function is not method else bound.args
+    owner, keywords = weakref.ref(model), bound.keywords
+    del model
 
     def call(*more: Any) -> Any:
-        return getattr(owner() or reopen(), name)(*args, *more, **keywords)
+        return function(owner() or reopen(), *args, *more, **keywords)
 
     return call

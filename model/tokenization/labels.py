@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from model.arrays.lazy import LazySequence
 from model.trace.tokens import Tokens
 
@@ -163,15 +161,15 @@ def _reads_symbols(tokenizer: Any) -> bool:
     return all(len(token) == 1 or token in marks or token.startswith("<") for token in tokenizer.get_vocab())
 
 
-def predicted_labels(tokenizer: Any, input_ids: Sequence[int], logits: np.ndarray) -> LazySequence:
-    """The label of the likeliest next id after each input id, computed on first access. logits: [token, vocab]"""
+def predicted_labels(tokenizer: Any, input_ids: Sequence[int], likeliest: Sequence[int]) -> LazySequence:
+    """The label of the likeliest next id after each input id, computed on first access. likeliest: these ids"""
 
     def compute(position: int) -> str:
         # The bytes of one character may be spread over several ids: a label depends on those before it.
         context = input_ids[max(0, position - MAX_CHARACTER_BYTES) : position + 1]
-        return label_ids(tokenizer, [*context, int(logits[position].argmax())]).texts[-1]
+        return label_ids(tokenizer, [*context, likeliest[position]]).texts[-1]
 
-    return LazySequence(len(logits), compute)
+    return LazySequence(len(likeliest), compute)
 
 
 def _group_by_character(pieces: Sequence[Piece], special: Sequence[bool]) -> list[list[int]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from model.arrays.lazy import DeferredMapping, array_shapes
+from model.arrays.lazy import DeferredMapping, LazyRows, array_shapes
 from model.arrays.types import Array
 from model.errors import InputError
 from model.trace.attention import Attention
@@ -109,7 +109,8 @@ class Trace:
     def nbytes(self) -> int:
         """Approximate size in bytes: linear in the tokens, but for masks of one byte a cell."""
         arrays = [*array_shapes(self.hidden_states).values(), *array_shapes(self.neurons).values()]
-        arrays += [] if self.logits is None else [self.logits.shape]
+        if self.logits is not None and not (isinstance(self.logits, LazyRows) and not self.logits.keep):
+            arrays.append(self.logits.shape)
         recorded: dict[int, int] = {}
         for attention in self.attentions.values():
             for layer in attention.layers:
