@@ -5,6 +5,7 @@ and nothing is drawn unstyled.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Literal
@@ -12,7 +13,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.driving import DESKTOP, PATIENCE, go, needs_chromium, open_at, visit
+from tests.browser.driving import DESKTOP, PATIENCE, PHONE, go, needs_chromium, open_at, visit
 from tests.serving import serve, settle
 
 LESSON = "?lesson=04-one-head&lesson_step=2&language=en"
@@ -78,6 +79,31 @@ def test_what_is_drawn_first_has_its_style(address: str, browser: Browser) -> No
         page.goto(f"{address}/heads")
         page.locator("h1").first.wait_for()
         assert page.evaluate("window.atFirst") == ["20px", True]
+
+
+@needs_chromium
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("name", ["", "heads", "masks", "output"])
+def test_the_title_stays_where_it_first_shows(address: str, browser: Browser, name: str, size: dict[str, int]) -> None:
+    look = """(() => {
+      window.tops = []
+      const look = () => {
+        const top = document.querySelector("[data-testid=stMain] h1")?.getBoundingClientRect().top
+        if (top !== undefined && !(Math.abs(window.tops.at(-1) - top) < 0.7)) window.tops.push(top)
+        requestAnimationFrame(look)
+      }
+      look()
+    })()"""
+    with browser.new_context(viewport=size, has_touch=size is PHONE, is_mobile=size is PHONE) as context:
+        context.set_default_timeout(PATIENCE)
+        context.add_init_script(look)
+        page = context.new_page()
+        # Streamlit fetches each sort of widget as it is first drawn; until then a grey box stands there.
+        page.route("**/static/js/[A-Z]*.js", lambda route: (time.sleep(0.05), route.continue_()))
+        page.goto(f"{address}/{name}")
+        page.locator("[data-testid=stMain] .main-svg").first.wait_for()
+        settle(page)
+        assert len(page.evaluate("window.tops")) == 1, page.evaluate("window.tops")
 
 
 def entries(page: Page) -> int:

@@ -21,6 +21,8 @@ def cancel(page: Page) -> None:
     button = page.locator(".st-key-wait_cancel button")
     button.wait_for(timeout=60_000)
     expect(page.locator(".st-key-wait")).to_contain_text("Waiting for your turn")
+    # It lies over the page, and pushes nothing down.
+    expect(page.locator("[data-testid=stLayoutWrapper]:has(> .st-key-wait)")).to_have_css("position", "absolute")
     button.dispatch_event("click")  # seconds are counted beside it, and a busy machine never lets it rest
     expect(page.get_by_text(CANCELLED)).to_be_visible(timeout=30_000)
     expect(page.locator(".st-key-sentence textarea")).to_have_value(LONG)

@@ -9,11 +9,11 @@ from viz.sections import changes
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()
+output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("changes")
     selected = pickers.head_stepper(trace)
     changes.silence_button(selected)
-output_line.draw(trace)
 palette = session.palette()
 if trace.edits:
     changes.output_change(results.unedited_trace(), trace, palette)

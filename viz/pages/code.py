@@ -9,13 +9,13 @@ from viz.sections import code
 from viz.widgets import headings, output_line, pickers
 
 trace = results.unedited_trace()  # the libraries do not implement edits, so they recompute a run without any
+output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("code")
     selected = pickers.head_stepper(trace)
     order = code.pick_libraries()
     controls = st.container()
 attention, layer = selected.attention, selected.layer
-output_line.draw(trace)
 if st.session_state.edits:
     st.info(say("code.unchanged"), icon=":material/info:")
 headings.require_vectors(attention)

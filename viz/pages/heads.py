@@ -11,13 +11,13 @@ from viz.widgets import charts, headings, output_line, pickers
 from viz.widgets.menus import save_menu
 
 trace = results.trace()
+output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("heads")
     chosen = pickers.pick_kind(trace)
     words = st.toggle(say("heads.words"), key="words", help=say("heads.words_help"), bind="query-params")
     hidden = st.toggle(say("heads.hide"), key="hide", help=say("heads.hide_help"), bind="query-params")
     headings.at_head(trace, chosen)
-output_line.draw(trace)
 chosen = merge_words(chosen) if words else join_silence(chosen)
 mosaic = results.mosaic(trace, chosen, session.palette())
 left, right = st.columns([5, 8], gap="small")

@@ -8,6 +8,7 @@ from viz.sections.decomposition import match
 from viz.widgets import headings, output_line, pickers
 
 trace = results.trace()
+output_line.draw(trace)
 step = inside.current_step()
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("inside")
@@ -16,7 +17,6 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.require_vectors(selected.attention)
     worked = inside.pick_query_and_key(selected)
     headings.at_head(trace, selected.attention, selected.layer)
-output_line.draw(trace)
 with st.container(horizontal=True, key="steps", vertical_alignment="center"):
     inside.formula(worked.steps, step)
     inside.pick_step(step)

@@ -9,11 +9,11 @@ from viz.sections import layers
 from viz.widgets import headings, output_line, page_check
 
 trace = results.trace()
+output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("layers")
     stack = layers.pick_stack(list(trace.hidden_states))
     headings.at_box(trace, stack)
-output_line.draw(trace)
 states, tokens = layers.shown(trace, stack)
 palette = session.palette()
 layers.massive_reading(states, tokens)

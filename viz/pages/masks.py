@@ -9,11 +9,11 @@ from viz.sections import masks
 from viz.widgets import headings, output_line
 
 trace = results.trace()
+output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("masks")
     selected = masks.pick_head(trace)
     headings.at_head(trace, selected.attention, selected.layer)
-output_line.draw(trace)
 palette = session.palette()
 masks.mask_and_scores(trace, selected, palette)
 if trace.picture is not None:

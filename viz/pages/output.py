@@ -11,6 +11,7 @@ from viz.widgets import badge, headings, output_line
 credit.leave()
 palette = session.palette()
 shared = trace = results.trace()
+output_line.draw(shared)
 writes = model_access.open_model().writes
 decoding.restore_old_links()
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
@@ -19,7 +20,6 @@ with st.container(horizontal=True, key="controls", vertical_alignment="center"):
         how, forced = decoding.pick_decoding()
         seen = decoding.pick_head(shared)
     headings.at_box(shared, "decoder" if "decoder" in shared.tokens else "encoder", "output")
-output_line.draw(shared)
 if writes:
     trace, decoded = decoding.generated_trace(shared, how, forced)
     room = decoding.other_run(shared, trace)

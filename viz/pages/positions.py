@@ -11,10 +11,10 @@ from viz.widgets import headings, output_line, page_check
 SECTIONS = {**positions.SECTIONS, "rotary": rotary.rotary}
 
 trace = results.trace()
+output_line.draw(trace)
 controls = st.container(horizontal=True, key="controls", vertical_alignment="center")
 with controls:
     headings.page_heading("positions")
-output_line.draw(trace)
 stack, scheme = positions.pick_scheme(trace)
 if scheme.table is not None:
     page_check.claim(trace, "positions", scheme.error)

@@ -8,10 +8,10 @@ from viz.widgets import headings, output_line
 
 whole.leave()
 trace = results.trace()
+output_line.draw(trace)
 with st.container(horizontal=True, key="controls", vertical_alignment="center"):
     headings.page_heading("whole")
     st.html('<span class="whole-play"></span>')
-    st.session_state.whole_controls = st.container(width="content")
+    st.session_state.whole_controls = st.container(width="content", key="whole_step")
     uses.shortcuts()
-output_line.draw(trace)
 whole.draw(trace)
