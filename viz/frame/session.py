@@ -13,6 +13,7 @@ from model.catalog.entries import CATALOG
 from model.trace.edits import Edits
 from model.trace.typed_text import InputChoices, SpokenSound, TypedText
 from viz.figures.theme import DARK, LIGHT, Palette, high_contrast
+from viz.language.messages import has_message, say
 
 PICTURES = {path.stem: str(path) for path in sorted((ASSETS / "pictures").glob("*.png"))}  # name -> file
 CLIPS = {path.stem: str(path) for path in sorted((ASSETS / "clips").glob("*.gif"))}
@@ -72,6 +73,18 @@ def on_phone() -> bool:
     """Whether a phone asks, by what its browser says of itself."""
     headers = st.context.headers
     return headers.get("Sec-CH-UA-Mobile") == "?1" or "Mobi" in headers.get("User-Agent", "")
+
+
+def by_touch() -> bool:
+    """Whether a phone or tablet asks, as far as its browser says so; that of an iPad says that it is a Mac."""
+    agent = st.context.headers.get("User-Agent", "")
+    return on_phone() or "Android" in agent or "iPad" in agent
+
+
+def say_to_hand(key: str, /, **values: object) -> str:
+    """The text `say` returns; on a touch screen the one whose name ends in "_touch", where there is one."""
+    touch = f"{key}_touch"
+    return say(touch if by_touch() and has_message(touch) else key, **values)
 
 
 def palette() -> Palette:

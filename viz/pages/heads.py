@@ -24,7 +24,7 @@ left, right = st.columns([5, 8], gap="small")
 with left:
     with st.container(key="tiles", gap=None):
         headings.mosaic_placeholder(mosaic)
-        look = say("heads.mosaic_look_touch" if session.on_phone() else "heads.mosaic_look")
+        look = session.say_to_hand("heads.mosaic_look")
         charts.chart(st, mosaic, "mosaic", look, table=save_menu.weights_table(chosen), titled=False)
     save_menu.menu("mosaic")
     with st.container(key="finder"):

@@ -62,9 +62,10 @@ def draw(trace: Trace) -> None:
         save_menu.register_figure(figure, "whole", say("whole.caption"), numbers, wide=numbers)
         save_menu.menu("whole")
     with right:
-        st.html(f'<div class="whole-panel" aria-live="polite"><p>{say("whole.point")}</p></div>')
+        st.html(f'<div class="whole-panel" aria-live="polite"><p>{session.say_to_hand("whole.point")}</p></div>')
         whole_changes.choice(opened)
-    words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "point", "goto", "unfold")}
+    words = {name: say(f"whole.{name}") for name in ("play", "pause", "back", "on", "goto", "unfold")}
+    words["point"] = session.say_to_hand("whole.point")
     words["stream"] = say("whole.stream", length="{length}", kept="{kept}")  # filled in by the browser
     follow = {box.name: _follow(summaries[box.stack], box.layer, box.block) for box in table}
     changes = whole_changes.remember(summaries)

@@ -19,7 +19,7 @@ from viz.language.messages import say
 def page_heading(page: str) -> None:
     """Draw the title of a page, its introduction behind a question mark. page: its name among the texts"""
     st.session_state.page_drawn = page
-    st.title(say(f"{page}.title"), anchor=False, help=say(f"{page}.intro"))
+    st.title(say(f"{page}.title"), anchor=False, help=session.say_to_hand(f"{page}.intro"))
 
 
 def at_head(trace: Trace, attention: Attention, layer: int | None = None) -> None:

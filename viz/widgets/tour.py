@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.navigation.page import StreamlitPage
 
 from viz.browser.resources import BROWSER
-from viz.frame import lesson_guide
+from viz.frame import lesson_guide, session
 from viz.language.messages import say
 
 # Part -> its page, and where it stands there, the best place first.
@@ -38,7 +38,7 @@ def draw(page: str) -> None:
     if here is None or lesson_guide.current_step() is not None:
         return
     parts = [
-        {"page": name, "at": list(at), "title": say(f"tour.{part}"), "text": say(f"tour.{part}_text")}
+        {"page": name, "at": list(at), "title": say(f"tour.{part}"), "text": session.say_to_hand(f"tour.{part}_text")}
         for part, (name, at) in PARTS.items()
     ]
     words = {name: say(f"tour.{name}") for name in WORDS} | {"place": say("tour.place", step="{step}", steps="{steps}")}

@@ -128,7 +128,7 @@ def _pick_heads(trace: Trace, attention: Attention, other: OtherRun) -> tuple[Si
                 label_visibility="collapsed", persist_state="session",
             ) or "A"  # fmt: skip
         arrows = st.container(horizontal=True, key="ab_keys", gap=None, width="content")
-        st.caption(say("compare.pick_both" if other.own_head else "compare.pick_one"))
+        st.caption(session.say_to_hand("compare.pick_both" if other.own_head else "compare.pick_one"))
         b_attention = compare_sides.pick_kind(attention, other)
     a, b = compare_sides.chosen_sides(trace, attention, other, b_attention)
     one = b if side == "B" else a
@@ -159,7 +159,7 @@ def _tiles(a: Side, b: Side, other: OtherRun, palette: Palette) -> None:
     shown = a if alike or switch == "a" else b
     mosaic = compare_heads.picker_mosaic(results.mosaic(shown.trace, shown.attention, palette))
     table = save_menu.weights_table(shown.attention)
-    charts.chart(st, mosaic, "compare_tiles", say("heads.mosaic_look"), table=table, titled=False)
+    charts.chart(st, mosaic, "compare_tiles", session.say_to_hand("heads.mosaic_look"), table=table, titled=False)
     only = None if alike and other.own_head else switch
     ends = {"a": [a.layer, a.head], "b": [b.layer, b.head]}
     kept = ("a", "b") if only is None else (only,)
