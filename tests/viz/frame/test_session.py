@@ -15,8 +15,8 @@ TABLET = "Mozilla/5.0 (Linux; Android 14; SM-X510) AppleWebKit/537.36 Chrome/130
 DESKTOP = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/130.0.0.0 Safari/537.36"
 # What only a mouse or keys do, in the languages of the interface.
 NOT_BY_HAND = re.compile(
-    r"right-click|rechtsklick|clic droit|clic derecho|hover|survol|shift|umschalt|\bmaj\b|mayús|arrow|pfeiltaste|flèche|flecha|zeiger"
-    r"|pointeur|puntero|pointez|señal|point at|zeige? (auf|darauf)",
+    r"right-click|rechtsklick|clic droit|clic derecho|hover|survol|shift|umschalt|\bmaj\b|mayús|arrow|pfeiltaste|flèche"
+    r"|flecha|zeiger|pointeur|puntero|pointez|señal|point at|zeige? (auf|darauf)",
     re.IGNORECASE,
 )
 
