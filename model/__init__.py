@@ -95,8 +95,9 @@ def watch(module: Any, tokens: Any = None) -> AbstractContextManager[WatchedRun]
     Seen are `F.scaled_dot_product_attention`, `nn.MultiheadAttention` and what is made of it, Keras's
     `MultiHeadAttention` and `GroupedQueryAttention`, and a softmax over the keys whose result is multiplied with the
     values; of the last the weights alone. The module computes what it computes without: outputs are equal, or equal
-    within rounding where PyTorch would take its fused fast path. Padded places of `nn.TransformerEncoder`, which that
-    path sets to 0, are the exception.
+    within rounding where PyTorch would take its fused fast path. Under autocast on the CPU that path rounds more than
+    the watched pass, by a few hundredths in bfloat16; `run.notes` says so. Padded places of `nn.TransformerEncoder`,
+    which it sets to 0, are the exception.
 
     Args:
         module: a `torch.nn.Module`, or a layer or model of Keras 3. Calls in this thread are recorded.

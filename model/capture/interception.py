@@ -88,6 +88,8 @@ class AttentionInterception(TorchFunctionMode):
         if found is None:
             return
         path, module = found
+        if _is_fused_unwatched(module):
+            self._run.note_rounding(str(torch.get_autocast_dtype("cpu")).removeprefix("torch."))
         given = MULTI_HEAD.bind(*args, **kwargs).arguments
         query, key = given["query"], given["key"]
         _check_numbers(query)
@@ -145,6 +147,13 @@ def _queries(call: BatchCall) -> int:
 
 def _name(module: Any) -> str:
     return type(module).__name__
+
+
+def _is_fused_unwatched(module: torch.nn.Module) -> bool:
+    """Whether a module under autocast on the CPU would take PyTorch's fused path, which a GPU's autocast rules out."""
+    if not torch.is_autocast_enabled("cpu") or not torch.backends.mha.get_fastpath_enabled() or module.training:
+        return False
+    return not torch.is_grad_enabled() or not any(one.requires_grad for one in module.parameters())
 
 
 def _check_numbers(tensor: Tensor) -> None:

@@ -16,6 +16,11 @@ SEEN = (
     "(@, bmm, matmul, einsum)."
 )
 
+ROUNDED = (
+    "It ran under autocast on the CPU. Unwatched, PyTorch's fused path also rounds sums and norms to {dtype}; watched "
+    "they stay float32, so the output is closer to float32's, and that rounding away from the unwatched one."
+)
+
 WEIGHTS_ONLY = (
     "Of a softmax that the model writes out, the weights alone are known, not query, key, value and scores. A Hugging "
     'Face model shows all of them after set_attn_implementation("sdpa").'
@@ -40,6 +45,7 @@ class WatchedRun:
         self._failures: dict[str, int] = {}
         self._attentions: dict[tuple[int, int, int], dict[str, Attention]] = {}
         self._forward_passes = 0
+        self._rounded_to = ""
         self.calls_elsewhere = 0
 
     def __repr__(self) -> str:
@@ -99,6 +105,8 @@ class WatchedRun:
         notes = [f"Dropout of {share:g} was on: the weights shown are those before it." for share in shares]
         for reason, count in self._failures.items():
             notes.append(f"{count} attention calls could not be recorded: {reason}.")
+        if self._rounded_to:
+            notes.append(ROUNDED.format(dtype=self._rounded_to))
         if any(not call.has_vectors for call in self._calls):
             notes.append(WEIGHTS_ONLY)
         return (*notes, *(self._remarks if self._calls else ()))
@@ -125,6 +133,10 @@ class WatchedRun:
     def note_failure(self, reason: str) -> None:
         """Record that a call could not be recorded."""
         self._failures[reason] = self._failures.get(reason, 0) + 1
+
+    def note_rounding(self, dtype: str) -> None:
+        """Record that unwatched a call would have taken a fused path, which rounds more. dtype: number format"""
+        self._rounded_to = dtype
 
     def kind_of(self, path: str) -> str | None:
         """The kind of the last call that a module made; None where it made none."""

@@ -17,6 +17,7 @@ from viz.frame.shown_run import results
 from viz.language.messages import escape_markdown, say
 from viz.sections.decomposition import effects as direct
 from viz.widgets import charts, page_check, pickers
+from viz.widgets.menus import save_menu
 
 NUM_CANDIDATES = 8  # likeliest tokens drawn
 
@@ -52,7 +53,9 @@ def output_change(before: Trace, after: Trace, palette: Palette) -> None:
     """
     if before.output is not None:
         old, new = (escape_markdown(one.output or say("changes.empty")) for one in (before, after))
-        st.markdown(say("changes.same" if old == new else "changes.outputs", before=old, after=new))
+        said = say("changes.same" if old == new else "changes.outputs", before=old, after=new)
+        st.markdown(said)
+        save_menu.note_ahead("candidates", said)
     if before.logits is None:
         st.info(say("changes.no_words"), icon=":material/info:")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -76,7 +77,9 @@ def library_maps(trace: Trace, selected: SelectedHead, part: str, order: Sequenc
                 continue
         with place.container():
             _library_map(name, runs[name], selected, own_output)
-    verdict.markdown(_verdict(list(runs.values()), selected.attention.weights(selected.layer), own_output))
+    said = _verdict(list(runs.values()), selected.attention.weights(selected.layer), own_output)
+    verdict.markdown(said)
+    save_menu.register_note(f"map_{first}", re.sub(r":material/\w+: |:(green|red)\[|\]$", "", said))
 
 
 def _library_map(name: str, run: LibraryRun, selected: SelectedHead, own_output: np.ndarray) -> None:

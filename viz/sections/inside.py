@@ -145,10 +145,10 @@ def draw(worked: WorkedHead, step: int, edits: Edits, selected: pickers.Selected
     (_vectors, _products, _scores, _softmax, _values)[step - 1](worked, names, " ".join(notes))
 
 
-def _said(text: str, notes: str, arithmetic: str | None = None) -> None:
-    """The sentence of the step, which screen readers announce, and the arithmetic of the chosen key in a menu."""
+def _said(text: str, notes: str, figure: str, arithmetic: str | None = None) -> None:
+    """The sentence of the step, said under a saved figure, too, and the arithmetic of the chosen key in a menu."""
     with st.container(horizontal=True, key="inside_said", vertical_alignment="center", gap="small"):
-        charts.announced_markdown(f"{text} {notes}".strip())
+        charts.announced_markdown(f"{text} {notes}".strip(), ahead=figure)
         if arithmetic:
             with st.popover(say("inside.by_hand"), icon=":material/calculate:", key="by_hand", type="tertiary"):
                 st.latex(arithmetic)
@@ -159,7 +159,7 @@ def _vectors(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
     largest = max(float(np.abs(steps.query).max()), float(np.abs(steps.keys).max()))
     if largest > worked.limits[1] * 1.001:
         notes += " " + say("inside.beyond", largest=f"{largest:.3g}", limit=f"{worked.limits[1]:.3g}")
-    _said(say("inside.said_1", **names), notes)
+    _said(say("inside.said_1", **names), notes, "vectors")
     figure = figures.query_and_keys(worked, session.palette())
     charts.chart(st, figure, "vectors", say("inside.vectors_look"), titled=False)
     save_menu.menu("vectors")
@@ -168,7 +168,7 @@ def _vectors(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
 def _products(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
     palette, steps, key = session.palette(), worked.steps, worked.key
     dot = float(steps.running_sums(key)[-1])
-    _said(say("inside.said_2", **names, count=len(steps.query), dot=f"{dot:.3f}"), notes, _by_hand(worked, 0))
+    _said(say("inside.said_2", **names, count=len(steps.query), dot=f"{dot:.3f}"), notes, "sums", _by_hand(worked, 0))
     left, right = st.columns([7, 4], gap="medium")
     with left, st.container(key="products_column", gap=None):
         charts.chart(st, figures.factor_strip(worked, palette), "factors", say("inside.factors_look"), titled=False)
@@ -200,7 +200,7 @@ def _scores(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
     said += [] if steps.softcap is None else [say("inside.cap", cap=f"{steps.softcap:g}")]
     said += [say("inside.bias")] if steps.has_bias else []
     said.append(say("inside.mask_some" if forbidden else "inside.mask_none", count=forbidden, **names))
-    _said(" ".join(said), notes, _by_hand(worked, 1))
+    _said(" ".join(said), notes, "masked", _by_hand(worked, 1))
     panels = [("dots", steps.dots, say("inside.dots_title"))]
     if _divides(steps):
         title = say("inside.scaled_title", divisor=f"√{dim}" if steps.divides_by_root else divisor)
@@ -219,7 +219,7 @@ def _softmax(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
     left, right = st.columns([7, 4], gap="medium", vertical_alignment="center")
     with left:
         sink = "" if steps.sink is None else say("inside.sink", share=f"{max(1 - float(steps.weights.sum()), 0):.0%}")
-        _said(f"{say('inside.said_4', **names)} {sink}".strip(), notes, _by_hand(worked, 2))
+        _said(f"{say('inside.said_4', **names)} {sink}".strip(), notes, "weights", _by_hand(worked, 2))
     slider, columns = right.empty(), st.columns(4)
     panels = (
         ("masked", steps.scaled, _limits(steps.scaled), ".2f"),
@@ -267,7 +267,7 @@ def _other_divisor(worked: WorkedHead, place: st.delta_generator.DeltaGenerator)
 
 def _values(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
     palette, steps = session.palette(), worked.steps
-    _said(say("inside.said_5", **names), notes)
+    _said(say("inside.said_5", **names), notes, "weighted")
     left, right = st.columns([3, 9], gap="small")
     with right:
         figure = figures.weighted_values(worked, palette)
@@ -286,7 +286,7 @@ def _values(worked: WorkedHead, names: dict[str, str], notes: str) -> None:
             blank_rows=2 + bool(worked.hidden),
         )
         charts.chart(st, bars, "weights", readings.weights_look(steps), titled=False)
-        st.caption(say("inside.output_error", error=f"{steps.output_error:.0e}"))
+        charts.noted_caption(say("inside.output_error", error=f"{steps.output_error:.0e}"), "weights")
 
 
 def _by_hand(worked: WorkedHead, line: int) -> str:

@@ -21,6 +21,7 @@ from viz.frame.option_row import option_row
 from viz.language import readings
 from viz.language.messages import escape_markdown, say
 from viz.widgets import charts, focus
+from viz.widgets.menus import save_menu
 
 PACE = 0.9  # seconds between two depths while they play
 
@@ -117,6 +118,7 @@ def massive_reading(states: np.ndarray, tokens: Tokens) -> None:
             dimension=found.dimension,
         )
         st.caption(sentence, help=say("layers.massive_help"))
+        save_menu.note_ahead("paths", sentence)
 
 
 def all_depths(states: np.ndarray, tokens: Tokens, stack: str, palette: Palette) -> None:
@@ -142,7 +144,9 @@ def feed_forward(neurons: np.ndarray, tokens: Tokens, stack: str, palette: Palet
     with st.container(horizontal=True, key="feed_forward", vertical_alignment="center", gap="medium"):
         st.header(say("layers.feed_forward"), anchor=False, help=say(f"layers.feed_forward{kind}_why"), width="content")
         layer = option_row(say("pick.layer"), range(len(neurons)), 0, "ff_layer")
-    st.markdown(readings.neuron_reading(neurons, layer))
+    reading = readings.neuron_reading(neurons, layer)
+    st.markdown(reading)
+    save_menu.note_ahead("neurons", reading)
     left, right = (st.container(), None) if signed else st.columns([8, 5], gap="small")
     with left:
         figure = figures.neuron_heatmap(neurons[layer], layer, tokens.texts, palette, stack)

@@ -101,7 +101,7 @@ def sinusoids(trace: Trace, stack: str, scheme: PositionScheme, palette: Palette
         start, offset = rotation_of_pair(encoding, turning, palette, "positions.circle_title", tokens)
         turned = rotate(encoding[start], offset, turning.frequencies, turning.pairs[:, ::-1])
         error = abs(turned - encoding[start + offset]).max()
-        st.caption(say("positions.rotated", offset=offset, start=start, error=f"{error:.1e}"))
+        charts.noted_caption(say("positions.rotated", offset=offset, start=start, error=f"{error:.1e}"), "circle")
 
 
 def _first_row(scheme: PositionScheme) -> str:
@@ -153,7 +153,7 @@ def rotation_of_pair(
     circle = figures.rotation_circle(encoding[:, [sine, cosine]], start, offset, palette, named, tokens)
     turned = say("positions.turned", pair=pair, offset=offset, radians=f"{angle:.4f}")
     charts.chart_with_menu(circle, "circle", say("positions.circle_look"))
-    st.caption(turned)
+    charts.noted_caption(turned, "circle")
     return start, offset
 
 

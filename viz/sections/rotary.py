@@ -77,6 +77,7 @@ def _which_layers(chosen: pickers.SelectedHead, scheme: PositionScheme, rotation
         said.append(say("positions.still_layers", layers=named(scheme.unrotated)))
     if said:
         st.caption(" ".join(said))
+        save_menu.note_ahead("waves", " ".join(said))
 
 
 def _pick_key(chosen: pickers.SelectedHead, row: int) -> int:
@@ -136,5 +137,7 @@ def _match(
     )
     flat = np.ptp(total) < FLAT * np.abs(total).max()
     charts.chart(st, figure, "match", say("positions.match_look", **names))
-    charts.announced_markdown(f"{reading} {say('positions.match_flat')}" if flat else reading)
+    reading = f"{reading} {say('positions.match_flat')}" if flat else reading
+    charts.announced_markdown(reading)
+    save_menu.register_note("match", reading)
     save_menu.menu("match")

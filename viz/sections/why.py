@@ -38,4 +38,4 @@ def recurrence_benchmark(palette: Palette) -> None:
     last = {one.name: one for one in readings}
     values = {name: f"{1000 * one.seconds:.1f}" for name, one in last.items()}
     ratio = last["rnn"].seconds / last["attention"].seconds
-    st.markdown(say("why.reading", length=last["rnn"].length, ratio=f"{ratio:.1f}", **values))
+    charts.noted_markdown(say("why.reading", length=last["rnn"].length, ratio=f"{ratio:.1f}", **values), "times")

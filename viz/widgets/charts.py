@@ -14,10 +14,23 @@ from viz.widgets.menus import save_menu
 PROJECTOR_SCALE = 1.4  # factor of a figure's font sizes in projector mode
 
 
-def announced_markdown(sentence: str, place: Any = st) -> None:
-    """Draw a sentence that screen readers announce whenever it changes. place: container, by default the page"""
+def announced_markdown(sentence: str, place: Any = st, ahead: str = "") -> None:
+    """Draw a sentence that screen readers announce whenever it changes.
+
+    Args:
+        place: container, by default the page.
+        ahead: key of a figure drawn after it, under whose caption saved pages say it, too.
+    """
     place.markdown(sentence)
+    if ahead:
+        save_menu.note_ahead(ahead, sentence)
     st.session_state.said = strip_markdown(sentence)
+
+
+def noted_caption(sentence: str, figure: str) -> None:
+    """Draw a sentence in small type that saved pages say under the caption of a figure, too. figure: its key"""
+    st.caption(sentence)
+    save_menu.register_note(figure, sentence)
 
 
 def noted_markdown(sentence: str, figure: str) -> None:

@@ -220,6 +220,31 @@ def test_half_precision(dtype: torch.dtype) -> None:
     np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-6)
 
 
+def test_where_autocast_rounds_less_than_unwatched_is_said() -> None:
+    module, batch = encoder().eval(), x()
+    with torch.no_grad():
+        exact = module(batch)
+        with torch.autocast("cpu", torch.bfloat16):
+            unwatched = module(batch)
+            with model.watch(module) as run:
+                watched = module(batch)
+            assert any("bfloat16" in note and "autocast" in note for note in run.notes)
+            torch.backends.mha.set_fastpath_enabled(False)
+            try:
+                assert torch.equal(module(batch), watched)  # what differs is PyTorch's fused path alone
+                with model.watch(module) as plain:
+                    module(batch)
+            finally:
+                torch.backends.mha.set_fastpath_enabled(True)
+        assert (watched - exact).abs().max() < (unwatched - exact).abs().max()
+        with model.watch(module) as full:
+            module(batch)
+    with torch.autocast("cpu", torch.bfloat16), model.watch(module) as trained:
+        module.train()(batch)
+    for same in (plain, full, trained):  # as they compute unwatched
+        assert not any("autocast" in note for note in same.notes)
+
+
 def test_numbers_that_change_afterwards_are_not_shown() -> None:
     class Cached(nn.Module):
         def forward(self, q: Tensor, cache: Tensor) -> Tensor:

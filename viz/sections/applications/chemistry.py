@@ -185,7 +185,7 @@ def _who_finds(trace: Trace, selected: pickers.SelectedHead, found: ReadReaction
         best=one.hits[layer, head],
         order=one.in_order,
     )
-    charts.announced_markdown(said)
+    charts.announced_markdown(said, ahead="origins")
     here, lines = (selected.layer, selected.head), {say("chemistry.in_order"): one.in_order / one.total}
     words = say("chemistry.bars_title"), say("chemistry.found")
     figure = head_bars(one.hits / one.total, attention.layer_index, here, *words, lines, palette)

@@ -217,7 +217,7 @@ def _precision(trace: Trace, selected: pickers.SelectedHead, found: Protein, pal
         nearest=one.nearest,
         chance=round(one.chance * one.pairs),
     )
-    charts.announced_markdown(said)
+    charts.announced_markdown(said, ahead="precision")
     own = _own_contacts(trace, attention, found)
     note = ""
     if own is not None:

@@ -133,7 +133,8 @@ def _stays_on_track(
         return
     share = found.shares[selected.layer, selected.head]
     what = ", ".join(track_name(track) for track in tracks)
-    charts.announced_markdown(say("video.verdict", what=what, share=f"{share:.0%}", chance=f"{found.chance:.0%}"))
+    said = say("video.verdict", what=what, share=f"{share:.0%}", chance=f"{found.chance:.0%}")
+    charts.announced_markdown(said, ahead="tracks")
     head, lines = (selected.layer, selected.head), {say("video.chance"): found.chance}
     words = say("video.bars_title"), say("video.on_track")
     figure = head_bars(found.shares, attention.layer_index, head, *words, lines, palette)

@@ -106,6 +106,7 @@ def draw(trace: Trace, attention: Attention, other: OtherRun, view: View) -> Non
         (_over_picture if over else _maps)((a, b), pairs, view, row, palette, places)
         reading = f"{_row_reading(a, b, pairs, row, divergence)} {_divergence_reading(divergence, pairs.down)}"
         charts.announced_markdown(reading.strip(), room)
+        save_menu.register_note("map_difference", reading.strip())
         for place, key in zip(st.columns(3, gap="small"), ("a", "b", "difference"), strict=True):
             with place:
                 save_menu.menu(f"map_{key}")
@@ -219,7 +220,9 @@ def _values(
     weights = side.weights()
     if view.hide:
         weights, removed = weight_scales.drop_sink_tokens(weights, side.attention.keys)
-        st.caption(say("compare.removed", side=name, share=f"{removed:.0%}"))
+        said = say("compare.removed", side=name, share=f"{removed:.0%}")
+        st.caption(said)
+        save_menu.note_ahead(f"map_{name.lower()}", said)
     allowed = side.attention.mask(side.layer)
     if view.scale == "norm":
         values = side.value_norms(weights)

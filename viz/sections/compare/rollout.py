@@ -49,13 +49,15 @@ def similar_heads(a: Side, palette: Palette) -> None:
     """Draw every head's similarity to A's head, and all heads as points in a plane."""
     attention, chosen = a.attention, (a.layer, a.head)
     step = similarity.query_stride(attention)
-    if step > 1:
-        st.caption(say("compare.every", step=step))
+    every = say("compare.every", step=step) if step > 1 else ""
+    if every:
+        st.caption(every)
     similarities = _similarities(a, step)
     left, right = st.columns(2)
     with left:
         figure = compare_heads.head_similarity_heatmap(similarities, chosen, palette, attention.layer_index)
-        charts.chart_with_menu(figure, "similarity", say("compare.similar_look"), on_select=_opener("similarity"))
+        look = f"{say('compare.similar_look')} {every}".strip()
+        charts.chart_with_menu(figure, "similarity", look, on_select=_opener("similarity"))
     with right:
         points, explained_variance = measured(
             a.trace, attention, ("coordinates", step), partial(_coordinates, step=step), lambda found: found[0].nbytes

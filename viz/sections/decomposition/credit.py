@@ -44,7 +44,9 @@ def draw(trace: Trace, row: int, token: int, others: Sequence[tuple[int, str]], 
     except InputError as error:
         st.info(say(f"errors.{error.reason}"), icon=":material/info:")
         return
-    st.markdown(reading(credit, label, names[against]))
+    said = reading(credit, label, names[against])
+    st.markdown(said)
+    save_menu.note_ahead("who_bars", said)
     figure = figures.credit_bars(credit, figures.head_places(trace, credit), palette)
     look = say("output.who_look", error=f"{credit.error:.0e}")
     charts.chart(st, figure, "who_bars", look, on_select=_open_clicked_head, titled=False)

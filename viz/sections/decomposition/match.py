@@ -28,7 +28,7 @@ def draw(trace: Trace, worked: WorkedHead, selected: pickers.SelectedHead) -> No
     kind, place = selected.attention.kind, (worked.row, worked.key)
     split = decompositions.why(trace, kind, selected.layer, selected.head, *place)
     names = (worked.query_name, worked.key_name)
-    charts.announced_markdown(reading(split, names, capped=worked.steps.softcap is not None))
+    charts.announced_markdown(reading(split, names, capped=worked.steps.softcap is not None), ahead="match")
     figure = figures.match_heatmap(split, kind, place, names, session.palette())
     look = say("inside.match_look", error=f"{split.error:.0e}")
     charts.chart(st, figure, "match", look, table=partial(match_table, split), titled=False)

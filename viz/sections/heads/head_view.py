@@ -134,6 +134,7 @@ def _head(trace: Trace, attention: Attention, specials: bool, window: Window | N
     text = readings.row_reading(trace, attention, layer, head, row)
     hidden = "" if specials else " " + readings.special_mass_reading(attention, layer, head)
     charts.announced_markdown(text + hidden, places.reading)
+    save_menu.register_note("heatmap", text + hidden)
     if places.table:
         _row_table(attention, layer, head, row, places.table)
     places.title.html(f'<span class="chosen-head" data-layer="{layer}" data-head="{head}" data-row="{row}"></span>')

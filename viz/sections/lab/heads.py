@@ -14,6 +14,7 @@ from viz.frame import links, session
 from viz.frame.option_row import option_row
 from viz.language.messages import abbreviated, escape_markdown, has_message, say
 from viz.widgets import charts, pickers
+from viz.widgets.menus import save_menu
 
 LONGEST = 110  # letters of a sentence on the page
 
@@ -84,6 +85,7 @@ def _read(found: Measurement, kind: str, measure: str, layer: int, head: int) ->
     if even != "–":
         sentence += " " + say("lab.even", even=even)
     charts.announced_markdown(sentence)
+    save_menu.register_note("lab_points", sentence)
     if count:
         places = {"highest": int(np.nanargmax(values)), "lowest": int(np.nanargmin(values))}
         picked = st.session_state.get("lab_sentence")
@@ -96,7 +98,7 @@ def _read(found: Measurement, kind: str, measure: str, layer: int, head: int) ->
     if found.left_out:
         reasons = Counter(one.reason if has_message(f"lab.left_{one.reason}") else "other" for one in found.left_out)
         told = ", ".join(say(f"lab.left_{reason}", count=number) for reason, number in reasons.items())
-        st.caption(say("lab.left_out", count=len(found.left_out), parts=told))
+        charts.noted_caption(say("lab.left_out", count=len(found.left_out), parts=told), "lab_points")
 
 
 def _offer(name: str, text: str, value: str, place: tuple[str, int, int]) -> None:

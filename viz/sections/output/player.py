@@ -178,6 +178,7 @@ def _candidates(
         sentence = say("output.whole_text" if decoded is None else "output.ended" if decoded.ended else "output.cut")
     places.text.html(_text_so_far(lens.labels(ids, together=True), row, sentence))
     st.session_state.said = strip_markdown(sentence)
+    save_menu.register_note("step_candidates", sentence)
 
 
 def _text_so_far(labels: tuple[str, ...], row: int, sentence: str) -> str:

@@ -139,4 +139,5 @@ def masked_token(trace: Trace, palette: Palette) -> None:
         bars.candidate_bars(chances[best], None, labels, palette, title), "guesses", say("output.guess_look")
     )
     hidden = trace.ids["encoder"][place]
-    st.markdown(say("output.guess_true", token=escape_markdown(tokens.texts[place]), chance=f"{chances[hidden]:.1%}"))
+    true = say("output.guess_true", token=escape_markdown(tokens.texts[place]), chance=f"{chances[hidden]:.1%}")
+    charts.noted_markdown(true, "guesses")

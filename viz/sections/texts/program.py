@@ -150,7 +150,8 @@ def _verdict(one: Followed, selected: pickers.SelectedHead, relation: str) -> No
             offset=abs(one.offset),
             fixed=one.offset_hits,
         )
-        + f" {named}"
+        + f" {named}",
+        ahead="relations",
     )
     if (layer, head) != (selected.layer, selected.head):
         label = say("program.go", layer=index[layer], head=head)

@@ -31,7 +31,7 @@ MAX_ROWS = 1_000_000  # of a table that spreadsheets still open
 def begin_run() -> None:
     """Clear the lists of figures and model runs on the page; at the beginning of each run of the app."""
     st.session_state.drawn, st.session_state.ran = server_state.ShownFigures(), []
-    st.session_state.claims = {}
+    st.session_state.claims, st.session_state.notes_ahead = {}, {}
     st.session_state.sent = None
 
 
@@ -79,13 +79,20 @@ def register_figure(
     assert isinstance(figure, go.Figure)
     drawn = st.session_state.drawn
     drawn.nbytes += figure_bytes(figure) - (figure_bytes(drawn[key].figure) if key in drawn else 0)
-    drawn[key] = PageFigure(figure, caption, table or partial(tables.figure_table, figure), wide)
+    notes = tuple(st.session_state.setdefault("notes_ahead", {}).pop(key, ()))
+    drawn[key] = PageFigure(figure, caption, table or partial(tables.figure_table, figure), wide, notes)
 
 
 def register_note(key: str, sentence: str) -> None:
-    """Add a sentence that the page says beside a registered figure to what saved pages say of it."""
+    """Add a sentence that the page says beside a registered figure, if it is there, to what saved pages say of it."""
     drawn = st.session_state.drawn
-    drawn[key] = replace(drawn[key], notes=(*drawn[key].notes, sentence))
+    if key in drawn:
+        drawn[key] = replace(drawn[key], notes=(*drawn[key].notes, sentence))
+
+
+def note_ahead(key: str, sentence: str) -> None:
+    """As `register_note`, for a figure that is drawn after the sentence, in the same run or fragment."""
+    st.session_state.setdefault("notes_ahead", {}).setdefault(key, []).append(sentence)
 
 
 def figure_bytes(figure: go.Figure) -> int:
