@@ -80,3 +80,18 @@ def test_a_file_that_is_too_large_gets_a_sentence_in_sight(address: str, browser
         assert box is not None
         assert box["y"] + box["height"] <= page.evaluate("innerHeight")
         assert page.locator(".clip-frames .clip-frame").count() == 8  # the clip before stays
+
+
+def test_after_an_answer_the_frames_that_it_speaks_of_are_in_sight(address: str, browser: Browser) -> None:
+    path, shows = "lessons?lesson=11-clips&lesson_step=1", ".st-key-lesson_ask button"
+    with visit(browser, address, path, shows=shows) as visited:
+        page = visited.page
+        page.locator(shows).first.click()
+        settle(page)
+        page.wait_for_timeout(2000)  # it scrolls
+        box = page.locator(".clip-frames > .clip-frame").first.bounding_box()
+        bar = page.locator(".st-key-bar").bounding_box()
+        assert box is not None
+        assert bar is not None
+        assert bar["y"] + bar["height"] <= box["y"] + 30
+        assert box["y"] + box["height"] <= DESKTOP["height"]

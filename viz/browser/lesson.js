@@ -1,6 +1,6 @@
 // As a step of a lesson comes, who came to it by pointer may type into its box at once. After an answer, what shows it is
 // brought into sight, once its figure stands; nothing moves where it is in sight already. After an answer by key, Enter goes on.
-({ asks, answered, places }) => {
+({ asks, answered, look }) => {
   const page = document.documentElement, begun = Date.now()
   // find() until there is something, then act on it.
   const soon = (find, act) => {
@@ -22,6 +22,9 @@
     const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth"
     evidence.scrollIntoView({ block: "start", behavior })
   }
+  // The figure that the step names; else the text or frames with what they say, or the page's first figure.
+  const places = [`.st-key-${look}`, ".st-key-uncovered [data-testid=stColumn]:has(.text-said)",
+    ".st-key-uncovered .js-plotly-plot"]
   document.querySelector(".st-key-lesson_verdict")?.scrollIntoView({ block: "nearest" })
   const found = () => places.map(at => document.querySelector(at)).find(one => one?.getBoundingClientRect().height > 60)
   setTimeout(soon, 400, found, show)

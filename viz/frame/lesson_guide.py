@@ -185,7 +185,7 @@ def lesson_beside() -> Iterator[None]:
     given = {
         "asks": asked and bool(step.question) and not step.choices,
         "answered": state.pop("lesson_answered", False),
-        "places": [f".st-key-{step.look or 'heatmap'}", ".st-key-uncovered .js-plotly-plot"],
+        "look": step.look or "heatmap",
     }
     with right, st.container(key="script_lesson"):
         # The browser runs a script again only where it is another one, so it carries the step's name.
