@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from model.catalog.store import local_folder
 from tests.app.driving import PAGES
 from tests.browser.driving import (
     PHONE,
@@ -64,6 +65,14 @@ def test_every_page_draws_without_an_error_or_a_sideways_scroll(page: Page, size
         if size[0] == 1280:
             tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
             assert tall <= 2.5 * size[1], name
+
+
+@pytest.mark.skipif(local_folder("smollm2") is None, reason="smollm2 has not been fetched")
+def test_the_output_of_thirty_layers_is_not_taller_either(address: str, browser: Browser) -> None:
+    path = "output?model=smollm2&text=The+old+red+car+stopped+near+us."
+    with visit(browser, address, path, shows=".st-key-lens .main-svg") as visited:
+        tall = visited.page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight / innerHeight")
+    assert tall <= 2.5
 
 
 def test_another_page_begins_at_its_top_and_a_choice_leaves_the_page_where_it_is(

@@ -145,7 +145,8 @@ def probability_bars(values: np.ndarray, labels: Sequence[str], places: Sequence
         hover=say("output.probability_hover"),
         axis={"tickformat": ".0%", "range": [0, 1], "title": say("changes.probability")},
     )
-    return figure.update_layout(meta={"focus": focus_rows(("decoder", places), "x")})
+    # As low as its slanted labels let it be: the logit lens stands below it.
+    return figure.update_layout(meta={"focus": focus_rows(("decoder", places), "x")}, height=264)
 
 
 def beam_tree(tree: Sequence[BeamNode], labels: Sequence[str], best: Sequence[int], palette: Palette) -> go.Figure:
