@@ -65,3 +65,12 @@ def test_findings_come_into_sight_and_are_cards_on_a_phone(browser: Browser, add
         cell = table.locator("td").nth(1)
         assert cell.evaluate("one => getComputedStyle(one).display") == "block"
         assert cell.bounding_box()["width"] > 300  # type: ignore[index]
+
+
+def test_in_projector_mode_the_number_of_sentences_leaves_room_for_the_button(browser: Browser, address: str) -> None:
+    with visit(browser, address, "lab?projector=true", shows=".st-key-lab_count input") as visited:
+        count = visited.page.locator(".st-key-lab_count > div").first.bounding_box()
+        button = visited.page.locator("button", has_text="20").last.bounding_box()
+        assert count is not None
+        assert button is not None
+        assert count["x"] + count["width"] <= button["x"] or count["y"] + count["height"] <= button["y"]
