@@ -64,6 +64,10 @@ def test_a_page_is_styled_while_the_server_says_nothing(
         # What a run would send: it looks as it will.
         page.evaluate("document.body.insertAdjacentHTML('beforeend', '<div class=tokens>The cat</div>')")
         expect(page.locator(".tokens")).to_have_css("display", "flex")
+        waits = "<div data-testid=stSpinner>Asking</div><div class=st-key-wait>Working</div>"
+        page.evaluate("waits => document.body.insertAdjacentHTML('beforeend', waits)", waits)
+        expect(page.locator(".st-key-wait")).to_be_visible()
+        expect(page.get_by_test_id("stSpinner")).to_be_hidden()
 
 
 @needs_chromium
