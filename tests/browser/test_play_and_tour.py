@@ -25,7 +25,7 @@ def test_layers_play_from_the_embedding_to_the_last_layer(page: Page) -> None:
     title = page.locator(".st-key-activations .gtitle")
     pressed(page, "depth_play")
     seen: list[str] = []
-    for _ in range(200):  # three layers take three seconds, longer on a busy machine
+    for _ in range(900):  # three layers take three seconds, longer on a busy machine
         text = title.first.text_content() or ""
         seen += [text] if text and text not in seen else []
         if len(seen) == 4 and page.locator(".st-key-depth_play").get_by_text(say("layers.play")).count():

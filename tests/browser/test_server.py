@@ -38,7 +38,7 @@ def test_pages_work_under_the_rules_and_ask_no_other_site(address: str, browser:
     page.goto(f"{address}/heads")
     expect(page.locator(".st-key-heatmap .main-svg").first).to_be_visible(timeout=90_000)
     settle(page)
-    assert page.evaluate("typeof document.documentElement.dataset.focus") == "string"
+    page.wait_for_function("typeof document.documentElement.dataset.focus === 'string'", timeout=90_000)
     blocked = [text for text in said if "Content Security Policy" in text and "127.0.0.1" in text]
     assert blocked == []
     page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -159,9 +160,14 @@ def test_who_cancels_is_asked_again_while_others_wait_on(source: Source) -> None
 
 
 def test_what_others_fetch_is_waited_for_together(source: Source) -> None:
+    def go_on_once_the_page_waits_too() -> None:
+        while job.waiting < 2:
+            time.sleep(0.01)
+        source.go.set()
+
     with downloads._queue.waiting(PLAN) as job:
-        threading.Timer(1.0, source.go.set).start()
         source.error = ModelError("changed", "It is another file.")
+        threading.Thread(target=go_on_once_the_page_waits_too, daemon=True).start()
         app = asked()
         assert job.ended.is_set()
         assert source.begun == [NAME]
