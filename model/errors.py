@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class InputError(ValueError):
@@ -61,3 +66,19 @@ def is_out_of_memory(error: BaseException) -> bool:
             and re.search("not enough memory|can't allocate memory", str(error)) is not None
         )
     )
+
+
+def disk_error_behind(error: BaseException) -> ModelError | None:
+    """The error of a full or unwritable disk, where a library's error is one; libraries that write have their own."""
+    if isinstance(error, OSError) and error.errno in (*NO_SPACE, *UNWRITABLE):
+        return disk_error(error)
+    if any(f"os error {number}" in str(error) or os.strerror(number) in str(error) for number in NO_SPACE):
+        return disk_error(OSError(errno.ENOSPC, ""))
+    return None
+
+
+def disk_error(error: OSError) -> ModelError:
+    """The error of a folder for downloads that takes no more; it does not say where on the disk that folder is."""
+    if error.errno in NO_SPACE:
+        return ModelError("disk", "The disk is full. What has come is kept.")
+    return ModelError("disk", "The folder for downloads cannot be written to.")

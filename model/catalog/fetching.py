@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from model.catalog.downloads.plan import Plan, Report, disk_error, disk_error_behind, part_name
+from model.catalog.downloads.plan import Plan, Report, part_name
 from model.catalog.downloads.record import checksums, drop_abandoned_parts, parts_folder, write_record
 from model.catalog.entries import CATALOG, Hub, Progress
 from model.catalog.permission import check_allowed, is_hub_name, without_part
 from model.catalog.store import download_folder, local_folder
-from model.errors import ModelError
+from model.errors import ModelError, disk_error, disk_error_behind
 from model.memory.fit import format_bytes
 from model.settings.settings import current
 

@@ -13,7 +13,7 @@ from model.decomposition.boxes import hook_boxes
 from model.decomposition.model_parts import ModelPass
 from model.decomposition.take_apart import take_apart
 from model.huggingface.opened_model import OpenedModel, find_stack, stack_names
-from model.huggingface.word_scores import WordScores
+from model.huggingface.recording.word_scores import WordScores
 from model.trace.edits import Boxes
 
 

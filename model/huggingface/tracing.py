@@ -17,7 +17,7 @@ from model.huggingface.inputs import Encoding
 from model.huggingface.opened_model import OpenedModel, forward_inputs, stack_names
 from model.huggingface.recording.detection import residual_stream
 from model.huggingface.recording.layers import Layers, build_attention
-from model.huggingface.word_scores import WordScores, word_scores
+from model.huggingface.recording.word_scores import WordScores, word_scores
 from model.tokenization.encoding import unknown_token_notes
 from model.tokenization.labels import predicted_labels
 from model.trace.check import Check

@@ -11,10 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from model.catalog.config_bounds import check_config
-from model.catalog.downloads.plan import disk_error, disk_error_behind
 from model.catalog.folder_check import check_place
 from model.catalog.store import download_folder
-from model.errors import ModelError
+from model.errors import ModelError, disk_error, disk_error_behind
 from model.memory.fit import check_memory_fits, format_bytes
 from model.memory.gguf_header import gguf_parameters
 from model.memory.weight_headers import refuse

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from model.errors import ModelError
-
 # Called again and again during a download with its phase ("elsewhere", "running" or "unpacking"), the bytes that are
 # here and those of the whole; raises `Cancelled` to end it.
 Report = Callable[[str, int, int], None]
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Cancelled(Exception):  # noqa: N818  (not an error: somebody wanted it)
@@ -77,19 +71,3 @@ def has_digest(file: Path, digest: str) -> bool:
         while block := content.read(1 << 20):
             found.update(block)
     return found.hexdigest() == expected
-
-
-def disk_error_behind(error: BaseException) -> ModelError | None:
-    """The error of a full or unwritable disk, where a library's error is one; libraries that write have their own."""
-    if isinstance(error, OSError) and error.errno in (*NO_SPACE, *UNWRITABLE):
-        return disk_error(error)
-    if any(f"os error {number}" in str(error) or os.strerror(number) in str(error) for number in NO_SPACE):
-        return disk_error(OSError(errno.ENOSPC, ""))
-    return None
-
-
-def disk_error(error: OSError) -> ModelError:
-    """The error of a folder for downloads that takes no more; it does not say where on the disk that folder is."""
-    if error.errno in NO_SPACE:
-        return ModelError("disk", "The disk is full. What has come is kept.")
-    return ModelError("disk", "The folder for downloads cannot be written to.")

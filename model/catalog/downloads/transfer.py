@@ -10,8 +10,8 @@ from pathlib import Path
 
 import requests
 
-from model.catalog.downloads.plan import RemoteFile, disk_error, has_digest
-from model.errors import ModelError
+from model.catalog.downloads.plan import RemoteFile, has_digest
+from model.errors import ModelError, disk_error
 
 ATTEMPTS = 4  # without a single byte in between
 PAUSE_SECONDS = 1.0

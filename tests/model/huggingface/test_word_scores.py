@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import model
-from model.huggingface import word_scores
+from model.huggingface.recording import word_scores
 from model.memory.model_registry import detach_from_model
 from tests.model.huggingface import test_families
 from tests.model.huggingface.small_models import TEXT
