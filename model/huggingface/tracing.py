@@ -102,7 +102,7 @@ class TracedBatch:
         if self.logits is None:
             return None
         prefix = f"{self.stacks[-1]}_" if self.lens.is_encoder_decoder else ""
-        return word_scores(self.lens, self.logits[row], self.result[f"{prefix}hidden_states"][-1][row])
+        return word_scores(self.lens, self.logits[row], lambda: self.result[f"{prefix}hidden_states"][-1][row])
 
     def trace(self, row: int, target: Target, encoding: Encoding, *, continues: bool) -> Trace:
         """The trace of one text or sound of the batch.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -48,16 +49,16 @@ class WordScores:
         return rows
 
 
-def word_scores(lens: OpenedModel, scores: Tensor, states: Tensor) -> WordScores:
+def word_scores(lens: OpenedModel, scores: Tensor, find_states: Callable[[], Tensor]) -> WordScores:
     """What is kept of a text's scores: of many the states, where the output head alone makes the scores of them.
 
     Whether it does is tried on three tokens: some models cap or scale what their head answers.
 
     Args:
-        scores: of the pass, [token, vocab]; states: the last ones, [token, d_model].
+        scores: of the pass, [token, vocab]; find_states: the last states, asked for long texts only. [token, d_model]
     """
     whole = WordScores(scores, scores.shape[-1], by_head=False)
-    if scores.numel() <= MAX_KEPT or len(states) != len(scores):
+    if scores.numel() <= MAX_KEPT or len(states := find_states()) != len(scores):
         return whole
     tried = WordScores(states, scores.shape[-1], by_head=True)
     for place in {0, len(scores) // 2, len(scores) - 1}:
