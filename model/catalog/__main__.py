@@ -14,6 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from model.catalog.downloads.plan import Plan
 from model.catalog.entries import CATALOG, forbids_commerce
 from model.errors import ModelError
 from model.memory.fit import format_bytes
@@ -32,7 +33,7 @@ def main() -> None:
     pack_parser.add_argument("--wheels", action="store_true", help="also download the Python packages")
     args = parser.parse_args()
     from model.catalog.downloads.record import drop_damaged
-    from model.catalog.fetching import find_or_fetch, plan_download
+    from model.catalog.fetching import find_or_fetch
     from model.catalog.store import local_folder
 
     if args.command == "list":
@@ -51,20 +52,19 @@ def main() -> None:
         print(f"{args.folder} is ready, with {', '.join(names)}. How to start it: {args.folder / 'PACK.md'}")
         return
 
+    def tell(plan: Plan) -> None:
+        said = "not for commercial use: " if forbids_commerce(plan.licence) else ""
+        said += plan.licence or "the hub names none; see the model's page there before you use it"
+        print(f"\n{plan.name}: {format_bytes(plan.size)} to fetch. Licence: {said}.", file=sys.stderr)
+
     def show(share: float, what: str) -> None:
         print(f"\r{share:4.0%} {what:60}", end="", file=sys.stderr, flush=True)
 
     try:
-        if not local_folder(args.name):
-            plan = plan_download(args.name)
-            licence = CATALOG[args.name].licence if args.name in CATALOG else plan.licence
-            said = "not for commercial use: " if forbids_commerce(licence) else ""
-            said += licence or "the hub names none; see the model's page there before you use it"
-            print(f"{args.name}: {format_bytes(plan.size)} to fetch. Licence: {said}.", file=sys.stderr)
         dropped = drop_damaged(args.name)
         if dropped:
             print(f"Damaged, and fetched again: {', '.join(dropped)}", file=sys.stderr)
-        folder = find_or_fetch(args.name, show)
+        folder = find_or_fetch(args.name, show, tell)
     except ModelError as error:
         sys.exit(f"\n{error}")
     print(f"\n{args.name} is here: {folder}")

