@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from model.attention import formula
+from model.catalog.entries import Entry
 from model.trace.edits import Edits
 from model.trace.trace import Trace
 from model.translator import transformer
-from tests.app.driving import PAGES, badge, changed, forget_results, go_to, heat, opened, texts
+from tests.app.driving import PAGES, badge, changed, forget_results, go_to, heat, offering, opened, texts
+from tests.model.huggingface.test_families import TEXT, build
 from viz.frame import server_state
 from viz.language.messages import say
 from viz.widgets.edit_panel import EDIT_TYPES
@@ -29,6 +33,21 @@ def test_the_lines_under_the_badge_repeat_the_check(app: AppTest, page: str) -> 
     assert trace.verify().ok
     assert trace.edits == Edits(temperature={"cross": 2.0})
     assert trace.ids == app.session_state.ran[0][-1].ids
+
+
+def test_an_encoder_predicts_what_stands_in_a_tokens_place(tmp_path: Path) -> None:
+    build("bert", tmp_path)
+    server_state.drop_all()
+    entry = Entry("made", "encoder", 0, "", "", ("encoder", 1, 2), folder=tmp_path)
+    with offering("made", entry, TEXT, "changes") as app:
+        app.session_state["edits"] = "heads:encoder.0.1=0.0"
+        app.run()
+        drawn = app.session_state["drawn"]
+        assert "in the place of" in drawn["candidates"].caption
+        assert drawn["candidates"].figure.layout.title.text == say("changes.candidates_title_here")
+        assert "in the place of each token" in drawn["divergence"].caption
+        assert drawn["divergence"].figure.data[0].hovertemplate.startswith("in the place of")
+        assert badge(app).startswith(":green[")
 
 
 def test_the_badge_turns_red_when_the_model_is_broken(app: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

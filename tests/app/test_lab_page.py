@@ -52,7 +52,7 @@ def test_typed_sentences_are_measured_line_by_line(lab: AppTest) -> None:
     assert set(lab.session_state["drawn"]) == {"lab_heads", "lab_points", "lab_ranked"}
     assert "between" in texts(lab)
     assert "over 3 sentences" in texts(lab)
-    assert "An even look" in texts(lab)
+    assert "Uniform attention" in texts(lab)
     assert lab.query_params["lab_shown"] == "1"
     assert lab.query_params["lab_text"] == TYPED
     assert lab.title[0].value == "Lab"
@@ -61,7 +61,7 @@ def test_typed_sentences_are_measured_line_by_line(lab: AppTest) -> None:
 def test_another_measure_and_head_need_no_run(lab: AppTest) -> None:
     choose(lab, "lab_measure", "entropy")
     assert "entropy" in lab.query_params["lab_measure"]
-    assert "An even look" not in texts(lab)
+    assert "Uniform attention" not in texts(lab)
     choose(lab, "layer", 2)
     choose(lab, "head", 3)
     assert "Layer 2, head 3" in texts(lab)

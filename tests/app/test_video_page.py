@@ -64,6 +64,18 @@ def test_two_digits_have_two_tracks_and_space_its_own_heads(app: AppTest) -> Non
     assert badge(app).startswith(":green[")
 
 
+def test_the_answer_that_changes_most_is_drawn(app: AppTest) -> None:
+    app = choose(app, "picture", "clip_two")
+    app.session_state["edits"] = ";".join(f"heads:time.{layer}.{head}=0" for layer in range(3) for head in range(4))
+    go_to(app, "changes")
+    drawn = app.session_state["drawn"]["candidates"]
+    before, after = (np.asarray(one.x) for one in drawn.figure.data)
+    assert drawn.figure.layout.title.text == say("changes.answers_title")
+    assert abs(before - after).max() > 0.5  # digit 0 is in neither answer
+    assert drawn.caption.startswith("The model gives 10 answers. Drawn is number 8, ")
+    assert badge(app).startswith(":green[")
+
+
 def test_an_own_clip_has_no_track(app: AppTest) -> None:
     frames = [Image.fromarray(np.full((30, 30), 20 * i, np.uint8)) for i in range(8)]
     buffer = io.BytesIO()

@@ -124,8 +124,8 @@ def divergence_bars(
         palette,
         names=names,
         title=say("changes.divergence_title"),
-        hover=say("changes.divergence_hover"),
-        token_title=say("changes.fed_in"),
+        hover=say("changes.divergence_hover" if stack == "decoder" else "changes.divergence_hover_here"),
+        token_title=say("changes.fed_in" if stack == "decoder" else "layers.token"),
         axis={"title": say("changes.bits"), "rangemode": "tozero"},
     )
     figure.data[0].marker.color = [palette.second if i == chosen else palette.accent for i in range(len(bits))]

@@ -68,18 +68,24 @@ def output_change(before: Trace, after: Trace, palette: Palette) -> None:
     assert comparable.logits is not None
     tokens = before.tokens[stack]
     bits = kl_divergence_bits(before.logits, comparable.logits)
-    if len(before.logits) < len(tokens):  # one prediction for the whole input, as for a picture
-        _candidates(before, comparable, 0, say("changes.whole"), bits[0], palette)
+    if len(before.logits) < len(tokens):  # of the whole input, as for a picture: one answer, or one for each digit
+        row, count = int(bits.argmax()), len(bits)
+        words = {"row": row, "count": count, "bits": f"{bits[row]:.3f}"}
+        caption = say("changes.one_answer" if count == 1 else "changes.an_answer", **words)
+        _candidates(before, comparable, row, say("changes.answers_title"), caption, palette)
         return
+    end = "_here" if stack == "encoder" else ""  # an encoder predicts what stands at a token, a decoder what follows it
     key = f"changed_{stack}"
-    row = pickers.pick_token(tokens, say("changes.pick"), key, start=int(bits.argmax()))
+    row = pickers.pick_token(tokens, say(f"changes.pick{end}"), key, start=int(bits.argmax()))
     left, right = st.columns([7, 5], gap="small")
     with right:
-        _candidates(before, comparable, row, escape_markdown(tokens.name(row)), bits[row], palette)
+        behind = escape_markdown(tokens.name(row))
+        caption = say(f"changes.candidates_look{end}", token=behind, bits=f"{bits[row]:.3f}")
+        _candidates(before, comparable, row, say(f"changes.candidates_title{end}"), caption, palette)
     with left:
         names = [tokens.name(i) for i in range(len(tokens))]
         figure = figures.divergence_bars(bits, tokens.texts, names, row, stack, palette)
-        caption = say("changes.divergence_look")
+        caption = say(f"changes.divergence_look{end}")
         caption += "" if comparable is after else " " + say("changes.fed_same")
         charts.chart_with_menu(figure, "divergence", caption, on_select=partial(_pick_bar, key))
 
@@ -90,15 +96,14 @@ def _pick_bar(key: str) -> None:
         st.session_state[key] = int(points[0]["x"])
 
 
-def _candidates(before: Trace, after: Trace, row: int, behind: str, bits: float, palette: Palette) -> None:
-    """Draw the likeliest tokens at one position, before and after the edits. behind: name of the token there"""
+def _candidates(before: Trace, after: Trace, row: int, title: str, caption: str, palette: Palette) -> None:
+    """Draw the likeliest tokens, or answers, in one row of the logits, before and after the edits."""
     assert before.logits is not None
     assert after.logits is not None
     p, q = probabilities(before.logits[row]), probabilities(after.logits[row])
     best = most_probable(p + q, NUM_CANDIDATES)
     labels = model_access.open_model().labels(best.tolist())
-    figure = figures.candidate_bars(p[best], q[best], labels, palette, say("changes.candidates_title"))
-    charts.chart_with_menu(figure, "candidates", say("changes.candidates_look", token=behind, bits=f"{bits:.3f}"))
+    charts.chart_with_menu(figures.candidate_bars(p[best], q[best], labels, palette, title), "candidates", caption)
 
 
 def head_effects(trace: Trace, palette: Palette) -> None:

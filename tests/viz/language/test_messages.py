@@ -90,6 +90,21 @@ def test_captions_are_one_line(language: str) -> None:
     assert {keys: line for keys, line in lines.items() if len(line) > CAPTION_ROOM[keys]} == {}
 
 
+# What has a word of the field: "uniform attention", "special token", "fixed offset", "position bias".
+HOME_MADE = {
+    "en": r"\b(even|such|strongest|of the|a) looks?\b(?! at)|\bmarks (such|that|and)\b|fixed step|of the pl|the wall",
+    "de": r"\bBlicks?\b|\bMarken\b(?!.*Neuron)|festen? Schritt|Bias der Plätze|an der Wand",
+    "fr": r"\bregards?\b|\bmarques\b(?!.*neurone)|pas fixe|biais des places|sur le mur",
+    "es": r"\b(la|las|una|sin|su) miradas?\b|\bmarcas\b(?!.*neurona)|paso fijo|sesgo de los lugares|en la pared",
+}
+
+
+@pytest.mark.parametrize("language", languages())
+def test_what_the_field_has_a_word_for_is_called_by_it(language: str) -> None:
+    found = {key: one for key, one in texts(language).items() if re.search(HOME_MADE[language], one)}
+    assert not found
+
+
 @pytest.mark.parametrize("language", OTHERS)
 def test_nothing_is_missing(language: str) -> None:
     assert not missing(language), f"{language}.toml lacks: {', '.join(missing(language))}"

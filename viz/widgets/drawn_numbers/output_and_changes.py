@@ -118,9 +118,13 @@ def _divergence(trace: Trace, figure: Any) -> float | None:
     pair = _before_and_after(trace)
     if pair is None:
         return None
+    return bars_error(figure, [_bits(pair)], pair[0].tokens[list(pair[0].tokens)[-1]].texts)
+
+
+def _bits(pair: tuple[Trace, Trace]) -> np.ndarray:
+    """KL divergence of every row of the logits of two runs. [row]"""
     p, q = (probabilities(np.asarray(one.logits)) for one in pair)
-    bits = np.where(p > 0, p * np.log2(np.where(p > 0, p, 1.0) / np.maximum(q, 1e-300)), 0.0).sum(-1).clip(0)
-    return bars_error(figure, [bits], pair[0].tokens[list(pair[0].tokens)[-1]].texts)
+    return np.where(p > 0, p * np.log2(np.where(p > 0, p, 1.0) / np.maximum(q, 1e-300)), 0.0).sum(-1).clip(0)
 
 
 def _changed_candidates(trace: Trace, figure: Any) -> float | None:
@@ -129,7 +133,7 @@ def _changed_candidates(trace: Trace, figure: Any) -> float | None:
         return None
     stack = list(trace.tokens)[-1]
     one_for_all = len(pair[0].logits) < len(pair[0].tokens[stack])  # type: ignore[arg-type]
-    row = 0 if one_for_all else int(on_screen.chosen(f"changed_{stack}", 0))
+    row = int(_bits(pair).argmax()) if one_for_all else int(on_screen.chosen(f"changed_{stack}", 0))
     return _ranked_error(figure, [probabilities(one.logits[row]) for one in pair])  # type: ignore[index]
 
 
