@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from viz.figures.cell_pooling import group_labels, max_pooled, pooled_shape, pooling_starts
 from viz.figures.linking import FocusTokens, focus_rows
-from viz.figures.margins import fit_horizontally, margins, two_line_title
+from viz.figures.margins import LINE, fit_horizontally, margins, two_line_title, width
 from viz.figures.theme import Palette, Scale, base_figure, base_layout, colour_bar, escape, shorten, unvalidated_figure
 
 MAX_TICKS, THINNED_TICKS = 40, 24  # more labels than the first are thinned to the second: each takes 0.5 ms to draw
@@ -93,10 +93,21 @@ def grid(
     layout = base_layout(title, palette, height=0)
     layout |= _axes(layout, down, across, bar=bar, narrow=narrow) | _shapes(down, across, row, palette)
     layout["height"] = _height(len(down.labels), layout["margin"] if fit else None)
+    _break_row_title(layout, row_title)
     starts = (row_starts, column_starts)
     group = [-(-length // max(len(one), 1)) for length, one in zip(shape, starts, strict=True)]
     layout |= _meta(group, focus, None if row is None else len(layout["shapes"]) - 1)
     return unvalidated_figure([trace if bar else trace | {"showscale": False}, VISIBLE_AXES], layout)
+
+
+def _break_row_title(layout: dict[str, Any], title: str) -> None:
+    """Two lines for the rows' title where one is longer than the map is high, with room beside the labels."""
+    margin = layout["margin"]
+    if (
+        width(title, layout["font"]["size"] + 1) > layout["height"] - margin["t"] - margin["b"] + 16
+    ):  # it may reach beyond
+        layout["yaxis"] = layout["yaxis"] | {"title": {"text": two_line_title(title)}}
+        layout["margin"] = margin | {"l": margin["l"] + LINE}
 
 
 def _meta(group: list[int], focus: FocusTokens | None, row_shape: int | None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,7 +57,8 @@ def token_lines(
     ends = np.stack([query_heights[query_indices], key_heights[key_indices]], 1)
     highlighted = None if row is None else np.array([i == row for i in queries], bool)[query_indices]
     traces = _line_traces(ends, weights, highlighted, palette)
-    traces += _label_traces(attention, (queries, keys), (query_heights, key_heights), span, row, palette)
+    height = int(min(max(span * 26, 140), 900)) if beside is None else _rows_height(beside)
+    traces += _label_traces(attention, (queries, keys), (query_heights, key_heights), (span, height), row, palette)
     shown: dict[str, Any] = shows("lines", attention, layer=layer, head=head, queries=queries, keys=keys, span=span)
     named = ((attention.query_tokens, queries), (attention.key_tokens, keys))
     shown["labels"] = [[tokens[position] for position in places] for tokens, places in named]  # no axis has them
@@ -72,7 +74,7 @@ def token_lines(
     layout = base_layout(
         say("heads.lines_title", layer=attention.layer_index[layer], head=head),
         palette,
-        height=int(min(max(span * 26, 140), 900)) + 110,
+        height=height + 110,
     )
     layout |= {
         "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
@@ -106,6 +108,12 @@ def _beside_layout(title: str, palette: Palette, span: int, beside: go.Figure) -
         "xaxis": {"visible": False, "range": [-0.45, 1.6], "fixedrange": True},
         "yaxis": {"visible": False, "range": [span, 0], "fixedrange": True},
     }
+
+
+def _rows_height(beside: go.Figure) -> int:
+    """Pixels of all rows of a heat map."""
+    drawn = parts(beside).layout
+    return int(drawn.height - drawn.margin.t - drawn.margin.b)
 
 
 def _heights(count: int, span: int) -> np.ndarray:
@@ -149,28 +157,31 @@ def _label_traces(
     attention: Attention,
     positions: tuple[list[int], list[int]],
     heights: tuple[np.ndarray, np.ndarray],
-    span: int,
+    size: tuple[int, int],
     row: int | None,
     palette: Palette,
 ) -> list[dict[str, Any]]:
     """Traces of the column titles, of the token labels, and of the label of the selected row.
 
-    positions, heights: of queries and of keys.
+    positions, heights: of queries and of keys; size: of the figure, in rows and in pixels.
     """
+    span, pixels = size
     # Annotations would do, but Plotly compares each of them with all others, which takes seconds.
     titles = [(-0.06 * span, say(f"heads.{name}_short"), side) for name, side in (("asks", "left"), ("asked", "right"))]
     selected, others = [], []
+    least = min(pixels / max(len(one), 1) for one in positions)  # pixels from a label to the next
+    font = 13 if least >= 16 else 11 if least >= 12 else 9
     for side, tokens, side_positions, side_heights in zip(
         ("left", "right"), (attention.query_tokens, attention.key_tokens), positions, heights, strict=True
     ):
-        step = label_step(len(side_positions))
+        # As many as are read beside each other: with few rows, the keys stand closer than the map's columns.
+        step = max(label_step(len(side_positions)), math.ceil((font + 1) * len(side_positions) / pixels))
         for height, position in zip(side_heights[::step], side_positions[::step], strict=True):
             text = escape(shorten(tokens[position], 12))
             if side == "left" and position == row:
                 selected.append((height, f"<b>{text}</b>", side))
             else:
                 others.append((height, text, side))
-    size = 13 if span <= 24 else 11 if span <= 40 else 8
     return [
         {
             "type": "scatter",
@@ -183,7 +194,7 @@ def _label_traces(
         }
         for labels, font_size, colour in (
             (titles, 12, palette.forbidden),
-            (others, size, palette.text),
-            (selected, size, palette.second),
+            (others, font, palette.text),
+            (selected, font, palette.second),
         )
     ]

@@ -56,7 +56,8 @@ def contact_map(
         _known_contacts(figure, known, heat, palette)
         _top_pairs(figure, scores, known, palette)
         _bridges(figure, known, palette)
-    ticks = list(range(9, count, 10))
+    step = 10 * -(-count // 150)  # labels that stand beside each other unturned, on a third of a page, too
+    ticks = list(range(step - 1, count, step))
     axis = {
         "tickmode": "array",
         "tickvals": ticks,

@@ -13,6 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import model
+from model.assets import ASSETS
 from model.catalog.store import local_folder
 from model.lessons import claims
 from model.lessons.lesson import Lesson, LessonStep, load_lessons, parse_lesson
@@ -20,7 +21,7 @@ from model.lessons.lesson_file import MAX_BYTES, LessonError
 from model.measures.recurrence import NAMES, time_layers
 from tests.app.driving import choose, shown_head
 from viz.frame import lesson_guide
-from viz.language.messages import say
+from viz.language.messages import languages, say
 from viz.saving import tables
 
 APP = Path(__file__).parents[3] / "app.py"
@@ -66,6 +67,12 @@ def test_the_lessons_that_come_along_can_be_read() -> None:
         assert any(step.question for step in lesson.steps)
         assert any(step.claims for step in lesson.steps)
         assert all("**Do:**" in step.text + step.reveal for step in lesson.steps), lesson.name
+
+
+@pytest.mark.parametrize("language", languages())
+def test_choices_are_plain_texts(language: str) -> None:
+    for lesson in load_lessons(ASSETS / "lessons", lesson_guide.PAGES, language)[0]:
+        assert not [choice for step in lesson.steps for choice in step.choices if set(choice) & set("`*_")], lesson.name
 
 
 def test_a_step_goes_on_where_the_one_before_was() -> None:

@@ -6,6 +6,7 @@ import base64
 import zlib
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 import model
@@ -13,7 +14,9 @@ from model.measures.heads.head_characters import Character, head_characters
 from model.trace.attention import Attention
 from model.trace.tokens import Picture, Tokens
 from tests.model.measures.test_measures import Fixed
-from viz.figures.heads import head_mosaic
+from viz.figures.grid import grid
+from viz.figures.heads import head_heatmap, head_mosaic
+from viz.figures.lines import token_lines
 from viz.figures.pictures import TINT_STEPS, patch_overlay
 from viz.figures.theme import LIGHT
 from viz.figures.tiles import tile_layout
@@ -34,8 +37,8 @@ def test_tiles_say_what_a_head_does_and_over_how_many_tokens_it_looks() -> None:
     assert said == ["spreads over all tokens 100%", "looks at the previous token 100%"]
     texts = head_mosaic(shown, LIGHT, characters=said).data[0].text
     assert texts[0].startswith("layer 0, head 0 · spreads over all tokens 100%<br>")
-    assert texts[0].endswith("as if it looked at 5.0 tokens alike")
-    assert texts[1].endswith("as if it looked at 1.0 tokens alike")
+    assert texts[0].endswith("as if it looked at 5.0 tokens equally")
+    assert texts[1].endswith("as if it looked at 1.0 tokens equally")
     assert "the (0)" in texts[1] or "the (3)" in texts[1]
     assert head_mosaic(shown, LIGHT).data[0].text[1].startswith("layer 0, head 1<br>")
 
@@ -77,6 +80,33 @@ def test_layers_of_a_second_band_have_their_numbers_beside_them() -> None:
     assert (box.x0 + box.x1) / 2 == 12
     heads = [text for place, text in zip(mosaic.layout.xaxis.tickvals, mosaic.layout.xaxis.ticktext, strict=True)]
     assert heads == [str(head) for head in range(9)] * 2
+
+
+def test_labels_of_many_keys_beside_few_queries_do_not_lie_on_each_other() -> None:
+    queries, keys = Tokens(("a", "b", "c"), (False,) * 3), Tokens(tuple("k" * 38), (False,) * 38)
+    layer = Fixed(np.full((1, 3, 38), 1 / 38, np.float32))
+    cross = Attention("cross", queries, keys, 1, 1, (layer,))
+    heatmap = head_heatmap(cross, 0, 0, LIGHT, fit=True)
+    rows = heatmap.layout.height - heatmap.layout.margin.t - heatmap.layout.margin.b
+    labels = next(one for one in token_lines(cross, 0, 0, LIGHT, beside=heatmap).data if "k" in (one.text or ()))
+    heights = [y for y, text in zip(labels.y, labels.text, strict=True) if text == "k"]
+    apart = np.diff(heights).min() * rows / 3
+    assert apart >= labels.textfont.size
+    assert len(heights) > 8
+
+
+def test_a_title_longer_than_its_map_is_high_takes_two_lines() -> None:
+    def titled(rows: int) -> go.Figure:
+        labels = ["a"] * rows
+        return grid(
+            np.zeros((rows, 4)), rows=labels, columns=list("abcd"), row_title="query: token fed in, asks",
+            title="", column_title="", unit="", hover="", palette=LIGHT, fit=True, limits=(0, 1),
+        )  # fmt: skip
+
+    low, high = titled(3).layout, titled(10).layout
+    assert low.yaxis.title.text == "query: token<br>fed in, asks"
+    assert high.yaxis.title.text == "query: token fed in, asks"
+    assert low.margin.l == high.margin.l + 18
 
 
 def test_a_patch_is_a_token_that_can_be_chosen() -> None:

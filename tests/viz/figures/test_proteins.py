@@ -39,6 +39,12 @@ def test_scores_stand_above_and_contacts_below_the_diagonal() -> None:
     assert still_image(figure, LIGHT.page, "svg").startswith(b"<?xml")
 
 
+def test_numbers_of_a_long_protein_leave_room_for_each_other() -> None:
+    figure = contact_map(np.eye(223), None, ["A"] * 223, ("encoder", range(223)), "Title", LIGHT)
+    assert list(figure.layout.xaxis.ticktext[:2]) == ["20", "40"]
+    assert len(figure.layout.xaxis.ticktext) <= 15
+
+
 def test_without_a_known_structure_only_looks_are_drawn() -> None:
     figure = contact_map(np.eye(COUNT), None, NAMES, ("encoder", range(COUNT)), "Title", LIGHT)
     assert len(figure.data) == 1
