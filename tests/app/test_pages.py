@@ -6,6 +6,7 @@ import gc
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -29,6 +30,16 @@ def test_a_first_visit_leaves_nothing_behind(app: AppTest, monkeypatch: pytest.M
     assert sys.getswitchinterval() == usual
     assert first_visit._finished.is_set()
     assert "expected" not in {chart.proto.id.rpartition("-")[2] for chart in app.get("plotly_chart")}
+
+
+def test_a_run_does_not_end_with_the_garbage_collection_of_keras(
+    shared: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared: list[object] = []
+    backend = SimpleNamespace(clear_session=lambda: cleared.append("all objects of all libraries"))
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(backend=backend))
+    assert not shared.run().exception
+    assert not cleared
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page != "text"])

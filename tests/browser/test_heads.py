@@ -231,16 +231,20 @@ def test_nothing_begins_to_fade_while_an_answer_is_near(page: Page) -> None:
     expect(page.locator("body")).not_to_have_attribute("data-answering", "")  # slow answers may fade it
 
 
-def test_a_pointer_that_is_there_before_the_picture_of_all_heads_is_read_shows_its_head(page: Page) -> None:
-    page.add_init_script(
-        """const read = Image.prototype.decode
-        Image.prototype.decode = function () {
-          const wait = then => window.mayRead ? then(read.call(this)) : setTimeout(wait, 20, then)
-          return new Promise(wait)
-        }"""
-    )
-    open_at(page, page.url)
-    page.mouse.move(*tile_at(page, 2, 5))
-    heading(page, 0, 3)
-    page.evaluate("window.mayRead = true")
-    heading(page, 2, 5)
+def test_a_pointer_that_is_there_before_the_picture_of_all_heads_is_read_shows_its_head(
+    browser: Browser, address: str
+) -> None:
+    with visit(browser, address, kept=False) as visited:
+        page = visited.page
+        page.add_init_script(
+            """const read = Image.prototype.decode
+            Image.prototype.decode = function () {
+              const wait = then => window.mayRead ? then(read.call(this)) : setTimeout(wait, 20, then)
+              return new Promise(wait)
+            }"""
+        )
+        open_at(page, page.url)
+        page.mouse.move(*tile_at(page, 2, 5))
+        heading(page, 0, 3)
+        page.evaluate("window.mayRead = true")
+        heading(page, 2, 5)

@@ -8,6 +8,7 @@ import threading
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
+from streamlit.runtime.scriptrunner import script_runner
 
 from model.memory import allocator
 
@@ -29,6 +30,9 @@ def begin(placeholder: DeltaGenerator) -> DeltaGenerator | None:
     # Imported modules and cached results live long: with default thresholds, the garbage collector would scan them for
     # a fifth of a second during the import, and for 7 % of the server's time with a class of thirty.
     gc.set_threshold(20_000, 10, 10)
+    # Once Keras is imported, for Code, Streamlit has it collect garbage after every run of every session, which takes
+    # 0.4 s. What it clears besides is kept for a thread, and that of a run ends with it.
+    script_runner._clean_problem_modules = lambda: None
     # The browser's files are sent in pieces; at the default interval each would wait 5 ms for the importing thread.
     sys.setswitchinterval(0.0005)
     waiting = placeholder.container()
