@@ -20,7 +20,7 @@ FURTHER = (
 )
 MAX_NUMBERS = 2**27  # of a run that are held at once, in float32: half a gigabyte
 ROWS_AT_ONCE = 32  # of logits that are compared
-# Of the parts with numbers that are rounded; the others are right or wrong.
+# Of the parts with numbers that are rounded; the others are right or wrong, but for words that are nearly as likely.
 ROUNDED = ("weights", "row_sums", "scores", "queries", "keys", "values", "states", "neurons", "logits")
 
 
@@ -162,7 +162,14 @@ class RoundingLimits(Limits):
         return max(super().logit(layers, largest), FURTHER * self.off.get("logits", 0.0))
 
 
-def settle(check: Check, comparison: Comparison, stock: Run, stock_in_float64: Run, ours_in_float64: Run) -> Check:
+def settle(
+    check: Check,
+    comparison: Comparison,
+    stock: Run,
+    stock_in_float64: Run,
+    ours_in_float64: Run,
+    add_words: Callable[[Comparison], None] | None = None,
+) -> Check:
     """The verdict where a trace exceeds the tolerances of its number format: rounding, or a fault.
 
     It is rounding where both implementations agree in float64, and the trace is about as far from those numbers as the
@@ -170,11 +177,13 @@ def settle(check: Check, comparison: Comparison, stock: Run, stock_in_float64: R
 
     Args:
         check: the verdict so far; comparison: an empty one of the same trace.
+        add_words: compares the words once more, which may be others where the logits before them are rounded.
 
     Returns:
         `check` itself where it stays.
     """
-    if any(part.name not in ROUNDED for part in check.wrong_parts):
+    wrong = {part.name for part in check.wrong_parts}
+    if wrong - {*ROUNDED, "words"} or wrong == {"words"} or ("words" in wrong and add_words is None):
         return check
     numbers = Numbers()
     try:
@@ -182,11 +191,13 @@ def settle(check: Check, comparison: Comparison, stock: Run, stock_in_float64: R
             numbers.hold(ours_in_float64)
             hand_on = numbers.replace(stock_in_float64)
         off = numbers.errors(stock)
-    # Some of PyTorch's functions, as those of experts, know no float64.
+    # Some of PyTorch's functions know no float64.
     except (TooManyNumbersError, DifferentError, RuntimeError):
         return check
     comparison.limits = RoundingLimits(comparison.limits.digits, off)
     hand_on(comparison)
+    if add_words is not None:
+        add_words(comparison)
     settled = comparison.check(check.how, independent=check.independent)
     compared = {part.name for part in settled.parts}
     settled = replace(

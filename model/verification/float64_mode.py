@@ -18,6 +18,7 @@ LOOKUPS = {"embedding", "__getitem__", "index_select"}
 QUESTIONS = {"__get__", "size", "dim", "numel", "stride", "is_floating_point", "is_contiguous", "data_ptr", "__len__"}
 IN_PLACE = {"__setitem__", "__set__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"}
 NARROWING = {"float", "half", "bfloat16"}
+GROUPED = {"grouped_mm", "_grouped_mm"}  # products of the experts of a layer, which PyTorch has in no float64
 
 
 @contextmanager
@@ -42,6 +43,8 @@ class _Float64Mode(TorchFunctionMode):
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
         if name == "linear" and len(args) > 1 and args[1].numel() > ROWS:
             return _linear_by_rows(*args, **kwargs)
+        if name in GROUPED:
+            return _multiply_by_group(*args, **kwargs)
         if name in NARROWING and len(args) == 1:
             return args[0].double()
         if name not in LOOKUPS | QUESTIONS:
@@ -71,4 +74,21 @@ def _linear_by_rows(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Te
         found[..., part] = torch.nn.functional.linear(
             x, weight[part].double(), None if bias is None else bias[part].double()
         )
+    return found
+
+
+def _multiply_by_group(x: Tensor, weight: Tensor, *, offs: Tensor, **_: None) -> Tensor:
+    """As `torch.nn.functional.grouped_mm`, in float64, one expert at a time.
+
+    Args:
+        x: tokens, by expert. [token, d_in]
+        weight: [expert, d_in, d_out]
+        offs: how many tokens stand before the end of each expert's. [expert]
+    """
+    found = torch.zeros(len(x), weight.shape[-1], dtype=torch.float64, device=x.device)
+    start = 0
+    for expert, end in enumerate(offs.tolist()):
+        if end > start:
+            found[start:end] = x[start:end].double() @ weight[expert].double()
+        start = end
     return found

@@ -84,7 +84,6 @@ def verify(subject: Subject, trace: Trace) -> Check:
     comparison, again = (Comparison(trace, limits(dtype), sinks=subject.sinks, answer=subject.answer) for _ in range(2))
     answer = compare(subject, trace, subject.run_eager, comparison)
     _add_words(subject, trace, comparison, answer)
-    del answer  # of a long text 0.1 GB, which the runs in float64 need
     add_positions(comparison, trace, subject.module)
     for stack, neurons in known_neurons(trace).items():
         if not comparison.has_neurons(stack, len(neurons)):
@@ -92,11 +91,14 @@ def verify(subject: Subject, trace: Trace) -> Check:
     check = comparison.check(HOW if subject.independent else REPETITION, independent=subject.independent)
     if check.ok or subject.run_in_float64 is None:
         return check
-    runs = [
+    again_in_words = partial(_add_words, subject, trace, answer=answer)
+    words = again_in_words if any(part.name == "words" for part in check.wrong_parts) else None
+    del answer, again_in_words  # of a long text 0.1 GB, which the runs in float64 need
+    stock, stock_in_float64, ours_in_float64 = (
         partial(_hand_over, subject, trace, run)
         for run in (subject.run_eager, partial(subject.run_in_float64, False), partial(subject.run_in_float64, True))
-    ]
-    return settle(check, again, *runs)
+    )
+    return settle(check, again, stock, stock_in_float64, ours_in_float64, words)
 
 
 def compare(subject: Subject, trace: Trace, run: RunPass, judge: Judge) -> Tensor:

@@ -54,7 +54,9 @@ def verdict(
 
     # In the format of the traced pass: what it rounds away is what the reference run loses in it, too.
     runs = partial(stock_in, dtype), partial(stock_in, torch.float64)
-    return settle(check, Comparison(trace, limits(dtype)), *runs, run_ours)
+    return settle(
+        check, Comparison(trace, limits(dtype)), *runs, run_ours, lambda again: add_more(again, run.logits[row])
+    )
 
 
 def compare(run: StockRun, row: int, judge: Judge) -> None:

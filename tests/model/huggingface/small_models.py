@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 import model
 
 TEXT, TARGET = "the cat sat on the mat because the cat was tired", "le chat était assis"
-FRENCH_AND_ENGLISH = [TEXT, TARGET, "a b c d e f g h i j k l m n o p q r s t u v w x y z é"]
 SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
 MARKS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>"}
 
 
+# Written down, since a trainer numbers pieces that are equally frequent by chance, and with them what a test reads.
+LETTERS = "abcdefghijklmnopqrstuvwxyzé"
+INNER = "##a ##c ##d ##e ##h ##i ##n ##r ##s ##t ##u ##ai ##at ##au ##ed ##is ##red ##se"
+WORDS = "as be ch le mat on sat th the ti wa cat ét chat tired was étai assis because était"
+
+
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A few hundred pieces, with "##" inside words."""
-    made = Tokenizer(models.WordPiece(unk_token="<unk>"))
+    """Seventy pieces, with "##" inside words."""
+    pieces = ["<pad>", "<s>", "</s>", "<mask>", "<unk>", *LETTERS, *INNER.split(), *WORDS.split()]
+    made = Tokenizer(models.WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="<unk>"))
     made.normalizer = normalizers.NFC()
     made.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.WordPieceTrainer(vocab_size=90, special_tokens=["<pad>", "<s>", "</s>", "<mask>", "<unk>"])
-    made.train_from_iterator(FRENCH_AND_ENGLISH, trainer)
     made.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 2)])
     return PreTrainedTokenizerFast(tokenizer_object=made, model_max_length=48, **MARKS)
 

@@ -41,6 +41,7 @@ INSIDE = {
     "llama": ("LlamaForCausalLM", "LlamaConfig", GROUPED, ["decoder"]),
     "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", {**GROUPED, "head_dim": 8}, ["decoder"]),
     "mistral": ("MistralForCausalLM", "MistralConfig", {**GROUPED, "sliding_window": 4}, ["decoder"]),
+    "mixtral": ("MixtralForCausalLM", "MixtralConfig", {**GROUPED, "intermediate_size": 32, "num_local_experts": 4, "num_experts_per_tok": 2}, ["decoder"]),
     "gemma": ("GemmaForCausalLM", "GemmaConfig", {**GROUPED, "head_dim": 8}, ["decoder"]),
     "bart": ("BartForConditionalGeneration", "BartConfig", PAIR, ["encoder", "decoder", "cross"]),
     "mbart": ("MBartForConditionalGeneration", "MBartConfig", PAIR, ["encoder", "decoder", "cross"]),

@@ -227,7 +227,7 @@ def test_what_half_precision_rounds_away_is_told_from_a_fault(tmp_path: Path, mo
     assert honest.ok, honest.wrong_parts
     assert honest.rounding is not None
     states = {stack: np.array(one) for stack, one in found.hidden_states.items()}
-    assert "states" in changed(found, hidden_states={stack: one * 1.2 for stack, one in states.items()})
+    assert "states" in changed(found, hidden_states={stack: one * 1.5 for stack, one in states.items()})
     weights = RecordedCall.weights
     monkeypatch.setattr(RecordedCall, "weights", lambda self: weights(self)[::-1])
     assert "weights" in wrong(replace(found).verify())

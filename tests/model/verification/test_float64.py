@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class LiveFloat64(TorchDispatchMode):
         self.now -= size
 
 
-@pytest.mark.parametrize("family", ["llama", "t5", "bert"])
+@pytest.mark.parametrize("family", ["llama", "t5", "bert", "mixtral"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("ours", [False, True])
 def test_converted_weights_compute_what_a_copy_computes(
@@ -77,7 +78,10 @@ def test_converted_weights_compute_what_a_copy_computes(
     converted = run()
     assert all(one.dtype == torch.float64 for one in converted)
     assert all(torch.equal(one, other) for one, other in zip(before, lens.module.parameters(), strict=True))
-    monkeypatch.setattr(eager_run, "shallow_copy", lambda module: copy.deepcopy(module).double())
+    wide = copy.deepcopy(lens.module).double()
+    if family == "mixtral":  # the library's plain loop over experts, since PyTorch has no other in float64
+        wide.set_experts_implementation("eager")
+    monkeypatch.setattr(eager_run, "shallow_copy", lambda module: wide)
     for one, other in zip(converted, run(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
@@ -111,3 +115,35 @@ def test_a_check_in_float64_holds_no_copy_of_the_model(tmp_path: Path, monkeypat
     assert 0 < live.most < in_float64 / 4
     # One set of numbers in float32, whichever run they are of.
     assert max(sets) <= 1.1 * sets[len(sets) // 2 - 1]
+
+
+@pytest.mark.parametrize("family", ["mixtral", "gpt-oss"])
+def test_rounding_is_told_from_a_fault_in_a_mixture_of_experts(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(family, tmp_path)
+    found: Any = model.load(str(tmp_path), "cpu").trace(TEXT)
+    monkeypatch.setattr(tolerances.Limits, "weight", lambda self, layer: 1e-9)
+    check = found.verify()
+    assert check.ok, check.wrong_parts
+    assert check.rounding is not None
+
+
+def test_of_words_that_rounding_makes_equally_likely_either_may_be_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build("llama", tmp_path)
+    lens: Any = model.load(str(tmp_path), "cpu")
+    found = lens.trace(TEXT)
+    (highest, second), ids = torch.tensor(found.logits[1]).topk(2)
+    words = [*found.predicted]
+    words[1] = lens.tokenizer.convert_ids_to_tokens(int(ids[1]))
+    swapped = replace(found, predicted=words)
+    monkeypatch.setattr(tolerances.Limits, "weight", lambda self, layer: 1e-9)  # as if float32 rounded away much
+    assert {part.name for part in swapped.verify().wrong_parts} >= {"weights", "words"}
+    monkeypatch.setattr(
+        float64.Numbers, "errors", lambda self, run: {"logits": float(highest - second), "weights": 1e-4}
+    )
+    settled = replace(swapped).verify()
+    assert settled.ok, settled.wrong_parts
+    assert settled.rounding is not None
