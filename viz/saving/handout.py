@@ -24,6 +24,7 @@ from viz.saving.qr_code import qr_code
 from viz.saving.still_image import figure_texts, still_image
 from viz.saving.still_page import still_caption
 
+CODE = 40  # mm of a side of the QR code
 STATIC = Path(__file__).parents[2] / "static"
 CaptionedFigure = tuple[go.Figure, str]  # a figure and its caption as Markdown
 Facts = Sequence[tuple[str, str]]  # name and value of what a reader needs to get the same numbers
@@ -144,10 +145,23 @@ def _write(paper: FPDF, height: float, text: str, **rest: Any) -> None:
     paper.multi_cell(0, height, text, align=align, new_x="LMARGIN", new_y="NEXT", **rest)
 
 
+def _facts_height(paper: FPDF, facts: Facts) -> float:
+    """Height of what `_write_facts` writes, with the QR code, in mm."""
+    total = 10 + CODE + 4.0
+    for name, value in facts:
+        heights: list[Any] = []
+        for style, text, width in (("B", name, 46), ("", value, paper.epw - 46)):
+            paper.set_font("DejaVu", style, 8)
+            text = fonts.replace_missing_letters(text)
+            heights.append(paper.multi_cell(width, 4.4, text, align="L", dry_run=True, output=MethodReturnValue.HEIGHT))
+        total += max(heights) + 0.8
+    return total
+
+
 def _write_facts(paper: FPDF, facts: Facts, link: str) -> None:
     """Write the facts as a table with two columns, and the QR code of the link."""
-    if paper.get_y() > paper.h - 90:
-        paper.add_page()
+    if paper.get_y() + _facts_height(paper, facts) > paper.h - paper.b_margin:
+        paper.add_page()  # the facts and their code stand together
     paper.set_font("DejaVu", "B", 13)
     _write(paper, 10, say("export.card"))
     for name, value in facts:
@@ -165,6 +179,6 @@ def _write_facts(paper: FPDF, facts: Facts, link: str) -> None:
     if code is not None:
         picture = io.BytesIO()
         code.save(picture, kind="png", scale=6, border=2)
-        if paper.get_y() > paper.h - paper.b_margin - 44:
+        if paper.get_y() + CODE > paper.h - paper.b_margin:
             paper.add_page()
-        paper.image(picture, w=40, h=40)
+        paper.image(picture, w=CODE, h=CODE)

@@ -17,6 +17,7 @@ from viz.saving.plotly_values import POINTS, broadcast, css_to_rgba, percent_for
 DASHES = {"dot": (0, (1, 1.5)), "dash": (0, (4, 2)), "dashdot": (0, (4, 1.5, 1, 1.5)), "solid": "-"}
 MARKERS = {"square": "s", "circle": "o", "x-thin": "x"}
 TEXT_ALIGNMENT = {"left": "right", "right": "left", "center": "center"}  # a text left of a point ends at the point
+TEXT_SIDE = {"top": "bottom", "bottom": "top", "middle": "center"}
 
 
 def draw_heatmap(trace: Any, axes: Axes, background: str) -> None:
@@ -62,10 +63,11 @@ def draw_scatter(trace: Any, axes: Axes) -> None:
         families = ["DejaVu Sans Mono"] if trace.textfont.family == "monospace" else []
         for i, j, text, position in zip(x, y, broadcast(trace.text, len(x)), positions, strict=True):
             vertical, _, horizontal = position.partition(" ")
+            away = {"top": 5, "bottom": -5}.get(vertical, 0)
             if text and math.isfinite(i) and math.isfinite(j):
                 axes.annotate(
-                    plain_text(text), (i, j), (0, 5 if vertical == "top" else 0), textcoords="offset points",
-                    color=colour, ha=TEXT_ALIGNMENT[horizontal], va="bottom" if vertical == "top" else "center",
+                    plain_text(text), (i, j), (0, away), textcoords="offset points",
+                    color=colour, ha=TEXT_ALIGNMENT[horizontal], va=TEXT_SIDE[vertical],
                     size=(trace.textfont.size or 12) * POINTS, family=[*families, *mpl.rcParams["font.family"]],
                     weight="bold" if "<b>" in text else "normal", style="italic" if "<i>" in text else "normal",
                 )  # fmt: skip
@@ -111,7 +113,13 @@ def draw_bars(trace: Any, axes: Axes, offset: float, width: float) -> None:
     positions = np.arange(len(coordinates)) if names else to_floats(coordinates)
     colours = [css_to_rgba(colour) for colour in broadcast(trace.marker.color, len(positions))]
     label = plain_text(trace.name) if trace.showlegend is not False and trace.name else "_hidden"
-    (axes.barh if horizontal else axes.bar)(positions + offset, to_floats(lengths), width, color=colours, label=label)
+    bars = (axes.barh if horizontal else axes.bar)(
+        positions + offset, to_floats(lengths), width, color=colours, label=label
+    )
+    if trace.textposition == "outside" and trace.text is not None:
+        texts = [plain_text(text) for text in broadcast(trace.text, len(positions))]
+        size = (trace.textfont.size or 12) * POINTS
+        axes.bar_label(bars, texts, padding=3, color=axes.title.get_color(), size=size)
     if names:
         axes.set_xticks(positions, [plain_text(name) for name in names])
     if trace.error_y.array is not None:

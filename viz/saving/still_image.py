@@ -18,12 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MultipleLocator
+from matplotlib.transforms import blended_transform_factory
 from PIL import Image
 
 from viz.saving import fonts
-from viz.saving.image_traces import bar_offsets, draw_bars, draw_heatmap, draw_scatter
+from viz.saving.image_traces import DASHES, bar_offsets, draw_bars, draw_heatmap, draw_scatter
 from viz.saving.plotly_values import POINTS, css_to_rgba, percent_format, plain_text
 
 WIDTH = 900  # pixels of an image
@@ -135,11 +137,11 @@ def _draw_axis(layout: Any, axes: Axes, name: str) -> None:
     if axis.type == "log":
         (axes.set_xscale if name == "x" else axes.set_yscale)("log")
     if axis.tickvals is not None:
-        texts = axis.ticktext if axis.ticktext is not None else axis.tickvals
-        drawn.set_ticks(list(axis.tickvals), [plain_text(text) for text in texts])
+        named = [] if axis.ticktext is None else [[plain_text(text) for text in axis.ticktext]]
+        drawn.set_ticks(list(axis.tickvals), *named)
     elif axis.dtick is not None and axis.type != "log":
         drawn.set_major_locator(MultipleLocator(axis.dtick))
-    elif str(axis.tickformat or "").endswith("%"):
+    if axis.ticktext is None and str(axis.tickformat or "").endswith("%"):
         drawn.set_major_formatter(percent_format(axis.tickformat))
     if axis.tickangle and name == "x":
         slanted: dict[str, Any] = {} if abs(axis.tickangle) == 90 else {"ha": "right", "rotation_mode": "anchor"}
@@ -148,6 +150,8 @@ def _draw_axis(layout: Any, axes: Axes, name: str) -> None:
             label.set(**slanted)
     for label in drawn.get_ticklabels():
         label.set_fontsize((axis.tickfont.size or 12) * POINTS)
+    if axis.showticklabels is False:
+        drawn.set_tick_params(labelbottom=False, labelleft=False)
     if axis.showgrid is not False and axis.visible is not False:
         drawn.grid(True, color=css_to_rgba(axis.gridcolor or "#888"), linewidth=0.6)
         axes.set_axisbelow(True)
@@ -166,6 +170,33 @@ def _path_segments(path: str) -> list[tuple[tuple[float, float], tuple[float, fl
     return [((x, y), (x, end) if vertical else (end, y)) for x, y, vertical, end in lines]
 
 
+def _draw_shape(shape: Any, axes: Axes) -> None:
+    """Draw a rectangle, a line or the borders between cells, each in the coordinates that it names."""
+    colour = css_to_rgba(shape.line.color or "#000")
+    line: Any = {
+        "linewidth": (2 if shape.line.width is None else shape.line.width) * POINTS,
+        "linestyle": DASHES[shape.line.dash or "solid"],
+        "alpha": shape.opacity,
+        "zorder": 0.5 if shape.layer == "below" else 5,
+        "transform": blended_transform_factory(
+            *(
+                axes.transAxes if str(ref).endswith(("paper", "domain")) else axes.transData
+                for ref in (shape.xref, shape.yref)
+            )
+        ),
+    }
+    if shape.type == "rect":
+        fill = {"facecolor": css_to_rgba(shape.fillcolor)} if shape.fillcolor else {"fill": False}
+        corner, width, height = (shape.x0, shape.y0), shape.x1 - shape.x0, shape.y1 - shape.y0
+        axes.add_patch(Rectangle(corner, width, height, edgecolor=colour, **fill, **line))
+    elif shape.type == "line":
+        axes.add_line(Line2D((shape.x0, shape.x1), (shape.y0, shape.y1), color=colour, **line))
+    elif shape.type == "path":
+        axes.add_collection(LineCollection(_path_segments(shape.path), colors=colour, linewidths=0.7))
+    else:
+        raise ValueError(f"a still picture of a {shape.type!r} shape is not known")
+
+
 def _draw_overlays(layout: Any, axes: Axes) -> None:
     """Draw the images, shapes and annotations of a layout."""
     for image in layout.images:
@@ -173,20 +204,7 @@ def _draw_overlays(layout: Any, axes: Axes) -> None:
         extent = (image.x, image.x + image.sizex, image.y + image.sizey, image.y)
         axes.imshow(picture, extent=extent, aspect="auto", zorder=0, interpolation="nearest", alpha=image.opacity)
     for shape in layout.shapes:
-        edge: Any = {
-            "edgecolor": css_to_rgba(shape.line.color),
-            "linewidth": (shape.line.width or 2) * POINTS,
-            "fill": False,
-            "linestyle": "--" if shape.line.dash == "dash" else "-",
-        }
-        if shape.type == "rect":
-            axes.add_patch(Rectangle((shape.x0, shape.y0), shape.x1 - shape.x0, shape.y1 - shape.y0, **edge, zorder=5))
-        elif shape.type == "line" and shape.xref == "x domain" and shape.y0 == shape.y1:
-            axes.axhline(shape.y0, color=edge["edgecolor"], linewidth=edge["linewidth"])
-        elif shape.type == "path":
-            axes.add_collection(LineCollection(_path_segments(shape.path), colors=edge["edgecolor"], linewidths=0.7))
-        else:
-            raise ValueError(f"a still picture of a {shape.type!r} shape is not known")
+        _draw_shape(shape, axes)
     for note in layout.annotations:
         axes.text(
             note.x, note.y, plain_text(note.text), size=(note.font.size or 12) * POINTS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import os
 import re
@@ -9,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pypdf
 import pytest
+from fpdf import FPDF
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -25,7 +28,8 @@ from tests.app.driving import APP, PAGES, forget_results, go_to
 from tests.serving import CHROMIUM, chromium
 from viz.figures.grid import grid
 from viz.figures.heads import head_heatmap, head_mosaic
-from viz.figures.output import beam_tree
+from viz.figures.lab import head_sentences, ranked_heads
+from viz.figures.output import beam_tree, next_token_bars
 from viz.figures.proteins import contact_map
 from viz.figures.theme import DARK, LIGHT, Palette, base_figure, rgba_colours
 from viz.language.messages import say
@@ -197,6 +201,51 @@ def test_a_picture_has_lines_between_cells_where_the_figure_has_them() -> None:
 
     assert 0 < lined(4) < 0.05
     assert lined(200) == 0
+
+
+def svg_texts(figure: go.Figure, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The texts of a figure's picture."""
+    monkeypatch.setitem(mpl.rcParams, "svg.fonttype", "none")
+    drawn = still_image(figure, "#fff", "svg").replace(b"svg.fonttype", b"")
+    return [html.unescape(one) for one in re.findall(r"<!-- (.*?) -->", drawn.decode())]
+
+
+def test_what_the_lab_draws_can_be_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.array([0.2, 0.5, 0.4], np.float32)
+    points = head_sentences(values, ["a", "b", "c"], (0.3, 0.4, 0.45), "Points", "share", LIGHT)
+    line = points.layout.shapes[1]
+
+    def colours(figure: go.Figure) -> set[tuple[int, ...]]:
+        picture = Image.open(io.BytesIO(still_image(figure, "#fff", "png"))).convert("RGB")
+        return {one for _, one in picture.getcolors(1 << 24)}
+
+    assert tuple(to_rgb(line.line.color)) in colours(points)
+    without = go.Figure(points).update_layout(shapes=[line])
+    assert colours(points) - colours(without)  # the band
+    assert not [one for one in svg_texts(points, monkeypatch) if re.search(r"\d(\.\d)?$", one)]
+    table = np.array([[0.3, 0.2]], np.float32)
+    bars = ranked_heads(table, table - 0.1, table + 0.1, (0, 0), "share", LIGHT, [0])
+    assert tuple(to_rgb(bars.layout.shapes[0].line.color)) in colours(bars)
+
+
+def test_numbers_at_bars_and_percents_of_an_axis_are_in_the_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = next_token_bars(np.array([0.62, 0.31]), ["rouge", "vert"], 0, LIGHT, "Next")
+    texts = svg_texts(figure, monkeypatch)
+    assert {"62%", "31%", "rouge", "vert"} <= set(texts)
+    assert "25%" in texts
+    assert "0.25" not in texts
+
+
+def test_the_facts_and_their_code_stand_on_one_page() -> None:
+    facts = [(f"Fact {number}", "so") for number in range(9)]
+    paper = FPDF(format="A4")
+    handout._add_fonts(paper, ["Fact"])
+    paper.set_text_shaping(True)
+    paper.add_page()
+    paper.set_y(paper.h - 95)  # room for the facts, and none for the code below them
+    handout._write_facts(paper, facts, CARD[1][1])
+    assert paper.pages_count == 2
+    assert paper.get_y() > 10 + 9 * 5 + handout.CODE
 
 
 def test_a_part_that_is_not_known_is_an_error() -> None:
