@@ -52,7 +52,7 @@ def draw_scatter(trace: Any, axes: Axes) -> None:
         axes.plot(
             x, y, linestyle=DASHES[trace.line.dash or "solid"], color=css_to_rgba(trace.line.color),
             linewidth=(trace.line.width or 2) * POINTS, alpha=1.0 if trace.opacity is None else trace.opacity,
-            label=label,
+            label=label, solid_capstyle="butt",  # as in the browser: a thick short line is a small number
         )  # fmt: skip
         label = "_hidden"
     if "markers" in mode and len(x):

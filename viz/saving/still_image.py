@@ -190,7 +190,7 @@ def _draw_shape(shape: Any, axes: Axes) -> None:
         corner, width, height = (shape.x0, shape.y0), shape.x1 - shape.x0, shape.y1 - shape.y0
         axes.add_patch(Rectangle(corner, width, height, edgecolor=colour, **fill, **line))
     elif shape.type == "line":
-        axes.add_line(Line2D((shape.x0, shape.x1), (shape.y0, shape.y1), color=colour, **line))
+        axes.add_line(Line2D((shape.x0, shape.x1), (shape.y0, shape.y1), color=colour, solid_capstyle="butt", **line))
     elif shape.type == "path":
         axes.add_collection(LineCollection(_path_segments(shape.path), colors=colour, linewidths=0.7))
     else:

@@ -236,6 +236,17 @@ def test_numbers_at_bars_and_percents_of_an_axis_are_in_the_picture(monkeypatch:
     assert "0.25" not in texts
 
 
+def test_a_thick_line_is_no_longer_than_it_says() -> None:
+    def inked(end: float) -> int:
+        figure = base_figure("", LIGHT, height=300)
+        figure.add_scatter(x=[0, end], y=[0, 0], mode="lines", line={"color": "#ff0000", "width": 20})
+        figure.update_layout(xaxis={"range": [-1, 1]}, yaxis={"range": [-1, 1]})
+        pixels = np.asarray(Image.open(io.BytesIO(still_image(figure, "#ffffff", "png"))).convert("RGB")).astype(int)
+        return int(((pixels[..., 0] > 200) & (pixels[..., 1] < 60)).any(0).sum())
+
+    assert inked(0.02) == pytest.approx(inked(0.5) * 0.04, abs=3)
+
+
 def test_the_facts_and_their_code_stand_on_one_page() -> None:
     facts = [(f"Fact {number}", "so") for number in range(9)]
     paper = FPDF(format="A4")
