@@ -75,6 +75,16 @@ def test_choices_are_plain_texts(language: str) -> None:
         assert not [choice for step in lesson.steps for choice in step.choices if set(choice) & set("`*_")], lesson.name
 
 
+@pytest.mark.parametrize("language", languages())
+def test_steps_say_no_side_where_a_phone_has_one_column(language: str) -> None:
+    sides = r"\b(on the right|on the left|rechts|links|droite|gauche|derecha|izquierda)\b|^(right|left):"
+    for lesson in load_lessons(ASSETS / "lessons", lesson_guide.PAGES, language)[0]:
+        for step in lesson.steps:
+            if step.page in ("text", "program"):
+                told = [step.question.lower(), step.text.lower()]
+                assert not [one for one in told if re.search(sides, one)], (lesson.name, step.title)
+
+
 def test_a_step_goes_on_where_the_one_before_was() -> None:
     lesson = parse_lesson("made", GOOD, PAGES)
     first, second = lesson.steps
