@@ -7,6 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.app.driving import choose, go_to, heat, texts
+from viz.figures.theme import LIGHT
 from viz.language.messages import say
 from viz.sections.compare import compare_sides
 
@@ -69,3 +70,11 @@ def test_where_lengths_cannot_be_had_the_rest_of_the_page_stays(app: AppTest, mo
     choose(app, "scale", "norm")
     assert say("compare.no_norms") in [one.value for one in app.info]
     assert len(app.get("plotly_chart")) == before - 3
+
+
+def test_a_saved_page_frames_both_heads_that_are_compared(app: AppTest) -> None:
+    go_to(app, "compare")
+    tiles = app.session_state["drawn"]["compare_tiles"]
+    state = app.session_state
+    assert tiles.frames == {"A": [state["layer"], state["head"]], "B": [state["b_layer"], state["b_head"]]}
+    assert [one.text for one in tiles.framed(LIGHT).layout.annotations] == ["<b>A</b>", "<b>B</b>"]

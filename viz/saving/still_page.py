@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
@@ -24,18 +25,29 @@ def still_caption(caption: str) -> str:
     return " ".join(one for one in kept if one)
 
 
-def with_frame(figure: go.Figure, layer: int, head: int, palette: Palette) -> go.Figure:
-    """The figure of all heads with a frame around one tile, as the browser draws it; any other figure unchanged.
+def with_frames(figure: go.Figure, frames: Mapping[str, Sequence[int]], palette: Palette) -> go.Figure:
+    """The figure of all heads with frames around tiles, as the browser draws them; any other figure unchanged.
 
     Args:
         figure: `layout.meta["tiles"]` says how its tiles lie, if it has any.
+        frames: name -> layer and head; "" for the head on screen, "A" and "B" for two that are compared.
     """
     tiles = (figure.layout.meta or {}).get("tiles") if isinstance(figure.layout.meta, dict) else None
-    if not tiles or layer >= tiles["layers"] or head >= tiles["heads"]:
+    shown = {name: at for name, at in frames.items() if tiles and at[0] < tiles["layers"] and at[1] < tiles["heads"]}
+    if not tiles or not shown:
         return figure
-    marks, place = figure.data[0], layer * tiles["heads"] + head
-    x, y = marks.x[place], marks.y[place]
-    framed = go.Figure(figure)
-    box = {"x0": x - 0.48, "x1": x + 0.48, "y0": y - 0.48, "y1": y + 0.48}
-    framed.add_shape(type="rect", line={"color": palette.second, "width": 3}, **box)
+    framed, marks = go.Figure(figure), figure.data[0]
+    for name, (layer, head) in shown.items():
+        place = layer * tiles["heads"] + head
+        x, y, half = (
+            marks.x[place],
+            marks.y[place],
+            0.4 if name == "B" else 0.48,
+        )  # both are seen where they are one head
+        colour = palette.accent if name == "B" else palette.second
+        box = {"x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
+        framed.add_shape(type="rect", line={"color": colour, "width": 3}, **box)
+        if name:
+            side = {"x": x - 0.3, "xanchor": "left"} if name == "A" else {"x": x + 0.3, "xanchor": "right"}
+            framed.add_annotation(text=f"<b>{name}</b>", y=y + 0.2, showarrow=False, font={"color": colour}, **side)
     return framed

@@ -164,6 +164,7 @@ def _tiles(a: Side, b: Side, other: OtherRun, palette: Palette) -> None:
     only = None if alike and other.own_head else switch
     ends = {"a": [a.layer, a.head], "b": [b.layer, b.head]}
     kept = ("a", "b") if only is None else (only,)
+    save_menu.register_frames("compare_tiles", {name.upper(): ends[name] for name in kept})
     data = {name: ends[name] if name in kept else None for name in ends} | {"only": only}
     _component(key=KEY, data=data, on_pick_change=_pick)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -11,11 +11,12 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from model.trace.attention import Attention
+from viz.figures.theme import Palette
 from viz.frame import server_state, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import current_language, say, strip_markdown, whole_number
 from viz.saving import tables
-from viz.saving.still_page import with_frame
+from viz.saving.still_page import with_frames
 from viz.widgets.menus.run_card import page_facts
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class PageFigure:
     Attributes:
         wide: source of the table that is shown on the page; None for that of its heat map or its points.
         notes: sentences that the page says beside it, as Markdown; saved pages say them under its caption.
+        frames: of a figure of all heads, name -> layer and head of each that is framed; None for the head on screen.
     """
 
     figure: go.Figure
@@ -61,6 +63,13 @@ class PageFigure:
     table: TableSource | int
     wide: TableSource | None = None
     notes: tuple[str, ...] = ()
+    frames: Mapping[str, Sequence[int]] | None = None
+
+    def framed(self, palette: Palette) -> go.Figure:
+        """The figure as it is saved: with the frames around chosen heads, which the browser draws on the page."""
+        state = st.session_state
+        on_screen = {"": (state.get("layer") or 0, state.get("head") or 0)}
+        return with_frames(self.figure, on_screen if self.frames is None else self.frames, palette)
 
     def saved_caption(self, said: str = "") -> str:
         """The caption in saved pages, with its notes unless a lesson covers what they say. said: under their title"""
@@ -88,6 +97,13 @@ def register_note(key: str, sentence: str) -> None:
     drawn = st.session_state.drawn
     if key in drawn:
         drawn[key] = replace(drawn[key], notes=(*drawn[key].notes, sentence))
+
+
+def register_frames(key: str, frames: Mapping[str, Sequence[int]]) -> None:
+    """Say which heads are framed in a registered figure of all heads, where these are not the head on screen."""
+    drawn = st.session_state.drawn
+    if key in drawn:
+        drawn[key] = replace(drawn[key], frames=frames)
 
 
 def note_ahead(key: str, sentence: str) -> None:
@@ -124,8 +140,7 @@ def menu(key: str) -> None:
         return
     palette, title = session.palette(), tables.label_text(figure.layout.title.text)
     facts, name = page_facts(), f"headlight-{key}"
-    shown = st.session_state.get("layer") or 0, st.session_state.get("head") or 0
-    figure = with_frame(figure, *shown, palette)
+    figure = registered.framed(palette)
 
     def image(form: str) -> bytes:
         from viz.saving.still_image import still_image  # imports matplotlib, which takes a second

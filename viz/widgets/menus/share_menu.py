@@ -9,7 +9,6 @@ from viz.frame import links, session
 from viz.frame.fragments import page_fragment
 from viz.language.messages import current_language, isolate_rtl, say
 from viz.saving.qr_code import qr_code
-from viz.saving.still_page import with_frame
 from viz.widgets.menus.run_card import input_name, page_facts
 from viz.widgets.menus.save_menu import download_button
 
@@ -29,10 +28,9 @@ def _menu(page: str) -> None:
     if not menu.open:
         return
     link, palette, facts = links.current_url(), session.palette(), page_facts()
-    shown = st.session_state.get("layer") or 0, st.session_state.get("head") or 0
     said = "" if st.session_state.get("covered") else st.session_state.get("said", "")
     drawn = st.session_state.drawn.values()
-    figures = [(with_frame(one.figure, *shown, palette), one.saved_caption(said)) for one in drawn]
+    figures = [(one.framed(palette), one.saved_caption(said)) for one in drawn]
 
     trace = st.session_state.ran[0][-1] if st.session_state.ran else None
     texts = [isolate_rtl(text) for text in (input_name(trace), trace.output) if text] if trace else []
