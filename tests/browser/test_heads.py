@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.driving import (
+    DESKTOP,
     PHONE,
     Visit,
     assert_agrees,
@@ -248,3 +249,25 @@ def test_a_pointer_that_is_there_before_the_picture_of_all_heads_is_read_shows_i
         heading(page, 0, 3)
         page.evaluate("window.mayRead = true")
         heading(page, 2, 5)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_labels_of_a_long_sentence_do_not_lie_on_each_other(
+    address: str, browser: Browser, size: dict[str, int]
+) -> None:
+    text = "+".join(["the cat saw the dog and the dog saw the red cat"] * 3).replace(" ", "+")
+    with visit(browser, address, f"heads?kind=encoder&text={text}", viewport=size) as visited:
+        for axis in "xy":
+            apart, letters, hidden = visited.page.evaluate(
+                """axis => {
+                  const labels = [...document.querySelectorAll(`.st-key-heatmap .${axis}tick > text`)]
+                  const shown = labels.filter(one => getComputedStyle(one).display !== "none")
+                  const middle = box => axis === "x" ? (box.left + box.right) / 2 : (box.top + box.bottom) / 2
+                  const places = shown.map(one => middle(one.getBoundingClientRect())).sort((one, two) => one - two)
+                  const apart = Math.min(...places.slice(1).map((place, i) => place - places[i]))
+                  return [apart, parseFloat(shown[0].style.fontSize), labels.length - shown.length]
+                }""",
+                axis,
+            )
+            assert apart >= 0.85 * letters
+            assert hidden or axis == "y" or size == DESKTOP

@@ -122,7 +122,11 @@ function aside(gd, { points }) {
 function watch(gd) {
   if (!gd.on || watched.get(gd) === gd._ev) return false
   watched.set(gd, gd._ev)
-  gd.on("plotly_afterplot", () => linked(gd) && markFigure(gd))
+  thinLabels(gd)
+  gd.on("plotly_afterplot", () => {
+    thinLabels(gd)
+    if (linked(gd)) markFigure(gd)
+  })
   gd.on("plotly_hover", event => aside(gd, event))
   return true
 }

@@ -18,6 +18,7 @@ from viz.figures.theme import Palette, base_layout, escape, shorten, unvalidated
 from viz.language.messages import say
 
 MIN_WEIGHT, MAX_LINES = 0.02, 150  # weights below draw no line; of more lines only those of the largest weights
+LEFT, LEFT_LETTERS = -0.6, 108  # beside a map: where labels begin; how many letters have room, times their size
 WEIGHT_STEP = 0.14  # weights of one step share a trace
 
 
@@ -95,7 +96,7 @@ def _focus(
     """
     tokens: dict[str, Any] = {"stack": stack, "places": queries}
     at, half = left.tolist(), span / max(len(queries), 1) / 2
-    labels = {"axis": "y", "at": at, "half": half, "span": [-0.45, -0.01], **tokens}
+    labels = {"axis": "y", "at": at, "half": half, "span": [LEFT, -0.01], **tokens}
     drawn = {"axis": "lines", "row": queries.index(row) if row in queries else -1, **tokens}
     return [labels, drawn | {"left": at, "right": right.tolist()}]
 
@@ -105,7 +106,7 @@ def _beside_layout(title: str, palette: Palette, span: int, beside: go.Figure) -
     drawn = parts(beside).layout
     return base_layout(title, palette, height=int(drawn.height)) | {
         "margin": {"l": 8, "r": 8, "t": drawn.margin.t, "b": drawn.margin.b},
-        "xaxis": {"visible": False, "range": [-0.45, 1.6], "fixedrange": True},
+        "xaxis": {"visible": False, "range": [LEFT, 1.6], "fixedrange": True},
         "yaxis": {"visible": False, "range": [span, 0], "fixedrange": True},
     }
 
@@ -177,7 +178,8 @@ def _label_traces(
         # As many as are read beside each other: with few rows, the keys stand closer than the map's columns.
         step = max(label_step(len(side_positions)), math.ceil((font + 1) * len(side_positions) / pixels))
         for height, position in zip(side_heights[::step], side_positions[::step], strict=True):
-            text = escape(shorten(tokens[position], 12))
+            longest = min(LEFT_LETTERS // font, 12) if side == "left" else 12
+            text = escape(shorten(tokens[position], longest))
             if side == "left" and position == row:
                 selected.append((height, f"<b>{text}</b>", side))
             else:

@@ -10,7 +10,7 @@ import streamlit as st
 from viz.browser.resources import script
 from viz.figures.linking import query_stack
 
-_component = st.components.v2.component("headlight_focus", js=script("focus", "line_figures"))
+_component = st.components.v2.component("headlight_focus", js=script("focus", "line_figures", "axis_labels"))
 _glide = st.components.v2.component("headlight_glide", js=script("glide"))
 KEY = "script_focus"  # keys that begin so take no room on the page
 

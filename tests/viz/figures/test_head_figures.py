@@ -95,6 +95,14 @@ def test_labels_of_many_keys_beside_few_queries_do_not_lie_on_each_other() -> No
     assert len(heights) > 8
 
 
+def test_long_labels_left_of_the_lines_are_shortened_to_their_room() -> None:
+    tokens = Tokens(("international", "cat"), (False,) * 2)
+    shown = Attention("encoder", tokens, tokens, 1, 1, (Fixed(np.full((1, 2, 2), 0.5, np.float32)),))
+    drawn = token_lines(shown, 0, 0, LIGHT, beside=head_heatmap(shown, 0, 0, LIGHT, fit=True))
+    texts = [text for one in drawn.data for text in one.text or ()]
+    assert [text for text in texts if text.startswith("inter")] == ["interna…", "internation…"]  # left, right
+
+
 def test_a_title_longer_than_its_map_is_high_takes_two_lines() -> None:
     def titled(rows: int) -> go.Figure:
         labels = ["a"] * rows
