@@ -11,8 +11,18 @@ import plotly.graph_objects as go
 
 from viz.figures.cell_pooling import group_labels, max_pooled, pooled_shape, pooling_starts
 from viz.figures.linking import FocusTokens, focus_rows
-from viz.figures.margins import LINE, fit_horizontally, margins, two_line_title, width
-from viz.figures.theme import Palette, Scale, base_figure, base_layout, colour_bar, escape, shorten, unvalidated_figure
+from viz.figures.margins import LINE, fit_horizontally, margins, width
+from viz.figures.theme import (
+    Palette,
+    Scale,
+    base_figure,
+    base_layout,
+    colour_bar,
+    escape,
+    shorten,
+    two_line_title,
+    unvalidated_figure,
+)
 
 MAX_TICKS, THINNED_TICKS = 40, 24  # more labels than the first are thinned to the second: each takes 0.5 ms to draw
 MAX_BORDERED = 60  # rows or columns; of more the cells have no borders

@@ -32,13 +32,6 @@ def fit_horizontally(labels: Sequence[str], size: float) -> bool:
     return len(labels) * (max((width(label, size) for label in labels), default=0.0) + 6) <= PHONE
 
 
-def two_line_title(title: str) -> str:
-    """A title broken at the space nearest to its middle; unchanged where it has none."""
-    spaces = [place for place, letter in enumerate(title) if letter == " "]
-    middle = min(spaces, key=lambda place: abs(2 * place - len(title)), default=len(title))
-    return f"{title[:middle]}<br>{title[middle + 1 :]}" if spaces else title
-
-
 def margins(
     rows: Sequence[str], columns: Sequence[str], sizes: tuple[float, float], angle: int, bar: bool, lines: int = 1
 ) -> dict[str, int]:

@@ -215,7 +215,36 @@ def enlarged_figure(figure: go.Figure, times: float) -> go.Figure:
         layout["height"] = min(height, room)
     elif (height or 0) <= FIRST_SCREEN:
         layout["height"] = min(height or 450, PROJECTOR_ROOM)
-    return unvalidated_figure(traces, layout)
+    return unvalidated_figure(traces, layout | _enlarged_titles(layout, times))
+
+
+def _enlarged_titles(layout: dict[str, Any], times: float) -> dict[str, Any]:
+    """Titles of a figure and its axes in the room that larger labels leave, and the legend below them."""
+    changed: dict[str, Any] = {}
+    base = layout.get("font", {}).get("size", 13 * times)
+    if "font" in layout.get("title", {}):
+        font = layout["title"]["font"]  # has one line, however narrow the figure: half as much larger as the others
+        changed["title"] = layout["title"] | {"font": font | {"size": font["size"] * (1 + times) / (2 * times)}}
+    if (layout.get("legend") or {}).get("y", 0) < 0:
+        changed["legend"] = layout["legend"] | {"y": times * layout["legend"]["y"]}
+    for name in ("xaxis", "yaxis"):
+        title = layout.get(name, {}).get("title")
+        if not isinstance(title, dict) or not title.get("text"):
+            continue
+        font = {"size": base} | title.get("font", {})  # Plotly's own is a fifth larger
+        margin = layout.get("margin", {})
+        high = (layout.get("height") or 450) - margin.get("t", 0) - margin.get("b", 0)
+        long = name == "yaxis" and 0.45 * font["size"] * len(title["text"]) > high + 16 and "<br>" not in title["text"]
+        text = two_line_title(title["text"]) if long else title["text"]
+        changed[name] = layout[name] | {"title": title | {"font": font, "text": text}}
+    return changed
+
+
+def two_line_title(title: str) -> str:
+    """A title broken at the space nearest to its middle; unchanged where it has none."""
+    spaces = [place for place, letter in enumerate(title) if letter == " "]
+    middle = min(spaces, key=lambda place: abs(2 * place - len(title)), default=len(title))
+    return f"{title[:middle]}<br>{title[middle + 1 :]}" if spaces else title
 
 
 def _with_scaled_fonts(part: Any, times: float) -> Any:

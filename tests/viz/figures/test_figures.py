@@ -20,8 +20,7 @@ from viz.figures.cell_pooling import max_pooled
 from viz.figures.grid import MAX_BORDERED, MAX_TICKS, THINNED_TICKS, axis_ticks, grid
 from viz.figures.heads import full_name, head_heatmap, head_mosaic, resize
 from viz.figures.lines import MAX_LINES, token_lines
-from viz.figures.margins import two_line_title
-from viz.figures.theme import LIGHT, escape, rgba_colours
+from viz.figures.theme import LIGHT, escape, rgba_colours, two_line_title
 from viz.language import readings
 from viz.language.messages import say
 from viz.sections.heads import head_view

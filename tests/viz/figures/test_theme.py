@@ -44,7 +44,7 @@ def test_an_enlarged_figure_shows_the_same_in_larger_letters(lens: Translator) -
     large = enlarged_figure(figure, 1.5)
     assert np.array_equal(large.data[0].z, figure.data[0].z)
     assert large.data[0].hovertemplate == figure.data[0].hovertemplate
-    assert large.layout.title.font.size == 1.5 * figure.layout.title.font.size
+    assert large.layout.title.font.size == 1.25 * figure.layout.title.font.size
     assert large.layout.xaxis.tickfont.size == 1.5 * figure.layout.xaxis.tickfont.size
     for height, kept in ((300, 300), (430, 380), (700, 700)):  # what stands in the first screen does, under larger bars
         assert enlarged_figure(base_figure("a", LIGHT, height), 1.5).layout.height == kept
@@ -57,7 +57,7 @@ def test_a_projector_enlarges_every_letter() -> None:
     heat, before = large.data[0], figure.data[0]
     assert (heat.colorbar.tickfont.size, heat.colorbar.title.font.size, heat.textfont.size) == (22, 24, 20)
     assert (before.colorbar.tickfont.size, before.textfont.size) == (11, 10)
-    assert large.layout.title.font.size == 2 * figure.layout.title.font.size
+    assert large.layout.title.font.size == 1.5 * figure.layout.title.font.size
 
 
 def test_drawing_a_figure_makes_none_of_plotlys_objects(lens: Translator) -> None:
@@ -91,3 +91,15 @@ def test_a_figure_keeps_no_part_of_what_it_was_made_from() -> None:
     assert trace["line"] == {"width": 1}
     with pytest.raises(AttributeError):
         _ = figure.nothing
+
+
+def test_titles_of_an_enlarged_figure_stay_in_their_room() -> None:
+    figure = base_figure("How far do the rows differ? (Jensen-Shannon)", LIGHT, 380)
+    figure.update_layout(
+        yaxis_title="query: output token fed in, asks, in a figure that is not high", xaxis_title="key"
+    )
+    large = enlarged_figure(figure, 1.4).layout
+    assert large.title.font.size == pytest.approx(1.2 * 16)  # it has a line, however narrow the figure
+    assert large.xaxis.title.font.size == pytest.approx(13 * 1.4)
+    assert large.yaxis.title.text == "query: output token fed in, asks,<br>in a figure that is not high"
+    assert large.legend.y == pytest.approx(1.4 * figure.layout.legend.y)  # below labels that are larger
