@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from model.assets import ASSETS
 from model.lessons.lesson import LessonStep, load_lessons
-from tests.browser.driving import DESKTOP, PATIENCE, needs_chromium
+from tests.browser.driving import blank_page, needs_chromium
 from tests.serving import serve
 from viz.frame.lesson_guide import PAGES, ROOM
 from viz.language.messages import languages
@@ -87,7 +87,5 @@ def scrolled(page: Page, address: str, language: str, steps: list[str]) -> dict[
 @needs_chromium
 @pytest.mark.parametrize("language", languages())
 def test_the_longest_steps_stand_in_the_panel(panels: str, browser: Browser, language: str) -> None:
-    page = browser.new_page(viewport=DESKTOP)
-    page.set_default_timeout(PATIENCE)
-    assert not scrolled(page, panels, language, longest(language, 8))
-    page.close()
+    with blank_page(browser, panels) as page:
+        assert not scrolled(page, panels, language, longest(language, 8))

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.driving import (
     Visit,
     assert_agrees,
+    blank_page,
     click_at,
     go,
     needs_chromium,
@@ -108,7 +109,7 @@ def test_a_link_reopens_the_same_view(page: Page, address: str) -> None:
     ]
 
 
-def test_a_shared_link_opens_the_same_picture_on_another_computer(page: Page) -> None:
+def test_a_shared_link_opens_the_same_picture_on_another_computer(page: Page, address: str) -> None:
     type_sentence(page, "She sees the sea.")
     page.locator(".st-key-kind").get_by_role("radio", name="encoder").click()
     settle(page)
@@ -123,8 +124,7 @@ def test_a_shared_link_opens_the_same_picture_on_another_computer(page: Page) ->
     link = page.locator("[data-testid=stPopoverBody] code").text_content()
     assert link
     assert page.context.browser
-    with page.context.browser.new_context(viewport={"width": 1280, "height": 800}) as context:
-        other = context.new_page()
+    with blank_page(page.context.browser, address) as other:
         other.goto(link)
         other.locator(".st-key-lines .main-svg").first.wait_for(timeout=60_000)
         settle(other)
@@ -199,8 +199,7 @@ def test_a_page_takes_one_click(page: Page) -> None:
 
 
 def test_the_old_address_of_the_first_page_still_answers(browser: Browser, address: str) -> None:
-    with browser.new_context() as context:  # not `visit`: Streamlit asks for two files that are not there
-        page = context.new_page()
+    with blank_page(browser, address) as page:  # not `visit`: Streamlit asks for two files that are not there
         page.goto(f"{address}/start")
         page.locator(".st-key-heatmap .main-svg").first.wait_for(timeout=60_000)
         assert "seem to exist" not in page.locator("body").inner_text()
