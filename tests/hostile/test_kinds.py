@@ -13,7 +13,7 @@ import pytest
 
 from tests.hostile.kinds import KINDS, change
 from tests.hostile.odd_settings import OF_LLAMA, PROCESSORS
-from tests.hostile.opening import GIGABYTE
+from tests.hostile.opening import GIGABYTE, SECONDS
 from tests.model.huggingface import test_families, test_vision
 
 # Names of Python, sizes of tensors and places on the disk, none of which says anything to a pupil.
@@ -58,7 +58,7 @@ def test_it_ends_in_a_sentence_or_opens(results: dict[str, dict[str, Any]], name
     result = results[name]
     assert not result["ran"]
     assert result["ended"] in (("refused", "opened", "stopped", "failed") if name in STOPPED else ("refused", "opened"))
-    assert result["seconds"] < (25 if name in STOPPED else 10)
+    assert result["seconds"] < (SECONDS + 2 if name in STOPPED else 10)
     assert result["most"] < (3 if name in STOPPED else 1.5) * GIGABYTE  # a third of which is the libraries'
     if result["ended"] == "refused":
         said = result["said"]

@@ -135,7 +135,8 @@ def test_keras_on_tensorflow(trace: Trace, kind: str) -> None:
     assert TENSORFLOW in available_libraries()
     made = layer_agrees(trace, kind, 1, TENSORFLOW)
     assert re.fullmatch(r"keras [\d.]+ on tensorflow [\d.]+", made.versions)
-    formula_agrees(trace.attentions[kind], 1, TENSORFLOW)
+    if kind == "decoder":  # once: it is the same function, and each run is a process of its own
+        formula_agrees(trace.attentions[kind], 1, TENSORFLOW)
 
 
 def test_a_process_that_fails_says_why(trace: Trace) -> None:
