@@ -169,9 +169,11 @@ def test_the_preview_of_a_masked_map_has_its_blank_cells(visited: Visit, address
     settle(page)
     now = shown(page)
     other = (now["head"] + 2) % 8
+    image = page.locator(".st-key-heatmap .hm image:not(.fading)")
+    server = image.get_attribute("href") or ""
     page.mouse.move(*tile_at(page, now["layer"], other))
     heading(page, now["layer"], other)
-    page.wait_for_timeout(300)
+    expect(image).not_to_have_attribute("href", server)
     preview = page.evaluate(PREVIEW)
     blank = [[one is None for one in row] for row in preview]
     assert blank == [[column > row for column in range(len(preview))] for row in range(len(preview))]

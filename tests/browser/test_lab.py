@@ -56,10 +56,12 @@ def test_findings_come_into_sight_and_are_cards_on_a_phone(browser: Browser, add
         table = page.locator(".st-key-lab_table table")
         table.wait_for(timeout=240_000)
         settle(page)
-        page.wait_for_timeout(1000)  # it moves there
-        box = page.locator(".st-key-lab_findings").bounding_box()
-        assert box
-        assert 0 < box["y"] <= page.viewport_size["height"] / 2  # type: ignore[index]
+        page.wait_for_function(  # it moves there
+            """() => {
+              const { top } = document.querySelector(".st-key-lab_findings").getBoundingClientRect()
+              return 0 < top && top <= innerHeight / 2
+            }"""
+        )
         assert table.locator("td").first.evaluate("one => getComputedStyle(one).display") == "table-cell"
         page.set_viewport_size({"width": 390, "height": 844})
         cell = table.locator("td").nth(1)

@@ -84,7 +84,7 @@ def test_the_tour_leads_through_the_page_to_lesson_1(browser: Browser, address: 
         for number, (part, (_, places)) in enumerate(tour.PARTS.items()):
             expect(card).to_contain_text(say("tour.place", step=number + 1, steps=len(tour.PARTS)))
             expect(card).to_contain_text(say(f"tour.{part}"))
-            page.wait_for_timeout(500)
+            at_rest(page, ["#tour-mark", places[0], "#tour-card"])
             mark, there, box = page.evaluate(BOXES, ["#tour-mark", places[0], "#tour-card"])
             assert there["left"] - 5 <= mark["left"]
             assert mark["right"] <= there["right"] + 5
@@ -111,6 +111,25 @@ BOX = """one => {
   return { left, top, right, bottom }
 }"""
 BOXES = f"places => places.map(place => ({BOX})(document.querySelector(place)))"
+
+
+def at_rest(page: Page, selectors: list[str]) -> None:
+    """Wait until elements that can be seen have been in one place for a third of a second, by the page's own clock."""
+    rested = page.evaluate(
+        f"""async places => {{
+          const end = performance.now() + 60_000
+          for (let still = 0, before = ""; still < 7;) {{
+            await new Promise(then => setTimeout(then, 50))
+            if (performance.now() > end) return false
+            const boxes = ({BOXES})(places), now = JSON.stringify(boxes)
+            still = now === before && boxes.every(one => one.left < one.right) ? still + 1 : 0
+            before = now
+          }}
+          return true
+        }}""",
+        selectors,
+    )
+    assert rested, selectors
 
 
 def apart(one: dict[str, float], other: dict[str, float]) -> bool:
@@ -164,7 +183,7 @@ def test_on_a_phone_the_tour_scrolls_to_what_it_speaks_of(browser: Browser, addr
         page.locator("#tour-offer").get_by_role("button", name=say("tour.start")).tap()
         for number, part in enumerate(tour.PARTS):
             expect(page.locator("#tour-card")).to_contain_text(say(f"tour.{part}"))
-            page.wait_for_timeout(400)
+            at_rest(page, ["#tour-mark"])
             mark = page.locator("#tour-mark").bounding_box()
             assert mark
             assert mark["y"] < PHONE["height"] - 40, part

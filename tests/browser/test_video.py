@@ -88,10 +88,10 @@ def test_after_an_answer_the_frames_that_it_speaks_of_are_in_sight(address: str,
         page = visited.page
         page.locator(shows).first.click()
         settle(page)
-        page.wait_for_timeout(2000)  # it scrolls
-        box = page.locator(".clip-frames > .clip-frame").first.bounding_box()
-        bar = page.locator(".st-key-bar").bounding_box()
-        assert box is not None
-        assert bar is not None
-        assert bar["y"] + bar["height"] <= box["y"] + 30
-        assert box["y"] + box["height"] <= DESKTOP["height"]
+        page.wait_for_function(  # it scrolls
+            """() => {
+              const frame = document.querySelector(".clip-frames > .clip-frame").getBoundingClientRect()
+              const bar = document.querySelector(".st-key-bar").getBoundingClientRect()
+              return bar.bottom <= frame.top + 30 && frame.bottom <= innerHeight
+            }"""
+        )
