@@ -70,6 +70,7 @@ def styled(page: Page, served: str, scheme: Literal["light", "dark"], paper: str
     expect(page.get_by_test_id("stSpinner")).to_be_hidden()
 
 
+WIDGETS = re.compile(r"/static/js/[A-Z][^/]*\.js")
 LOOK = """(() => {
   window.tops = []
   const look = () => {
@@ -94,11 +95,14 @@ def test_the_title_has_its_style_at_first_and_stays_where_it_shows(
     with blank_page(browser, address, kept=False, viewport=size, has_touch=phone, is_mobile=phone) as page:
         page.add_init_script(LOOK)
         # Streamlit fetches each sort of widget as it is first drawn; until then a grey box stands there.
-        page.route("**/static/js/[A-Z]*.js", lambda route: (time.sleep(0.05), route.continue_()))
+        late: list[str] = []
+        page.route(WIDGETS, lambda route: (time.sleep(0.05), late.append(route.request.url), route.continue_()))
         for name in names:
+            late.clear()
             page.goto(f"{address}/{name}")
             page.locator("[data-testid=stMain] .main-svg").first.wait_for()
             settle(page)
+            assert len(late) > 20, name
             assert len(page.evaluate("window.tops")) == 1, (name, page.evaluate("window.tops"))
             if not phone:
                 assert page.evaluate("window.atFirst") == ["20px", True], name
