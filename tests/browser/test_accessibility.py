@@ -27,7 +27,8 @@ STILL = """() => !document.querySelector(
 
 
 ALL_RULES: dict[str, object] = {}
-RULES_OF_COLOURS = {"runOnly": {"type": "tag", "values": ["cat.color"]}}
+# Those that axe-core runs by itself of its category "color": `color-contrast-enhanced` is no rule of level A or AA.
+RULES_OF_COLOURS: dict[str, object] = {"runOnly": ["color-contrast", "link-in-text-block"]}
 
 
 def violations(page: Page, rules: dict[str, object]) -> list[str]:
