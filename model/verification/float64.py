@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -12,12 +13,13 @@ from model.arrays.torch_to_numpy import to_numpy
 from model.trace.check import Check
 from model.verification.comparison import Comparison, Vectors, largest_magnitude, relative_error
 from model.verification.float64_mode import any_format, float64_everywhere
+from model.verification.rounding_noise import rounding_noise
 from model.verification.tolerances import Limits
 
 AGREE = 1e-6  # largest difference of two correct runs in float64, as a share of the largest number
-FURTHER = (
-    10.0  # how much further than the stock run a trace may be from the numbers in float64: 8 was seen, at scores of 80
-)
+# How much further than the stock run a trace may be from the numbers in float64 (8 was seen, at scores of 80), and than
+# a run that rounds otherwise, by a whole digit each time.
+FURTHER, FURTHER_THAN_NOISE = 10.0, 3.0
 MAX_NUMBERS = 2**27  # of a run that are held at once, in float32: half a gigabyte
 ROWS_AT_ONCE = 32  # of logits that are compared
 # Of the parts with numbers that are rounded; the others are right or wrong, but for words that are nearly as likely.
@@ -147,37 +149,39 @@ class _Each:
 
 @dataclass(frozen=True)
 class RoundingLimits(Limits):
-    """Limits that what a format rounds away on one text sets: by how much the stock run itself is off in it."""
+    """Limits that what a format rounds away on one text sets. off: name of a part -> by how much it may be off"""
 
     off: dict[str, float]
 
     def weight(self, layer: int) -> float:
-        return max(super().weight(layer), FURTHER * self.off.get("weights", 0.0))
+        return max(super().weight(layer), self.off.get("weights", 0.0))
 
     def vector(self, layer: int, width: int) -> float:
         names = ("queries", "keys", "values", "states", "neurons")
-        return max(super().vector(layer, width), FURTHER * max(self.off.get(name, 0.0) for name in names))
+        return max(super().vector(layer, width), max(self.off.get(name, 0.0) for name in names))
 
     def logit(self, layers: int, largest: float) -> float:
-        return max(super().logit(layers, largest), FURTHER * self.off.get("logits", 0.0))
+        return max(super().logit(layers, largest), self.off.get("logits", 0.0))
 
 
 def settle(
     check: Check,
-    comparison: Comparison,
+    new_comparison: Callable[[], Comparison],
     stock: Run,
     stock_in_float64: Run,
     ours_in_float64: Run,
     add_words: Callable[[Comparison], None] | None = None,
+    noisy_runs: int = 0,
 ) -> Check:
     """The verdict where a trace exceeds the tolerances of its number format: rounding, or a fault.
 
     It is rounding where both implementations agree in float64, and the trace is about as far from those numbers as the
-    stock run in the same format is.
+    stock run in the same format is, or as one that rounds otherwise.
 
     Args:
-        check: the verdict so far; comparison: an empty one of the same trace.
+        check: the verdict so far; new_comparison: returns an empty one of the same trace.
         add_words: compares the words once more, which may be others where the logits before them are rounded.
+        noisy_runs: how many stock runs that round otherwise may be made.
 
     Returns:
         `check` itself where it stays.
@@ -190,22 +194,34 @@ def settle(
         with float64_everywhere():
             numbers.hold(ours_in_float64)
             hand_on = numbers.replace(stock_in_float64)
-        off = numbers.errors(stock)
+        off: dict[str, float] = {}
+        for seed in range(-1, noisy_runs):
+            with rounding_noise(seed) if seed >= 0 else nullcontext():
+                errors = numbers.errors(stock)
+            further = FURTHER_THAN_NOISE if seed >= 0 else FURTHER
+            off = {name: max(further * error, off.get(name, 0.0)) for name, error in errors.items()}
+            comparison = new_comparison()
+            comparison.limits = RoundingLimits(comparison.limits.digits, off)
+            hand_on(comparison)
+            if add_words is not None:
+                add_words(comparison)
+            settled = _with_rounding(check, comparison.check(check.how, independent=check.independent))
+            if settled.ok:
+                return settled
     # Some of PyTorch's functions know no float64.
     except (TooManyNumbersError, DifferentError, RuntimeError):
-        return check
-    comparison.limits = RoundingLimits(comparison.limits.digits, off)
-    hand_on(comparison)
-    if add_words is not None:
-        add_words(comparison)
-    settled = comparison.check(check.how, independent=check.independent)
+        pass
+    return check
+
+
+def _with_rounding(check: Check, settled: Check) -> Check:
+    """A verdict from float64, with what was compared before only, and by how much the number format is off."""
     compared = {part.name for part in settled.parts}
-    settled = replace(
+    return replace(
         settled,
         parts=(*settled.parts, *(part for part in check.parts if part.name not in compared)),
         rounding=max(check.max_weight_error, check.max_row_sum_error, check.max_logit_error, settled.max_weight_error),
     )
-    return settled if settled.ok else check
 
 
 def _agree(one: Tensor, other: Tensor) -> bool:

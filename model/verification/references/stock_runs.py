@@ -42,7 +42,8 @@ def verdict(
         add_more: compares what is shown as words, from the logits of the reference run for this input.
         run_ours: hands over a pass of the traced model in float64.
     """
-    comparison, run = Comparison(trace, limits(dtype)), run_stock(plan, torch.float32)
+    new_comparison, run = partial(Comparison, trace, limits(dtype)), run_stock(plan, torch.float32)
+    comparison = new_comparison()
     compare(run, row, comparison)
     add_more(comparison, run.logits[row])
     check = comparison.check(how)
@@ -54,9 +55,7 @@ def verdict(
 
     # In the format of the traced pass: what it rounds away is what the reference run loses in it, too.
     runs = partial(stock_in, dtype), partial(stock_in, torch.float64)
-    return settle(
-        check, Comparison(trace, limits(dtype)), *runs, run_ours, lambda again: add_more(again, run.logits[row])
-    )
+    return settle(check, new_comparison, *runs, run_ours, lambda again: add_more(again, run.logits[row]))
 
 
 def compare(run: StockRun, row: int, judge: Judge) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,10 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import model
+from model.attention.recorded_call import RecordedCall
 from model.huggingface.answers import answer
 from model.huggingface.recording import eager_run
 from model.verification import float64, float64_mode, tolerances
 from model.verification.float64_mode import any_format, float64_everywhere
+from model.verification.references import huggingface_reference
+from model.verification.rounding_noise import rounding_noise
 from tests.model.huggingface.small_models import SPECIAL, TEXT, save, tokenizer
 from tests.model.huggingface.test_families import build
 
@@ -147,3 +151,43 @@ def test_of_words_that_rounding_makes_equally_likely_either_may_be_first(
     settled = replace(swapped).verify()
     assert settled.ok, settled.wrong_parts
     assert settled.rounding is not None
+
+
+def test_a_last_digit_goes_up_or_down_by_one(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(64, 64), torch.randn(8, 64)
+    plain = layer(x)
+    with rounding_noise(5):
+        noisy, again, sums = layer(x), layer(x), x + x
+    share = (noisy / plain - 1).double() / torch.finfo(torch.float32).eps
+    assert 0.2 < (share > 0.4).float().mean() < 0.8
+    assert share.abs().max() <= 2
+    assert not torch.equal(noisy, again)
+    assert torch.equal(sums, x + x)
+    with rounding_noise(5):
+        assert torch.equal(layer(x), noisy)
+    assert torch.equal(layer(x), plain)
+
+
+def test_a_run_that_rounds_otherwise_tells_a_last_digit_that_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build("mixtral", tmp_path)
+    found: Any = model.load(str(tmp_path), "cpu").trace(TEXT)
+    monkeypatch.setattr(tolerances.Limits, "weight", lambda self, layer: 1e-9)
+    errors, calls = float64.Numbers.errors, []
+
+    def exact_at_first(self: float64.Numbers, run: float64.Run) -> dict[str, float]:
+        calls.append(errors(self, run))
+        return {name: 0.0 if len(calls) == 1 else error for name, error in calls[-1].items()}
+
+    monkeypatch.setattr(float64.Numbers, "errors", exact_at_first)
+    settled = found.verify()
+    assert settled.ok, settled.wrong_parts
+    assert len(calls) >= 2
+    assert calls[1] != calls[0]
+    calls.clear()
+    weights = RecordedCall.weights
+    monkeypatch.setattr(RecordedCall, "weights", lambda self: weights(self) * np.float32(1.001))
+    assert not replace(found).verify().ok
+    assert len(calls) == 2 * (1 + huggingface_reference.NOISY_RUNS)  # what it wrote, at once and then step by step
