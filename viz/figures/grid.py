@@ -113,9 +113,8 @@ def grid(
 def _break_row_title(layout: dict[str, Any], title: str) -> None:
     """Two lines for the rows' title where one is longer than the map is high, with room beside the labels."""
     margin = layout["margin"]
-    if (
-        width(title, layout["font"]["size"] + 1) > layout["height"] - margin["t"] - margin["b"] + 16
-    ):  # it may reach beyond
+    room = layout["height"] - margin["t"] - margin["b"] + 16  # it may reach a little beyond the map
+    if width(title, layout["font"]["size"] + 1) > room:
         layout["yaxis"] = layout["yaxis"] | {"title": {"text": two_line_title(title)}}
         layout["margin"] = margin | {"l": margin["l"] + LINE}
 

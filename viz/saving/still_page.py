@@ -39,11 +39,8 @@ def with_frames(figure: go.Figure, frames: Mapping[str, Sequence[int]], palette:
     framed, marks = go.Figure(figure), figure.data[0]
     for name, (layer, head) in shown.items():
         place = layer * tiles["heads"] + head
-        x, y, half = (
-            marks.x[place],
-            marks.y[place],
-            0.4 if name == "B" else 0.48,
-        )  # both are seen where they are one head
+        x, y = marks.x[place], marks.y[place]
+        half = 0.4 if name == "B" else 0.48  # both are seen where they are one head
         colour = palette.accent if name == "B" else palette.second
         box = {"x0": x - half, "x1": x + half, "y0": y - half, "y1": y + half}
         framed.add_shape(type="rect", line={"color": colour, "width": 3}, **box)
