@@ -36,15 +36,8 @@ FIELDS: Mapping[str, type | tuple[type, ...]] = {
     "claims": list,
 }
 TRANSLATED_FIELDS = ("title", "question", "choices", "answer", "reveal")  # all others are those of the English step
-CARRIED_FIELDS = (
-    "model",
-    "sentence",
-    "target",
-    "kind",
-    "layer",
-    "head",
-    "row",
-)  # a step without these takes them from the one before
+# A step without these takes them from the one before.
+CARRIED_FIELDS = ("model", "sentence", "target", "kind", "layer", "head", "row")
 # Further widgets that a step may set: key of the widget -> allowed values, or their type.
 WIDGET_VALUES: Mapping[str, tuple[object, ...] | type] = {
     "stack": ("encoder", "decoder"),
@@ -61,6 +54,7 @@ WIDGET_VALUES: Mapping[str, tuple[object, ...] | type] = {
     "b_text": str,
     "b_layer": int,
     "b_head": int,
+    "changed_decoder": int,
     "picture": tuple(sorted(file.stem for kind in ("clips/*.gif", "pictures/*.png") for file in ASSETS.glob(kind))),
 }
 

@@ -75,6 +75,7 @@ def leave_lesson(finished: bool = False) -> None:
     """End the lesson, with the state that it found; for callbacks of widgets. finished: go on to the Lessons page"""
     for key in (NAME, NUMBER, "lesson_enter"):
         st.session_state.pop(key, None)
+    session.forget_text_choices()
     session.put_back({"edits": "", "whose": session.OWN, "method": "greedy", "step": 0, "words": False, "hide": False})
     st.session_state.lesson_finished = finished
 
@@ -155,8 +156,7 @@ def _apply_state(step: LessonStep) -> None:
     state.method, state.step = "greedy" if step.target is None else "forced", 0  # of the Output page
     if step.target is not None:
         state.target = state.forced_output = step.target
-    state.update({key: step.also.get(key, False) for key in TOGGLES})
-    state.update({key: value for key, value in step.also.items() if key not in TOGGLES})
+    state.update(dict.fromkeys(TOGGLES, False) | dict(step.also))
     on_screen = {"kind": step.kind, "layer": step.layer, "head": step.head, f"row_{step.kind}": step.row}
     state.update({key: value for key, value in on_screen.items() if value is not None})
 

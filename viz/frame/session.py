@@ -22,6 +22,7 @@ SHOWN = {"image": PICTURES, "video": CLIPS, "sound": SOUNDS}  # kind of input ->
 READ, SPELLED = "read", "spelled"  # values of the widget "marks"
 # Keys of how the text or the sound is read.
 TEXT_CHOICES = ("pair", "chat", "marks", "source_language", "target_language", "speech_task")
+PICKED = ("changed_encoder", "changed_decoder")  # tokens that a page picks for a text, until a person does
 # What a card of Uses, a sentence of Lab, or an offer asked for: model, maybe page, example, head.
 REQUEST = "uses_request"
 OWN, FORCED = "own", "forced"  # values of the widget "whose": the model's own output, or one that the user typed
@@ -146,7 +147,7 @@ def type_text(text: str) -> None:
 
 def forget_text_choices() -> None:
     """Choose nothing, for a text that is set by a button or a lesson."""
-    for key in TEXT_CHOICES:
+    for key in (*TEXT_CHOICES, *PICKED):
         st.session_state.pop(key, None)
         st.query_params.pop(key, None)
 
