@@ -273,3 +273,16 @@ def test_labels_of_a_long_sentence_do_not_lie_on_each_other(
             )
             assert apart >= 0.85 * letters
             assert hidden or axis == "y" or size == DESKTOP
+
+
+def test_titles_and_colour_bars_of_narrow_maps_are_whole_in_projector_mode(address: str, browser: Browser) -> None:
+    with visit(browser, address, "compare?projector=1", shows=".st-key-bars .main-svg", viewport=DESKTOP) as visited:
+        beyond, ends = visited.page.evaluate("""() => {
+          const titles = [...document.querySelectorAll("text.xtitle")].filter(one => one.textContent.startsWith("key"))
+          const edge = one => one.closest(".main-svg").getBoundingClientRect().right
+          const bar = one => one.closest(".js-plotly-plot").querySelector("g[class^=cb]").textContent
+          return [titles.map(one => one.getBoundingClientRect().right - edge(one)), titles.map(bar)]
+        }""")
+        assert len(beyond) == 3
+        assert max(beyond) <= 1
+        assert all("100%" in one or "95%" in one for one in ends), ends

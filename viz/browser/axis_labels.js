@@ -1,5 +1,6 @@
 // Labels of an axis that would lie on each other: of those, every second is shown, or every third, as many as the axis has room
-// for. The server cannot know how wide a figure is, or how large its letters are. Sent as one script with `focus.js`.
+// for; and titles that would reach beyond the figure. The server cannot know how wide a figure is, or how large its letters are.
+// Sent as one script with `focus.js`.
 const placeOfLabel = (label, axis) => {
   const [, x, y] = /translate\((-?[\d.e-]+)[ ,]+(-?[\d.e-]+)\)/.exec(label.getAttribute("transform")) ?? [, 0, 0]
   return Number(label.getAttribute(axis)) + Number(axis === "x" ? x : y)
@@ -16,5 +17,16 @@ function thinLabels(gd) {
     const room = 0.9 * parseFloat(labels[0].style.fontSize) // most letters are less high
     const step = apart > 0 ? Math.ceil(room / apart) : 1
     labels.forEach((label, number) => { label.style.display = number % step ? "none" : "" })
+  }
+}
+
+// The title of a narrow map ends at the figure's edge, where it would be cut off in the middle of the map.
+function fitTitles(gd) {
+  const edge = gd.querySelector(".main-svg")?.getBoundingClientRect()
+  for (const title of gd.querySelectorAll("text.xtitle")) {
+    title.removeAttribute("transform")
+    const { left, right } = title.getBoundingClientRect()
+    const beyond = Math.min(right - edge.right, left - edge.left)
+    if (beyond > 0) title.setAttribute("transform", `translate(${-beyond})`)
   }
 }

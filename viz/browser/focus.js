@@ -122,9 +122,10 @@ function aside(gd, { points }) {
 function watch(gd) {
   if (!gd.on || watched.get(gd) === gd._ev) return false
   watched.set(gd, gd._ev)
-  thinLabels(gd)
+  const fit = () => { thinLabels(gd); fitTitles(gd) }
+  fit()
   gd.on("plotly_afterplot", () => {
-    thinLabels(gd)
+    fit()
     if (linked(gd)) markFigure(gd)
   })
   gd.on("plotly_hover", event => aside(gd, event))

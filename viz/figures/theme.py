@@ -269,6 +269,7 @@ def colour_bar(title: str, tickformat: str | None = None) -> dict[str, object]:
         "thickness": 10,
         "outlinewidth": 0,
         "tickfont": {"size": 11},
+        "ticklabeloverflow": "allow",  # else a bar that ends near the edge of a narrow figure has no "100%"
     } | ({"tickformat": tickformat} if tickformat else {})
 
 
