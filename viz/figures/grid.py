@@ -104,8 +104,7 @@ def grid(
     layout |= _axes(layout, down, across, bar=bar, narrow=narrow) | _shapes(down, across, row, palette)
     layout["height"] = _height(len(down.labels), layout["margin"] if fit else None)
     _break_row_title(layout, row_title)
-    starts = (row_starts, column_starts)
-    group = [-(-length // max(len(one), 1)) for length, one in zip(shape, starts, strict=True)]
+    group = [-(-length // max(len(one), 1)) for length, one in zip(shape, (row_starts, column_starts), strict=True)]
     layout |= _meta(group, focus, None if row is None else len(layout["shapes"]) - 1)
     return unvalidated_figure([trace if bar else trace | {"showscale": False}, VISIBLE_AXES], layout)
 

@@ -63,20 +63,15 @@ def token_lines(
     shown: dict[str, Any] = shows("lines", attention, layer=layer, head=head, queries=queries, keys=keys, span=span)
     named = ((attention.query_tokens, queries), (attention.key_tokens, keys))
     shown["labels"] = [[tokens[position] for position in places] for tokens, places in named]  # no axis has them
+    title = say("heads.lines_title", layer=attention.layer_index[layer], head=head)
     if beside is not None:
-        layout = _beside_layout(
-            say("heads.lines_title", layer=attention.layer_index[layer], head=head), palette, span, beside
-        )
+        layout = _beside_layout(title, palette, span, beside)
         layout["meta"] = shown
         if len(queries) == len(parts(beside).data[0].z):
             focus = _focus(query_stack(attention.kind), queries, row, query_heights, key_heights, span)
             layout["meta"] |= {"focus": focus, "lines": {"head": f"{layer}.{head}", "queries": len(queries)}}
         return unvalidated_figure([{**trace, "hoverinfo": "skip", "showlegend": False} for trace in traces], layout)
-    layout = base_layout(
-        say("heads.lines_title", layer=attention.layer_index[layer], head=head),
-        palette,
-        height=height + 110,
-    )
+    layout = base_layout(title, palette, height=height + 110)
     layout |= {
         "xaxis": {"visible": False, "range": [-0.62, 1.62], "fixedrange": True},
         "yaxis": {"visible": False, "range": [span + 0.3, -0.1 * span], "fixedrange": True},
