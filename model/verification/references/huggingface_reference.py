@@ -94,9 +94,9 @@ def verify(subject: Subject, trace: Trace) -> Check:
     check = comparison.check(HOW if subject.independent else REPETITION, independent=subject.independent)
     if check.ok or subject.run_in_float64 is None:
         return check
-    again_in_words = partial(_add_words, subject, trace, answer=answer)
-    words = again_in_words if any(part.name == "words" for part in check.wrong_parts) else None
-    del answer, again_in_words  # of a long text 0.1 GB, which the runs in float64 need
+    words_differ = any(part.name == "words" for part in check.wrong_parts)
+    words = partial(_add_words, subject, trace, answer=answer) if words_differ else None
+    del answer  # of a long text 0.1 GB, which the runs in float64 need
     stock, stock_in_float64, ours_in_float64 = (
         partial(_hand_over, subject, trace, run)
         for run in (subject.run_eager, partial(subject.run_in_float64, False), partial(subject.run_in_float64, True))
